@@ -1,0 +1,156 @@
+//! What a connector is made of. Read this first; then `connectors/local`, the readable example.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::{
+    AccessFact, ChangeCursor, Changes, ClientRow, Created, Cursor, Email, Endpoints, Expect, Fenced, FolderId,
+    FolderKey, FolderRole, Gone, Granted, Job, JobId, LedgerAccount, LedgerId, LedgerProfile, LedgerRow, Manifest,
+    Page, PermissionId, Probe, ReadCx, ReservedId, Result, SeenFile, SeenPermission, Stat, StatementData,
+    StatementFile, StatementRef, StatementRequest, Stored, TargetLimits, Timestamp, WriteCx,
+    error::{Error, ErrorKind},
+};
+
+/// What a factory builds from.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// The connector's own part of the configuration, secrets left out.
+    pub settings: Value,
+    pub endpoints: Endpoints,
+}
+
+/// A kind of connector. One static value each, named in `registry.rs`.
+pub trait Factory: Sync {
+    /// Data, no IO.
+    fn manifest(&self) -> &'static Manifest;
+    /// Validates the settings and gives a connector, or a `Config` error that names the setting. No IO.
+    fn build(&self, from: Build) -> Result<Box<dyn Connector>>;
+}
+
+/// A configured connector. What it can do is which of these is `Some` (rule R6): there are no stubs.
+pub trait Connector: Send + Sync {
+    fn ledgers(&self) -> Option<&dyn LedgerSource> {
+        None
+    }
+    fn directory(&self) -> Option<&dyn ClientDirectory> {
+        None
+    }
+    fn statements(&self) -> Option<&dyn StatementSource> {
+        None
+    }
+    fn target(&self) -> Option<&dyn StorageTarget> {
+        None
+    }
+}
+
+/// Which access to list.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    All,
+    One(&'a LedgerId),
+}
+
+/// A source of grade A facts. Gives a page at a time; never loops, never sleeps, never drops a row it does not like.
+#[async_trait]
+pub trait LedgerSource: Send + Sync {
+    /// The ledgers that this sign-in reaches now. A ledger that was here and is not any more is "lost sight", not "nobody".
+    async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>>;
+    /// Everybody in the ledger's own list, removed and disabled users included, each with the vendor's word for it.
+    ///
+    /// Errors: `Forbidden` names the ledger and freezes that ledger only. A source whose ledgers list nobody answers
+    /// `Unsupported`, which the policy's `unlisted` then decides.
+    async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>>;
+    /// Name, currency, financial year, lock dates.
+    async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile>;
+}
+
+/// A practice manager's list of clients and who is responsible for them (grade B).
+#[async_trait]
+pub trait ClientDirectory: Send + Sync {
+    async fn clients(&self, cx: &ReadCx, at: Cursor) -> Result<Page<ClientRow>>;
+}
+
+/// A source of statements.
+#[async_trait]
+pub trait StatementSource: Send + Sync {
+    /// The bank accounts of a ledger.
+    async fn accounts(&self, cx: &ReadCx, ledger: &LedgerId, at: Cursor) -> Result<Page<LedgerAccount>>;
+    /// What there is for a request: one reference for a report or register, one a document for files and attachments.
+    ///
+    /// Errors: `Unsupported` with the reason where this account was not granted the kind. Never a silent substitute.
+    async fn statements(
+        &self,
+        cx: &ReadCx,
+        ledger: &LedgerId,
+        what: &StatementRequest,
+        at: Cursor,
+    ) -> Result<Page<StatementRef>>;
+    /// The content. Registers are complete when they come back; the connector pages inside through `what`'s own requests
+    /// with [`crate::Snapshot::gather`], so a short register cannot come back either.
+    async fn fetch(&self, cx: &ReadCx, what: &StatementRef) -> Result<StatementData>;
+}
+
+/// A place with folders. Where it has sharing lists, they are kept equal to the plan.
+///
+/// Every method either did what it says or gives an error; an outcome that is not known (a lost answer to a write) is
+/// `Unavailable`, and the caller reads before it does anything else (I7).
+#[async_trait]
+pub trait StorageTarget: Send + Sync {
+    fn limits(&self) -> TargetLimits;
+    /// Who we are, whether we may share, what is inherited, how much room. Reads only.
+    async fn probe(&self, cx: &ReadCx) -> Result<Probe>;
+    /// The folder that carries our marker for this key. Two of them are a `Conflict`. Serves recovery; a stored id goes first.
+    async fn find(&self, cx: &ReadCx, key: &FolderKey) -> Result<Option<FolderId>>;
+    async fn stat(&self, cx: &ReadCx, folder: &FolderId) -> Result<Stat>;
+    /// The effective sharing list: direct, inherited, and ways in below the folder ([`crate::Via::Below`]).
+    async fn sharing(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenPermission>>;
+    /// Every file below the folder, sub-folders included. A folder that is not there is `NotFound`, never an empty list.
+    async fn files(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenFile>>;
+    /// Changes since a cursor; `None` asks for the cursor of now. `Unsupported` where there is no feed.
+    async fn changes(&self, _cx: &ReadCx, _since: Option<ChangeCursor>) -> Result<Changes> {
+        Err(Error::new(ErrorKind::Unsupported, "changes.list", "this target has no change feed"))
+    }
+    /// Ids for things that are about to be made, where the target hands such ids out; empty elsewhere. Makes nothing.
+    async fn reserve(&self, _cx: &ReadCx, _count: usize) -> Result<Vec<ReservedId>> {
+        Ok(Vec::new())
+    }
+    /// Makes the client's folder under the root, closed to everybody but us, with our marker. A repeat with the same
+    /// reserved id makes nothing and answers `Exists { ours: true }`.
+    async fn create(&self, cx: &WriteCx, key: &FolderKey, name: &str, reserved: Option<&ReservedId>)
+    -> Result<Created>;
+    /// Writes our marker on a folder that the firm adopted by an explicit act.
+    async fn mark(&self, cx: &WriteCx, folder: &FolderId, key: &FolderKey) -> Result<()>;
+    /// Cuts what the target lets us cut: writers cannot re-share, nothing is inherited, links are off. Safe to repeat.
+    async fn close_spread(&self, cx: &WriteCx, folder: &FolderId) -> Result<()>;
+    /// `Unsupported` where a folder is its path.
+    async fn rename(&self, cx: &WriteCx, folder: &FolderId, name: &str) -> Result<()>;
+    /// Adds a person, without a mail from the target. Never lowers a role: that is [`StorageTarget::set_role`].
+    async fn grant(
+        &self,
+        cx: &WriteCx,
+        folder: &FolderId,
+        who: &Email,
+        role: FolderRole,
+        until: Option<Timestamp>,
+    ) -> Result<Granted>;
+    async fn set_role(
+        &self,
+        cx: &WriteCx,
+        folder: &FolderId,
+        permission: &PermissionId,
+        role: FolderRole,
+    ) -> Result<()>;
+    /// Takes a direct entry away. Missing is [`Gone::Already`]. An inherited or owner's entry is `Forbidden`.
+    async fn revoke(&self, cx: &WriteCx, folder: &FolderId, permission: &PermissionId) -> Result<Gone>;
+    async fn poll(&self, _cx: &ReadCx, _job: &JobId) -> Result<Job> {
+        Err(Error::new(ErrorKind::Unsupported, "job.poll", "this target has no jobs"))
+    }
+    /// Writes one file, whole or not at all, and verifies it. Takes only a folder that passed the fence.
+    async fn put(
+        &self,
+        cx: &WriteCx,
+        folder: &Fenced<FolderId>,
+        file: &StatementFile,
+        expect: Expect,
+    ) -> Result<Stored>;
+}

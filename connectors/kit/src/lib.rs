@@ -1,0 +1,3 @@
+//! What a connector stands on.
+
+pub mod fake;
