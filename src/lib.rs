@@ -1,1 +1,3 @@
+//! Code map follows with the modules.
 
+pub mod domain;
