@@ -1,3 +1,4 @@
 //! Code map follows with the modules.
 
 pub mod domain;
+pub mod sandbox;
