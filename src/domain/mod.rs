@@ -10,6 +10,7 @@
 pub mod explain;
 pub mod fact;
 pub mod facts;
+pub mod change;
 pub mod finding;
 pub mod firm;
 pub mod guard;
