@@ -1,3 +1,5 @@
 //! Code map follows with the modules.
 
+pub mod audit;
 pub mod domain;
+pub mod store;
