@@ -26,6 +26,7 @@ mod runs;
 mod seal;
 pub mod signin;
 mod spool;
+mod vault;
 mod watermark;
 
 use std::{

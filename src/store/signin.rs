@@ -5,6 +5,7 @@
 //! refused token stays in its row, an unreadable one too.
 
 use ledgerward_contract::{ConnectionName, Secret, Timestamp};
+pub use ledgerward_kit::vault::{NewTokens, SignInState, StoredTokens as Tokens};
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -378,39 +379,4 @@ fn same_generation(row: &RawRow, expected: u64) -> Result<()> {
         row.generation
     ))
     .next("Read it again."))
-}
-
-/// What a sign-in is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SignInState {
-    Active,
-    Refreshing { since: Timestamp, attempt: u32 },
-    NeedsReauth { since: Timestamp, why: String },
-    Degraded { since: Timestamp },
-}
-
-/// One sign-in's tokens.
-#[derive(Clone, Debug)]
-pub struct Tokens {
-    pub generation: u64,
-    pub access: Option<Secret>,
-    pub access_issued_at: Option<Timestamp>,
-    pub access_expires_at: Option<Timestamp>,
-    pub refresh: Option<Secret>,
-    pub refresh_expires_at: Option<Timestamp>,
-    pub previous: Option<Secret>,
-    pub state: SignInState,
-    pub last_refreshed: Option<Timestamp>,
-    pub issued_at: Timestamp,
-}
-
-/// What a token endpoint gave.
-#[derive(Clone, Debug)]
-pub struct NewTokens {
-    pub access: Secret,
-    pub access_issued_at: Timestamp,
-    pub access_expires_at: Timestamp,
-    pub refresh: Option<Secret>,
-    pub refresh_expires_at: Option<Timestamp>,
-    pub previous: Option<Secret>,
 }
