@@ -5,3 +5,6 @@ pub mod config;
 pub mod daemon;
 pub mod domain;
 pub mod sandbox;
+pub mod audit;
+pub mod domain;
+pub mod store;
