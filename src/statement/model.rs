@@ -69,10 +69,9 @@ impl Statement {
     pub fn banner(&self) -> Option<String> {
         match &self.body {
             Body::Table(table) => table.derived.clone(),
-            Body::Register(Register { source: RegisterSource::Books, .. }) => Some(format!(
-                "Register of the books of {}. This is not the bank's statement.",
-                self.head.organisation
-            )),
+            Body::Register(Register { source: RegisterSource::Books, .. }) => {
+                Some(format!("Register of the books of {}. This is not the bank's statement.", self.head.organisation))
+            }
             Body::Register(Register { source: RegisterSource::Bank { imported }, .. }) => {
                 Some(format!("The bank's statement lines as they were imported into the books ({imported})."))
             }

@@ -50,7 +50,9 @@ fn no_such_day_is_no_year_end() {
 
 #[test]
 fn labels_that_nobody_writes_are_refused() {
-    for label in ["", "2026", "2026-13", "2026-0", "2026-1", "2026-Q5", "FY26", "FY-2026", "2026-+1", "20260-01", "fy2026"] {
+    for label in
+        ["", "2026", "2026-13", "2026-0", "2026-1", "2026-Q5", "FY26", "FY-2026", "2026-+1", "20260-01", "fy2026"]
+    {
         assert_eq!(YearEnd::CALENDAR.parse(label), None, "{label:?}");
     }
 }
