@@ -143,7 +143,8 @@ fn table(table: &ReportTable) -> BTreeMap<Key, Entry> {
                         row.account.as_ref().map(|_| ("name".to_owned(), name.clone()))
                     }
                     Cell::Text(text) => Some((column, text.clone())),
-                    Cell::Empty => None,
+                    // Kept, so that an amount that goes away is a change of its column.
+                    Cell::Empty => (n > 0).then(|| (column, String::new())),
                 }
             })
             .collect();

@@ -166,8 +166,8 @@ pub fn line(n: usize, amount: &str, payee: &str, description: &str) -> RegisterL
         description: description.to_owned(),
         amount: amount.parse().unwrap(),
         balance: None,
-        reconciled: Some(n % 3 != 0),
-        has_documents: n % 4 == 0,
+        reconciled: Some(!n.is_multiple_of(3)),
+        has_documents: n.is_multiple_of(4),
     }
 }
 

@@ -51,49 +51,76 @@ impl Sheet {
                 .set_company(plain_text(&head.firm))
                 .set_creation_datetime(&excel_time(head.first_read)?),
         );
+        let grid = Grid::for_machines(&statement.body);
         let sheet = book.add_worksheet();
         sheet.set_name(head.kind.title())?;
-        sheet.set_print_gridlines(false).set_print_fit_to_pages(1, 0).set_paper_size(9);
+        sheet.set_print_fit_to_pages(1, 0).set_paper_size(9);
         sheet.set_footer("&L&A&RPage &P of &N");
-        let top = self.header(sheet, statement)?;
-        let grid = Grid::for_machines(&statement.body);
-        self.table(sheet, &grid, top)?;
         if grid.columns.len() > 5 {
             sheet.set_landscape();
         }
+        let top = self.header(sheet, statement)?;
+        self.table(sheet, &grid, top)?;
         sheet.set_freeze_panes(top + 1, 0)?;
-        sheet.set_repeat_rows(top, top)?;
+        sheet.set_repeat_rows(0, top)?;
+        self.about(book.add_worksheet(), statement)?;
         book.save_to_buffer()
     }
 
-    /// What the document says of itself; gives the row of the column headers.
+    /// Few lines, for they stay in view with the column heads: what this is, and what must not be overlooked.
     fn header(&mut self, sheet: &mut Worksheet, statement: &Statement) -> Result<u32, XlsxError> {
         let head = &statement.head;
         let currency = head.currency.as_deref().unwrap_or("currency unknown");
         let mut lines = vec![
-            (statement.title(), Style::new().set_bold().set_font_size(16)),
-            (head.organisation.clone(), Style::new().set_bold().set_font_size(12)),
-            (statement.period_text(), Style::new()),
-            (format!("{} · {currency} · Source: {}", statement.basis_text(), head.source), grey()),
-            (format!("{} · First read {}", head.firm, statement.first_read_text()), grey()),
+            (
+                format!("{} · {} · {}", statement.title(), head.organisation, statement.period_text()),
+                Style::new().set_bold().set_font_size(13),
+            ),
+            (
+                format!(
+                    "{} · {currency} · Source: {} · First read {}",
+                    statement.basis_text(),
+                    head.source,
+                    statement.first_read_text()
+                ),
+                Style::new().set_font_color(Color::RGB(0x0055_5555)),
+            ),
         ];
-        if head.client != head.organisation {
-            lines.insert(2, (format!("Client: {}", head.client), Style::new()));
-        }
-        if let Some(banner) = statement.banner() {
-            lines.push((banner, Style::new().set_bold()));
-        }
-        if head.version > 1 {
-            let change = head.change.as_deref().unwrap_or("the ledger changed since the version before");
-            lines.push((format!("Restated, version {}: {change}", head.version), Style::new().set_bold()));
-        }
-        lines.extend(statement.notes().map(|note| (note.to_owned(), grey())));
+        let restated = (head.version > 1).then(|| format!("Restated, version {}. See “About”.", head.version));
+        lines.extend(statement.banner().into_iter().chain(restated).map(|text| (text, Style::new().set_bold())));
         let mut row = 0;
         for (text, style) in lines {
             self.text(sheet, row, 0, &text, &style)?;
             row += 1;
         }
-        Ok(row + 1)
+        Ok(row)
+    }
+
+    /// Everything the document says of itself, on a sheet of its own.
+    fn about(&mut self, sheet: &mut Worksheet, statement: &Statement) -> Result<(), XlsxError> {
+        let head = &statement.head;
+        let optional = |what, text: Option<String>| text.map(|text| (what, text));
+        let facts = [
+            ("Statement", statement.title()),
+            ("Organisation", head.organisation.clone()),
+            ("Client", head.client.clone()),
+            ("Period", statement.period_text()),
+            ("Basis", statement.basis_text().to_owned()),
+            ("Currency", head.currency.clone().unwrap_or_else(|| "unknown".to_owned())),
+            ("Source", head.source.clone()),
+            ("First read", statement.first_read_text()),
+            ("Version", head.version.to_string()),
+            ("Prepared by", head.firm.clone()),
+        ];
+        let more = [optional("Record of", statement.banner()), optional("Restatement", head.change.clone())];
+        let notes = statement.notes().map(|note| ("Note", note.to_owned()));
+        sheet.set_name("About")?;
+        sheet.set_column_width(0, 16)?.set_column_width(1, 90)?;
+        for (row, (what, text)) in (0..).zip(facts.into_iter().chain(more.into_iter().flatten()).chain(notes)) {
+            self.text(sheet, row, 0, what, &Style::new().set_bold().set_align(FormatAlign::Top))?;
+            self.text(sheet, row, 1, &text, &Style::new().set_text_wrap().set_align(FormatAlign::Top))?;
+        }
+        Ok(())
     }
 
     fn table(&mut self, sheet: &mut Worksheet, grid: &Grid, top: u32) -> Result<(), XlsxError> {
@@ -176,10 +203,6 @@ impl Sheet {
         }
         Ok(())
     }
-}
-
-fn grey() -> Style {
-    Style::new().set_font_color(Color::RGB(0x0055_5555))
 }
 
 fn style(line: &Line, column: &Column, at: u16) -> Style {

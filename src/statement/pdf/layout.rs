@@ -117,7 +117,10 @@ fn fit(grid: &Grid, on: Paper, fonts: &mut Fonts) -> Fit {
 
 /// The width a column would like, in em.
 fn natural(grid: &Grid, at: usize, column: &Column, fonts: &mut Fonts) -> f32 {
-    let head = column.label.split(' ').map(|word| fonts.width(word, true)).fold(0.0, f32::max);
+    // A short label stays on one line; a long one breaks between words.
+    let words = column.label.split(' ').map(|word| fonts.width(word, true)).fold(0.0, f32::max);
+    let head = fonts.width(&column.label, true).min(7.5).max(words);
+    let head = if column.shape == Shape::Money { head.max(6.0) } else { head };
     let cells = grid.lines.iter().filter_map(|line| Some((line.kind != RowKind::Line, line.cells.get(at)?)));
     cells.map(|(bold, cell)| fonts.width(&shown(cell), bold)).fold(head, f32::max)
 }
@@ -366,7 +369,11 @@ impl Pen<'_, '_> {
         let grid = self.grid;
         let floor = self.height - FOOT;
         let fresh = self.y;
-        let laid: Vec<Laying> = grid.lines.iter().map(|line| self.lay(line)).collect();
+        let last_total = grid.lines.iter().rposition(|line| line.kind == RowKind::Total);
+        let mut laid: Vec<Laying> = grid.lines.iter().map(|line| self.lay(line)).collect();
+        if let Some(last) = last_total.and_then(|n| laid.get_mut(n)) {
+            last.double = true;
+        }
         for (n, row) in laid.iter().enumerate() {
             // A heading stays with what it heads, down to the first line; a subtotal with its last line.
             let mut need = row.height;
@@ -440,7 +447,13 @@ impl Pen<'_, '_> {
             RowKind::Total => size * 0.6,
             RowKind::Heading | RowKind::Line => size * 0.22,
         };
-        Laying { kind: line.kind, cells, above, height: above + lines * size * LEADING + below + size * 0.2 }
+        Laying {
+            kind: line.kind,
+            double: false,
+            cells,
+            above,
+            height: above + lines * size * LEADING + below + size * 0.2,
+        }
     }
 
     fn row(&mut self, row: &Laying) {
@@ -452,7 +465,7 @@ impl Pen<'_, '_> {
             let filled = sets.iter().any(|s| s.width > 0.0);
             if sum && *money && filled {
                 self.rule(*x, top, *width, 0.6, INK);
-                if row.kind == RowKind::Total {
+                if row.double {
                     self.rule(*x, base + size * 0.42, *width, 0.6, INK);
                     self.rule(*x, base + size * 0.42 + 1.9, *width, 0.6, INK);
                 }
@@ -490,6 +503,8 @@ impl Pen<'_, '_> {
 
 struct Laying {
     kind: RowKind,
+    /// The result of the whole: a double line below it.
+    double: bool,
     /// Left, width, right-aligned, lines.
     cells: Vec<(f32, f32, bool, Vec<Set>)>,
     above: f32,
