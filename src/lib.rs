@@ -8,3 +8,5 @@ pub mod sandbox;
 pub mod audit;
 pub mod domain;
 pub mod store;
+pub mod domain;
+pub mod statement;

@@ -19,3 +19,4 @@ pub mod lane;
 pub mod order;
 pub mod plan;
 pub mod policy;
+pub mod names;
