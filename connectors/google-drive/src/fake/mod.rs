@@ -1,0 +1,1 @@
+//! A Drive to test against.
