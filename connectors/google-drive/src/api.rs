@@ -45,11 +45,17 @@ impl Api {
     fn url(&self, endpoint: &'static str, path: &[&str], query: &[(&str, &str)]) -> Result<Url> {
         let mut url = self.endpoints.url(endpoint, "")?;
         if let Some(id) = path.iter().find(|p| !plain(p)) {
-            return Err(Error::new(ErrorKind::Config, "url.build", format!("\"{id}\" is not an id that Google Drive gives"))
-                .next("Copy the id from the folder's address in the browser: the part after /folders/."));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "url.build",
+                format!("\"{id}\" is not an id that Google Drive gives"),
+            )
+            .next("Copy the id from the folder's address in the browser: the part after /folders/."));
         }
         url.path_segments_mut()
-            .map_err(|()| Error::new(ErrorKind::Config, "url.build", format!("the address of {endpoint} takes no path")))?
+            .map_err(|()| {
+                Error::new(ErrorKind::Config, "url.build", format!("the address of {endpoint} takes no path"))
+            })?
             .pop_if_empty()
             .extend(path);
         url.query_pairs_mut().extend_pairs(query);
@@ -141,8 +147,11 @@ impl Api {
         if let Some(at) = expires {
             merge(&mut body, json!({ "expirationTime": at }));
         }
-        let query =
-            [("sendNotificationEmail", "false"), ("supportsAllDrives", "true"), ("fields", "id,type,role,emailAddress")];
+        let query = [
+            ("sendNotificationEmail", "false"),
+            ("supportsAllDrives", "true"),
+            ("fields", "id,type,role,emailAddress"),
+        ];
         let url = self.url("api", &["files", file, "permissions"], &query)?;
         Ok(Request::write("permission.create", Method::POST, url).json(body))
     }

@@ -121,11 +121,16 @@ impl Settings {
         let bad = |text: String| Error::new(ErrorKind::Config, "settings.read", text);
         let known = || SETTINGS.iter().map(|(k, help)| format!("{k}: {help}")).collect::<Vec<_>>().join("; ");
         let value = if value.is_null() { &Value::Object(serde_json::Map::new()) } else { value };
-        let s: Self = Self::deserialize(value)
-            .map_err(|e| bad(format!("the settings of Google Drive are not right: {e}")).next(format!("Known are: {}.", known())))?;
-        if s.root.as_deref().is_some_and(|r| r.is_empty() || !r.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))) {
-            return Err(bad("`root` is not the id of a folder".to_owned())
-                .next("Open the folder in a browser and copy the part of the address after /folders/; no link, no name."));
+        let s: Self = Self::deserialize(value).map_err(|e| {
+            bad(format!("the settings of Google Drive are not right: {e}")).next(format!("Known are: {}.", known()))
+        })?;
+        if s.root
+            .as_deref()
+            .is_some_and(|r| r.is_empty() || !r.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)))
+        {
+            return Err(bad("`root` is not the id of a folder".to_owned()).next(
+                "Open the folder in a browser and copy the part of the address after /folders/; no link, no name.",
+            ));
         }
         if s.root_name.trim().is_empty() {
             return Err(bad("`root_name` is empty".to_owned()).next("Leave it out, or give a name."));
@@ -135,8 +140,9 @@ impl Settings {
                 .next("Leave it out, or use 8388608."));
         }
         if s.impersonate.is_some() && s.service_account.is_none() {
-            return Err(bad("`impersonate` is set without `service_account`".to_owned())
-                .next("Only a service account can act as somebody else: set its key file, or take `impersonate` out."));
+            return Err(bad("`impersonate` is set without `service_account`".to_owned()).next(
+                "Only a service account can act as somebody else: set its key file, or take `impersonate` out.",
+            ));
         }
         Ok(s)
     }
@@ -159,7 +165,12 @@ impl Factory for DriveFactory {
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
         let settings = Settings::parse(&from.settings)?;
-        Ok(Box::new(Drive { settings, api: api::Api::new(from.endpoints), ids: Mutex::default(), lanes: Mutex::default() }))
+        Ok(Box::new(Drive {
+            settings,
+            api: api::Api::new(from.endpoints),
+            ids: Mutex::default(),
+            lanes: Mutex::default(),
+        }))
     }
 }
 

@@ -34,7 +34,11 @@ pub fn account(probe: &mut Probe, account: &str, shared_drive: bool) {
     {
         let full = q.used >= limit;
         probe.notes.push(warn(
-            if full { "the account's storage is full: nothing can be delivered, access is still kept right" } else { "the account's storage is more than nine tenths full" },
+            if full {
+                "the account's storage is full: nothing can be delivered, access is still kept right"
+            } else {
+                "the account's storage is more than nine tenths full"
+            },
             "Free some space, buy more, or move the root into a shared drive.",
         ));
     }

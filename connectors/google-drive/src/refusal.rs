@@ -192,7 +192,13 @@ const TABLE: &[Refusal] = &[
         "Switch on the Google Drive API in the Google Cloud console.",
     ),
     row("rateLimitExceeded", "", RateLimited, "Google asks us to slow down", "Nothing to do: it is tried again."),
-    row("userRateLimitExceeded", "", RateLimited, "Google asks us to slow down", "Nothing to do; if it lasts for hours, the daily upload limit of 750 GB is used up."),
+    row(
+        "userRateLimitExceeded",
+        "",
+        RateLimited,
+        "Google asks us to slow down",
+        "Nothing to do; if it lasts for hours, the daily upload limit of 750 GB is used up.",
+    ),
     row(
         "sharingRateLimitExceeded",
         "",
@@ -202,7 +208,13 @@ const TABLE: &[Refusal] = &[
     ),
     row("authError", "", Unauthenticated, "Google does not accept the sign-in any more", "Sign in again."),
     row("fileIdInUse", "", Conflict, "something with this id exists already", "Read it again."),
-    row("notFound", "", NotFound, "Google Drive has nothing under this id that we may see", "If it was moved or its owner changed, share it again with ledgerward's account."),
+    row(
+        "notFound",
+        "",
+        NotFound,
+        "Google Drive has nothing under this id that we may see",
+        "If it was moved or its owner changed, share it again with ledgerward's account.",
+    ),
 ];
 
 #[derive(Default, Deserialize)]

@@ -7,8 +7,9 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use ledgerward_contract::{
     ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
-    Gone, Granted, Listed, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result, SeenFile,
-    SeenPermission, SharingSupport, Snapshot, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via, WriteCx,
+    Gone, Granted, Listed, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result,
+    SeenFile, SeenPermission, SharingSupport, Snapshot, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via,
+    WriteCx,
 };
 use serde_json::{Value, json};
 
@@ -16,8 +17,7 @@ use crate::{
     Drive,
     api::{Corpus, FOLDER, FOLDER_FIELDS, decode, has},
     map::{self, About, ChangeList, File, FileList, Ids, Permission, PermissionList, SharedDrive, StartToken},
-    notes,
-    refusal,
+    notes, refusal,
 };
 
 /// More pages than any listing here has; a listing that passes it is broken, not long.
@@ -81,12 +81,18 @@ impl Drive {
     async fn place(&self, cx: &ReadCx) -> Result<Place> {
         if let Some(id) = &self.settings.root {
             let root = self.folder(cx, "root.get", id).await.map_err(|e| match e.kind {
-                ErrorKind::NotFound => Error::new(ErrorKind::Config, "root.get", "the root folder is not there, or not shared with ledgerward's account")
-                    .next("Share the folder with the account (as editor; manager in a shared drive), or correct `root`."),
+                ErrorKind::NotFound => Error::new(
+                    ErrorKind::Config,
+                    "root.get",
+                    "the root folder is not there, or not shared with ledgerward's account",
+                )
+                .next("Share the folder with the account (as editor; manager in a shared drive), or correct `root`."),
                 _ => e,
             })?;
             if root.trashed {
-                return Err(Error::new(ErrorKind::Config, "root.get", "the root folder is in the trash").next("Restore it."));
+                return Err(
+                    Error::new(ErrorKind::Config, "root.get", "the root folder is in the trash").next("Restore it.")
+                );
             }
             return Ok(Place { corpus: Corpus { drive: root.drive_id.clone() }, root: Some(root) });
         }
@@ -169,8 +175,12 @@ impl Drive {
         match found.as_slice() {
             [_, _, ..] => {
                 let ids: Vec<_> = found.iter().map(|f| f.id.as_str()).collect();
-                Err(Error::new(ErrorKind::Conflict, OP, format!("two folders carry this client's mark: {}", ids.join(", ")))
-                    .next("Put the wrong one into the trash, after moving its files."))
+                Err(Error::new(
+                    ErrorKind::Conflict,
+                    OP,
+                    format!("two folders carry this client's mark: {}", ids.join(", ")),
+                )
+                .next("Put the wrong one into the trash, after moving its files."))
             }
             _ => Ok(found.pop()),
         }
@@ -374,8 +384,12 @@ impl StorageTarget for Drive {
         match self.folder(cx, "folder.stat", folder.as_str()).await {
             Ok(f) => Ok(map::stat(&f)),
             Err(e) if e.kind == ErrorKind::NotFound => Ok(Stat::Gone),
-            Err(e) if e.kind == ErrorKind::Forbidden
-                && matches!(e.get("reason"), Some("insufficientFilePermissions" | "appNotAuthorizedToFile")) => Ok(Stat::NoAccess),
+            Err(e)
+                if e.kind == ErrorKind::Forbidden
+                    && matches!(e.get("reason"), Some("insufficientFilePermissions" | "appNotAuthorizedToFile")) =>
+            {
+                Ok(Stat::NoAccess)
+            }
             Err(e) => Err(e),
         }
     }
@@ -508,10 +522,7 @@ impl StorageTarget for Drive {
 
     async fn rename(&self, cx: &WriteCx, folder: &FolderId, name: &str) -> Result<()> {
         let body = json!({ "name": name });
-        refusal::classify(
-            "folder.rename",
-            &cx.send(self.api.update("folder.rename", folder.as_str(), body)?).await?,
-        )
+        refusal::classify("folder.rename", &cx.send(self.api.update("folder.rename", folder.as_str(), body)?).await?)
     }
 
     async fn grant(
@@ -524,8 +535,12 @@ impl StorageTarget for Drive {
     ) -> Result<Granted> {
         const OP: &str = "permission.create";
         if until.is_some() && role != FolderRole::Reader {
-            return Err(Error::new(ErrorKind::Unsupported, OP, "Google Drive ends access to a folder by itself only for readers")
-                .next("Give the role reader, or give access without an end."));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                OP,
+                "Google Drive ends access to a folder by itself only for readers",
+            )
+            .next("Give the role reader, or give access without an end."));
         }
         // Ending earlier than asked is safe; a later end is given when the year is over.
         let until = until.map(|t| t.min(cx.now().saturating_add(EXPIRY_MAX).unwrap_or(t)).to_string());
@@ -536,12 +551,18 @@ impl StorageTarget for Drive {
         if refusal::shared_but_no_mail(&answer) {
             let list = self.own_entries(cx.read(), folder.as_str()).await?;
             let theirs = |p: &&Permission| {
-                p.kind == "user" && p.is_direct() && p.email_address.as_deref().and_then(|e| Email::parse(e).ok()).as_ref() == Some(who)
+                p.kind == "user"
+                    && p.is_direct()
+                    && p.email_address.as_deref().and_then(|e| Email::parse(e).ok()).as_ref() == Some(who)
             };
             return match list.iter().find(theirs) {
                 Some(p) => Ok(Granted::Now(PermissionId(p.id.clone()))),
-                None => Err(Error::new(ErrorKind::Unavailable, OP, "Google says that it shared the folder and does not list the person yet")
-                    .next("It is read again in the next run.")),
+                None => Err(Error::new(
+                    ErrorKind::Unavailable,
+                    OP,
+                    "Google says that it shared the folder and does not list the person yet",
+                )
+                .next("It is read again in the next run.")),
             };
         }
         let made: Permission = decode(OP, &answer)?;
@@ -633,4 +654,3 @@ fn quota(about: &About) -> Option<Quotas> {
     let q = about.storage_quota.as_ref()?;
     Some(Quotas { used: q.usage.as_ref()?.parse().ok()?, limit: q.limit.as_ref().and_then(|l| l.parse().ok()) })
 }
-

@@ -1,7 +1,7 @@
 //! Putting a file: its sub-folder, what lies there already, the bytes, and the proof that they arrived.
 
 use bytes::Bytes;
-use ledgerward_contract::{Error, ErrorKind, Expect, FileId, Response, Result, StatementFile, Stored, WriteCx, ReadCx};
+use ledgerward_contract::{Error, ErrorKind, Expect, FileId, ReadCx, Response, Result, StatementFile, Stored, WriteCx};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use url::Url;
@@ -103,7 +103,9 @@ impl Drive {
     ) -> Result<Stored> {
         const OP: &str = "file.replace";
         let changed = |says: &str| {
-            Error::new(ErrorKind::Conflict, OP, says.to_owned()).next("The next run reads the folder again.").with("file", id.0.clone())
+            Error::new(ErrorKind::Conflict, OP, says.to_owned())
+                .next("The next run reads the folder again.")
+                .with("file", id.0.clone())
         };
         let answer = cx.read().send(self.api.file(OP, id.as_str(), FILE_FIELDS)?).await?;
         if answer.status == 404 {
@@ -198,8 +200,11 @@ impl Drive {
         (folder, parent, name): (&str, &str, &str),
         mark: &str,
     ) -> Result<String> {
-        let q =
-            format!("{} in parents and mimeType='{FOLDER}' and trashed=false and {}", quoted(parent), has("lw_sub", mark));
+        let q = format!(
+            "{} in parents and mimeType='{FOLDER}' and trashed=false and {}",
+            quoted(parent),
+            has("lw_sub", mark)
+        );
         let mut found = self.search(cx.read(), "subfolder.find", corpus, &q, FOLDER_FIELDS).await?;
         // Two can come of a crash while Google's index lags. The older one is used, always the same.
         found.sort_by(|a, b| (&a.created_time, &a.id).cmp(&(&b.created_time, &b.id)));
@@ -233,7 +238,9 @@ impl Drive {
     /// The address of a session, as Google gave it. It is a secret: no error repeats it.
     fn session(&self, opened: &Response) -> Result<Url> {
         const OP: &str = "upload.open";
-        let text = opened.header("location").ok_or_else(|| Error::contract(OP, "Google opened an upload without an address"))?;
+        let text = opened
+            .header("location")
+            .ok_or_else(|| Error::contract(OP, "Google opened an upload without an address"))?;
         let url = Url::parse(text).map_err(|_| Error::contract(OP, "the address of the upload is not valid"))?;
         let plain = url.scheme() == "http" && self.api.upload_is_https();
         if plain { Err(Error::contract(OP, "the address of the upload is not encrypted")) } else { Ok(url) }
@@ -247,7 +254,12 @@ impl Drive {
             let end = from.saturating_add(self.settings.chunk_bytes).min(total);
             let sent = cx.send(Api::send_piece(session, from, bytes.slice(from..end), total)?).await;
             let answer = match sent {
-                Ok(answer) if answer.status < 500 && refusal::retry_hint(&answer).is_none_or(|r| r == ledgerward_contract::Retry::No) => answer,
+                Ok(answer)
+                    if answer.status < 500
+                        && refusal::retry_hint(&answer).is_none_or(|r| r == ledgerward_contract::Retry::No) =>
+                {
+                    answer
+                }
                 Err(e) if e.kind != ErrorKind::Unavailable => return Err(e),
                 // Nobody knows how much arrived. The question may be repeated as often as the retry layer likes.
                 _ => cx.read().send(Api::session_state(session, total)?).await?,

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ledgerward_contract::{
-    Cursor, Error, ErrorKind, Page, ReadCx, Result, SeenFile, SeenPermission, SeenRole,
-};
+use ledgerward_contract::{Cursor, Error, ErrorKind, Page, ReadCx, Result, SeenFile, SeenPermission, SeenRole};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -45,7 +43,8 @@ impl Todo {
         let mut out = Vec::new();
         for file in list.files {
             let above = file.parents.iter().find_map(|p| self.now.get(p));
-            let mut path = above.cloned().ok_or_else(|| Error::contract(op, "Google listed a file of another folder"))?;
+            let mut path =
+                above.cloned().ok_or_else(|| Error::contract(op, "Google listed a file of another folder"))?;
             path.push(file.name.clone());
             if file.is_folder() {
                 self.then.insert(file.id.clone(), path.clone());
