@@ -61,6 +61,12 @@ impl Fake {
         seed::many(n).and_then(Self::new)
     }
 
+    /// The small firm of `fixtures/xero/firm.json`: twelve organisations, all that a demonstration needs.
+    pub fn sample() -> Result<Self, String> {
+        let seed = serde_json::from_str(include_str!("../../../fixtures/xero/firm.json"));
+        Self::from_seed(&seed.map_err(|e| e.to_string())?)
+    }
+
     fn new(World { app, logins, orgs }: World) -> Result<Self, String> {
         let signing_in = logins.first().map(|l| l.email.clone()).ok_or("nobody can sign in")?;
         Ok(Self {
@@ -179,9 +185,17 @@ impl Org {
         self.users.iter().any(|u| u.email.eq_ignore_ascii_case(email) && u.role != "REMOVED")
     }
 
-    /// Whether this person's sign-in reaches it: connected, and still a user.
+    /// Whether this person's sign-in reaches it.
     fn reaches(&self, email: &str) -> bool {
-        self.connections.get(email).is_some_and(|c| c.active) && self.opens(email)
+        self.connections.get(email).is_some_and(|c| c.active)
+    }
+
+    /// Who loses access to an organisation loses the connection that hangs on it.
+    fn disconnect_strangers(&mut self) {
+        let gone: Vec<_> = self.connections.keys().filter(|email| !self.opens(email)).cloned().collect();
+        for email in gone {
+            self.connections.remove(&email);
+        }
     }
 }
 

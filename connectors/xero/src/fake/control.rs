@@ -31,6 +31,7 @@ const VERBS: &[&str] = &[
     "set_lock_date",
     "set_outage",
     "set_role",
+    "set_users",
     "sign_in_as",
     "stats",
     "swap_tenants",
@@ -223,19 +224,24 @@ impl Fake {
         match verb {
             "set_role" => {
                 let (user, role) = (text(args, "user")?, text(args, "role")?.to_owned());
-                find(self.org(args)?, user)?.role = role;
+                let org = self.org(args)?;
+                find(org, user)?.role = role;
+                org.disconnect_strangers();
                 done
             }
             // As Xero shows it for a while: still listed, with the role REMOVED.
             "remove_user" => {
                 let user = text(args, "user")?;
-                "REMOVED".clone_into(&mut find(self.org(args)?, user)?.role);
+                let org = self.org(args)?;
+                "REMOVED".clone_into(&mut find(org, user)?.role);
+                org.disconnect_strangers();
                 done
             }
             "drop_user" => {
                 let (org, user) = (self.org(args)?, text(args, "user")?);
                 let id = find(org, user)?.id;
                 org.users.retain(|u| u.id != id);
+                org.disconnect_strangers();
                 done
             }
             "change_email" => {
@@ -255,6 +261,15 @@ impl Fake {
                 let id = user.id;
                 org.users.push(user);
                 Ok(json!({"id": id}))
+            }
+            // The list alone: that the authorising user has to stand in it is not documented, so no connection is cut.
+            "set_users" => {
+                let mut users: Vec<User> = read(args.get("users").ok_or("\"users\" is missing")?)?;
+                for user in users.iter_mut().filter(|u| u.id.is_nil()) {
+                    user.id = user_id(&user.email);
+                }
+                self.org(args)?.users = users;
+                done
             }
             "empty_users" => {
                 self.org(args)?.hides_users = args.get("on").and_then(Value::as_bool).unwrap_or(true);
