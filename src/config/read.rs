@@ -20,6 +20,8 @@ pub struct ConfigProblem {
     pub help: String,
     /// How many characters of the line are meant; at least 1.
     width: usize,
+    /// The key is wrong, so its value is not printed: it may be a secret under a misspelt name.
+    key_only: bool,
 }
 
 impl ConfigProblem {
@@ -44,12 +46,13 @@ impl ConfigProblem {
             message: message.into(),
             help: help.into(),
             width,
+            key_only: false,
         }
     }
 
     /// `file:line:column`, the sentence, the line itself with a caret below, and the help.
     pub fn render(&self, file: &str, text: &str) -> String {
-        let Self { line, column, path, message, help, width } = self;
+        let Self { line, column, path, message, help, width, key_only } = self;
         let mut out = format!("{file}:{line}:{column}: ");
         if !path.is_empty() {
             let _ = write!(out, "{path}: ");
@@ -57,7 +60,8 @@ impl ConfigProblem {
         out.push_str(message);
         if let Some(source) = text.lines().nth(line - 1) {
             // Tabs become one blank each, so that the caret stands below what it means; nothing else may move the terminal.
-            let source: String = shown(source).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let source: String =
+                shown(source, *key_only).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             let pad = " ".repeat(line.to_string().len());
             let caret = format!("{}{}", " ".repeat(column - 1), "^".repeat(*width));
             let _ = write!(out, "\n {pad} |\n {line} | {source}\n {pad} | {caret}");
@@ -71,13 +75,15 @@ impl ConfigProblem {
 
 /// The part of a line that may be printed: what follows the `=` may be a secret that somebody wrote into the file after
 /// all, and this goes to logs.
-fn shown(line: &str) -> String {
+fn shown(line: &str, key_only: bool) -> String {
     let lower = line.to_ascii_lowercase();
-    let names_a_secret = ["secret", "key", "password", "passwd", "token"].iter().any(|w| lower.contains(w));
+    let names_a_secret = ["secr", "key", "pass", "tok"].iter().any(|w| lower.contains(w));
     let says_where = lower.contains("file =") || lower.contains("credential =");
     let address_with_password = lower.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
     match line.split_once('=') {
-        Some((name, _)) if (names_a_secret && !says_where) || address_with_password => format!("{name}= (not shown)"),
+        Some((name, _)) if key_only || (names_a_secret && !says_where) || address_with_password => {
+            format!("{name}= (not shown)")
+        }
         _ => line.to_owned(),
     }
 }
@@ -327,7 +333,10 @@ impl<'a, 't> Table<'a, 't> {
             let name = key.get_ref().as_ref();
             if !known.contains(&name) {
                 let message = format!("the key \"{name}\" is not known here");
-                self.reader.problem(key.span(), self.path_to(name), message, choose(name, &known));
+                let help = choose(name, &known);
+                let mut problem = ConfigProblem::at(self.reader.text, key.span(), self.path_to(name), message, help);
+                problem.key_only = true;
+                self.reader.problems.borrow_mut().push(problem);
             }
         }
     }
@@ -342,9 +351,17 @@ fn article(kind: &str) -> String {
 pub fn choose(word: &str, choices: &[&str]) -> String {
     let near = choices.iter().map(|c| (distance(word, c), *c)).min();
     match near {
-        Some((d, best)) if d <= (word.chars().count() / 3).max(1) => format!("Did you mean \"{best}\"?"),
+        Some((d, best)) if d <= tolerated(word) => format!("Did you mean \"{best}\"?"),
         _ if choices.is_empty() => "Leave it out.".to_owned(),
         _ => format!("Use one of: {}.", choices.join(", ")),
+    }
+}
+
+/// Two letters exchanged are two replacements.
+fn tolerated(word: &str) -> usize {
+    match word.chars().count() {
+        0..4 => 1,
+        n => (n / 3).max(2),
     }
 }
 
