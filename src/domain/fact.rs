@@ -104,6 +104,19 @@ impl Why {
         matches!(self, Self::Gone | Self::NeverListed)
     }
 
+    /// Doubt about this one person's identity or standing, rather than about the source as a whole.
+    pub const fn is_doubt(self) -> bool {
+        matches!(
+            self,
+            Self::EmailChanged
+                | Self::KnownAddressNewId
+                | Self::TwoUsersOneAddress
+                | Self::RoleUnmapped
+                | Self::StandingUnknown
+                | Self::FirstReading
+        )
+    }
+
     /// In words, after the name of the source.
     pub const fn words(self) -> &'static str {
         match self {
