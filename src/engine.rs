@@ -6,20 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ConnectionName, Email, ErrorKind, LedgerId, SourceKind, SourceRef, TargetLimits, Timestamp};
+use ledgerward_contract::{ConnectionName, LedgerId, SourceKind, SourceRef, Timestamp};
 
 use crate::{
     app::App,
     apply::{self, LaneDone},
     cli::{console::Console, outcome::Failure},
-    config::{self, schema},
+    config::schema,
     deliver,
     domain::{
         facts::{Facts, FactsBuilder},
-        finding::{Finding, Severity},
         firm::{Firm, TargetName},
         guard::{Check, Guards, Limit, Verdict},
-        lane::LaneKey,
         plan::Plan,
         policy::Decider,
     },
@@ -46,6 +44,8 @@ pub struct Picture {
     pub facts: Facts,
     pub book: Book,
     pub verdict: Verdict,
+    /// Holds of this plan that a person approved, by digest.
+    pub approved: Vec<String>,
     /// What was wrong with whole sign-ins and targets, in words.
     pub troubles: Vec<String>,
     pub needs_sign_in: bool,
@@ -88,7 +88,7 @@ pub async fn look(app: &App, world: &World, run: i64, ask: &Ask, console: &mut d
     troubles.extend(book.troubles.iter().cloned());
 
     let (plan, findings) = lanes::propose(&decider, &book, ask);
-    let verdict = guard(app, &firm, plan).await?;
+    let (verdict, approved) = guard(app, &firm, plan).await?;
 
     let whole = ask.clients.is_none() && !ask.offline;
     memory::findings(app, run, &joined, findings, whole, now).await?;
@@ -102,6 +102,7 @@ pub async fn look(app: &App, world: &World, run: i64, ask: &Ask, console: &mut d
         facts,
         book,
         verdict,
+        approved,
         troubles,
         needs_sign_in,
     })
@@ -160,25 +161,29 @@ async fn read_sources(
 }
 
 /// Clears or holds each step, then takes the approvals that people gave for exactly these holds.
-async fn guard(app: &App, firm: &Firm, plan: Plan<crate::domain::plan::Proposed>) -> Result<Verdict, Failure> {
+async fn guard(app: &App, firm: &Firm, plan: Plan<crate::domain::plan::Proposed>) -> Result<(Verdict, Vec<String>), Failure> {
     let now = app.now();
     let (history, freeze, approvals) = lanes::guard_ground(app, firm, now).await?;
     let published = BTreeSet::new();
     let guards = guards(&app.config.guards);
-    let verdict = plan.check(&Check { guards: &guards, history: &history, published: &published, freeze });
+    let notes = BTreeMap::new();
+    let verdict = plan.check(&Check { guards: &guards, history: &history, published: &published, freeze, notes: &notes });
     let Verdict { mut cleared, held } = verdict;
-    let mut still = Vec::new();
+    let (mut still, mut approved) = (Vec::new(), Vec::new());
     for hold in held {
         let word = approvals.iter().find(|a| hold.digest.starts_with(&a.digest));
         match word {
             None => still.push(hold),
             Some(approval) => match hold.approve(approval, now) {
-                Ok(plan) => cleared = cleared.join(plan),
-                Err((hold, _)) => still.push(*hold),
+                Ok(plan) => {
+                    approved.push(approval.digest.clone());
+                    cleared = cleared.join(plan);
+                }
+                Err(refused) => still.push(*refused.hold),
             },
         }
     }
-    Ok(Verdict { cleared, held: still })
+    Ok((Verdict { cleared, held: still }, approved))
 }
 
 /// The configuration's numbers as the guard takes them.
