@@ -143,8 +143,13 @@ fn register_for_people(register: &Register) -> Grid {
             [i, o, money(entry.balance)],
         ));
     }
-    let sums = [money(inward), money(outward), Cell::Empty];
-    lines.push(row(RowKind::Subtotal, Cell::Empty, text("Total of the lines"), Cell::Empty, sums));
+    if register.lines.is_empty() {
+        let nothing = [Cell::Empty, Cell::Empty, Cell::Empty];
+        lines.push(row(RowKind::Line, Cell::Empty, text("No lines in this period."), Cell::Empty, nothing));
+    } else {
+        let sums = [money(inward), money(outward), Cell::Empty];
+        lines.push(row(RowKind::Subtotal, Cell::Empty, text("Total of the lines"), Cell::Empty, sums));
+    }
     if let Some(closing) = register.closing {
         let cells = [Cell::Empty, Cell::Empty, Cell::Money(closing)];
         lines.push(row(RowKind::Total, Cell::Empty, text("Closing balance"), Cell::Empty, cells));

@@ -69,7 +69,7 @@ impl StatementKey {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
     pub key: StatementKey,
-    pub year_end: (i8, i8),
+    pub year_end: YearEnd,
     /// The ledger's name, where the client has several.
     pub ledger: Option<String>,
     /// The account's name, for kinds per account.
@@ -238,7 +238,7 @@ impl Template {
     /// The path of one file, below the client's folder. `None` never comes: what `safe` makes is what the contract takes.
     fn path(&self, wanted: &Wanted, tag: Option<&str>) -> Option<FilePath> {
         let id8 = wanted.key.id8();
-        let year_end = YearEnd::new(wanted.year_end.0, wanted.year_end.1).unwrap_or(YearEnd::CALENDAR);
+        let year_end = wanted.year_end;
         let request = &wanted.key.request;
         let (stem, own_ext) = wanted.document.as_deref().map_or(("", ""), split_ext);
         let text = |given: &str| names::part(given, &id8);

@@ -13,7 +13,7 @@ fn wanted(kind: StatementKind, ledger: &str, account: Option<&str>, period: &str
             request: StatementRequest { kind, basis: Basis::Accrual, period, account: account.map(Into::into) },
             item: None,
         },
-        year_end: (12, 31),
+        year_end: YearEnd::CALENDAR,
         ledger: None,
         account: account.map(ToOwned::to_owned),
         document: None,
@@ -37,7 +37,7 @@ fn bracketed_parts_come_only_where_needed() {
         account: Some("Main / EUR".to_owned()),
         both_bases: true,
         version: 3,
-        year_end: (3, 31),
+        year_end: YearEnd::new(3, 31).unwrap(),
         ..plain
     };
     assert_eq!(one(default, &all), "2027/2026-10 Profit and loss accrual Harbour Cafe Ltd Main ／ EUR (v3).pdf");

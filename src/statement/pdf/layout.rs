@@ -2,18 +2,17 @@
 
 use ledgerward_contract::RowKind;
 
-use super::font::{Fonts, Set};
+use super::{
+    fit::{Fit, GAP, MARGIN, fit, paper, shown},
+    font::{Fonts, Set},
+};
 use crate::statement::{
-    Look, Paper,
-    grid::{Cell, Column, Grid, Line, Shape},
+    Look,
+    grid::{Cell, Grid, Line, Shape},
     model::{Body, Statement},
-    money,
 };
 
-const MARGIN: f32 = 52.0;
 const FOOT: f32 = 60.0;
-/// Between two columns.
-const GAP: f32 = 14.0;
 const INDENT: f32 = 12.0;
 const LEADING: f32 = 1.36;
 
@@ -48,15 +47,6 @@ pub struct Laid {
     pub small: bool,
 }
 
-/// How a grid fits on a page.
-struct Fit {
-    landscape: bool,
-    size: f32,
-    /// Left edge and width.
-    columns: Vec<(f32, f32)>,
-    small: bool,
-}
-
 pub fn pages(statement: &Statement, look: &Look, fonts: &mut Fonts) -> Laid {
     let grid = Grid::for_people(&statement.body);
     let fit = fit(&grid, look.paper, fonts);
@@ -79,81 +69,6 @@ pub fn pages(statement: &Statement, look: &Look, fonts: &mut Fonts) -> Laid {
     pen.rows();
     pen.feet();
     Laid { pages: pen.pages, small }
-}
-
-const fn paper(paper: Paper, landscape: bool) -> (f32, f32) {
-    let (short, long) = match paper {
-        Paper::A4 => (595.28, 841.89),
-        Paper::Letter => (612.0, 792.0),
-    };
-    if landscape { (long, short) } else { (short, long) }
-}
-
-fn shown(cell: &Cell) -> String {
-    match cell {
-        Cell::Empty => String::new(),
-        Cell::Text(text) => text.clone(),
-        Cell::Money(amount) => money::grouped(*amount),
-        Cell::Day(day) => day.strftime("%-d %b %Y").to_string(),
-    }
-}
-
-/// The largest type in which every amount stands on one line and the names have room.
-fn fit(grid: &Grid, on: Paper, fonts: &mut Fonts) -> Fit {
-    let widths: Vec<f32> = grid.columns.iter().enumerate().map(|(n, column)| natural(grid, n, column, fonts)).collect();
-    let tries =
-        [(false, 9.0), (false, 8.5), (true, 9.0), (true, 8.0), (true, 7.0), (true, 6.0), (true, 5.0), (true, 4.0)];
-    let mut best = None;
-    for (landscape, size) in tries {
-        let room = paper(on, landscape).0 - 2.0 * MARGIN;
-        let (columns, names) = spread(grid, &widths, room, size);
-        best = Some(Fit { landscape, size, columns, small: size < 6.0 });
-        if names >= 15.0 * size {
-            break;
-        }
-    }
-    best.unwrap_or(Fit { landscape: false, size: 9.0, columns: Vec::new(), small: false })
-}
-
-/// The width a column would like, in em.
-fn natural(grid: &Grid, at: usize, column: &Column, fonts: &mut Fonts) -> f32 {
-    // A short label stays on one line; a long one breaks between words.
-    let words = column.label.split(' ').map(|word| fonts.width(word, true)).fold(0.0, f32::max);
-    let head = fonts.width(&column.label, true).min(7.5).max(words);
-    let head = if column.shape == Shape::Money { head.max(6.0) } else { head };
-    let cells = grid.lines.iter().filter_map(|line| Some((line.kind != RowKind::Line, line.cells.get(at)?)));
-    cells.map(|(bold, cell)| fonts.width(&shown(cell), bold)).fold(head, f32::max)
-}
-
-/// Left edges and widths, and what is left for the names.
-fn spread(grid: &Grid, natural: &[f32], room: f32, size: f32) -> (Vec<(f32, f32)>, f32) {
-    let main = grid.columns.iter().position(|c| c.shape == Shape::Text).unwrap_or(0);
-    let mut widths: Vec<f32> = grid
-        .columns
-        .iter()
-        .zip(natural)
-        .map(|(column, em)| match column.shape {
-            // Further texts may wrap, so they get no more than a fifth.
-            Shape::Text => (em * size + 1.0).min(room * 0.2),
-            Shape::Money | Shape::Day => em * size + 1.0,
-        })
-        .collect();
-    let gaps = GAP * f32::from(u16::try_from(widths.len().saturating_sub(1)).unwrap_or(u16::MAX));
-    let others: f32 = widths.iter().enumerate().filter(|(n, _)| *n != main).map(|(_, w)| w).sum();
-    let rest = room - gaps - others;
-    if let Some(width) = widths.get_mut(main) {
-        *width = rest.max(20.0);
-    }
-    let mut x = MARGIN;
-    let columns = widths
-        .into_iter()
-        .map(|width| {
-            let left = x;
-            x += width + GAP;
-            (left, width)
-        })
-        .collect();
-    (columns, rest)
 }
 
 struct Pen<'a, 'f> {
@@ -374,6 +289,9 @@ impl Pen<'_, '_> {
         if let Some(last) = last_total.and_then(|n| laid.get_mut(n)) {
             last.double = true;
         }
+        if let Some(first) = laid.first_mut() {
+            first.summed = false;
+        }
         for (n, row) in laid.iter().enumerate() {
             // A heading stays with what it heads, down to the first line; a subtotal with its last line.
             let mut need = row.height;
@@ -426,7 +344,7 @@ impl Pen<'_, '_> {
             let (x, width) = if names { (x + indent, width - indent) } else { (*x, *width) };
             let width = if names && alone { self.width - MARGIN - x } else { width };
             first &= !names;
-            let lines = if matches!(cell, Cell::Text(_)) { 3 } else { 1 };
+            let lines = if matches!(cell, Cell::Text(_)) { 5 } else { 1 };
             // An amount is never cut: its column is as wide as its widest.
             let sets = if lines == 1 {
                 vec![self.fonts.set(&text, bold)]
@@ -449,6 +367,7 @@ impl Pen<'_, '_> {
         };
         Laying {
             kind: line.kind,
+            summed: matches!(line.kind, RowKind::Subtotal | RowKind::Total),
             double: false,
             cells,
             above,
@@ -461,9 +380,8 @@ impl Pen<'_, '_> {
         let top = self.y + row.above;
         let base = top + size * 1.12;
         for (x, width, money, sets) in &row.cells {
-            let sum = matches!(row.kind, RowKind::Subtotal | RowKind::Total);
             let filled = sets.iter().any(|s| s.width > 0.0);
-            if sum && *money && filled {
+            if row.summed && *money && filled {
                 self.rule(*x, top, *width, 0.6, INK);
                 if row.double {
                     self.rule(*x, base + size * 0.42, *width, 0.6, INK);
@@ -503,6 +421,8 @@ impl Pen<'_, '_> {
 
 struct Laying {
     kind: RowKind,
+    /// Lines above add up to it: a rule between them.
+    summed: bool,
     /// The result of the whole: a double line below it.
     double: bool,
     /// Left, width, right-aligned, lines.
