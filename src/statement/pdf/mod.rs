@@ -6,6 +6,7 @@
 mod fit;
 mod font;
 mod layout;
+mod rows;
 
 use std::collections::BTreeSet;
 
