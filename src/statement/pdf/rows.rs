@@ -73,9 +73,10 @@ impl Pen<'_, '_> {
             }
             // A source that gives all rows one depth still shows its lines below their heading.
             (RowKind::Line, Some(section)) => line.depth.max(section + 1),
-            (RowKind::Subtotal | RowKind::Total, _) => {
+            // A sum stands below its heading, not among its lines.
+            (RowKind::Subtotal | RowKind::Total, section) => {
                 self.section = None;
-                line.depth
+                line.depth.min(section.unwrap_or(line.depth))
             }
             (RowKind::Line, None) => line.depth,
         };
