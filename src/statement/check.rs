@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use ledgerward_contract::{Cell, Decimal, Register, ReportTable, Row, RowKind, StatementKind};
 
 use super::{model::Body, money};
+use crate::domain::names;
 
 /// A total that is not the sum of what it says it sums.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,19 @@ pub fn check(kind: StatementKind, body: &Body) -> Vec<Mismatch> {
             found
         }
     }
+}
+
+/// The organisation that the content names, if it is not the ledger that was asked for (N14): then nothing of it may be
+/// delivered. Names are compared without case and blanks; a source that names none is not accused.
+///
+/// A renamed organisation looks the same until its profile is read again, so read that before raising an alarm.
+pub fn other_organisation<'a>(body: &'a Body, asked: &str) -> Option<&'a str> {
+    let named = match body {
+        Body::Table(table) => table.organisation.as_deref(),
+        Body::Register(register) => register.organisation.as_deref(),
+    };
+    let plain = |name: &str| names::unique_key(&name.split_whitespace().collect::<Vec<_>>().join(" "));
+    named.filter(|name| !name.trim().is_empty() && plain(name) != plain(asked))
 }
 
 fn check_register(register: &Register) -> Vec<Mismatch> {

@@ -142,3 +142,16 @@ fn flatten(rows: &serde_json::Value, into: &mut ReportTable) {
         into.rows.push(Row { kind, depth: 0, account: None, cells });
     }
 }
+
+#[test]
+fn n14_another_clients_report_is_recognised() {
+    let mut report = table("", &["", "Oct"], &[]);
+    let named = |report: &ReportTable| {
+        other_organisation(&Body::Table(report.clone()), "Harbour Cafe Ltd").map(ToOwned::to_owned)
+    };
+    assert_eq!(named(&report), None, "nobody is named");
+    report.organisation = Some(" harbour  CAFE Ltd".to_owned());
+    assert_eq!(named(&report), None);
+    report.organisation = Some("Quay Books Ltd".to_owned());
+    assert_eq!(named(&report).as_deref(), Some("Quay Books Ltd"));
+}

@@ -19,7 +19,7 @@ pub fn render(statement: &Statement) -> Result<Vec<u8>, RenderError> {
     let head = &statement.head;
     let about: [(&str, Cell); 12] = [
         ("Statement", text(head.kind.title())),
-        ("Account", text(head.account.as_deref().unwrap_or_default())),
+        ("Bank account", text(head.account.as_deref().unwrap_or_default())),
         ("Organisation", text(&head.organisation)),
         ("Client", text(&head.client)),
         ("Period start", Cell::Day(head.period.start)),

@@ -75,8 +75,14 @@ fn money(amount: Option<Decimal>) -> Cell {
 fn of_table(table: &ReportTable) -> Grid {
     // A row with more cells than the report has columns keeps them all: nothing a vendor sends is dropped in silence.
     let width = table.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0).max(table.columns.len());
-    let mut columns: Vec<Column> =
-        table.columns.iter().map(|c| column(&c.label, if c.money { Shape::Money } else { Shape::Text })).collect();
+    // One odd text among amounts does not make a column of amounts a column of texts.
+    let amounts = |n: usize| table.rows.iter().any(|row| matches!(row.cells.get(n), Some(Given::Money(_))));
+    let mut columns: Vec<Column> = table
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(n, c)| column(&c.label, if c.money || amounts(n) { Shape::Money } else { Shape::Text }))
+        .collect();
     columns.resize(width, column("", Shape::Text));
     let lines = table.rows.iter().map(|row| {
         let mut cells: Vec<Cell> = row
@@ -143,8 +149,13 @@ fn register_for_people(register: &Register) -> Grid {
             [i, o, money(entry.balance)],
         ));
     }
-    let sums = [money(inward), money(outward), Cell::Empty];
-    lines.push(row(RowKind::Subtotal, Cell::Empty, text("Total of the lines"), Cell::Empty, sums));
+    if register.lines.is_empty() {
+        let nothing = [Cell::Empty, Cell::Empty, Cell::Empty];
+        lines.push(row(RowKind::Line, Cell::Empty, text("No lines in this period."), Cell::Empty, nothing));
+    } else {
+        let sums = [money(inward), money(outward), Cell::Empty];
+        lines.push(row(RowKind::Subtotal, Cell::Empty, text("Total of the lines"), Cell::Empty, sums));
+    }
     if let Some(closing) = register.closing {
         let cells = [Cell::Empty, Cell::Empty, Cell::Money(closing)];
         lines.push(row(RowKind::Total, Cell::Empty, text("Closing balance"), Cell::Empty, cells));

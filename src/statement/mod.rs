@@ -6,6 +6,7 @@
 //! | [`model`] | what is a statement, and when are two the same (`content_hash`) |
 //! | [`period`] | which months, quarters and years has this client, which are due |
 //! | [`naming`] | which key and which path has this file |
+//! | [`template`] | the firm's own scheme of names |
 //! | [`check`] | do the report's own totals agree with its lines |
 //! | [`change`] | what did a restatement change, in one sentence |
 //! | [`document`] | may a document from the ledger be passed on as it is |
@@ -28,6 +29,7 @@ pub mod naming;
 mod ofx;
 mod pdf;
 pub mod period;
+pub mod template;
 mod xlsx;
 
 use std::collections::BTreeSet;
@@ -38,8 +40,9 @@ use ledgerward_contract::StatementKind;
 pub use change::summary as summary_of_change;
 pub use check::{Mismatch, check};
 pub use model::{Body, ContentHash, Head, Statement, content_hash};
-pub use naming::{StatementKey, Template, TemplateError, Wanted};
+pub use naming::{StatementKey, Wanted};
 pub use period::YearEnd;
+pub use template::{Template, TemplateError};
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

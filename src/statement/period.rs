@@ -6,7 +6,7 @@
 use ledgerward_contract::{Date, Period, PeriodLength};
 
 /// The last day of a financial year. 28 and 29 February both mean the last of February.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct YearEnd {
     month: i8,
     day: i8,

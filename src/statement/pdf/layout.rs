@@ -1,25 +1,21 @@
 //! Where everything stands. All lengths in points; y grows downwards; a text's y is its baseline.
 
-use ledgerward_contract::RowKind;
-
-use super::font::{Fonts, Set};
+use super::{
+    fit::{Fit, GAP, MARGIN, fit, paper},
+    font::{Fonts, Set},
+};
 use crate::statement::{
-    Look, Paper,
-    grid::{Cell, Column, Grid, Line, Shape},
+    Look,
+    grid::{Grid, Shape},
     model::{Body, Statement},
-    money,
 };
 
-const MARGIN: f32 = 52.0;
-const FOOT: f32 = 60.0;
-/// Between two columns.
-const GAP: f32 = 14.0;
-const INDENT: f32 = 12.0;
-const LEADING: f32 = 1.36;
+pub(super) const FOOT: f32 = 60.0;
+pub(super) const LEADING: f32 = 1.36;
 
-const INK: [u8; 3] = [0x1a, 0x1a, 0x1a];
-const GREY: [u8; 3] = [0x5c, 0x63, 0x6b];
-const HAIR: [u8; 3] = [0xd9, 0xdd, 0xe2];
+pub(super) const INK: [u8; 3] = [0x1a, 0x1a, 0x1a];
+pub(super) const GREY: [u8; 3] = [0x5c, 0x63, 0x6b];
+pub(super) const HAIR: [u8; 3] = [0xd9, 0xdd, 0xe2];
 const WASH: [u8; 3] = [0xf3, 0xf5, 0xf8];
 const ALERT: [u8; 3] = [0x9a, 0x3b, 0x12];
 
@@ -48,15 +44,6 @@ pub struct Laid {
     pub small: bool,
 }
 
-/// How a grid fits on a page.
-struct Fit {
-    landscape: bool,
-    size: f32,
-    /// Left edge and width.
-    columns: Vec<(f32, f32)>,
-    small: bool,
-}
-
 pub fn pages(statement: &Statement, look: &Look, fonts: &mut Fonts) -> Laid {
     let grid = Grid::for_people(&statement.body);
     let fit = fit(&grid, look.paper, fonts);
@@ -81,95 +68,20 @@ pub fn pages(statement: &Statement, look: &Look, fonts: &mut Fonts) -> Laid {
     Laid { pages: pen.pages, small }
 }
 
-const fn paper(paper: Paper, landscape: bool) -> (f32, f32) {
-    let (short, long) = match paper {
-        Paper::A4 => (595.28, 841.89),
-        Paper::Letter => (612.0, 792.0),
-    };
-    if landscape { (long, short) } else { (short, long) }
-}
-
-fn shown(cell: &Cell) -> String {
-    match cell {
-        Cell::Empty => String::new(),
-        Cell::Text(text) => text.clone(),
-        Cell::Money(amount) => money::grouped(*amount),
-        Cell::Day(day) => day.strftime("%-d %b %Y").to_string(),
-    }
-}
-
-/// The largest type in which every amount stands on one line and the names have room.
-fn fit(grid: &Grid, on: Paper, fonts: &mut Fonts) -> Fit {
-    let widths: Vec<f32> = grid.columns.iter().enumerate().map(|(n, column)| natural(grid, n, column, fonts)).collect();
-    let tries =
-        [(false, 9.0), (false, 8.5), (true, 9.0), (true, 8.0), (true, 7.0), (true, 6.0), (true, 5.0), (true, 4.0)];
-    let mut best = None;
-    for (landscape, size) in tries {
-        let room = paper(on, landscape).0 - 2.0 * MARGIN;
-        let (columns, names) = spread(grid, &widths, room, size);
-        best = Some(Fit { landscape, size, columns, small: size < 6.0 });
-        if names >= 15.0 * size {
-            break;
-        }
-    }
-    best.unwrap_or(Fit { landscape: false, size: 9.0, columns: Vec::new(), small: false })
-}
-
-/// The width a column would like, in em.
-fn natural(grid: &Grid, at: usize, column: &Column, fonts: &mut Fonts) -> f32 {
-    // A short label stays on one line; a long one breaks between words.
-    let words = column.label.split(' ').map(|word| fonts.width(word, true)).fold(0.0, f32::max);
-    let head = fonts.width(&column.label, true).min(7.5).max(words);
-    let head = if column.shape == Shape::Money { head.max(6.0) } else { head };
-    let cells = grid.lines.iter().filter_map(|line| Some((line.kind != RowKind::Line, line.cells.get(at)?)));
-    cells.map(|(bold, cell)| fonts.width(&shown(cell), bold)).fold(head, f32::max)
-}
-
-/// Left edges and widths, and what is left for the names.
-fn spread(grid: &Grid, natural: &[f32], room: f32, size: f32) -> (Vec<(f32, f32)>, f32) {
-    let main = grid.columns.iter().position(|c| c.shape == Shape::Text).unwrap_or(0);
-    let mut widths: Vec<f32> = grid
-        .columns
-        .iter()
-        .zip(natural)
-        .map(|(column, em)| match column.shape {
-            // Further texts may wrap, so they get no more than a fifth.
-            Shape::Text => (em * size + 1.0).min(room * 0.2),
-            Shape::Money | Shape::Day => em * size + 1.0,
-        })
-        .collect();
-    let gaps = GAP * f32::from(u16::try_from(widths.len().saturating_sub(1)).unwrap_or(u16::MAX));
-    let others: f32 = widths.iter().enumerate().filter(|(n, _)| *n != main).map(|(_, w)| w).sum();
-    let rest = room - gaps - others;
-    if let Some(width) = widths.get_mut(main) {
-        *width = rest.max(20.0);
-    }
-    let mut x = MARGIN;
-    let columns = widths
-        .into_iter()
-        .map(|width| {
-            let left = x;
-            x += width + GAP;
-            (left, width)
-        })
-        .collect();
-    (columns, rest)
-}
-
-struct Pen<'a, 'f> {
-    statement: &'a Statement,
-    fonts: &'a mut Fonts<'f>,
+pub(super) struct Pen<'a, 'f> {
+    pub(super) statement: &'a Statement,
+    pub(super) fonts: &'a mut Fonts<'f>,
     accent: [u8; 3],
-    grid: &'a Grid,
+    pub(super) grid: &'a Grid,
     /// Hairlines between the rows: a register is read across.
-    ruled: bool,
-    fit: Fit,
-    width: f32,
-    height: f32,
+    pub(super) ruled: bool,
+    pub(super) fit: Fit,
+    pub(super) width: f32,
+    pub(super) height: f32,
     pages: Vec<Page>,
-    y: f32,
+    pub(super) y: f32,
     /// Depth of the heading we are below.
-    section: Option<u8>,
+    pub(super) section: Option<u8>,
 }
 
 impl Pen<'_, '_> {
@@ -179,7 +91,7 @@ impl Pen<'_, '_> {
         }
     }
 
-    fn set(&mut self, x: f32, y: f32, size: f32, colour: [u8; 3], set: Set) {
+    pub(super) fn set(&mut self, x: f32, y: f32, size: f32, colour: [u8; 3], set: Set) {
         self.put(Item::Text { x, y, size, colour, set });
     }
 
@@ -193,11 +105,11 @@ impl Pen<'_, '_> {
         self.set(x - set.width * size, y, size, colour, set);
     }
 
-    fn rule(&mut self, x: f32, y: f32, width: f32, weight: f32, colour: [u8; 3]) {
+    pub(super) fn rule(&mut self, x: f32, y: f32, width: f32, weight: f32, colour: [u8; 3]) {
         self.put(Item::Area { x, y: y - weight / 2.0, width, height: weight, colour });
     }
 
-    fn room(&self) -> f32 {
+    pub(super) fn room(&self) -> f32 {
         self.width - 2.0 * MARGIN
     }
 
@@ -207,7 +119,7 @@ impl Pen<'_, '_> {
     }
 
     /// A text that may take several lines, from `self.y` down.
-    fn paragraph(&mut self, size: f32, bold: bool, colour: [u8; 3], text: &str, lines: usize) {
+    pub(super) fn paragraph(&mut self, size: f32, bold: bool, colour: [u8; 3], text: &str, lines: usize) {
         let room = self.room() / size;
         for set in self.fonts.wrap(text, bold, room, lines) {
             self.y += size * LEADING;
@@ -313,7 +225,7 @@ impl Pen<'_, '_> {
     }
 
     /// Later pages say again what this is, and whose record.
-    fn next_page(&mut self) {
+    pub(super) fn next_page(&mut self) {
         self.start_page();
         let statement = self.statement;
         let head = &statement.head;
@@ -365,123 +277,6 @@ impl Pen<'_, '_> {
         self.y += 3.0;
     }
 
-    fn rows(&mut self) {
-        let grid = self.grid;
-        let floor = self.height - FOOT;
-        let fresh = self.y;
-        let last_total = grid.lines.iter().rposition(|line| line.kind == RowKind::Total);
-        let mut laid: Vec<Laying> = grid.lines.iter().map(|line| self.lay(line)).collect();
-        if let Some(last) = last_total.and_then(|n| laid.get_mut(n)) {
-            last.double = true;
-        }
-        for (n, row) in laid.iter().enumerate() {
-            // A heading stays with what it heads, down to the first line; a subtotal with its last line.
-            let mut need = row.height;
-            for later in laid.iter().skip(n + 1) {
-                let keep = laid.get(n).is_some_and(|r| r.kind == RowKind::Heading)
-                    || (later.kind == RowKind::Subtotal && row.kind == RowKind::Line);
-                if !keep {
-                    break;
-                }
-                need += later.height;
-                if later.kind != RowKind::Heading {
-                    break;
-                }
-            }
-            if self.y + need > floor && self.y > fresh.min(MARGIN + 80.0) {
-                self.next_page();
-            }
-            self.row(row);
-        }
-        if grid.lines.is_empty() {
-            self.y += 6.0;
-            self.paragraph(9.0, false, GREY, "Nothing in this period.", 1);
-        }
-    }
-
-    /// Wraps a row's texts and measures it.
-    fn lay(&mut self, line: &Line) -> Laying {
-        let size = self.fit.size;
-        let bold = line.kind != RowKind::Line;
-        let level = match (line.kind, self.section) {
-            (RowKind::Heading, _) => {
-                self.section = Some(line.depth);
-                line.depth
-            }
-            // A source that gives all rows one depth still shows its lines below their heading.
-            (RowKind::Line, Some(section)) => line.depth.max(section + 1),
-            (RowKind::Subtotal | RowKind::Total, _) => {
-                self.section = None;
-                line.depth
-            }
-            (RowKind::Line, None) => line.depth,
-        };
-        let indent = INDENT * f32::from(level.min(8)) * (size / 9.0);
-        let mut cells = Vec::with_capacity(line.cells.len());
-        let mut first = true;
-        let alone = line.kind == RowKind::Heading && line.cells.iter().skip(1).all(|c| *c == Cell::Empty);
-        for ((cell, column), (x, width)) in line.cells.iter().zip(&self.grid.columns).zip(&self.fit.columns) {
-            let text = shown(cell);
-            let names = matches!(cell, Cell::Text(_)) && first;
-            let (x, width) = if names { (x + indent, width - indent) } else { (*x, *width) };
-            let width = if names && alone { self.width - MARGIN - x } else { width };
-            first &= !names;
-            let lines = if matches!(cell, Cell::Text(_)) { 3 } else { 1 };
-            // An amount is never cut: its column is as wide as its widest.
-            let sets = if lines == 1 {
-                vec![self.fonts.set(&text, bold)]
-            } else {
-                self.fonts.wrap(&text, bold, width.max(size * 4.0) / size, lines)
-            };
-            cells.push((x, width, column.shape == Shape::Money, sets));
-        }
-        let most = cells.iter().map(|(.., sets)| sets.len()).max().unwrap_or(1);
-        let lines = f32::from(u8::try_from(most).unwrap_or(3));
-        let above = match line.kind {
-            RowKind::Heading if line.depth == 0 => size,
-            RowKind::Heading | RowKind::Total => size * 0.55,
-            RowKind::Subtotal | RowKind::Line => 0.0,
-        };
-        let below = match line.kind {
-            RowKind::Subtotal => size * 0.75,
-            RowKind::Total => size * 0.6,
-            RowKind::Heading | RowKind::Line => size * 0.22,
-        };
-        Laying {
-            kind: line.kind,
-            double: false,
-            cells,
-            above,
-            height: above + lines * size * LEADING + below + size * 0.2,
-        }
-    }
-
-    fn row(&mut self, row: &Laying) {
-        let size = self.fit.size;
-        let top = self.y + row.above;
-        let base = top + size * 1.12;
-        for (x, width, money, sets) in &row.cells {
-            let sum = matches!(row.kind, RowKind::Subtotal | RowKind::Total);
-            let filled = sets.iter().any(|s| s.width > 0.0);
-            if sum && *money && filled {
-                self.rule(*x, top, *width, 0.6, INK);
-                if row.double {
-                    self.rule(*x, base + size * 0.42, *width, 0.6, INK);
-                    self.rule(*x, base + size * 0.42 + 1.9, *width, 0.6, INK);
-                }
-            }
-            for (n, set) in (0u8..).zip(sets) {
-                let y = base + f32::from(n) * size * LEADING;
-                let x = if *money { x + width - set.width * size } else { *x };
-                self.set(x, y, size, INK, set.clone());
-            }
-        }
-        self.y += row.height;
-        if self.ruled && row.kind == RowKind::Line {
-            self.rule(MARGIN, self.y - size * 0.1, self.room(), 0.4, HAIR);
-        }
-    }
-
     /// At the bottom of each page, when their number is known.
     fn feet(&mut self) {
         let head = &self.statement.head;
@@ -499,14 +294,4 @@ impl Pen<'_, '_> {
             self.right(self.width - MARGIN, y, 7.5, false, GREY, &format!("Page {} of {count}", n + 1));
         }
     }
-}
-
-struct Laying {
-    kind: RowKind,
-    /// The result of the whole: a double line below it.
-    double: bool,
-    /// Left, width, right-aligned, lines.
-    cells: Vec<(f32, f32, bool, Vec<Set>)>,
-    above: f32,
-    height: f32,
 }

@@ -3,8 +3,10 @@
 //! Two passes: lay out (which knows no page count), then draw. Dates and ids come from the content, so the same content
 //! gives the same bytes (`decisions` 24). Conformance is checked by krilla's own validator on every rendering.
 
+mod fit;
 mod font;
 mod layout;
+mod rows;
 
 use std::collections::BTreeSet;
 
