@@ -1,5 +1,7 @@
 //! The configuration: what is accepted, and how everything that is not is told.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper of a test fails like the test")]
+
 use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use ledgerward::{

@@ -784,3 +784,180 @@ fn exit_code(kind: ErrorKind) -> ExitCode {
 pub fn command() -> clap::Command {
     Cli::command()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("ledgerward").chain(text.split_whitespace()))
+    }
+
+    fn good(text: &str) -> Command {
+        line(text).unwrap_or_else(|e| panic!("{text}: {e}")).command
+    }
+
+    #[test]
+    fn verify_cli() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_line_of_the_contract_parses() {
+        for text in [
+            "demo",
+            "demo --dir /tmp/d --json",
+            "sandbox --listen 127.0.0.1:9999",
+            "init --owner ana@harbour.example --name Harbour",
+            "connect xero --no-browser",
+            "sync --client acme-ltd --yes --wait",
+            "pull",
+            "plan --offline --json",
+            "apply 7f3c91aa",
+            "approve 7F3C91AA --reason checked",
+            "hold",
+            "hold list",
+            "hold show 7f3c91aa",
+            "freeze",
+            "freeze on --reason audit",
+            "freeze off",
+            "freeze status",
+            "run",
+            "status --check",
+            "runs -n 5",
+            "findings --all",
+            "doctor",
+            "people",
+            "people add b@harbour.example --first Bob --last Brown --office custom:payroll --mode selected",
+            "people edit bob --email bob@harbour.example",
+            "people disable bob",
+            "people enable bob",
+            "people mode bob ledger+selected",
+            "people office bob admin --mode all",
+            "people alias bob xero bob@old.example",
+            "people address bob drive bob@drive.example",
+            "people address bob drive --remove",
+            "people accept-domain bob",
+            "people lift bob",
+            "people hand-over bob",
+            "people confirm-pin bob xero L1 U1",
+            "clients list --all",
+            "clients add Acme",
+            "clients accept acme-ltd birch-llp",
+            "clients bind acme-ltd xero 11-22 --kind practice-client",
+            "clients unbind acme-ltd xero 11-22",
+            "clients rename acme-ltd Apex",
+            "clients archive acme-ltd",
+            "clients reopen acme-ltd",
+            "clients close acme-ltd",
+            "clients authority acme-ltd any",
+            "clients authority acme-ltd xero:11-22",
+            "clients unlisted acme-ltd default",
+            "clients targets acme-ltd drive disk",
+            "clients targets acme-ltd --all",
+            "clients accounts acme-ltd a b",
+            "clients rename-folder acme-ltd",
+            "select bob acme-ltd birch-llp --when-granted",
+            "select bob --all-granted",
+            "select bob acme-ltd --account a --account b",
+            "select bob acme-ltd --remove",
+            "roles table xero",
+            "holders list --client acme-ltd",
+            "holders accept acme-ltd drive x@other.example --reason auditor",
+            "holders adopt acme-ltd drive x@other.example",
+            "holders remove acme-ltd drive link:anyone",
+            "private add Own",
+            "private convert own",
+            "private share own --target drive --with bob --with ana",
+            "private list",
+            "firm export",
+            "firm apply firm.toml --prune --dry-run",
+            "connectors",
+            "access --person bob --at 2026-06-30 --format csv",
+            "why bob acme-ltd",
+            "why-not bob acme-ltd",
+            "revoke bob --now",
+            "statements --client acme-ltd --period 2026-10",
+            "statements list",
+            "statements render --out /tmp --client acme-ltd",
+            "statements push --rerender --client acme-ltd",
+            "audit verify",
+            "audit export --since 2026-01-01",
+            "backup b.db",
+            "restore b.db",
+            "key rotate",
+            "completions bash",
+            "man",
+        ] {
+            good(text);
+            let cli =
+                line(&format!("{text} --config c.toml --state s --as ana@harbour.example --json --quiet")).unwrap();
+            assert!(cli.global.json && cli.global.quiet, "{text}: everywhere means everywhere");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for text in [
+            "",
+            "frobnicate",
+            "apply 7f3c91",
+            "apply nothexadecimal",
+            "approve 7f3c91aa",
+            "init --owner nobody --name X",
+            "people add b@harbour.example --first B --last B --office primary-owner",
+            "people edit bob",
+            "people mode bob everything",
+            "people office bob admin",
+            "people address bob drive",
+            "select bob",
+            "select bob acme --all-granted",
+            "select bob acme --remove --when-granted",
+            "clients targets acme",
+            "clients accept",
+            "private share own --target drive",
+            "freeze on",
+            "revoke bob",
+            "access --at yesterday",
+            "--as nobody run",
+        ] {
+            let error = line(text).err().unwrap_or_else(|| panic!("{text} was taken"));
+            assert_eq!(exit_code(error.kind()), ExitCode::from(64), "{text}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        for text in ["--help", "--version", "people --help", "select -h"] {
+            assert_eq!(exit_code(line(text).unwrap_err().kind()), ExitCode::SUCCESS, "{text}");
+        }
+        let help = command().render_long_help().to_string();
+        for part in ["demo", "why-not", "75 another instance", "--as <EMAIL>"] {
+            assert!(help.contains(part), "{part}");
+        }
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        fn walk(command: &clap::Command, path: &str, silent: &mut Vec<String>) {
+            for sub in command.get_subcommands() {
+                let path = format!("{path} {}", sub.get_name());
+                if sub.get_about().is_none() {
+                    silent.push(path.clone());
+                }
+                walk(sub, &path, silent);
+            }
+        }
+        let mut silent = Vec::new();
+        walk(&command(), "", &mut silent);
+        assert_eq!(silent, Vec::<String>::new());
+    }
+
+    #[test]
+    fn values_arrive_typed() {
+        let Command::Select(args) = good("select bob acme-ltd --account x") else { panic!("not select") };
+        assert_eq!((args.person.0.as_str(), args.clients.len(), args.accounts.len()), ("bob", 1, 1));
+        let Command::Apply { digest, .. } = good("apply 7F3C91AA") else { panic!("not apply") };
+        assert_eq!(digest, "7f3c91aa");
+    }
+}
