@@ -1,5 +1,6 @@
 //! The contract's own scenarios, over the fake.
 
+#[expect(dead_code, reason = "the other test program uses the rest")]
 mod common;
 
 use std::sync::Arc;
