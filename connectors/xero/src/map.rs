@@ -272,3 +272,70 @@ pub fn bank_account(id: &AccountId, body: &[u8]) -> Result<LedgerAccount> {
     }
     Err(Error::contract(OP, "Xero answered with another account than the one asked for"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn dates_are_milliseconds_and_the_suffix_is_never_added() {
+        let at = |t: &str| ms_date(t).map(|d| d.to_string());
+        assert_eq!(at("/Date(1518685950940+0000)/").as_deref(), Some("2018-02-15T09:12:30.94Z"));
+        assert_eq!(at("/Date(1518685950940+1300)/"), at("/Date(1518685950940)/"));
+        assert_eq!(at("/Date(-1000-0500)/").as_deref(), Some("1969-12-31T23:59:59Z"));
+        assert_eq!(at("/Date(-62135596800000)/").as_deref(), Some("0001-01-01T00:00:00Z"));
+        for junk in
+            ["", "/Date()/", "/Date(+5)/", "/Date(5+00)/", "/Date(5+00x0)/", "2026-01-01", "/Date(9e99)/", "/Date(é)/"]
+        {
+            assert_eq!(at(junk), None, "{junk}");
+        }
+    }
+
+    #[test]
+    fn money_is_exact() {
+        #[derive(Deserialize)]
+        struct Row {
+            total: Money,
+        }
+        let read = |t: &str| serde_json::from_str::<Row>(&format!(r#"{{"total":{t}}}"#)).map(|r| r.total.0.to_string());
+        assert_eq!(read("0.1").unwrap(), "0.1");
+        assert_eq!(read("123456789012345678.91").unwrap(), "123456789012345678.91");
+        assert_eq!(read("\"-12.00\"").unwrap(), "-12.00");
+        assert_eq!(read("1.5e3").unwrap(), "1500");
+        for junk in ["null", "\"\"", "\"1,000\"", "true", "[1]"] {
+            assert!(read(junk).is_err(), "{junk}");
+        }
+    }
+
+    #[test]
+    fn n12_a_first_cell_stays_text_and_rows_never_outgrow_the_header() {
+        let body = |cells: &str| {
+            format!(
+                r#"{{"Status":"OK","Reports":[{{"ReportName":"X","ReportTitles":["X"],"Rows":[
+                {{"RowType":"Header","Cells":[{{"Value":""}},{{"Value":"2026"}}]}},
+                {{"RowType":"Section","Title":"Costs","Rows":[{{"RowType":"Row","Cells":[{cells}]}}]}}]}}]}}"#
+            )
+        };
+        let table = report(body(r#"{"Value":"1000"},{"Value":"-0.10"}"#).as_bytes()).unwrap();
+        assert_eq!(table.organisation, None);
+        let cells = &table.rows[1].cells;
+        assert_eq!(cells[0], ledgerward_contract::Cell::Text("1000".to_owned()));
+        assert_eq!(cells[1], ledgerward_contract::Cell::Money("-0.10".parse().unwrap()));
+        assert!(report(body(r#"{"Value":"a"},{"Value":"1"},{"Value":"2"}"#).as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_date_reads_back(ms in -62_135_596_800_000_i64..253_402_300_799_999) {
+            prop_assert_eq!(ms_date(&format!("/Date({ms}+0000)/")).unwrap().as_millisecond(), ms);
+        }
+
+        #[test]
+        fn no_text_hurts_the_date_parser(text in "\\PC{0,30}") {
+            let _ = ms_date(&text);
+            let _ = ms_date(&format!("/Date({text})/"));
+        }
+    }
+}

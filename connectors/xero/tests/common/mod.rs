@@ -1,7 +1,5 @@
 //! The connector over its fake, signed in.
 
-#![expect(dead_code, reason = "each test program uses its own part")]
-
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
