@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderName, Method, header};
 use ledgerward_contract::{Auth, Endpoints, Error, ErrorKind, Request, Response, Result};
+use ledgerward_kit::answer;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
@@ -284,9 +285,5 @@ pub fn has(key: &str, value: &str) -> String {
 /// The one reading of an answer: a refusal becomes its error, an unreadable success is `Contract`.
 pub fn decode<T: DeserializeOwned>(op: &'static str, response: &Response) -> Result<T> {
     refusal::classify(op, response)?;
-    serde_json::from_slice(&response.body).map_err(|e| {
-        Error::contract(op, "Google Drive's answer is not what it documents")
-            .with("status", response.status.to_string())
-            .source(e)
-    })
+    answer::decode(op, response)
 }

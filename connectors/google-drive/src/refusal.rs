@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ledgerward_contract::{Error, ErrorKind, Response, Result, Retry};
+use ledgerward_kit::answer;
 use serde::Deserialize;
 
 /// How long all sharing rests after `sharingRateLimitExceeded`. Google names no figure; minutes to a day were seen
@@ -256,18 +257,15 @@ pub fn shared_but_no_mail(response: &Response) -> bool {
 /// For the retry layer: the pause that this vendor's own words ask for. `None` leaves it to the status.
 pub fn retry_hint(response: &Response) -> Option<Retry> {
     let (reason, _) = reason(response);
-    let pause = match (response.status, reason.as_str()) {
-        (403 | 429, "sharingRateLimitExceeded") => Retry::After(SHARING_PAUSE),
-        (403, "rateLimitExceeded" | "userRateLimitExceeded") | (429, _) => Retry::Backoff,
-        (403, _) => Retry::No,
-        _ => return None,
-    };
-    let told = response.header("retry-after").and_then(|s| s.trim().parse().ok()).map(Duration::from_secs);
-    Some(match (pause, told) {
-        (Retry::After(d), Some(t)) => Retry::After(d.max(t)),
-        (Retry::Backoff, Some(t)) => Retry::After(t),
-        (pause, _) => pause,
-    })
+    let told = answer::retry_after(&response.headers, None);
+    match (response.status, reason.as_str()) {
+        (403 | 429, "sharingRateLimitExceeded") => Some(Retry::After(told.unwrap_or_default().max(SHARING_PAUSE))),
+        (403, "rateLimitExceeded" | "userRateLimitExceeded") | (429, _) => {
+            Some(told.map_or(Retry::Backoff, Retry::After))
+        }
+        (403, _) => Some(Retry::No),
+        _ => None,
+    }
 }
 
 /// `Ok` for 2xx. The only judgement of an answer in this connector.
@@ -276,34 +274,22 @@ pub fn classify(op: &'static str, response: &Response) -> Result<()> {
         return Ok(());
     }
     let (reason, message) = reason(response);
-    let known = TABLE.iter().find(|r| r.reason == reason && message.contains(r.part));
-    let error = match known {
-        Some(r) => Error::new(r.kind, op, r.says).next(r.next),
-        None => by_status(op, response.status),
-    };
-    let error = error.with("status", response.status.to_string());
-    let error = if plain(&reason) { error.with("reason", reason) } else { error };
-    Err(match retry_hint(response) {
-        Some(retry) => error.retry(retry),
-        None => error,
-    })
-}
-
-/// A reason is one word; anything else in its place is not repeated to anybody.
-fn plain(reason: &str) -> bool {
-    !reason.is_empty() && reason.len() <= 64 && reason.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-fn by_status(op: &'static str, status: u16) -> Error {
-    let (kind, says) = match status {
-        401 => (ErrorKind::Unauthenticated, "Google does not accept the sign-in any more"),
-        403 => (ErrorKind::Forbidden, "Google refuses this"),
-        404 | 410 => (ErrorKind::NotFound, "Google Drive has nothing under this id that we may see"),
-        408 | 500..=599 => (ErrorKind::Unavailable, "Google Drive is not available at the moment"),
-        409 | 412 => (ErrorKind::Conflict, "something else is there already"),
-        429 => (ErrorKind::RateLimited, "Google asks us to slow down"),
-        400..=499 => (ErrorKind::Contract, "Google refuses the request itself; this is a defect of the connector"),
-        _ => (ErrorKind::Contract, "Google gave an answer that has no place here"),
-    };
-    Error::new(kind, op, says)
+    let mut error = answer::classify_common(op, response);
+    match TABLE.iter().find(|r| r.reason == reason && message.contains(r.part)) {
+        Some(r) => {
+            error.kind = r.kind;
+            error.retry = if r.kind == RateLimited { Retry::Backoff } else { Retry::No };
+            error = Error { message: r.says.to_owned(), ..error }.next(r.next);
+        }
+        // A session or a page token that Google forgot is gone, as anything else under an id that is.
+        None if response.status == 410 => error.kind = NotFound,
+        None => {}
+    }
+    if let Some(word) = answer::safe_word(&reason) {
+        error = error.with("reason", word);
+    }
+    if let Some(retry) = retry_hint(response) {
+        error.retry = retry;
+    }
+    Err(error)
 }

@@ -180,6 +180,7 @@ impl DriveFake {
         };
         let read = |text: &str| -> Option<Value> { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok() };
         let (h, c) = (read(head).ok_or(BAD)?, read(claims).ok_or(BAD)?);
+        let (h, c) = (&h, &c);
         let text = |k: &str| c[k].as_str().unwrap_or_default().to_owned();
         let service = self.oauth.services.get(&text("iss")).ok_or((400, "invalid_client"))?;
         if h["alg"] != "RS256" || h["kid"].as_str().is_some_and(|k| k != service.key_id) {

@@ -92,7 +92,7 @@ impl DriveFake {
         if !self.st.can_share(&node, &who.user) {
             return refuse(403, "insufficientFilePermissions", DENIED);
         }
-        let body = body(r)?;
+        let body = &body(r)?;
         let text = |k: &str| body[k].as_str().unwrap_or_default().to_owned();
         let (kind, role) = (text("type"), text("role"));
         check_role(&node, &role)?;
@@ -105,7 +105,7 @@ impl DriveFake {
         if (kind == "user" || kind == "group" || kind == "domain") && whom.is_empty() {
             return refuse(400, "invalid", "The permission's target is missing.");
         }
-        let expires = self.expiry(&body, &node, &kind, &role)?;
+        let expires = self.expiry(body, &node, &kind, &role)?;
         let discoverable = body["allowFileDiscovery"].as_bool().unwrap_or(false);
         let pid = grantee(&kind, &whom, discoverable);
         let now = self.now;
@@ -229,7 +229,7 @@ impl DriveFake {
             return refuse(403, "insufficientFilePermissions", DENIED);
         }
         let e = self.entry(&node, p)?;
-        let body = body(r)?;
+        let body = &body(r)?;
         let role = body["role"].as_str().unwrap_or_default().to_owned();
         check_role(&node, &role)?;
         if e.perm.role == "owner" && e.direct.is_some() {

@@ -206,11 +206,9 @@ impl DriveFake {
 }
 
 fn oauth(seed: &Value) -> Result<OAuth, String> {
-    let mut oauth = OAuth {
-        consent: seed["consent"].as_str().unwrap_or_default().to_owned(),
-        token_uri: seed["token_uri"].as_str().unwrap_or("https://oauth2.googleapis.com/token").to_owned(),
-        ..OAuth::default()
-    };
+    let mut oauth = OAuth::default();
+    oauth.consent = seed["consent"].as_str().unwrap_or_default().to_owned();
+    oauth.token_uri = seed["token_uri"].as_str().unwrap_or("https://oauth2.googleapis.com/token").to_owned();
     for c in items(&seed["clients"]) {
         oauth.clients.insert(need(c, "id")?, need(c, "secret")?);
     }

@@ -69,7 +69,7 @@ fn seek(hay: &[u8], needle: &[u8]) -> Option<usize> {
 impl DriveFake {
     pub(super) fn upload(&mut self, r: &FakeRequest, replace: Option<String>) -> Answer {
         if let Some(id) = r.query("upload_id") {
-            return self.piece(r, &id.to_owned());
+            return self.piece(r, id);
         }
         allow(
             r,
@@ -205,8 +205,8 @@ impl DriveFake {
             let answer =
                 self.finish(&s.opened.clone(), &s.who.clone(), s.replace.as_deref(), &s.meta, &s.mime, bytes)?;
             let made: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            let known = s.replace.clone().or_else(|| s.meta["id"].as_str().map(str::to_owned));
-            s.done = known.or_else(|| made["id"].as_str().map(str::to_owned));
+            let known = s.replace.clone().or_else(|| s.meta.get("id").and_then(Value::as_str).map(str::to_owned));
+            s.done = known.or_else(|| made.get("id").and_then(Value::as_str).map(str::to_owned));
             self.sessions.insert(id.to_owned(), s);
             return Ok(answer);
         }
