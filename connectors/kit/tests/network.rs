@@ -59,13 +59,19 @@ impl Seen {
 }
 
 async fn serve(fault: Fault) -> (SocketAddr, Seen) {
+    serve_each(Arc::new(Mutex::new(fault))).await
+}
+
+/// A server whose fault can be changed between connections.
+async fn serve_each(fault: Arc<Mutex<Fault>>) -> (SocketAddr, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let seen = Seen::default();
     let log = seen.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer(stream, fault.clone(), log.clone()));
+            let fault = fault.lock().unwrap().clone();
+            tokio::spawn(answer(stream, fault, log.clone()));
         }
     });
     (address, seen)
@@ -125,7 +131,8 @@ async fn fetch(fault: Fault) -> Result<Response> {
 }
 
 fn plain(head: &str, body: &[u8]) -> Vec<u8> {
-    let mut all = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{head}\r\n").into_bytes();
+    let mut all =
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n{head}\r\n").into_bytes();
     all.extend_from_slice(body);
     all
 }
@@ -163,6 +170,13 @@ async fn p04_a_cut_answer_is_no_answer_at_every_byte() {
             &[format!("{:x}\r\n", packed.len()).as_bytes(), &packed, b"\r\n0\r\n\r\n"].concat(),
         ),
     ];
+    let fault = Arc::new(Mutex::new(Fault::Silence));
+    let (address, _) = serve_each(fault.clone()).await;
+    let http = http(address);
+    let fetch = async |next: Fault| {
+        *fault.lock().unwrap() = next;
+        http.send(get(address)).await
+    };
     for whole in wholes {
         let response = fetch(Fault::Bytes(whole.clone())).await.unwrap();
         assert_eq!((response.status, &response.body[..]), (200, BODY));
