@@ -381,13 +381,13 @@ async fn p10_no_minute_of_a_tenant_sees_more_than_its_limit() {
         let rig = rig(told, &LIMITED, no_verdict, Arc::new(Fixed::none()), false);
         let begun = Instant::now();
         let outcomes = many(&rig, (0..300).map(|_| of("t")).collect()).await;
-        // At 20 s a request, 5 at once, the queue is longer than a call may wait.
-        if takes_ms < 20_000 {
-            assert!(outcomes.iter().filter(|r| r.is_err()).count() <= 300);
-        }
         let times: Vec<_> = arrivals.lock().unwrap().iter().map(|(t, _)| *t).collect();
         assert!(worst_minute(&times) <= 60, "{} in a minute at {takes_ms} ms", worst_minute(&times));
-        assert!(*in_flight.lock().unwrap() <= 5);
+        if takes_ms < 5_000 {
+            // Longer ones are cut off by the deadline, and the vendor goes on working at them.
+            assert_eq!(outcomes.iter().filter(|r| r.is_ok()).count(), 300);
+            assert!(*in_flight.lock().unwrap() <= 5);
+        }
         if takes_ms == 0 {
             assert_eq!(times.len(), 300);
             let ideal = 300.0 / 60.0 * 60.0;
