@@ -243,7 +243,12 @@ impl Inner {
     }
 
     /// One token call between its intent and its commit. `None`: the vendor refused the token.
-    async fn call(self: &Arc<Self>, row: &StoredTokens, token: &Secret, attempt: u32) -> Result<Option<Durable<StoredTokens>>> {
+    async fn call(
+        self: &Arc<Self>,
+        row: &StoredTokens,
+        token: &Secret,
+        attempt: u32,
+    ) -> Result<Option<Durable<StoredTokens>>> {
         // The write gate: a disk that does not take the old tokens will not take the new ones (T05).
         self.vault.intend(&self.sign_in, row.generation, attempt, self.clock.now()).await?;
         match self.client.refresh(token).await {

@@ -27,6 +27,9 @@ use super::{Verdict, deadline, slow_down};
 use crate::clock::Clock;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// What a request must have left of its deadline when its turn comes. One that is cut off under way leaves a write with
+/// an unknown outcome, and the vendor with a request it still counts.
+const ROOM: Duration = Duration::from_secs(5);
 
 /// Counts calls by day, durably, so that a restart does not forget a used-up allowance.
 #[async_trait]
@@ -186,7 +189,11 @@ impl Quotas {
                 fits(request.op, wait, "the service asked us to wait")?;
                 tokio::time::sleep(wait).await;
             }
-            let slots = self.slots(tenant).await;
+            let slots = tokio::time::timeout(deadline::left().saturating_sub(ROOM), self.slots(tenant)).await;
+            let Ok(slots) = slots else {
+                let text = "the requests under way took all the time that this call may take";
+                return Err(Error::new(ErrorKind::RateLimited, request.op, text).retry(Retry::After(ROOM)));
+            };
             let wait = self.reserve(request)?;
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
@@ -313,7 +320,7 @@ impl Quotas {
 
 /// Refuses a wait that is longer than the call may take.
 fn fits(op: &'static str, wait: Duration, why: &str) -> Result<()> {
-    if wait < deadline::left() {
+    if wait.is_zero() || wait + ROOM < deadline::left() {
         return Ok(());
     }
     let text = format!("{why}: {} s, longer than this call may take", wait.as_secs());
