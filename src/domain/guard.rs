@@ -38,7 +38,7 @@ pub struct Guards {
 
 /// What is counted together: a connection, or our own reasons.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(into = "String", from = "String")]
 pub enum CauseKey {
     Connection(String),
     Decision,
@@ -180,6 +180,32 @@ impl Limit {
     }
 }
 
+impl From<CauseKey> for String {
+    /// One text, so that it can be a key in JSON: `connection:xero`, `decision`.
+    fn from(key: CauseKey) -> Self {
+        match key {
+            CauseKey::Connection(name) => format!("connection:{name}"),
+            CauseKey::Decision => "decision".to_owned(),
+            CauseKey::RevokeNow => "revoke_now".to_owned(),
+            CauseKey::Policy => "policy".to_owned(),
+            CauseKey::Drift => "drift".to_owned(),
+        }
+    }
+}
+
+impl From<String> for CauseKey {
+    /// A text that we did not write counts as a connection's name: a cause of its own, with no allowance of another's.
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "decision" => Self::Decision,
+            "revoke_now" => Self::RevokeNow,
+            "policy" => Self::Policy,
+            "drift" => Self::Drift,
+            other => Self::Connection(other.strip_prefix("connection:").unwrap_or(other).to_owned()),
+        }
+    }
+}
+
 impl CauseKey {
     pub fn of(cause: &Cause) -> Self {
         match cause {
@@ -303,9 +329,8 @@ impl Plan<Proposed> {
 
 /// Takes held steps out of a lane and says so in it.
 fn take(lane: &mut LanePlan, steps: &BTreeSet<usize>) {
-    let mut at = 0;
     let mut kept = vec![];
-    for step in std::mem::take(&mut lane.steps) {
+    for (at, step) in std::mem::take(&mut lane.steps).into_iter().enumerate() {
         if steps.contains(&at) {
             lane.held_back += 1;
             lane.held_revoke |= matches!(step.op, Op::Revoke { .. });
@@ -315,7 +340,6 @@ fn take(lane: &mut LanePlan, steps: &BTreeSet<usize>) {
         } else {
             kept.push(step);
         }
-        at += 1;
     }
     lane.steps = kept;
 }
@@ -324,10 +348,11 @@ fn take(lane: &mut LanePlan, steps: &BTreeSet<usize>) {
 fn structural(items: &mut [Item<'_>], check: &Check<'_>) {
     for i in items.iter_mut().filter(|i| !i.urgent) {
         let revoke = i.kind == Kind::Removed;
+        let narrows = matches!(i.op, Op::SetRole { to: ledgerward_contract::FolderRole::Reader, .. });
         let target = || i.plan.lane.target.to_string();
         let gate = if check.freeze && !revoke {
             Some((Gate::Freeze, "freeze".to_owned()))
-        } else if !i.plan.trouble.is_empty() && !revoke {
+        } else if !i.plan.trouble.is_empty() && !revoke && !narrows {
             Some((Gate::Folder, format!("{}/{}", i.plan.lane.target, i.plan.lane.folder)))
         } else if i.published {
             None
@@ -364,11 +389,7 @@ fn pairs(items: &[Item<'_>], history: &History, kind: Kind) -> Pairs {
 fn hold(items: &mut [Item<'_>], gate: Gate, kind: Kind, which: impl Fn(&Item<'_>) -> bool) {
     for i in items.iter_mut() {
         if i.counts(kind) && !i.urgent && !i.published && which(i) {
-            let group = match &i.cause {
-                CauseKey::Connection(name) => name.clone(),
-                other => format!("{other:?}").to_lowercase(),
-            };
-            i.held = Some((gate, group));
+            i.held = Some((gate, String::from(i.cause.clone())));
         }
     }
 }

@@ -314,7 +314,7 @@ fn listed(book: &AddressBook<'_>, obs: &Observation<'_>, rows: &[AccessFact], me
             "add the sign-in's user to the ledger, or choose how clients without a list are handled",
         );
     }
-    let mut reading = Reading { book, obs, memory, pins, candidates: &candidates, own_present, confirm_after };
+    let reading = Reading::new(book, obs, memory, pins, &candidates, own_present, confirm_after);
     reading.rows(out);
     reading.absences(out);
     let first = memory.first_complete_at;
@@ -346,12 +346,42 @@ struct Reading<'a, 'r> {
     memory: &'a SourceMemory,
     pins: BTreeMap<&'a ProviderUserId, PersonId>,
     candidates: &'a [Candidate<'r>],
+    listed: BTreeSet<&'a ProviderUserId>,
+    /// Users in force by address: more than one is a shared address.
+    by_email: BTreeMap<&'a str, Vec<&'a Candidate<'r>>>,
+    /// Users of earlier lists by the address they had.
+    remembered: BTreeMap<&'a str, Vec<&'a ProviderUserId>>,
     own_present: bool,
     confirm_after: SignedDuration,
 }
 
-impl Reading<'_, '_> {
-    fn rows(&mut self, out: &mut Joined) {
+impl<'a, 'r> Reading<'a, 'r> {
+    fn new(
+        book: &'a AddressBook<'a>,
+        obs: &'a Observation<'a>,
+        memory: &'a SourceMemory,
+        pins: BTreeMap<&'a ProviderUserId, PersonId>,
+        candidates: &'a [Candidate<'r>],
+        own_present: bool,
+        confirm_after: SignedDuration,
+    ) -> Self {
+        let mut by_email: BTreeMap<&str, Vec<&Candidate<'r>>> = BTreeMap::new();
+        for c in candidates.iter().filter(|c| !matches!(c.row.standing, Standing::Removed | Standing::Disabled)) {
+            if let Some(email) = &c.email {
+                by_email.entry(email.key()).or_default().push(c);
+            }
+        }
+        let mut remembered: BTreeMap<&str, Vec<&ProviderUserId>> = BTreeMap::new();
+        for (user, seen) in &memory.users {
+            if let Some(email) = &seen.email {
+                remembered.entry(email).or_default().push(user);
+            }
+        }
+        let listed = candidates.iter().map(|c| &c.row.user).collect();
+        Self { book, obs, memory, pins, candidates, listed, by_email, remembered, own_present, confirm_after }
+    }
+
+    fn rows(&self, out: &mut Joined) {
         for c in self.candidates {
             if let Some(bad) = &c.bad {
                 out.find(
@@ -413,14 +443,11 @@ impl Reading<'_, '_> {
         if self.shared_address(c) {
             return self.hold(c, person, Why::TwoUsersOneAddress, "two users of this ledger have one address", out);
         }
-        let key = c.email.as_ref().map(Email::key);
-        let listed_now = |user: &ProviderUserId| self.candidates.iter().any(|o| o.row.user == *user);
-        let under_another_id = self.memory.users.iter().any(|(user, seen)| {
-            *user != c.row.user && seen.email.as_deref() == key && (self.pins.contains_key(user) || !listed_now(user))
-        }) || self
-            .pins
-            .iter()
-            .any(|(user, p)| *p == person && **user != c.row.user && !listed_now(user));
+        let other = |user: &ProviderUserId| *user != c.row.user;
+        let earlier = c.email.as_ref().and_then(|e| self.remembered.get(e.key())).into_iter().flatten();
+        let under_another_id =
+            earlier.copied().any(|user| other(user) && (self.pins.contains_key(user) || !self.listed.contains(user)))
+                || self.pins.iter().any(|(user, p)| *p == person && other(user) && !self.listed.contains(*user));
         if under_another_id {
             let text = "the address is known in this ledger under another user id; it may belong to somebody else now";
             return self.hold(c, person, Why::KnownAddressNewId, text, out);
@@ -432,12 +459,11 @@ impl Reading<'_, '_> {
     /// Two users in force with one address: never one person by guess. Both bound by id: the firm has said so.
     fn shared_address(&self, c: &Candidate<'_>) -> bool {
         let Some(email) = &c.email else { return false };
-        self.candidates.iter().any(|o| {
-            o.row.user != c.row.user
-                && o.email.as_ref() == Some(email)
-                && !matches!(o.row.standing, Standing::Removed | Standing::Disabled)
-                && (o.pinned.is_none() || c.pinned.is_none())
-        })
+        self.by_email
+            .get(email.key())
+            .into_iter()
+            .flatten()
+            .any(|o| o.row.user != c.row.user && (o.pinned.is_none() || c.pinned.is_none()))
     }
 
     fn hold(&self, c: &Candidate<'_>, person: PersonId, why: Why, text: &str, out: &mut Joined) {
@@ -558,9 +584,8 @@ impl Reading<'_, '_> {
 
     /// Users whom an earlier list had, or a pin names, and this one does not.
     fn absences(&self, out: &mut Joined) {
-        let listed: BTreeSet<&ProviderUserId> = self.candidates.iter().map(|c| &c.row.user).collect();
         let known = self.memory.users.keys().chain(self.pins.keys().copied()).collect::<BTreeSet<_>>();
-        for user in known.difference(&listed) {
+        for user in known.difference(&self.listed) {
             let seen = self.memory.users.get(*user);
             let person = self.pins.get(*user).copied().or_else(|| {
                 let people = self.book.people(seen?.email.as_deref()?);

@@ -564,6 +564,11 @@ impl<'w> Work<'w, '_> {
         self.cx.sharing == Sharing::Mirror && !self.plan.trouble.iter().any(unusable)
     }
 
+    /// A target's first plan takes over entitled people who have just the role they should have; later, who was asked for.
+    fn adopts(&self, email: &Email, same_role: bool) -> bool {
+        self.mirrors() && ((self.cx.first_plan && same_role) || self.actual.adopt.contains(email))
+    }
+
     fn wanted(&mut self, ix: PersonIx, role: FolderRole, because: Because, has: Holding<'_>) {
         self.plan.planned.push(ix);
         let Some(email) = self.d.address(&self.plan.lane.target, ix) else { return };
@@ -579,7 +584,7 @@ impl<'w> Work<'w, '_> {
             match (has.owned, has_role) {
                 (Some(_), Some(now)) if now == role => {}
                 (Some(owned), _) if self.mirrors() => self.set_role(ix, email, p, owned, has_role, role, because),
-                (None, Some(now)) if self.mirrors() && (self.cx.first_plan || self.actual.adopt.contains(email)) => {
+                (None, Some(now)) if self.adopts(email, now == role) => {
                     let op = Op::Adopt { who: email.clone(), permission: p.id.clone(), role: now };
                     self.step(ix, op, because, "is entitled and was let in by hand; ours from now on");
                 }
