@@ -16,7 +16,7 @@ use crate::{
     deliver,
     domain::{
         facts::{Facts, FactsBuilder},
-        firm::{Firm, TargetName},
+        firm::{Firm, PersonId, TargetName},
         guard::{Check, Guards, Limit, Verdict},
         plan::Plan,
         policy::Decider,
@@ -197,4 +197,18 @@ fn guards(of: &schema::Guards) -> Guards {
         added: limit(of.pairs_added),
         person_gains: limit(of.person_gains),
     }
+}
+
+/// Lets one person out everywhere, from what the state and the targets know. No provider is asked (`decisions` 14).
+pub async fn revoke_person(
+    app: &App,
+    world: &World,
+    run: i64,
+    person: PersonId,
+    console: &mut dyn Console,
+) -> Result<Done, Failure> {
+    let mut picture = look(app, world, run, &Ask { offline: true, ..Ask::default() }, console).await?;
+    picture.verdict = picture.verdict.only_revoking(&picture.decider_addresses(person, world));
+    let lanes = apply::run(app, world, &picture, console).await?;
+    Ok(Done { picture, lanes, delivered: deliver::Delivery::default() })
 }

@@ -13,6 +13,7 @@ pub mod gather;
 pub mod lanes;
 pub mod memory;
 pub mod registry;
+pub mod render;
 pub mod sandbox;
 pub mod statement;
 pub mod store;

@@ -1,1 +1,5 @@
-fn main() {}
+//! Parses the arguments, does the command, gives its exit code.
+
+fn main() -> std::process::ExitCode {
+    ledgerward::cli::main()
+}

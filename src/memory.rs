@@ -239,7 +239,7 @@ fn proposed(firm: &Firm, name: &str, source: SourceRef) -> Client {
     let id = ledgerward_contract::ClientId(uuid::Uuid::now_v7());
     Client {
         id,
-        slug: crate::domain::change::free_slug(firm, name, id),
+        slug: crate::domain::change::slug_for(firm, name, id),
         name: name.to_owned(),
         state: ClientState::Proposed,
         private_to: None,

@@ -46,7 +46,7 @@ mod fakes {
         if let Some(map) = seed.as_object_mut() {
             map.insert("base".into(), Value::String(format!("http://{at}")));
         }
-        Ok(Box::new(ledgerward_google_drive::fake::Fake::from_seed(&seed)?))
+        Ok(Box::new(ledgerward_google_drive::fake::DriveFake::from_seed(&seed)?))
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::secret::SecretRef;
+pub use crate::statement::Format;
 use crate::{
     daemon::schedule::Schedule,
     domain::firm::{Authority, TargetName, Unlisted},
@@ -177,36 +178,6 @@ pub struct StatementSettings {
     pub template: String,
     /// Print the firm's letterhead.
     pub letterhead: bool,
-}
-
-/// The file formats of `product` 6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    Pdf,
-    Xlsx,
-    Csv,
-    Json,
-    Ofx,
-}
-
-impl Format {
-    pub const ALL: [Self; 5] = [Self::Pdf, Self::Xlsx, Self::Csv, Self::Json, Self::Ofx];
-
-    /// As in configuration; also the file's extension.
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::Pdf => "pdf",
-            Self::Xlsx => "xlsx",
-            Self::Csv => "csv",
-            Self::Json => "json",
-            Self::Ofx => "ofx",
-        }
-    }
-
-    pub fn parse(slug: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|f| f.slug() == slug)
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -337,3 +337,45 @@ fn name(text: &str, what: &str) -> Result<String, Refusal> {
 
 #[cfg(test)]
 mod tests;
+
+/// The people whose access to one client a published act of the firm may have changed. Acts about a client as a whole
+/// (its sources, its authority) are the policy hash's concern and name nobody here.
+pub fn touches(op: &ChangeOp, client: ClientId) -> Vec<PersonId> {
+    match op {
+        ChangeOp::AddPerson { id: person, .. }
+        | ChangeOp::EditPerson { person, .. }
+        | ChangeOp::SetEnabled { person, .. }
+        | ChangeOp::SetMode { person, .. }
+        | ChangeOp::SetOffice { person, .. }
+        | ChangeOp::AddAlias { person, .. }
+        | ChangeOp::RemoveAlias { person, .. }
+        | ChangeOp::SetTargetAddress { person, .. }
+        | ChangeOp::AcceptDomain { person }
+        | ChangeOp::ClosePerson { person, .. }
+        | ChangeOp::LiftPerson { person }
+        | ChangeOp::ConfirmPin { person, .. } => vec![*person],
+        ChangeOp::Select { person, client: of, .. }
+        | ChangeOp::Unselect { person, client: of }
+        | ChangeOp::EndGuest { person, client: of } => if *of == client { vec![*person] } else { vec![] },
+        ChangeOp::AddGuest { guest, .. } => if guest.client == client { vec![guest.person] } else { vec![] },
+        ChangeOp::SharePrivate { client: of, people, .. } => {
+            if *of == client { people.iter().copied().collect() } else { vec![] }
+        }
+        ChangeOp::HandOver { .. }
+        | ChangeOp::AddClient { .. }
+        | ChangeOp::ProposeClient { .. }
+        | ChangeOp::RenameClient { .. }
+        | ChangeOp::SetClientState { .. }
+        | ChangeOp::BindSource { .. }
+        | ChangeOp::UnbindSource { .. }
+        | ChangeOp::SetAuthority { .. }
+        | ChangeOp::SetUnlisted { .. }
+        | ChangeOp::SetTargets { .. }
+        | ChangeOp::SetAccounts { .. }
+        | ChangeOp::SetYearEnd { .. }
+        | ChangeOp::SetStatementsSince { .. }
+        | ChangeOp::SetRoles { .. }
+        | ChangeOp::AddPrivate { .. }
+        | ChangeOp::ConvertPrivate { .. } => vec![],
+    }
+}

@@ -36,6 +36,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use ledgerward_contract::StatementKind;
+use serde::{Deserialize, Serialize};
 
 pub use change::summary as summary_of_change;
 pub use check::{Mismatch, check};
@@ -45,7 +46,8 @@ pub use period::YearEnd;
 pub use template::{Template, TemplateError};
 
 /// A kind of file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Format {
     Pdf,
     Xlsx,

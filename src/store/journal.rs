@@ -209,6 +209,15 @@ impl Db {
         })
     }
 
+    /// The holder is out. `who` is the address we owned it under; `None` for what was never ours to own (a link that a
+    /// person approved the removal of).
+    pub fn outcome_revoked_by(&mut self, step: Journalled, who: Option<&Email>, at: Timestamp) -> Result<()> {
+        match who {
+            Some(who) => self.outcome_revoked(step, who, at),
+            None => self.outcome(step, &Outcome::Done(json!({})), at),
+        }
+    }
+
     /// The lane has its folder. `Conflict` if another lane of that target has it already.
     pub fn outcome_created(
         &mut self,

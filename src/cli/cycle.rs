@@ -1,0 +1,524 @@
+//! `pull`, `plan`, `sync`, `apply`, `approve`, `hold`, `freeze` and `revoke`: the cycle, by hand.
+
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+
+use ledgerward_contract::{Holder, SeenRole, Via};
+use serde_json::{Value, json};
+
+use super::{
+    args::{ClientArg, FreezeAct, HoldAct, PersonArg},
+    console::Console,
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    apply::LaneEnd,
+    domain::{
+        change::{self, ChangeOp},
+        firm::Firm,
+    },
+    engine::{self, Ask, Done, Picture},
+    gather,
+    render::plan as print,
+    store::{HoldRow, Restored},
+    world::World,
+};
+
+/// An approval lives a day at most (`reliability` 5.2).
+const APPROVAL_MAX: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientArg>) -> Result<Report, Failure> {
+    let (world, ask) = (app.world().await?, ask(app, client, false).await?);
+    let run = start(app, "pull").await?;
+    let picture = engine::look(app, &world, run, &ask, console).await;
+    let picture = end(app, run, picture, |p| looked_exit(p)).await?;
+    let sources = picture.facts.sources().len();
+    let unreadable = picture.unreadable;
+    let text = format!(
+        "Read {}; {} cannot be read now. {}\n",
+        print::count(sources, "ledger"),
+        unreadable,
+        wait_words(&picture)
+    );
+    let json = json!({
+        "schema": "ledgerward/pull/1", "ledgers": sources, "unreadable": unreadable,
+        "troubles": picture.troubles, "rereads": picture.reread.len(),
+    });
+    Ok(with_troubles(Report::new(looked_exit(&picture), json, text), &picture))
+}
+
+pub async fn plan(app: &App, console: &mut dyn Console, client: Option<&ClientArg>, offline: bool) -> Result<Report, Failure> {
+    let (world, ask) = (app.world().await?, ask(app, client, offline).await?);
+    let run = start(app, "plan").await?;
+    let picture = engine::look(app, &world, run, &ask, console).await;
+    let picture = end(app, run, picture, plan_exit).await?;
+    Ok(with_troubles(Report::new(plan_exit(&picture), plan_json(&picture)?, plan_text(&picture)), &picture))
+}
+
+fn plan_text(picture: &Picture) -> String {
+    let mut text = print::verdict(&picture.verdict, &picture.digest());
+    let wait = wait_words(picture);
+    if !wait.is_empty() {
+        let _ = writeln!(text, "{wait}");
+    }
+    text
+}
+
+fn plan_json(picture: &Picture) -> Result<Value, Failure> {
+    let value = |v: &dyn erased::Ser| v.value();
+    Ok(json!({
+        "schema": "ledgerward/plan/1",
+        "digest": picture.digest(),
+        "plan": value(&picture.verdict.cleared)?,
+        "held": value(&picture.verdict.held)?,
+        "troubles": picture.troubles,
+        "unconfirmed": picture.reread.len(),
+    }))
+}
+
+/// Serialising for `--json`, with an error that has an exit code.
+mod erased {
+    use super::{Exit, Failure, Value};
+
+    pub trait Ser {
+        fn value(&self) -> Result<Value, Failure>;
+    }
+
+    impl<T: serde::Serialize> Ser for T {
+        fn value(&self) -> Result<Value, Failure> {
+            serde_json::to_value(self).map_err(|e| Failure::new(Exit::Failed, format!("the result cannot be written: {e}")))
+        }
+    }
+}
+
+fn plan_exit(picture: &Picture) -> Exit {
+    let changes = if picture.verdict.cleared.is_empty() { Exit::Done } else { Exit::Changes };
+    looked_exit(picture).worst(held_exit(picture)).worst(changes)
+}
+
+fn held_exit(picture: &Picture) -> Exit {
+    if picture.verdict.held.is_empty() { Exit::Done } else { Exit::Held }
+}
+
+/// What looking alone already says: a sign-in is dead, something could not be read, a removal waits for its second reading.
+fn looked_exit(picture: &Picture) -> Exit {
+    let sign_in = if picture.needs_sign_in { Exit::SignIn } else { Exit::Done };
+    let partly = picture.unreadable > 0 || !picture.troubles.is_empty() || !picture.reread.is_empty();
+    sign_in.worst(if partly { Exit::Partly } else { Exit::Done })
+}
+
+fn wait_words(picture: &Picture) -> String {
+    match picture.reread.len() {
+        0 => String::new(),
+        n => format!(
+            "{} reported somebody missing for the first time; a second reading in a few minutes decides.",
+            print::count(n, "ledger")
+        ),
+    }
+}
+
+fn with_troubles(mut report: Report, picture: &Picture) -> Report {
+    for trouble in &picture.troubles {
+        report = report.note(format!("trouble: {trouble}"));
+    }
+    report
+}
+
+pub async fn sync(
+    app: &App,
+    console: &mut dyn Console,
+    client: Option<&ClientArg>,
+    yes: bool,
+    wait: bool,
+) -> Result<Report, Failure> {
+    let (world, ask) = (app.world().await?, ask(app, client, false).await?);
+    refuse_restored(app).await?;
+    let run = start(app, "sync").await?;
+    let done = whole(app, &world, run, &ask, yes, wait, console).await;
+    let done = end(app, run, done, |d| d.as_ref().map_or(Exit::Done, done_exit)).await?;
+    let Some(done) = done else {
+        let json = json!({"schema": "ledgerward/sync/1", "applied": false});
+        return Ok(Report::new(Exit::Done, json, "Nothing was applied.\n"));
+    };
+    report_done(&done)
+}
+
+/// One cycle, or two where `--wait` asks for the second reading.
+async fn whole(
+    app: &App,
+    world: &World,
+    run: i64,
+    ask: &Ask,
+    yes: bool,
+    wait: bool,
+    console: &mut dyn Console,
+) -> Result<Option<Done>, Failure> {
+    crate::apply::settle(app, world, run).await?;
+    let mut picture = engine::look(app, world, run, ask, console).await?;
+    while let (true, Some(at)) = (wait, picture.reread.values().max()) {
+        let pause = at.duration_since(app.now()).unsigned_abs();
+        console.note(&format!("Waiting {} s for the second reading …", pause.as_secs()));
+        tokio::time::sleep(pause + Duration::from_millis(50)).await;
+        let waited = picture.reread.len();
+        picture = engine::look(app, world, run, ask, console).await?;
+        if picture.reread.len() >= waited {
+            break;
+        }
+    }
+    if console.interactive() && !yes && !picture.verdict.cleared.is_empty() {
+        console.note(&plan_text(&picture));
+        let answer = console.ask("Apply this plan? [y/N]").unwrap_or_default();
+        if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+            return Ok(None);
+        }
+    }
+    Ok(Some(engine::finish(app, world, picture, console).await?))
+}
+
+/// What a whole cycle comes to.
+pub fn done_exit(done: &Done) -> Exit {
+    let bad = done.lanes.iter().any(|l| l.end != LaneEnd::Done) || !done.delivered.failed.is_empty() || !done.delivered.waiting.is_empty();
+    looked_exit(&done.picture).worst(held_exit(&done.picture)).worst(if bad { Exit::Partly } else { Exit::Done })
+}
+
+fn report_done(done: &Done) -> Result<Report, Failure> {
+    use erased::Ser as _;
+    let mut text = print::applied(&done.lanes, &done.delivered);
+    for hold in &done.picture.verdict.held {
+        print::hold_text(&mut text, hold);
+    }
+    let steps: usize = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_ok()).count();
+    let failed: usize = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_err()).count();
+    let _ = writeln!(
+        text,
+        "{}, {} failed, {} delivered, {} held. {}",
+        print::count(steps, "step"),
+        failed,
+        print::count(done.delivered.files.len(), "file"),
+        done.picture.verdict.held.len(),
+        wait_words(&done.picture),
+    );
+    let lanes: Vec<Value> = done
+        .lanes
+        .iter()
+        .map(|l| {
+            let steps: Result<Vec<Value>, Failure> = l
+                .steps
+                .iter()
+                .map(|s| Ok(json!({"step": s.step.value()?, "ok": s.result.is_ok(), "error": s.result.as_ref().err()})))
+                .collect();
+            let end = match l.end {
+                LaneEnd::Done => "done",
+                LaneEnd::Drifted => "drifted",
+                LaneEnd::Failed => "failed",
+            };
+            Ok(json!({"lane": l.lane.value()?, "client": l.client, "end": end, "steps": steps?, "trouble": l.trouble}))
+        })
+        .collect::<Result<_, Failure>>()?;
+    let json = json!({
+        "schema": "ledgerward/sync/1",
+        "applied": true,
+        "lanes": lanes,
+        "delivery": done.delivered.value()?,
+        "held": done.picture.verdict.held.value()?,
+        "troubles": done.picture.troubles,
+        "unconfirmed": done.picture.reread.len(),
+    });
+    Ok(with_troubles(Report::new(done_exit(done), json, text), &done.picture))
+}
+
+pub async fn apply(app: &App, console: &mut dyn Console, digest: &str, yes: bool) -> Result<Report, Failure> {
+    let prefix = digest.to_owned();
+    let stored = app.store.run(move |db| db.plan_by_prefix(&prefix)).await?;
+    if app.now().duration_since(stored.at) > APPROVAL_MAX {
+        return Err(Failure::new(Exit::Failed, "this plan is more than a day old").next("Make a new one: ledgerward plan"));
+    }
+    refuse_restored(app).await?;
+    let world = app.world().await?;
+    let run = start(app, "apply").await?;
+    let done = exactly(app, &world, run, &stored.digest, yes, console).await;
+    let done = end(app, run, done, |d| d.as_ref().map_or(Exit::Done, done_exit)).await?;
+    match done {
+        Some(done) => report_done(&done),
+        None => Ok(Report::new(Exit::Done, json!({"schema": "ledgerward/sync/1", "applied": false}), "Nothing was applied.\n")),
+    }
+}
+
+/// Looks again and applies only if the plan is still this one, to the digit.
+async fn exactly(
+    app: &App,
+    world: &World,
+    run: i64,
+    digest: &str,
+    yes: bool,
+    console: &mut dyn Console,
+) -> Result<Option<Done>, Failure> {
+    crate::apply::settle(app, world, run).await?;
+    let picture = engine::look(app, world, run, &Ask::default(), console).await?;
+    if picture.digest() != digest {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("the plan is another one now ({}); nothing was applied", print::short(&picture.digest())),
+        )
+        .next("Look at it: ledgerward plan"));
+    }
+    if console.interactive() && !yes {
+        console.note(&plan_text(&picture));
+        let answer = console.ask("Apply this plan? [y/N]").unwrap_or_default();
+        if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+            return Ok(None);
+        }
+    }
+    Ok(Some(engine::finish(app, world, picture, console).await?))
+}
+
+pub async fn approve(app: &App, digest: &str, reason: &str, expires: &str) -> Result<Report, Failure> {
+    let span: jiff::Span = expires.parse().map_err(|_| {
+        Failure::new(Exit::Usage, format!("\"{expires}\" is no length of time")).next("Say it like: 24 hours, 90 minutes.")
+    })?;
+    let now = app.now();
+    let until = now.checked_add(span).map_err(|_| {
+        Failure::new(Exit::Usage, "an approval is given in hours or minutes").next("At most: 24 hours.")
+    })?;
+    if until <= now || until.duration_since(now) > APPROVAL_MAX {
+        return Err(Failure::new(Exit::Usage, "an approval lives 24 hours at most").next("Say for example: --expires \"8 hours\"."));
+    }
+    may_publish(app).await?;
+    let (prefix, by, why) = (digest.to_owned(), app.actor.name.clone(), reason.to_owned());
+    let hold = app
+        .store
+        .run(move |db| {
+            let hold = db.hold_by_prefix(&prefix)?;
+            db.approve(&hold.digest, &by, &why, now, until)?;
+            Ok(hold)
+        })
+        .await?;
+    let text = format!(
+        "Approved {} until {}. It serves once; the next sync does it.\n",
+        print::short(&hold.digest),
+        print::time(until, &app.config.firm.timezone)
+    );
+    let json = json!({"schema": "ledgerward/approval/1", "digest": hold.digest, "expires": until});
+    Ok(Report::new(Exit::Done, json, text).note("Next: ledgerward sync"))
+}
+
+/// Owners publish and approve (`product` 5). Root and the service's own user stand in for the primary owner.
+async fn may_publish(app: &App) -> Result<(), Failure> {
+    let Some(email) = &app.person else { return Ok(()) };
+    let firm = app.firm().await?;
+    let person = firm.people.values().find(|p| &p.email == email);
+    use crate::domain::firm::Office;
+    match person {
+        Some(p) if p.enabled && matches!(p.office, Office::PrimaryOwner | Office::Owner) => Ok(()),
+        Some(p) => Err(Failure::new(Exit::Failed, format!("{} may not approve: the permission \"publish\" is missing", p.full_name()))
+            .next("Ask an owner of the firm.")),
+        None => Err(Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people")),
+    }
+}
+
+pub async fn hold(app: &App, act: Option<HoldAct>) -> Result<Report, Failure> {
+    let holds = match act {
+        None | Some(HoldAct::List) => app.store.run(|db| db.holds()).await?,
+        Some(HoldAct::Show { digest }) => vec![app.store.run(move |db| db.hold_by_prefix(&digest)).await?],
+    };
+    let mut text = String::new();
+    for hold in &holds {
+        hold_row(&mut text, hold, app);
+    }
+    if holds.is_empty() {
+        text.push_str("Nothing is held.\n");
+    }
+    let json = json!({
+        "schema": "ledgerward/holds/1",
+        "holds": holds.iter().map(|h| json!({"digest": h.digest, "since": h.at, "hold": h.body})).collect::<Vec<_>>(),
+    });
+    Ok(Report::new(Exit::Done, json, text))
+}
+
+fn hold_row(text: &mut String, hold: &HoldRow, app: &App) {
+    let message = hold.body.get("message").and_then(Value::as_str).unwrap_or("held");
+    let since = print::time(hold.at, &app.config.firm.timezone);
+    let _ = writeln!(text, "{}  since {since}  {message}", print::short(&hold.digest));
+    let lanes = hold.body.get("lanes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    for lane in lanes {
+        let client = lane.get("client").and_then(Value::as_str).unwrap_or("?");
+        for step in lane.get("steps").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
+            let because = step.get("because").and_then(Value::as_str).unwrap_or_default();
+            let op = step.get("op").and_then(Value::as_object).and_then(|o| o.keys().next().cloned()).unwrap_or_default();
+            let body = step.get("op").and_then(|o| o.get(&op));
+            let who = body.and_then(|b| b.get("who")).map(|w| w.as_str().map_or_else(|| w.to_string(), str::to_owned));
+            let what = who.or_else(|| body.and_then(|b| b.get("name")).and_then(Value::as_str).map(str::to_owned));
+            let _ = writeln!(text, "    {op:<8} {client:<20} {:<32} {because}", what.unwrap_or_default());
+        }
+    }
+}
+
+pub async fn freeze(app: &App, act: Option<FreezeAct>) -> Result<Report, Failure> {
+    let now = app.now();
+    match act {
+        Some(FreezeAct::On { reason }) => {
+            app.store.run(move |db| db.set_freeze(true, &reason, now)).await?;
+        }
+        Some(FreezeAct::Off) => {
+            may_publish(app).await?;
+            app.store.run(move |db| db.set_freeze(false, "", now)).await?;
+        }
+        None | Some(FreezeAct::Status) => {}
+    }
+    let freeze = app.store.run(|db| db.freeze()).await?;
+    let text = match &freeze {
+        None => "Not frozen.\n".to_owned(),
+        Some(f) => format!(
+            "Frozen since {} by {}: {}. Only revokes go on.\n",
+            print::time(f.since, &app.config.firm.timezone),
+            f.by,
+            f.reason
+        ),
+    };
+    let json = json!({"schema": "ledgerward/freeze/1", "freeze": freeze});
+    Ok(Report::new(Exit::Done, json, text))
+}
+
+/// Closes a person everywhere from what we know ourselves: no provider is asked, no guard and no freeze stands in the way.
+pub async fn revoke(app: &App, console: &mut dyn Console, person: &PersonArg, reason: Option<&str>) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    let target = change::find_person(&firm, &person.0).map_err(refused)?;
+    let (id, name) = (target.id, target.full_name());
+    let reason = reason.unwrap_or("revoke --now").to_owned();
+    if target.closed.is_none() {
+        let op = ChangeOp::ClosePerson { person: id, reason: reason.clone() };
+        commit(app, &[op], &reason).await?;
+    }
+    let world = app.world().await?;
+    let run = start(app, "revoke").await?;
+    let done = engine::revoke_person(app, &world, run, id, console).await;
+    let done = end(app, run, done, |d: &Done| if d.lanes.iter().any(|l| l.end == LaneEnd::Failed) { Exit::Partly } else { Exit::Done }).await?;
+    let left = still_open(app, &world, &firm, id, &done).await;
+    let closed = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_ok()).count();
+    let mut text = print::applied(&done.lanes, &done.delivered);
+    let _ = writeln!(text, "{name} is closed: {} taken away. Lift it with: ledgerward people lift {}", print::count(closed, "access"), person.0);
+    for line in &left {
+        let _ = writeln!(text, "  STILL OPEN  {line}");
+    }
+    let failed = done.lanes.iter().any(|l| l.end != LaneEnd::Done);
+    let exit = if left.is_empty() && !failed { Exit::Done } else { Exit::Partly };
+    let json = json!({"schema": "ledgerward/revoke/1", "person": id, "closed": closed, "still_open": left});
+    Ok(Report::new(exit, json, text))
+}
+
+/// Ways in that are not ours to close: hand-made shares, groups, links, folders above.
+async fn still_open(app: &App, world: &World, firm: &Firm, id: crate::domain::firm::PersonId, done: &Done) -> Vec<String> {
+    let Some(person) = firm.people.get(&id) else { return Vec::new() };
+    let mut left = Vec::new();
+    for (key, known) in &done.picture.book.lanes {
+        let (Some(target), Some(folder)) = (world.targets.get(&key.target), known.folder()) else { continue };
+        if done.picture.book.sharing(&key.target) == crate::domain::plan::Sharing::Off {
+            continue;
+        }
+        let Ok(list) = gather::sharing(target, folder, app.now()).await else {
+            left.push(format!("{}: {} could not be read", key.target, known.name));
+            continue;
+        };
+        let address = person.address_on(&key.target);
+        for p in list.items().iter().filter(|p| p.role != SeenRole::MetadataOnly) {
+            let how = match (&p.holder, &p.via) {
+                (Holder::Person(email), Via::Direct) if email == address => "by a hand-made share",
+                (Holder::Person(email), _) if email == address => "from a folder above or below it",
+                (Holder::Group(_), _) => "perhaps, through a group that we cannot see into",
+                (Holder::Link(_) | Holder::Everyone(_), _) => "like everybody, by a link",
+                _ => continue,
+            };
+            left.push(format!("{}: {} {how} ({})", key.target, known.name, p.holder));
+        }
+    }
+    left
+}
+
+/// Writes changes of the firm down, all or none, published at once.
+pub async fn commit(app: &App, ops: &[ChangeOp], reason: &str) -> Result<Vec<change::Effect>, Failure> {
+    let before = app.store.run(|db| db.firm()).await?;
+    let actor = acting(app, &before)?;
+    let now = app.now();
+    let (_, effects) = change::apply_all(&before, ops, change::By { actor, at: now }).map_err(|(_, r)| refused(r))?;
+    let mut steps = Vec::new();
+    let mut at = before;
+    for op in ops {
+        let (next, effect) = change::apply(&at, op, change::By { actor, at: now }).map_err(refused)?;
+        if effect.changed {
+            let op = serde_json::to_value(op).map_err(|e| Failure::new(Exit::Failed, format!("a change cannot be written: {e}")))?;
+            steps.push((op, at.clone(), next.clone()));
+        }
+        at = next;
+    }
+    let (author, reason) = (app.actor.name.clone(), reason.to_owned());
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                for (op, before, after) in &steps {
+                    db.record_change(op, &author, &reason, now, before, after)?;
+                }
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(effects)
+}
+
+/// Who acts, for the rules of the firm. Root and the service's own user stand in for the primary owner.
+pub fn acting(app: &App, firm: &Firm) -> Result<change::Actor, Failure> {
+    use crate::domain::firm::Office;
+    let owner = || firm.people.values().find(|p| p.office == Office::PrimaryOwner).map(|p| p.id);
+    let found = match &app.person {
+        None => owner(),
+        Some(email) => firm.people.values().find(|p| &p.email == email).map(|p| p.id),
+    };
+    found.map(change::Actor::Person).ok_or_else(|| {
+        let who = app.person.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+        Failure::new(Exit::Failed, format!("{who} is no person of the firm")).next("See: ledgerward people")
+    })
+}
+
+/// A refusal of the core, as a failure.
+pub fn refused(refusal: change::Refusal) -> Failure {
+    Failure::new(Exit::Failed, refusal.message).next(refusal.next)
+}
+
+async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) -> Result<Ask, Failure> {
+    let clients = match client {
+        None => None,
+        Some(typed) => {
+            let firm = app.firm().await?;
+            let asking = app.acting_person(&firm).map(|p| p.id);
+            Some(BTreeSet::from([change::find_client(&firm, &typed.0, asking).map_err(refused)?.id]))
+        }
+    };
+    Ok(Ask { clients, offline })
+}
+
+async fn refuse_restored(app: &App) -> Result<(), Failure> {
+    let restored: Option<Restored> = app.store.run(|db| db.restored()).await?;
+    match restored {
+        None => Ok(()),
+        Some(r) => Err(Failure::new(Exit::Refused, format!("the state is a restored one ({}); nothing is written to any target", r.why))
+            .next("Look at `ledgerward plan`; if it is right: ledgerward restore --confirm")),
+    }
+}
+
+async fn start(app: &App, kind: &'static str) -> Result<i64, Failure> {
+    let now = app.now();
+    Ok(app.store.run(move |db| db.run_start(kind, now)).await?)
+}
+
+/// Ends a run whatever came of it: a failure is written down before it is told.
+async fn end<T>(app: &App, run: i64, result: Result<T, Failure>, exit: impl Fn(&T) -> Exit) -> Result<T, Failure> {
+    let (code, complete, summary) = match &result {
+        Ok(value) => {
+            let exit = exit(value);
+            (exit, matches!(exit, Exit::Done | Exit::Changes), json!({}))
+        }
+        Err(failure) => (failure.exit, false, failure.json()),
+    };
+    let now = app.now();
+    app.store.run(move |db| db.run_end(run, i32::from(code.code()), complete, &summary, now)).await?;
+    result
+}

@@ -1,0 +1,3 @@
+//! Printing: pure functions of values. `--json` is the same value serialised.
+
+pub mod plan;

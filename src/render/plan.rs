@@ -1,0 +1,182 @@
+//! A plan as text: lane by lane, what would be done and why, what stays, what waits (`design` 5).
+
+use std::fmt::Write as _;
+
+use jiff::tz::TimeZone;
+use ledgerward_contract::Timestamp;
+
+use crate::{
+    apply::{LaneDone, LaneEnd, via_words},
+    deliver::Delivery,
+    domain::{
+        guard::{Hold, Verdict},
+        lane::{Op, Step},
+        plan::{Keep, KeepWhy, LanePlan},
+    },
+};
+
+/// Digits of a digest that are shown; eight are enough to name it.
+pub const DIGITS: usize = 12;
+
+pub fn short(digest: &str) -> &str {
+    digest.get(..DIGITS).unwrap_or(digest)
+}
+
+/// A whole verdict, and how to go on.
+pub fn verdict(verdict: &Verdict, digest: &str) -> String {
+    let mut out = String::new();
+    for lane in verdict.cleared.lanes().iter().filter(|l| worth_showing(l)) {
+        lane_text(&mut out, lane);
+    }
+    for hold in &verdict.held {
+        hold_text(&mut out, hold);
+    }
+    let (grants, revokes, other) = counts(verdict.cleared.lanes().iter().flat_map(|l| &l.steps));
+    if verdict.cleared.is_empty() {
+        let _ = writeln!(out, "Nothing to apply. {}", held_words(verdict));
+    } else {
+        let _ = writeln!(
+            out,
+            "Plan {}: {}, {}, {}. {}",
+            short(digest),
+            count(grants, "grant"),
+            count(revokes, "revoke"),
+            count(other, "other step"),
+            held_words(verdict),
+        );
+        let _ = writeln!(out, "Apply: ledgerward apply {}", short(digest));
+    }
+    out
+}
+
+fn held_words(verdict: &Verdict) -> String {
+    match verdict.held.len() {
+        0 => "Guards clear.".to_owned(),
+        n => format!("{} of {}.", count(n, "hold"), count(verdict.held.iter().map(steps_in).sum(), "step")),
+    }
+}
+
+pub fn steps_in(hold: &Hold) -> usize {
+    hold.lanes.iter().map(|l| l.steps.len()).sum()
+}
+
+/// `1 grant`, `2 grants`.
+pub fn count(n: usize, word: &str) -> String {
+    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+}
+
+fn counts<'s>(steps: impl Iterator<Item = &'s Step>) -> (usize, usize, usize) {
+    steps.fold((0, 0, 0), |(g, r, o), s| match s.op {
+        Op::Grant { .. } => (g + 1, r, o),
+        Op::Revoke { .. } => (g, r + 1, o),
+        _ => (g, r, o + 1),
+    })
+}
+
+fn worth_showing(lane: &LanePlan) -> bool {
+    !lane.steps.is_empty()
+        || !lane.removed_by_hand.is_empty()
+        || !lane.trouble.is_empty()
+        || lane.held.iter().any(|h| h.present)
+        || lane.keeps.iter().any(stranger)
+}
+
+fn stranger(keep: &Keep) -> bool {
+    keep.why == KeepWhy::Stranger
+}
+
+fn lane_text(out: &mut String, lane: &LanePlan) {
+    let _ = writeln!(out, "{:<24} -> {}:/{}", lane.client, lane.lane.target, lane.name);
+    for step in &lane.steps {
+        step_text(out, step);
+    }
+    for keep in lane.keeps.iter().filter(|k| stranger(k)) {
+        let who = keep.who.to_string();
+        let _ = writeln!(out, "    keep     {who:<32} -        not ours ({}); no file goes in", via_words(&keep.via));
+    }
+    for held in lane.held.iter().filter(|h| h.present) {
+        let _ = writeln!(out, "    held     {:<32} -        {}", held.who.to_string(), held.because);
+    }
+    for who in &lane.removed_by_hand {
+        let _ = writeln!(out, "    ask      {:<32} -        taken out by hand; put back only if you say so", who.to_string());
+    }
+}
+
+fn step_text(out: &mut String, step: &Step) {
+    let (sign, word, who, role) = match &step.op {
+        Op::Revoke { who, role, permission: _ } => ('-', "revoke", who.to_string(), role.to_string()),
+        Op::Create { name } => ('+', "create", name.clone(), String::new()),
+        Op::Rename { name } => ('~', "rename", name.clone(), String::new()),
+        Op::SetRole { who, from, to, permission: _ } => ('~', "role", who.to_string(), format!("{from}→{to}")),
+        Op::Grant { who, role } => ('+', "grant", who.to_string(), role.to_string()),
+        Op::Adopt { who, role, permission: _ } => ('=', "adopt", who.to_string(), role.to_string()),
+    };
+    let _ = writeln!(out, "  {sign} {word:<8} {who:<32} {role:<8} {}", step.because);
+}
+
+/// One hold: what it is, and how to approve it.
+pub fn hold_text(out: &mut String, hold: &Hold) {
+    let _ = writeln!(out, "HELD  {}", hold.message);
+    for lane in &hold.lanes {
+        let _ = writeln!(out, "  {:<22} -> {}:/{}", lane.client, lane.lane.target, lane.name);
+        for step in &lane.steps {
+            out.push_str("  ");
+            step_text(out, step);
+        }
+    }
+    let _ = writeln!(out, "  Approve: ledgerward approve {} --reason \"…\"", short(&hold.digest));
+}
+
+/// What an apply did, lane by lane; only what a person must look at is told at length.
+pub fn applied(lanes: &[LaneDone], delivery: &Delivery) -> String {
+    let mut out = String::new();
+    for lane in lanes {
+        let _ = writeln!(out, "{:<24} -> {}", lane.client, lane.lane.target);
+        for done in &lane.steps {
+            match &done.result {
+                Ok(()) => step_text(&mut out, &done.step),
+                Err(why) => {
+                    step_text(&mut out, &done.step);
+                    let _ = writeln!(out, "      FAILED: {why}");
+                }
+            }
+        }
+        match (&lane.end, &lane.trouble) {
+            (LaneEnd::Drifted, Some(why)) => {
+                let _ = writeln!(out, "    skipped: {why}");
+            }
+            (_, Some(why)) => {
+                let _ = writeln!(out, "    FAILED: {why}");
+            }
+            _ => {}
+        }
+    }
+    for file in &delivery.files {
+        let change = file.change.as_deref().map(|c| format!("   {c}")).unwrap_or_default();
+        let _ = writeln!(out, "  ^ put      {:<20} {}:/{}  {}{change}", file.client, file.lane.target, file.path, size(file.size));
+    }
+    for wait in &delivery.waiting {
+        let _ = writeln!(out, "  . wait     {:<20} {}: {}", wait.client, wait.lane.target, wait.why);
+    }
+    for text in &delivery.not_available {
+        let _ = writeln!(out, "  . none     {text}");
+    }
+    for text in &delivery.failed {
+        let _ = writeln!(out, "  ! FAILED   {text}");
+    }
+    out
+}
+
+/// `41 kB`.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+/// A time as people of the firm read it.
+pub fn time(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%-d %b %Y %H:%M").to_string()
+}
