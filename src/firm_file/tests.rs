@@ -210,7 +210,7 @@ fn rebuilt(text: &str, old: &Firm) -> Firm {
 
 proptest! {
     #[test]
-    fn an_exported_firm_is_itself_and_can_be_rebuilt(ops in vec((op(), 0u128..7, any::<bool>()), 0..80)) {
+    fn an_exported_firm_is_itself_and_can_be_rebuilt(ops in vec((op(), 0u128..7, prop::bool::weighted(0.1)), 0..80)) {
         let mut f = firm();
         for (op, who, daemon) in ops {
             let actor = if daemon { Actor::Daemon } else { Actor::Person(pid(who)) };
