@@ -18,3 +18,4 @@ pub mod sandbox;
 pub mod statement;
 pub mod store;
 pub mod world;
+pub mod firm_file;

@@ -3,10 +3,12 @@
 //! [`parse`] reads nothing but its text; [`load`] also opens the file and looks at the secrets it names. Both give every
 //! problem at once, each with its line. A refused configuration is exit code 78.
 
+mod meaning;
 pub mod read;
 mod remote;
 pub mod schema;
 pub mod secret;
+mod statements;
 mod template;
 mod validate;
 
@@ -15,11 +17,12 @@ use std::path::Path;
 use ledgerward_contract::Manifest;
 
 pub use self::{
+    meaning::policy_relevant,
     read::{ConfigProblem, render_all},
     schema::Config,
     secret::{SecretError, SecretPlaces, SecretRef},
     template::template,
-    validate::{Parsed, parse, policy_relevant},
+    validate::{Parsed, parse},
 };
 
 /// Why there is no configuration.

@@ -7,17 +7,17 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use ledgerward_contract::{Basis, ConnectionName, Email, LedgerRole, Manifest, PeriodLength, StatementKind};
-use serde_json::json;
+use ledgerward_contract::{ConnectionName, Email, LedgerRole, Manifest};
 
 use super::{
     read::{ConfigProblem, Reader, Table, Value},
     remote::{self, Gathered},
     schema::{
-        Config, Connection, FirmSettings, FirstPlan, Format, Guards, Limit, LogFormat, LogLevel, LogSettings,
-        PolicySettings, Schedules, Sharing, StatementSettings, Target,
+        Config, Connection, FirmSettings, FirstPlan, Guards, Limit, LogFormat, LogLevel, LogSettings, PolicySettings,
+        Schedules, Sharing, Target,
     },
     secret::SecretRef,
+    statements,
 };
 use crate::{
     daemon::schedule::Schedule,
@@ -37,7 +37,6 @@ pub struct Parsed {
 /// The most confirmation may be hurried outside a sandbox, in seconds.
 const CONFIRM_SECONDS_MIN: u32 = 60;
 const CONFIRM_SECONDS_MAX: u32 = 24 * 3600;
-pub(super) const DEFAULT_TEMPLATE: &str = "{year}/{period} {kind}[ {ledger}][ {account}][ (v{n})].{ext}";
 
 /// Reads a configuration against the connectors of this program.
 pub fn parse(text: &str, manifests: &[&'static Manifest]) -> Parsed {
@@ -70,7 +69,7 @@ fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mu
     let schedule = section(&root, "schedule", read_schedule);
     let connections = read_connections(&root, manifests, gathered);
     let targets = read_targets(&root, manifests, gathered, &connections);
-    let statements = section(&root, "statements", read_statements);
+    let delivered = section(&root, "statements", statements::read);
     let sandbox = !connections.is_empty()
         && connections.values().all(|c| c.remote.only_loopback(remote::endpoint_names(manifests, &c.remote.connector)));
     let policy = section(&root, "policy", |t| read_policy(t, sandbox));
@@ -89,7 +88,7 @@ fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mu
         schedule,
         connections,
         targets,
-        statements: statements?,
+        statements: delivered?,
         policy,
         guards,
         operators,
@@ -222,9 +221,9 @@ fn read_targets(
 fn read_target(t: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mut Gathered) -> Option<Target> {
     let sharing = read_sharing(&t);
     let root = t.get("root").and_then(|v| v.text());
-    let template = t.get("template").and_then(|v| v.parse(check_template, TEMPLATE_HELP));
-    let kinds = t.get("kinds").and_then(|v| kinds(&v));
-    let formats = t.get("formats").and_then(|v| formats(&v));
+    let template = t.get("template").and_then(|v| v.parse(statements::check_template, statements::TEMPLATE_HELP));
+    let kinds = t.get("kinds").and_then(|v| statements::kinds(&v));
+    let formats = t.get("formats").and_then(|v| statements::formats(&v));
     let always_allowed = t.get("always_allowed").and_then(|v| emails(&v)).unwrap_or_default();
     let first = t.get("first_plan");
     let first_plan =
@@ -265,104 +264,6 @@ fn read_sharing(t: &Table<'_, '_>) -> Option<Sharing> {
             Some(if other == 0 { Sharing::Mirror } else { Sharing::Report })
         }
     }
-}
-
-fn kinds(v: &Value<'_, '_>) -> Option<BTreeSet<StatementKind>> {
-    v.set(|k| k.one_of(&StatementKind::ALL.map(|k| (k.slug(), k))))
-}
-
-fn formats(v: &Value<'_, '_>) -> Option<BTreeSet<Format>> {
-    v.set(|f| f.one_of(&Format::ALL.map(|f| (f.slug(), f))))
-}
-
-fn read_statements(t: Option<Table<'_, '_>>) -> Option<StatementSettings> {
-    let get = |key: &str| t.as_ref().and_then(|t| t.get(key));
-    let kinds = get("kinds").and_then(|v| kinds(&v)).unwrap_or_else(|| {
-        [StatementKind::ProfitAndLoss, StatementKind::BalanceSheet, StatementKind::BankRegister].into()
-    });
-    let formats_at = get("formats");
-    let formats = formats_at.as_ref().and_then(formats).unwrap_or_else(|| [Format::Pdf, Format::Xlsx].into());
-    if formats.contains(&Format::Ofx)
-        && !kinds.contains(&StatementKind::BankStatement)
-        && let Some(v) = &formats_at
-    {
-        v.problem(
-            "\"ofx\" is made of bank statements only, and \"bank-statement\" is not among the kinds",
-            "Add \"bank-statement\" to kinds, or take \"ofx\" out: a register is no bank statement.",
-        );
-    }
-    if formats.is_empty()
-        && let Some(v) = &formats_at
-    {
-        v.problem("without a format nothing can be written", "Leave the line out for pdf and xlsx.");
-    }
-    let periods = [("month", PeriodLength::Month), ("quarter", PeriodLength::Quarter), ("year", PeriodLength::Year)];
-    let periods_at = get("periods");
-    let periods = periods_at.as_ref().and_then(|v| v.set(|p| p.one_of(&periods)));
-    if let (Some(p), Some(v)) = (&periods, &periods_at)
-        && p.is_empty()
-    {
-        v.problem("without a period nothing is ever due", "Leave the line out for months.");
-    }
-    let after = get("after_days").and_then(|v| v.integer(0..=366)).and_then(|d| u16::try_from(d).ok());
-    let basis = get("basis").and_then(|v| v.one_of(&[("accrual", Basis::Accrual), ("cash", Basis::Cash)]));
-    let template = get("template").and_then(|v| v.parse(check_template, TEMPLATE_HELP));
-    let letterhead = get("letterhead").and_then(|v| v.boolean());
-    finish(t);
-    Some(StatementSettings {
-        kinds,
-        formats,
-        periods: periods.unwrap_or_else(|| [PeriodLength::Month].into()),
-        after_days: after.unwrap_or(5),
-        basis: basis.unwrap_or_default(),
-        template: template.unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned()),
-        letterhead: letterhead.unwrap_or(true),
-    })
-}
-
-const TEMPLATE_HELP: &str = "The default is \"{year}/{period} {kind}[ {ledger}][ {account}][ (v{n})].{ext}\"; a part in [ ] \
-                             is left out where its word is not needed.";
-
-/// Two statements may never get one name (`decisions` 23), so every word that tells two keys apart must be there.
-fn check_template(template: &str) -> Result<String, String> {
-    const WORDS: [&str; 7] = ["year", "period", "kind", "ledger", "account", "n", "ext"];
-    let mut found = BTreeSet::new();
-    let (mut optional, mut rest) = (false, template);
-    while let Some(at) = rest.find(['{', '}', '[', ']']) {
-        let (mark, tail) = rest.split_at(at).1.split_at(1);
-        rest = tail;
-        match mark {
-            "[" if !optional => optional = true,
-            "]" if optional => optional = false,
-            "{" => {
-                let (word, after) = tail.split_once('}').ok_or("a { in the template has no }")?;
-                let word = WORDS.into_iter().find(|w| *w == word);
-                let word = word.ok_or_else(|| format!("the template may hold {{{}}}", WORDS.join("}, {")))?;
-                if optional && matches!(word, "period" | "kind" | "ext") {
-                    return Err(format!("{{{word}}} is always needed, so it cannot stand in [ ]"));
-                }
-                found.insert(word);
-                rest = after;
-            }
-            _ => return Err(format!("a {mark} in the template has no partner")),
-        }
-    }
-    if optional {
-        return Err("a [ in the template has no ]".to_owned());
-    }
-    let missing: Vec<&str> = WORDS.into_iter().filter(|w| *w != "year" && !found.contains(w)).collect();
-    if let Some(word) = missing.first() {
-        return Err(format!("without {{{word}}} two statements could get one name"));
-    }
-    let plain =
-        |part: &str| !part.is_empty() && part != "." && part != ".." && part.trim() == part && !part.contains('\\');
-    if !template.split('/').all(plain) || template.split('/').count() > 8 {
-        return Err("the template must be a relative path of at most eight names, without . and ..".to_owned());
-    }
-    if !template.ends_with(".{ext}") {
-        return Err("the template must end in .{ext}".to_owned());
-    }
-    Ok(template.to_owned())
 }
 
 fn read_policy(t: Option<Table<'_, '_>>, sandbox: bool) -> PolicySettings {
@@ -481,55 +382,4 @@ fn read_log(t: Option<Table<'_, '_>>) -> LogSettings {
     let level = get("level").and_then(|v| v.one_of(&levels)).unwrap_or_default();
     finish(t);
     LogSettings { format, level }
-}
-
-/// The settings that change what access means (G9, `decisions` 13), in a stable form to hash. What the firm's commands
-/// change (client ↔ ledger and folder maps, a client's own authority) is the store's to add.
-pub fn policy_relevant(config: &Config) -> serde_json::Value {
-    let connections: BTreeMap<&str, _> = config
-        .connections
-        .iter()
-        .map(|(name, c)| {
-            let r = &c.remote;
-            (
-                name.as_str(),
-                json!({ "connector": r.connector, "endpoints": r.endpoints, "roles": c.roles, "settings": r.settings }),
-            )
-        })
-        .collect();
-    let targets: BTreeMap<&str, _> = config
-        .targets
-        .iter()
-        .map(|(name, t)| {
-            let audience = match &t.sharing {
-                Sharing::Off { audience } => Some(audience),
-                Sharing::Mirror | Sharing::Report => None,
-            };
-            let value = json!({
-                "connector": t.remote.connector,
-                "endpoints": t.remote.endpoints,
-                "settings": t.remote.settings,
-                "impersonate": t.remote.impersonate,
-                "root": t.root,
-                "sharing": t.sharing.slug(),
-                "audience": audience,
-                "template": t.template.as_ref().unwrap_or(&config.statements.template),
-                "always_allowed": keys(&t.always_allowed),
-            });
-            (name.0.as_str(), value)
-        })
-        .collect();
-    json!({
-        "connections": connections,
-        "targets": targets,
-        "domains": config.firm.domains,
-        "unlisted": config.policy.unlisted,
-        "authority": config.policy.authority,
-        "additive_only": config.policy.additive_only,
-        "always_allowed": keys(&config.policy.always_allowed),
-    })
-}
-
-fn keys(emails: &BTreeSet<Email>) -> Vec<&str> {
-    emails.iter().map(Email::key).collect()
 }

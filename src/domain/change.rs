@@ -17,7 +17,7 @@ use ledgerward_contract::{ClientId, ConnectionName, Date, Email, RoleTable, Sour
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    clients::slug_for,
+    clients::{slug_for, valid_slug},
     invariants::violations,
     lookup::{find_client, find_person},
     rights::{may, needs_publishing},
@@ -99,6 +99,8 @@ pub enum ChangeOp {
     AddClient {
         id: ClientId,
         name: String,
+        #[serde(default)]
+        slug: Option<String>,
     },
     /// A new organisation seen at a provider. Only the daemon proposes.
     ProposeClient {
@@ -269,7 +271,7 @@ pub fn change(firm: &mut Firm, op: &ChangeOp, by: By) -> Outcome {
         ChangeOp::LiftPerson { person } => people::lift(firm, *person),
         ChangeOp::ConfirmPin { pin, person } => people::confirm_pin(firm, pin, *person),
 
-        ChangeOp::AddClient { id, name } => clients::add(firm, *id, name, by),
+        ChangeOp::AddClient { id, name, slug } => clients::add(firm, *id, name, slug.as_deref(), by),
         ChangeOp::ProposeClient { id, name, source } => clients::propose(firm, *id, name, source),
         ChangeOp::RenameClient { client, name } => clients::rename(firm, *client, name),
         ChangeOp::SetClientState { client, state } => clients::set_state(firm, *client, *state),
@@ -335,9 +337,6 @@ fn name(text: &str, what: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-#[cfg(test)]
-mod tests;
-
 /// The people whose access to one client a published act of the firm may have changed. Acts about a client as a whole
 /// (its sources, its authority) are the policy hash's concern and name nobody here.
 pub fn touches(op: &ChangeOp, client: ClientId) -> Vec<PersonId> {
@@ -379,3 +378,6 @@ pub fn touches(op: &ChangeOp, client: ClientId) -> Vec<PersonId> {
         | ChangeOp::ConvertPrivate { .. } => vec![],
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -34,6 +34,12 @@ pub fn slug_for(firm: &Firm, name: &str, id: ClientId) -> String {
     (2u64..).map(|n| format!("{base}-{n}")).find(|s| !taken(s)).unwrap_or(base)
 }
 
+/// Whether a slug that somebody wrote has the shape of [`slug_for`]'s.
+pub fn valid_slug(slug: &str) -> bool {
+    let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !slug.is_empty() && slug.len() <= 60 && slug.chars().all(ok) && !slug.starts_with('-') && !slug.ends_with('-')
+}
+
 fn new(firm: &Firm, id: ClientId, text: &str) -> Result<Client, Refusal> {
     if firm.clients.contains_key(&id) {
         return refuse("a client has this id already", "Try again.");
@@ -55,8 +61,17 @@ fn new(firm: &Firm, id: ClientId, text: &str) -> Result<Client, Refusal> {
     })
 }
 
-pub(super) fn add(firm: &mut Firm, id: ClientId, name: &str, by: By) -> Outcome {
+pub(super) fn add(firm: &mut Firm, id: ClientId, name: &str, slug: Option<&str>, by: By) -> Outcome {
     let mut client = new(firm, id, name)?;
+    if let Some(slug) = slug {
+        if !valid_slug(slug) || firm.clients.values().any(|c| c.slug == slug) {
+            return refuse(
+                format!("\"{slug}\" cannot be the slug of a new client"),
+                "A slug is small letters, digits and hyphens, and belongs to one client.",
+            );
+        }
+        slug.clone_into(&mut client.slug);
+    }
     let mut summary = format!("added the client {} ({})", client.name, client.slug);
     if let Actor::Person(adder) = by.actor
         && person(firm, adder)?.office == Office::Employee

@@ -1,0 +1,352 @@
+//! What the commands of several words do: one enum a command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::civil::Date;
+use ledgerward_contract::{Email, StatementKind};
+
+use super::values::{
+    AuthorityArg, ClientArg, OfficeArg, PersonArg, SourceKindArg, UnlistedArg, authority, digest, email, filled,
+    format, kind, mode, office, unlisted,
+};
+use crate::{config::schema::Format, domain::firm::Mode};
+
+#[derive(Debug, Subcommand)]
+pub enum HoldAct {
+    /// All holds
+    List,
+    /// One hold's steps
+    Show {
+        #[arg(value_parser = digest)]
+        digest: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FreezeAct {
+    /// Stop everything but revokes
+    On {
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: String,
+    },
+    /// Go on
+    Off,
+    /// Whether it is on, since when and why
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PeopleAct {
+    /// Everybody
+    List {
+        /// Disabled people too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Add a person, with nothing selected
+    Add {
+        #[arg(value_parser = email)]
+        email: Email,
+        #[arg(long, value_parser = filled)]
+        first: String,
+        #[arg(long, value_parser = filled)]
+        last: String,
+        /// primary-owner cannot be given here: see `people hand-over`
+        #[arg(long, value_parser = office, default_value = "employee")]
+        office: OfficeArg,
+        /// all, selected, ledger or ledger+selected
+        #[arg(long, value_parser = mode, default_value = "ledger+selected")]
+        mode: Mode,
+    },
+    /// Change a name or the address
+    #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["first", "last", "email"]))]
+    Edit {
+        person: PersonArg,
+        #[arg(long, value_parser = filled)]
+        first: Option<String>,
+        #[arg(long, value_parser = filled)]
+        last: Option<String>,
+        #[arg(long, value_parser = email)]
+        email: Option<Email>,
+    },
+    /// Nothing any more, at once, everywhere
+    Disable { person: PersonArg },
+    /// Undo a disable
+    Enable { person: PersonArg },
+    /// Set what decides a person's access: all, selected, ledger or ledger+selected
+    Mode {
+        person: PersonArg,
+        #[arg(value_parser = mode)]
+        mode: Mode,
+    },
+    /// Set what a person may do in ledgerward; asks for the mode again
+    Office {
+        person: PersonArg,
+        #[arg(value_parser = office)]
+        office: OfficeArg,
+        #[arg(long, value_parser = mode)]
+        mode: Mode,
+    },
+    /// Another address under which a connection knows a person
+    Alias {
+        person: PersonArg,
+        /// As in the configuration
+        connection: String,
+        #[arg(value_parser = email)]
+        email: Email,
+        #[arg(long)]
+        remove: bool,
+    },
+    /// The address a person uses on a target, where it differs
+    #[command(group = clap::ArgGroup::new("which").required(true).args(["email", "remove"]))]
+    Address {
+        person: PersonArg,
+        /// As in the configuration
+        target: String,
+        #[arg(value_parser = email)]
+        email: Option<Email>,
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Accept that a person's address is outside the firm's domains
+    AcceptDomain { person: PersonArg },
+    /// Open a person whom `revoke --now` closed
+    Lift { person: PersonArg },
+    /// Make another enabled owner the primary owner
+    HandOver { person: PersonArg },
+    /// Say that a provider's user is this person
+    ConfirmPin {
+        person: PersonArg,
+        /// As in the configuration
+        connection: String,
+        ledger: String,
+        /// The provider's own id of the user, as `findings` shows it
+        user: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClientsAct {
+    /// All clients you may see
+    List {
+        /// Archived and closed ones too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Add a client, bound to nothing
+    Add {
+        #[arg(value_parser = filled)]
+        name: String,
+    },
+    /// Make proposed clients real
+    Accept {
+        #[arg(required = true)]
+        clients: Vec<ClientArg>,
+    },
+    /// Say that a source is this client's
+    Bind {
+        client: ClientArg,
+        /// As in the configuration
+        connection: String,
+        /// The provider's own id of the ledger or practice client
+        id: String,
+        #[arg(long, value_enum, default_value_t)]
+        kind: SourceKindArg,
+    },
+    /// Take a source away from a client
+    Unbind {
+        client: ClientArg,
+        connection: String,
+        id: String,
+        #[arg(long, value_enum, default_value_t)]
+        kind: SourceKindArg,
+    },
+    /// Rename a client, and its folder where folders have ids
+    Rename {
+        client: ClientArg,
+        #[arg(value_parser = filled)]
+        name: String,
+    },
+    /// Stop deliveries; the folder's sharing list stays
+    Archive { client: ClientArg },
+    /// Deliver again to an archived or closed client
+    Reopen { client: ClientArg },
+    /// Archive, and let out everybody we let in
+    Close { client: ClientArg },
+    /// Which sources decide: all, any, or CONNECTION:ID
+    Authority {
+        client: ClientArg,
+        #[arg(value_parser = authority)]
+        authority: AuthorityArg,
+    },
+    /// What counts where the ledger lists nobody: manual, deny, roster, or default for the firm's policy
+    Unlisted {
+        client: ClientArg,
+        #[arg(value_parser = unlisted)]
+        unlisted: UnlistedArg,
+    },
+    /// On which targets the client has a folder; `--all` for every one
+    #[command(group = clap::ArgGroup::new("which").required(true).args(["targets", "all"]))]
+    Targets {
+        client: ClientArg,
+        targets: Vec<String>,
+        #[arg(long)]
+        all: bool,
+    },
+    /// Which bank accounts are pushed; `--all` for every one
+    #[command(group = clap::ArgGroup::new("which").required(true).args(["accounts", "all"]))]
+    Accounts {
+        client: ClientArg,
+        /// As `CONNECTION:LEDGER:ACCOUNT`, or ACCOUNT where the client has one ledger
+        accounts: Vec<String>,
+        #[arg(long)]
+        all: bool,
+    },
+    /// Rename the folder by hand where a folder is its path
+    RenameFolder { client: ClientArg },
+}
+
+/// `select PERSON CLIENT…`
+#[derive(Debug, Args)]
+pub struct SelectArgs {
+    pub person: PersonArg,
+    #[arg(required_unless_present = "all_granted", conflicts_with = "all_granted")]
+    pub clients: Vec<ClientArg>,
+    /// Keep the wish until the ledger grants it
+    #[arg(long, conflicts_with_all = ["remove", "all_granted"])]
+    pub when_granted: bool,
+    /// Every client that the ledger grants this person now
+    #[arg(long, conflicts_with = "remove")]
+    pub all_granted: bool,
+    /// Only this account's own papers; may be repeated. As for `clients accounts`
+    #[arg(long = "account", value_name = "ACCOUNT", conflicts_with_all = ["remove", "all_granted"])]
+    pub accounts: Vec<String>,
+    /// Take the selection away
+    #[arg(long)]
+    pub remove: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RolesAct {
+    /// The table, connection by connection
+    Table {
+        /// As in the configuration
+        connection: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HoldersAct {
+    /// Who is on a folder beside the plan
+    List {
+        #[arg(long)]
+        client: Option<ClientArg>,
+    },
+    /// Leave somebody on the folder; not ours
+    Accept(HolderArgs),
+    /// Take an entitled person's hand-made access as ours from now on
+    Adopt(HolderArgs),
+    /// Take somebody off the folder: one approved step
+    Remove(HolderArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct HolderArgs {
+    pub client: ClientArg,
+    /// As in the configuration
+    pub target: String,
+    /// As `holders list` shows it: an address, group:…, link:…
+    pub holder: String,
+    #[arg(long, value_name = "TEXT", value_parser = filled)]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PrivateAct {
+    /// Your own
+    List,
+    /// Add a private client of your own
+    Add {
+        #[arg(value_parser = filled)]
+        name: String,
+    },
+    /// Make it an ordinary client
+    Convert { client: ClientArg },
+    /// Give named people its folder on one target
+    Share {
+        client: ClientArg,
+        #[arg(long)]
+        target: String,
+        /// May be repeated; there is no wildcard
+        #[arg(long = "with", value_name = "PERSON", required = true)]
+        people: Vec<PersonArg>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FirmAct {
+    /// Write the file to stdout
+    Export,
+    /// Make the firm what the file says; what is absent stays
+    Apply {
+        file: PathBuf,
+        /// Also disable, archive and unselect what the file leaves out
+        #[arg(long)]
+        prune: bool,
+        /// Show the changes and stop
+        #[arg(long)]
+        dry_run: bool,
+        /// Answer the prompt
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// Which statements.
+#[derive(Debug, Args)]
+pub struct StatementFilter {
+    #[arg(long, global = true)]
+    pub client: Option<ClientArg>,
+    /// 2026-10, 2026-Q2 or FY2026
+    #[arg(long, global = true, value_parser = filled)]
+    pub period: Option<String>,
+    #[arg(long, global = true, value_parser = kind)]
+    pub kind: Option<StatementKind>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StatementsAct {
+    /// What was delivered, and what is due
+    List,
+    /// Write to a local folder
+    Render {
+        #[arg(long, value_parser = format)]
+        format: Option<Format>,
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Push again
+    Push {
+        /// With this version's rendering, though the data is the same
+        #[arg(long)]
+        rerender: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditAct {
+    /// Check the chain from its first line to the stored head
+    Verify,
+    /// As JSON lines
+    Export {
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        since: Option<Date>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyAct {
+    /// Seal the tokens with a new key
+    Rotate,
+}

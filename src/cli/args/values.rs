@@ -1,0 +1,143 @@
+//! Typed values of arguments, and what is said of wrong ones.
+
+use clap::ValueEnum;
+use ledgerward_contract::{Email, StatementKind};
+
+use crate::{
+    config::schema::Format,
+    domain::{
+        change,
+        firm::{Mode, Unlisted},
+    },
+};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    #[default]
+    Text,
+    Csv,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SourceKindArg {
+    #[default]
+    Ledger,
+    PracticeClient,
+    Roster,
+}
+
+impl From<SourceKindArg> for ledgerward_contract::SourceKind {
+    fn from(k: SourceKindArg) -> Self {
+        match k {
+            SourceKindArg::Ledger => Self::Ledger,
+            SourceKindArg::PracticeClient => Self::PracticeClient,
+            SourceKindArg::Roster => Self::Roster,
+        }
+    }
+}
+
+/// A person as typed: an address, the part of it before the @, a full name, or eight or more digits of the id. Resolved
+/// against the firm by [`crate::domain::change::find_person`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonArg(pub String);
+
+/// A client as typed: its slug, its exact name, or eight or more digits of the id. Resolved against the firm by
+/// [`crate::domain::change::find_client`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientArg(pub String);
+
+impl std::str::FromStr for PersonArg {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        filled(s).map(Self)
+    }
+}
+
+impl std::str::FromStr for ClientArg {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        filled(s).map(Self)
+    }
+}
+
+/// An office that can be given. The primary owner's is only handed over.
+pub type OfficeArg = crate::domain::firm::Office;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthorityArg {
+    All,
+    Any,
+    Named { connection: String, id: String },
+}
+
+/// `None`: the firm's policy again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnlistedArg(pub Option<Unlisted>);
+
+pub(super) fn filled(s: &str) -> Result<String, String> {
+    let s = s.trim();
+    if s.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if s.chars().any(char::is_control) {
+        return Err("it has a line break or another control character in it".to_owned());
+    }
+    Ok(s.to_owned())
+}
+
+pub(super) fn email(s: &str) -> Result<Email, String> {
+    Email::parse(s).map_err(|e| e.to_string())
+}
+
+pub(super) fn digest(s: &str) -> Result<String, String> {
+    let s = s.to_ascii_lowercase();
+    if (8..=64).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_hexdigit()) {
+        Ok(s)
+    } else {
+        Err("a digest is eight or more hex digits, as `plan` and `hold` print them".to_owned())
+    }
+}
+
+pub(super) fn one_of<T>(found: Option<T>, choices: &str) -> Result<T, String> {
+    found.ok_or_else(|| format!("use one of: {choices}"))
+}
+
+pub(super) fn mode(s: &str) -> Result<Mode, String> {
+    one_of(Mode::parse(s), "all, selected, ledger, ledger+selected")
+}
+
+pub(super) fn kind(s: &str) -> Result<StatementKind, String> {
+    one_of(StatementKind::parse(s), &StatementKind::ALL.map(StatementKind::slug).join(", "))
+}
+
+pub(super) fn format(s: &str) -> Result<Format, String> {
+    one_of(Format::parse(s), &Format::ALL.map(Format::slug).join(", "))
+}
+
+pub(super) fn office(s: &str) -> Result<OfficeArg, String> {
+    match s {
+        "primary-owner" => Err("there is exactly one primary owner: see `ledgerward people hand-over`".to_owned()),
+        _ => one_of(change::parse_office(s), "owner, admin, employee, viewer, custom:NAME"),
+    }
+}
+
+pub(super) fn authority(s: &str) -> Result<AuthorityArg, String> {
+    match s {
+        "all" => Ok(AuthorityArg::All),
+        "any" => Ok(AuthorityArg::Any),
+        _ => match s.split_once(':') {
+            Some((connection, id)) if !connection.is_empty() && !id.is_empty() => {
+                Ok(AuthorityArg::Named { connection: connection.to_owned(), id: id.to_owned() })
+            }
+            _ => Err("use all, any, or CONNECTION:ID of one of the client's sources".to_owned()),
+        },
+    }
+}
+
+pub(super) fn unlisted(s: &str) -> Result<UnlistedArg, String> {
+    match s {
+        "default" => Ok(UnlistedArg(None)),
+        _ => one_of(change::parse_unlisted(s), "manual, deny, roster, default").map(|u| UnlistedArg(Some(u))),
+    }
+}
