@@ -8,6 +8,7 @@ mod control;
 mod endpoints;
 mod oauth;
 mod seed;
+mod world;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,7 +21,7 @@ use uuid::Uuid;
 use self::{
     control::Outage,
     oauth::Tokens,
-    seed::{App, Login, Org, Window, World},
+    world::{App, Login, Org, Window, World},
 };
 
 /// An answer, or one that came before the data could be looked at.
@@ -58,7 +59,7 @@ impl Fake {
 
     /// A firm with `n` organisations, small enough in memory for 10,000.
     pub fn many(n: usize) -> Result<Self, String> {
-        seed::many(n).and_then(Self::new)
+        world::many(n).and_then(Self::new)
     }
 
     /// The small firm of `fixtures/xero/firm.json`: twelve organisations, all that a demonstration needs.
@@ -217,7 +218,7 @@ impl Vendor for Fake {
             None => self.route(at, request).unwrap_or_else(|refused| refused),
         };
         let took = answer.takes + Duration::from_millis(self.app.latency_ms);
-        let id = seed::id_of(&["correlation", &self.served.to_string()]);
+        let id = world::id_of(&["correlation", &self.served.to_string()]);
         answer.header("xero-correlation-id", id.to_string()).takes(took)
     }
 

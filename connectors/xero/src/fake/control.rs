@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{
     Fake, answers,
-    seed::{Org, TransactionSeed, User, id_of, user_id},
+    seed::TransactionSeed,
     stats,
+    world::{Org, User, id_of, user_id},
 };
 
 const VERBS: &[&str] = &[

@@ -11,7 +11,7 @@ use super::{
     answers::{self, envelope, iso, ms, ms_day, number, validation},
     books::{self, Account, Entry, Paper, Posting},
     only,
-    seed::{App, Org, User, id_of},
+    world::{App, Org, User, id_of},
 };
 
 /// The scopes of which one opens a path, `None` for a path that is not there.
@@ -268,7 +268,9 @@ fn bank_transactions(app: &App, org: &Org, now: Timestamp, request: &FakeRequest
     let size = size.min(app.page_max);
     let here: Vec<_> = rows.iter().skip((page - 1) * size).take(size).map(|e| transaction(org, e, true)).collect();
     let mut body = envelope(now, "BankTransactions", json!(here));
-    if let Some(map) = body.as_object_mut() {
+    if app.pagination
+        && let Some(map) = body.as_object_mut()
+    {
         let pages = rows.len().div_ceil(size).max(1);
         let counts = json!({"page": page, "pageSize": size, "pageCount": pages, "itemCount": rows.len()});
         map.insert("pagination".to_owned(), counts);

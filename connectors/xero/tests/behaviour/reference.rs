@@ -69,8 +69,8 @@ fn every_published_example_that_concerns_us_decodes() {
                 let page = map::transactions(&body, 1, &period("2016-10-01", "2016-10-31"), None).unwrap();
                 let amounts: Vec<_> = page.items.iter().map(|t| t.line.amount.to_string()).collect();
                 assert_eq!(
-                    (amounts, page.next, page.total),
-                    (vec!["10".into(), "-9".into(), "-8".into()], None, Some(3))
+                    (amounts, page.more, page.total),
+                    (vec!["10".into(), "-9".into(), "-8".into()], false, Some(3))
                 );
                 assert!(map::transactions(&body, 1, &period("2016-11-01", "2016-11-30"), None).is_err());
             }
