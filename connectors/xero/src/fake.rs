@@ -6,6 +6,7 @@ mod answers;
 mod books;
 mod control;
 mod endpoints;
+mod finance;
 mod oauth;
 mod seed;
 mod world;
@@ -189,14 +190,6 @@ impl Org {
     /// Whether this person's sign-in reaches it.
     fn reaches(&self, email: &str) -> bool {
         self.connections.get(email).is_some_and(|c| c.active)
-    }
-
-    /// Who loses access to an organisation loses the connection that hangs on it.
-    fn disconnect_strangers(&mut self) {
-        let gone: Vec<_> = self.connections.keys().filter(|email| !self.opens(email)).cloned().collect();
-        for email in gone {
-            self.connections.remove(&email);
-        }
     }
 }
 
