@@ -44,7 +44,7 @@ pub(crate) fn open_absolute(path: &Path) -> io::Result<Dir> {
 fn open(dir: &Dir, name: &OsStr, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
     let resolve =
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-    Ok(rustix::fs::openat2(dir, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode, resolve)?)
+    Ok(rustix::fs::openat2(dir, name, flags | OFlags::CLOEXEC, mode, resolve)?)
 }
 
 pub(crate) fn open_dir(dir: &Dir, name: impl AsRef<OsStr>) -> io::Result<Dir> {

@@ -1,11 +1,15 @@
 //! Client folders on a disk. The connector to read first: see `README.md` beside it.
 //!
-//! `lib.rs` says what the connector is and hands each call to a thread that may block; `api.rs` does the work; `disk.rs`
-//! is the careful half of the file system; `map.rs` has the access lists as pure functions.
+//! `lib.rs` says what the connector is and hands each call to a thread that may block; `api.rs` does the work, on the
+//! careful file system of `disk.rs`, the checks of `root.rs`, the markers of `marker.rs` and the walks of `tree.rs`; `map.rs` has the access lists
+//! as pure functions.
 
 mod api;
 mod disk;
 mod map;
+mod marker;
+mod root;
+mod tree;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -17,7 +21,7 @@ use ledgerward_contract::{
 };
 use serde::Deserialize;
 
-use crate::api::Disk;
+use crate::root::Disk;
 
 /// What this connector is.
 pub static MANIFEST: Manifest = Manifest {

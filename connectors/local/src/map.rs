@@ -361,3 +361,117 @@ pub(crate) fn below(folder: &Owned, path: &str, it: &Owned, people: &People, ser
     };
     it.acl.all().filter(|w| it.acl.effective(*w) != 0 && extra(*w)).map(seen).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn email(text: &str) -> Email {
+        Email::parse(text).unwrap()
+    }
+
+    /// What `setfacl -m u:1234:rx` makes of mode 0750, as the kernel gave it.
+    const REAL: [u8; 44] = [
+        2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 5, 0, 210, 4, 0, 0, 4, 0, 0, 0, 255, 255, 255, 255, 16, 0, 5,
+        0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
+    ];
+
+    #[test]
+    fn a_list_of_the_kernel_is_read_and_written_as_it_is() {
+        let acl = Acl::decode(&REAL).unwrap();
+        assert_eq!((acl.owner, acl.users.get(&1234), acl.mask, acl.other), (7, Some(&5), Some(5), 0));
+        assert_eq!(acl.encode(), REAL);
+    }
+
+    #[test]
+    fn p04_a_list_that_is_not_whole_is_no_list() {
+        for cut in 0..REAL.len() {
+            assert_eq!(Acl::decode(&REAL[..cut]), None, "{cut}");
+        }
+        for (at, value) in [(0, 1), (4, 3), (6, 8), (7, 1), (12, 1), (36, 16), (28, 8)] {
+            let mut bad = REAL;
+            bad[at] = value;
+            assert_eq!(Acl::decode(&bad), None, "byte {at} = {value}");
+        }
+    }
+
+    #[test]
+    fn a_wider_mask_wakes_nobody_up() {
+        let mut acl = Acl::decode(&REAL).unwrap();
+        acl.users.insert(9, 7);
+        acl.mask = Some(0);
+        assert_eq!(acl.effective(Who::User(9)), 0);
+        let next = acl.set(Who::User(1234), 7);
+        assert_eq!((next.effective(Who::User(1234)), next.effective(Who::User(9))), (7, 0));
+    }
+
+    #[test]
+    fn by_product_bits_below_count_only_where_the_folder_lets_many_pass() {
+        let people = People::default();
+        let closed = Owned { uid: 1, gid: 1, acl: Acl::from_mode(0o700) };
+        let file = Owned { uid: 1, gid: 1, acl: Acl::from_mode(0o644) };
+        assert!(below(&closed, "f", &file, &people, 1).is_empty());
+        let passable = Owned { acl: Acl::from_mode(0o711), ..closed.clone() };
+        let dead = Owned { acl: Acl::from_mode(0o710), ..closed.clone() };
+        assert_eq!(below(&passable, "f", &file, &people, 1).len(), 0, "they are on the folder's own list already");
+        assert_eq!(direct(&passable, &people, 1).len(), 3);
+        assert_eq!(below(&dead, "f", &file, &people, 1).len(), 1, "a group passes, and `other` reads below");
+        let named = Owned { acl: file.acl.set(Who::User(77), READ), ..file };
+        assert_eq!(below(&closed, "f", &named, &people, 1).len(), 1, "somebody's act is always shown");
+    }
+
+    #[test]
+    fn accounts_are_names_or_numbers_and_never_two_people() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nann:x:1001:1001::/:/bin/sh\nbroken line\nann2:x:1001:1::/:\n";
+        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(e, a)| (email(e), (*a).to_owned())).collect();
+        let people = |pairs| People::resolve(&map(pairs), passwd, "staff:x:50:ann\n", 500);
+        let ok =
+            people(&[("ann@firm.example", "ann"), ("bob@firm.example", "1002"), ("cy@firm.example", "cyd")]).unwrap();
+        assert_eq!(ok.uid(&email("ANN@firm.example")).unwrap(), 1001);
+        assert_eq!(ok.uid(&email("bob@firm.example")).unwrap(), 1002);
+        let missing = ok.uid(&email("cy@firm.example")).unwrap_err();
+        assert!(missing.message.contains("no user \"cyd\""), "{missing}");
+        assert_eq!(ok.uid(&email("dot@firm.example")).unwrap_err().kind, ErrorKind::Config);
+        assert!(people(&[("ann@firm.example", "ann"), ("bob@firm.example", "1001")]).is_err());
+        assert!(people(&[("ann@firm.example", "root")]).is_err());
+        assert!(people(&[("ann@firm.example", "500")]).is_err());
+    }
+
+    fn acls() -> impl Strategy<Value = Acl> {
+        let named = || proptest::collection::btree_map(0..50_u32, 0..8_u8, 0..5);
+        (0..8_u8, named(), 0..8_u8, named(), proptest::option::of(0..8_u8), 0..8_u8).prop_map(
+            |(owner, users, group, groups, mask, other)| {
+                let mask = mask.or((!users.is_empty() || !groups.is_empty()).then_some(7));
+                Acl { owner, users, group, groups, mask, other }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn lists_survive_the_way_to_the_kernel_and_back(acl in acls()) {
+            prop_assert_eq!(Acl::decode(&acl.encode()), Some(acl));
+        }
+
+        #[test]
+        fn any_bytes_are_a_list_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Some(acl) = Acl::decode(&bytes) {
+                prop_assert_eq!(Acl::decode(&acl.encode()), Some(acl));
+            }
+        }
+
+        #[test]
+        fn setting_one_changes_one(acl in acls(), uid in 0..50_u32, perm in 0..8_u8) {
+            let next = acl.set(Who::User(uid), perm);
+            prop_assert_eq!(next.effective(Who::User(uid)), perm);
+            for who in acl.all().filter(|w| *w != Who::User(uid)) {
+                prop_assert_eq!(next.effective(who), acl.effective(who), "{:?}", who);
+            }
+            for who in next.all() {
+                prop_assert_eq!(Who::parse(&who.id()), Some(who));
+                prop_assert_eq!(next.for_file().effective(who) & PASS, 0);
+            }
+        }
+    }
+}

@@ -1,5 +1,11 @@
 //! The target suite over real temporary folders: once with POSIX ACLs, where the file system has them, and once without.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests; the lint sees only the tests themselves"
+)]
+
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, sync::Arc};
 
 use async_trait::async_trait;
