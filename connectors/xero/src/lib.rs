@@ -215,7 +215,13 @@ fn first(op: &'static str, at: &Cursor) -> Result<()> {
 impl LedgerSource for XeroConnector {
     async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
         first("connections.list", &at)?;
-        let answer = ask(cx, None, Wanted::Json, self.api.connections()?).await?;
+        let [specified, documented] = api::CONNECTIONS;
+        let answer = match ask(cx, None, Wanted::Json, self.api.connections(specified)?).await {
+            Err(e) if e.kind == ErrorKind::NotFound => {
+                ask(cx, None, Wanted::Json, self.api.connections(documented)?).await
+            }
+            other => other,
+        }?;
         Ok(Page::only(map::connections(&answer.body, &self.settings.practice_tenants)?))
     }
 
