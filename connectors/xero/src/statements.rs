@@ -130,7 +130,8 @@ impl XeroConnector {
         let page = about(ledger, map::files(&answer.body, state.pages, &what.period))?;
         state.seen += page.listed;
         // The listing holds other periods' files too, so the count is kept here and not by the caller.
-        if state.total.is_some_and(|t| t != page.total) || (page.listed == 0 && state.seen != page.total) {
+        let short = page.listed == 0 && state.seen != page.total;
+        if short || state.seen > page.total || state.total.is_some_and(|t| t != page.total) {
             return about(ledger, Err(Error::contract(OP, "the list of files changed while it was read")));
         }
         state.total = Some(page.total);

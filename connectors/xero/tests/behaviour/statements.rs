@@ -303,7 +303,9 @@ async fn files_of_the_period_over_pages() {
     for kind in [json!(500), json!("empty_list"), json!("repeat_page"), json!("cut")] {
         w.control("clear_outages", json!({}));
         w.control("set_outage", json!({"kind": kind, "path": "/files.xro/", "skip": 1}));
+        let before = w.wire.inner.requests().len();
         assert!(w.listed(ACME, &october(StatementKind::Files)).await.is_err(), "{kind}");
+        assert_eq!(w.wire.inner.requests().len() - before, 2, "{kind}: the first bad page ends it");
     }
 }
 
