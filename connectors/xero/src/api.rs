@@ -27,6 +27,10 @@ const TENANT: HeaderName = HeaderName::from_static("xero-tenant-id");
 /// The specification requires it where an attachment is read by its id.
 const CONTENT_TYPE_WANTED: HeaderName = HeaderName::from_static("contenttype");
 
+/// Xero's specification, and its SDKs, write the path with a capital; its guides write it small. Which of them a server
+/// takes shows only when it is asked.
+pub const CONNECTIONS: [&str; 2] = ["/Connections", "/connections"];
+
 const ACCOUNTING: &str = "/api.xro/2.0";
 const FILES: &str = "/files.xro/1.0";
 const FINANCE: &str = "/finance.xro/1.0";
@@ -58,9 +62,9 @@ impl Api {
         Ok(self.get(op, ledger, path, &[])?.header(ACCEPT, mime)?.limit(BodyLimit::Statement))
     }
 
-    /// Every tenant of this sign-in. The specification, and Xero's own SDKs, write the path with a capital.
-    pub fn connections(&self) -> Result<Request> {
-        Request::get("connections.list", self.endpoints.url("api", "/Connections")?).header(ACCEPT, "application/json")
+    /// Every tenant of this sign-in, by one of [`CONNECTIONS`].
+    pub fn connections(&self, path: &str) -> Result<Request> {
+        Request::get("connections.list", self.endpoints.url("api", path)?).header(ACCEPT, "application/json")
     }
 
     /// The whole list, always: `If-Modified-Since` cannot show that a user is gone.

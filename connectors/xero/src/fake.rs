@@ -6,8 +6,10 @@ mod answers;
 mod books;
 mod control;
 mod endpoints;
+mod finance;
 mod oauth;
 mod seed;
+mod world;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,7 +22,7 @@ use uuid::Uuid;
 use self::{
     control::Outage,
     oauth::Tokens,
-    seed::{App, Login, Org, Window, World},
+    world::{App, Login, Org, Window, World},
 };
 
 /// An answer, or one that came before the data could be looked at.
@@ -58,7 +60,7 @@ impl Fake {
 
     /// A firm with `n` organisations, small enough in memory for 10,000.
     pub fn many(n: usize) -> Result<Self, String> {
-        seed::many(n).and_then(Self::new)
+        world::many(n).and_then(Self::new)
     }
 
     /// The small firm of `fixtures/xero/firm.json`: twelve organisations, all that a demonstration needs.
@@ -189,14 +191,6 @@ impl Org {
     fn reaches(&self, email: &str) -> bool {
         self.connections.get(email).is_some_and(|c| c.active)
     }
-
-    /// Who loses access to an organisation loses the connection that hangs on it.
-    fn disconnect_strangers(&mut self) {
-        let gone: Vec<_> = self.connections.keys().filter(|email| !self.opens(email)).cloned().collect();
-        for email in gone {
-            self.connections.remove(&email);
-        }
-    }
 }
 
 impl Vendor for Fake {
@@ -217,7 +211,7 @@ impl Vendor for Fake {
             None => self.route(at, request).unwrap_or_else(|refused| refused),
         };
         let took = answer.takes + Duration::from_millis(self.app.latency_ms);
-        let id = seed::id_of(&["correlation", &self.served.to_string()]);
+        let id = world::id_of(&["correlation", &self.served.to_string()]);
         answer.header("xero-correlation-id", id.to_string()).takes(took)
     }
 

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{answers, seed::Org};
+use super::{answers, world::Org};
 
 #[derive(Clone)]
 pub struct Account {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use ledgerward_kit::fake::{FakeRequest, FakeResponse};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{
     Fake, answers,
-    seed::{Org, TransactionSeed, User, id_of, user_id},
+    seed::TransactionSeed,
     stats,
+    world::{Org, User, id_of, user_id},
 };
 
 const VERBS: &[&str] = &[
@@ -181,6 +182,57 @@ fn find<'a>(org: &'a mut Org, who: &str) -> Result<&'a mut User, String> {
     org.users.iter_mut().find(hit).ok_or_else(|| format!("{name} has no user {who}"))
 }
 
+/// What most verbs have to say.
+const DONE: Result<Value, String> = Ok(Value::Null);
+
+fn on_users(org: &mut Org, verb: &str, args: &Value) -> Result<Value, String> {
+    let with_id = |mut user: User| {
+        if user.id.is_nil() {
+            user.id = user_id(&user.email);
+        }
+        user
+    };
+    match verb {
+        "add_user" => {
+            let user = with_id(read(args.get("user").ok_or("\"user\" is missing")?)?);
+            if org.users.iter().any(|u| u.id == user.id) {
+                return Err(format!("{} has this user already", org.name));
+            }
+            let id = user.id;
+            org.users.push(user);
+            Ok(json!({"id": id}))
+        }
+        // The list alone: that the authorising user has to stand in it is not documented, so no connection is cut.
+        "set_users" => {
+            let users: Vec<User> = read(args.get("users").ok_or("\"users\" is missing")?)?;
+            org.users = users.into_iter().map(with_id).collect();
+            DONE
+        }
+        "change_email" => {
+            text(args, "email")?.clone_into(&mut find(org, text(args, "user")?)?.email);
+            DONE
+        }
+        // As Xero shows it for a while: still listed, with the role REMOVED.
+        "set_role" | "remove_user" => {
+            let role = if verb == "set_role" { text(args, "role")? } else { "REMOVED" };
+            let user = find(org, text(args, "user")?)?;
+            role.clone_into(&mut user.role);
+            let email = user.email.clone();
+            if role == "REMOVED" {
+                org.connections.remove(&email);
+            }
+            DONE
+        }
+        _ => {
+            let user = find(org, text(args, "user")?)?.clone();
+            org.users.retain(|u| u.id != user.id);
+            // Who loses access to an organisation loses the connection that hangs on it.
+            org.connections.remove(&user.email);
+            DONE
+        }
+    }
+}
+
 impl Fake {
     /// The outage that hits this request, if one does.
     pub(super) fn outage(&mut self, request: &FakeRequest, tenant: Option<Uuid>) -> Option<Hit> {
@@ -220,99 +272,59 @@ impl Fake {
     }
 
     pub(super) fn act(&mut self, verb: &str, args: &Value) -> Result<Value, String> {
-        let done = Ok(json!({}));
         match verb {
-            "set_role" => {
-                let (user, role) = (text(args, "user")?, text(args, "role")?.to_owned());
-                let org = self.org(args)?;
-                find(org, user)?.role = role;
-                org.disconnect_strangers();
-                done
-            }
-            // As Xero shows it for a while: still listed, with the role REMOVED.
-            "remove_user" => {
-                let user = text(args, "user")?;
-                let org = self.org(args)?;
-                "REMOVED".clone_into(&mut find(org, user)?.role);
-                org.disconnect_strangers();
-                done
-            }
-            "drop_user" => {
-                let (org, user) = (self.org(args)?, text(args, "user")?);
-                let id = find(org, user)?.id;
-                org.users.retain(|u| u.id != id);
-                org.disconnect_strangers();
-                done
-            }
-            "change_email" => {
-                let (user, email) = (text(args, "user")?, text(args, "email")?.to_owned());
-                find(self.org(args)?, user)?.email = email;
-                done
-            }
-            "add_user" => {
-                let mut user: User = read(args.get("user").ok_or("\"user\" is missing")?)?;
-                if user.id.is_nil() {
-                    user.id = user_id(&user.email);
-                }
-                let org = self.org(args)?;
-                if org.users.iter().any(|u| u.id == user.id) {
-                    return Err(format!("{} has this user already", org.name));
-                }
-                let id = user.id;
-                org.users.push(user);
-                Ok(json!({"id": id}))
-            }
-            // The list alone: that the authorising user has to stand in it is not documented, so no connection is cut.
-            "set_users" => {
-                let mut users: Vec<User> = read(args.get("users").ok_or("\"users\" is missing")?)?;
-                for user in users.iter_mut().filter(|u| u.id.is_nil()) {
-                    user.id = user_id(&user.email);
-                }
-                self.org(args)?.users = users;
-                done
+            "add_user" | "set_users" | "set_role" | "remove_user" | "drop_user" | "change_email" => {
+                on_users(self.org(args)?, verb, args)
             }
             "empty_users" => {
                 self.org(args)?.hides_users = args.get("on").and_then(Value::as_bool).unwrap_or(true);
-                done
+                DONE
             }
             "disconnect_tenant" | "reconnect_tenant" => {
                 self.org(args)?.connections.values_mut().for_each(|c| c.active = verb == "reconnect_tenant");
-                done
+                DONE
             }
             "set_lock_date" => {
                 let day = args.get("date").filter(|d| !d.is_null()).map(read::<Date>).transpose()?;
                 self.org(args)?.lock_date = day;
-                done
+                DONE
             }
             "swap_tenants" => {
                 let (a, b) = (self.tenant_id(text(args, "a")?)?, self.tenant_id(text(args, "b")?)?);
                 if self.swapped.remove(&a).is_none() | self.swapped.remove(&b).is_none() {
                     self.swapped.extend([(a, b), (b, a)]);
                 }
-                done
+                DONE
             }
             "post_transaction" => self.post_transaction(args),
             "set_outage" => {
                 self.outages.push(read(args)?);
-                done
+                DONE
             }
             "clear_outages" => {
                 self.outages.clear();
-                done
+                DONE
             }
             "set_limit" => {
                 let limit = args.get("day").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
                 self.app.day_limit = limit.ok_or("\"day\" is missing")?;
-                done
+                DONE
             }
+            "stats" => Ok(stats(self)),
+            _ => self.on_sign_ins(verb, args),
+        }
+    }
+
+    fn on_sign_ins(&mut self, verb: &str, args: &Value) -> Result<Value, String> {
+        match verb {
             "rotate_client_secret" => {
                 self.app.client_secret = Some(text(args, "secret")?.to_owned());
-                done
+                DONE
             }
             "expire_tokens" => {
-                let now = self.now();
+                let now = self.clock.unwrap_or(Timestamp::MIN);
                 self.tokens.access.values_mut().for_each(|a| a.expires = a.expires.min(now));
-                done
+                DONE
             }
             "revoke_refresh" => {
                 let user = args.get("user").and_then(Value::as_str);
@@ -324,10 +336,9 @@ impl Fake {
                     return Err(format!("nobody signs in as {email}"));
                 }
                 email.clone_into(&mut self.signing_in);
-                done
+                DONE
             }
             "token" => self.hand_out(args),
-            "stats" => Ok(stats(self)),
             _ => Err(format!("the Xero sandbox does not know \"{verb}\"; it knows: {}", VERBS.join(", "))),
         }
     }

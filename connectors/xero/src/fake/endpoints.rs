@@ -2,7 +2,6 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use ledgerward_kit::fake::{FakeRequest, FakeResponse};
-use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,8 +9,8 @@ use super::{
     Answer,
     answers::{self, envelope, iso, ms, ms_day, number, validation},
     books::{self, Account, Entry, Paper, Posting},
-    only,
-    seed::{App, Org, User, id_of},
+    finance, only,
+    world::{App, Org, User, id_of},
 };
 
 /// The scopes of which one opens a path, `None` for a path that is not there.
@@ -107,7 +106,7 @@ pub fn answer(app: &App, org: &Org, now: Timestamp, path: &[&str], request: &Fak
             let found = org.files.iter().find(|p| p.id.to_string() == *id);
             found.map(bytes).ok_or_else(answers::not_found)
         }
-        ["finance.xro", "1.0", "BankStatementsPlus", "statements"] => bank_statements(org, now, request),
+        ["finance.xro", "1.0", "BankStatementsPlus", "statements"] => finance::bank_statements(org, now, request),
         _ => Err(FakeResponse::unknown(request)),
     }
 }
@@ -268,7 +267,9 @@ fn bank_transactions(app: &App, org: &Org, now: Timestamp, request: &FakeRequest
     let size = size.min(app.page_max);
     let here: Vec<_> = rows.iter().skip((page - 1) * size).take(size).map(|e| transaction(org, e, true)).collect();
     let mut body = envelope(now, "BankTransactions", json!(here));
-    if let Some(map) = body.as_object_mut() {
+    if app.pagination
+        && let Some(map) = body.as_object_mut()
+    {
         let pages = rows.len().div_ceil(size).max(1);
         let counts = json!({"page": page, "pageSize": size, "pageCount": pages, "itemCount": rows.len()});
         map.insert("pagination".to_owned(), counts);
@@ -304,12 +305,12 @@ fn papers<'a>(org: &'a Org, id: &str) -> Option<&'a [Paper]> {
     })
 }
 
-fn day(request: &FakeRequest, name: &str) -> Result<Option<Date>, FakeResponse> {
+pub fn day(request: &FakeRequest, name: &str) -> Result<Option<Date>, FakeResponse> {
     let read = |t: &str| t.parse().map_err(|_| validation(&format!("{name} is not a date")));
     request.query(name).map(read).transpose()
 }
 
-fn flag(request: &FakeRequest, name: &str) -> Result<bool, FakeResponse> {
+pub fn flag(request: &FakeRequest, name: &str) -> Result<bool, FakeResponse> {
     match request.query(name) {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
@@ -375,71 +376,4 @@ fn files(org: &Org, request: &FakeRequest) -> Answer {
     };
     let here: Vec<_> = all.iter().skip((page - 1) * size).take(size).map(row).collect();
     Ok(ok(&json!({"TotalCount": all.len(), "Page": page, "PerPage": size, "Items": here})))
-}
-
-fn bank_statements(org: &Org, now: Timestamp, request: &FakeRequest) -> Answer {
-    only(request, &["BankAccountID", "FromDate", "ToDate", "SummaryOnly"])?;
-    let invalid = |detail: &str| answers::problem(400, "invalid-request", "InvalidRequest", detail);
-    let id = request.query("BankAccountID").and_then(|t| Uuid::parse_str(t).ok());
-    let id = id.ok_or_else(|| invalid("AccountId was not supplied"))?;
-    let date = |name| day(request, name).ok().flatten().ok_or_else(|| invalid(&format!("{name} was not supplied")));
-    let (from, to) = (date("FromDate")?, date("ToDate")?);
-    let today = now.to_zoned(TimeZone::UTC).date();
-    if to > today || from > to || from.until(to).is_ok_and(|s| s.get_days() > 366) {
-        return Err(invalid("the dates are not valid"));
-    }
-    flag(request, "SummaryOnly")?;
-    let found = org.books.accounts.iter().enumerate().find(|(_, a)| a.id == id && a.kind == "BANK");
-    let Some((number_of, account)) = found else {
-        return Err(answers::problem(404, "bank-account-not-found", "NotFound", "the bank account was not found"));
-    };
-    let statements = account.feed.as_ref().map(|feed| imports(org, number_of, feed, from, to, today));
-    Ok(ok(&json!({"bankAccountId": account.id, "bankAccountName": account.name,
-        "bankAccountCurrencyCode": org.currency, "statements": statements.unwrap_or_default()})))
-}
-
-/// One import a month, with the balances that the bank supplied or with zeros.
-fn imports(org: &Org, bank: usize, feed: &str, from: Date, to: Date, today: Date) -> Vec<Value> {
-    let Some(account) = org.books.accounts.get(bank) else { return Vec::new() };
-    let movements = org.books.movements(bank);
-    let mut out = Vec::new();
-    let mut start = from.first_of_month();
-    while start <= to {
-        let end = start.last_of_month().min(today);
-        let before: Decimal = movements.iter().filter(|(d, ..)| *d < start).map(|(_, a, _)| *a).sum();
-        let within: Vec<_> = movements.iter().filter(|(d, ..)| (start..=end).contains(d)).collect();
-        let after = before + within.iter().map(|(_, a, _)| *a).sum::<Decimal>();
-        let mut lines: Vec<_> = within.iter().map(|(d, a, e)| bank_line(*d, *a, e, "", (false, false))).collect();
-        if account.feed_noise
-            && let Some((d, a, e)) = within.first()
-        {
-            lines.push(bank_line(*d, *a, e, "duplicate", (true, false)));
-            lines.push(bank_line(*d, *a, e, "deleted", (false, true)));
-        }
-        let supplied = |d: Decimal| if account.feed_balances { number(d) } else { json!(0) };
-        out.push(json!({
-            "statementId": id_of(&[&account.id.to_string(), "statement", &start.to_string()]),
-            "startDate": start, "endDate": end, "importedDateTimeUtc": format!("{end}T20:00:00Z"),
-            "importSource": format!("STMTIMPORTSRC/{feed}"),
-            "startBalance": supplied(before), "endBalance": supplied(after),
-            "indicativeStartBalance": number(before), "indicativeEndBalance": number(after), "statementLines": lines,
-        }));
-        let Ok(next) = start.last_of_month().tomorrow() else { break };
-        start = next;
-    }
-    out
-}
-
-/// `(duplicate, deleted)` as Xero marks them.
-fn bank_line(date: Date, amount: Decimal, entry: &Entry, salt: &str, (duplicate, deleted): (bool, bool)) -> Value {
-    let (payee, reference) = match &entry.posting {
-        Posting::Bank { contact, reference, .. } => (contact.as_str(), reference.as_str()),
-        Posting::Journal { .. } => (entry.text.as_str(), ""),
-    };
-    json!({
-        "statementLineId": id_of(&[&entry.id.to_string(), "bank", salt, &amount.to_string()]),
-        "postedDate": date, "transactionDate": date, "payee": payee, "reference": reference, "notes": entry.text,
-        "chequeNo": "", "amount": number(amount.abs()), "type": if amount < Decimal::ZERO { "Debit" } else { "Credit" },
-        "isReconciled": true, "isDuplicate": duplicate, "isDeleted": deleted, "payments": [], "bankTransactions": [],
-    })
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Fake, answers,
-    seed::{Connection, id_of},
+    world::{Connection, id_of},
 };
 
 const CODE_LIFE: SignedDuration = SignedDuration::from_mins(5);
@@ -283,7 +283,7 @@ impl Fake {
     fn claims(&self, user: &str) -> Value {
         let login = self.logins.iter().find(|l| l.email == user);
         let (first, last) = login.map_or(("", ""), |l| (l.first.as_str(), l.last.as_str()));
-        let id = login.map_or_else(|| super::seed::user_id(user), super::seed::Login::id);
+        let id = login.map_or_else(|| super::world::user_id(user), super::world::Login::id);
         json!({"sub": id_of(&["subject", &id.to_string()]).simple().to_string(), "email": user, "given_name": first,
             "family_name": last, "xero_userid": id, "preferred_username": user})
     }
@@ -355,7 +355,7 @@ impl Fake {
         let (_, grant) = self.bearer(now, request)?;
         let event = request.query("authEventId").map(Uuid::parse_str).transpose();
         let event = event.map_err(|_| answers::validation("authEventId is not a UUID"))?;
-        let row = |o: &super::seed::Org| {
+        let row = |o: &super::world::Org| {
             let c = o.connections.get(&grant.user).filter(|c| c.active && event.is_none_or(|e| e == c.event))?;
             Some(json!({"id": c.id, "authEventId": c.event, "tenantId": o.tenant, "tenantType": o.kind,
                 "tenantName": o.name, "createdDateUtc": answers::iso(c.created), "updatedDateUtc": answers::iso(c.created)}))

@@ -107,6 +107,11 @@ fn balances(statements: &[Statement], period: &Period, notes: &mut Vec<String>) 
     {
         notes.push(format!("The bank's closing balance {closing} differs from Xero's running figure {running}."));
     }
+    if closing.is_some()
+        && let Some(end) = last.map(|s| s.end_date).filter(|end| *end < period.end)
+    {
+        notes.push(format!("The closing balance is that of {end}, the last day the bank sent."));
+    }
     if closing.is_none() {
         notes.push("The bank supplied no closing balance for this period.".to_owned());
     }

@@ -86,8 +86,8 @@ impl Listed for Transaction {
 /// A page of `GET /BankTransactions`.
 pub struct TransactionPage {
     pub items: Vec<Transaction>,
-    /// The page after this one, `None` after the last.
-    pub next: Option<u32>,
+    /// Whether another page follows.
+    pub more: bool,
     pub total: Option<u64>,
 }
 
@@ -96,14 +96,14 @@ pub fn transactions(body: &[u8], page: u32, period: &Period, account: Option<&Ac
     const OP: &str = "bank_transactions.list";
     let list: BankTransactions = from_json(OP, body)?;
     ok(OP, list.status.as_deref())?;
-    let (next, total) = match &list.pagination {
+    let (more, total) = match &list.pagination {
         Some(p) if p.page != page => return Err(Error::contract(OP, "Xero answered with another page")),
         Some(p) if p.page < p.page_count && list.bank_transactions.is_empty() => {
             return Err(Error::contract(OP, "Xero gave an empty page and says that more follow"));
         }
-        Some(p) => ((p.page < p.page_count).then(|| page.saturating_add(1)), Some(p.item_count)),
+        Some(p) => (p.page < p.page_count, Some(p.item_count)),
         // Without a count only an empty page is the end.
-        None => ((!list.bank_transactions.is_empty()).then(|| page.saturating_add(1)), None),
+        None => (!list.bank_transactions.is_empty(), None),
     };
     let items = list.bank_transactions.into_iter().map(transaction).collect::<Result<Vec<_>>>()?;
     let asked = |t: &Transaction| {
@@ -113,7 +113,7 @@ pub fn transactions(body: &[u8], page: u32, period: &Period, account: Option<&Ac
     if !items.iter().all(asked) {
         return Err(Error::contract(OP, "Xero listed a transaction of another period or account than asked for"));
     }
-    Ok(TransactionPage { items, next, total })
+    Ok(TransactionPage { items, more, total })
 }
 
 fn transaction(t: BankTransaction) -> Result<Transaction> {

@@ -12,4 +12,6 @@ mod oauth;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod stack;
+#[cfg(test)]
 mod statements;

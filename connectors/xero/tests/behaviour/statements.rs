@@ -163,6 +163,23 @@ async fn a_register_is_complete_over_pages_and_says_what_it_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p12_without_counts_only_an_empty_page_ends_a_register() {
+    let mut seed: Value = serde_json::from_str(include_str!("../../../../fixtures/xero/firm.json")).unwrap();
+    seed["app"]["page_max"] = json!(3);
+    seed["app"]["pagination"] = json!(false);
+    let w = World::new(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES);
+    let r = register(&w, StatementKind::BankRegister, "090").await;
+    assert_eq!(r.lines.len(), 8);
+    // A server that overlooks the page number is not asked a thousand times.
+    w.control("set_outage", json!({"kind": "repeat_page", "path": "/api.xro/2.0/BankTransactions"}));
+    let before = w.wire.inner.requests().len();
+    let account = Some(r.account);
+    let e = w.fetched(ACME, &StatementRequest { account, ..october(StatementKind::BankRegister) }).await.unwrap_err();
+    assert_eq!(e.kind, ErrorKind::Contract);
+    assert!(w.wire.inner.requests().len() - before <= 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn p03_a_register_whose_second_page_fails_is_no_register() {
     for kind in [json!(500), json!("cut"), json!("empty"), json!("html"), json!("empty_list"), json!("repeat_page")] {
         let w = paged();
@@ -286,7 +303,9 @@ async fn files_of_the_period_over_pages() {
     for kind in [json!(500), json!("empty_list"), json!("repeat_page"), json!("cut")] {
         w.control("clear_outages", json!({}));
         w.control("set_outage", json!({"kind": kind, "path": "/files.xro/", "skip": 1}));
+        let before = w.wire.inner.requests().len();
         assert!(w.listed(ACME, &october(StatementKind::Files)).await.is_err(), "{kind}");
+        assert_eq!(w.wire.inner.requests().len() - before, 2, "{kind}: the first bad page ends it");
     }
 }
 
