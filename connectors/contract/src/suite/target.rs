@@ -14,7 +14,7 @@ use crate::{
     FolderId, FolderKey, FolderRole, Gone, Granted, Holder, Journalled, Listed, Page, PermissionId, Permit, ReadCx,
     ReservedId, Result, Retry, SeenFile, SeenPermission, SeenRole, SharingSupport, Snapshot, Stat, StatementFile,
     StorageTarget, Stored, Timestamp, Transport, Via, WriteAuthority, WriteCx,
-    suite::{BAD_ANSWERS, Fault, NoTransport, When, Wire, must, must_fail, skipped},
+    suite::{BAD_ANSWERS, Fault, NoTransport, When, Wire, must, must_fail, plain, skipped},
 };
 
 /// What somebody does by hand at the vendor's own pages.
@@ -840,6 +840,8 @@ pub async fn lost_answers_to_grant_make_no_second_permission<H: TargetHarness>()
 pub async fn reads_declare_no_write<H: TargetHarness>() {
     let b = Bench::<H>::new().await;
     let f = b.folder(1, "Acme Ltd").await;
+    must(b.put(&f, &b.file(&["2026", "a.pdf"], b"a").await, Expect::Absent).await, "put");
+    plain(&b.wire.log());
     b.wire.heal();
     must(b.t().probe(&b.read()).await, "probe");
     must(b.t().find(&b.read(), &Bench::<H>::key(1)).await, "find");
@@ -848,4 +850,5 @@ pub async fn reads_declare_no_write<H: TargetHarness>() {
     drop(b.sharing(&f).await);
     let writes: Vec<_> = b.wire.log().into_iter().filter(|r| r.effect == Effect::Write).map(|r| r.op).collect();
     assert!(writes.is_empty(), "reads that write: {writes:?}");
+    plain(&b.wire.log());
 }
