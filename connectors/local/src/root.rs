@@ -117,6 +117,10 @@ impl Disk {
                         Some("Remove new_root from the settings.".into()),
                     );
                 }
+                if self.lists && !lists_work {
+                    let e = explain(op, "the root", Errno::OPNOTSUPP.into());
+                    note(NoteLevel::Blocker, e.message, e.next);
+                }
                 let passes = rustix::fs::fstat(&dir).is_ok_and(|s| s.st_mode & 0o011 != 0);
                 if self.lists && !passes {
                     note(
@@ -126,10 +130,6 @@ impl Disk {
                     );
                 }
             }
-        }
-        if self.lists && root_id.is_some() && !lists_work {
-            let e = explain(op, "the root", Errno::OPNOTSUPP.into());
-            note(NoteLevel::Blocker, e.message, e.next);
         }
         match people {
             Err(e) => note(NoteLevel::Blocker, e.message, e.next),
