@@ -1,3 +1,41 @@
 //! What a connector stands on.
+//!
+//! * [`stack`]: the layers between a connector and the wire, in their order. [`transport`] is the wire, [`hosts`] says
+//!   where it may lead.
+//! * [`answer`]: what all vendors share about statuses, waiting times and JSON. A connector's `classify` begins there.
+//! * [`tokens`]: the token protocol, over a [`vault::Vault`] that the store implements. [`oauth`] is the vendor's token
+//!   endpoint, [`signin`] how a person signs in, [`service_account`] how a machine does.
+//! * [`fake`]: vendors as pure functions, for tests and the sandbox.
 
+pub mod answer;
+pub mod clock;
 pub mod fake;
+pub mod hosts;
+pub mod keepalive;
+pub mod layers;
+pub mod oauth;
+pub mod service_account;
+pub mod signin;
+pub mod stack;
+pub mod tokens;
+pub mod transport;
+pub mod vault;
+
+pub use answer::{classify_common, decode, from_json, is_html, request_id, retry_after, safe_word};
+pub use clock::{Clock, SystemClock, TokioClock};
+pub use hosts::Hosts;
+pub use keepalive::{Expiry, expiry, next_refresh_due};
+pub use layers::{
+    Verdict,
+    auth::{Bearer, Fixed, TokenSource},
+    deadline::Deadlines,
+    no_verdict,
+    quota::{DayCounter, MemoryDays, Quotas},
+};
+pub use oauth::OAuthClient;
+pub use service_account::ServiceAccount;
+pub use signin::{Callback, Claims, SignInFlow, SignedIn};
+pub use stack::{Stack, StackConfig};
+pub use tokens::OAuthTokens;
+pub use transport::{HttpOptions, HttpTransport};
+pub use vault::{Durable, NewTokens, SignInState, StoredTokens, Vault};

@@ -1,0 +1,537 @@
+//! `files.*`, `drives.*` and `changes.*`.
+
+use http::Method;
+use jiff::SignedDuration;
+use ledgerward_kit::fake::{FakeRequest, FakeResponse};
+use serde_json::{Value, json};
+
+use super::{
+    Answer, DriveFake, Who, allow, answer,
+    fields::Known,
+    number,
+    query::{self, Query},
+    state::{FOLDER, Node, Perm, Refuse, grantee, hex, refuse},
+};
+
+const WRITABLE: &[&str] = &[
+    "id",
+    "name",
+    "mimeType",
+    "parents",
+    "appProperties",
+    "properties",
+    "writersCanShare",
+    "description",
+    "starred",
+    "trashed",
+    "createdTime",
+    "modifiedTime",
+    "inheritedPermissionsDisabled",
+    "folderColorRgb",
+    "copyRequiresWriterPermission",
+    "originalFilename",
+];
+
+impl DriveFake {
+    pub(super) fn generate_ids(&mut self, r: &FakeRequest) -> Answer {
+        allow(r, &["count", "space", "type"])?;
+        let count = number(r, "count", 10, 1_000)?;
+        let ids: Vec<_> = (0..count).map(|_| self.st.new_id()).collect();
+        self.st.reserved.extend(ids.iter().cloned());
+        answer(
+            r,
+            &json!({ "kind": "drive#generatedIds", "space": "drive", "ids": ids }),
+            Known::Words(&["kind", "space", "ids"]),
+            "*",
+        )
+    }
+
+    pub(super) fn get(&mut self, r: &FakeRequest, who: &Who, id: &str) -> Answer {
+        allow(
+            r,
+            &[
+                "supportsAllDrives",
+                "supportsTeamDrives",
+                "acknowledgeAbuse",
+                "includePermissionsForView",
+                "includeLabels",
+            ],
+        )?;
+        let node = self.visible(r, who, id)?;
+        if r.query("alt") == Some("media") {
+            return match &node.content {
+                Some(c) if !who.has("drive.metadata.readonly") => {
+                    Ok(FakeResponse::new(200).header("content-type", node.mime.clone()).body(c.clone()))
+                }
+                _ => refuse(403, "fileNotDownloadable", "Only files with binary content can be downloaded."),
+            };
+        }
+        self.file_answer(r, who, &node.id)
+    }
+
+    pub(super) fn list(&mut self, r: &FakeRequest, who: &Who) -> Answer {
+        allow(
+            r,
+            &[
+                "corpora",
+                "driveId",
+                "includeItemsFromAllDrives",
+                "orderBy",
+                "pageSize",
+                "pageToken",
+                "q",
+                "spaces",
+                "supportsAllDrives",
+                "supportsTeamDrives",
+                "includePermissionsForView",
+                "includeLabels",
+            ],
+        )?;
+        let size = number(r, "pageSize", 100, 1_000)?.min(self.list_page_max);
+        let drive = r.query("driveId");
+        let all = r.query("includeItemsFromAllDrives") == Some("true");
+        match (r.query("corpora").unwrap_or("user"), drive) {
+            ("user" | "allDrives" | "domain", None) => {}
+            ("drive", Some(d)) if all && r.query("supportsAllDrives") == Some("true") => {
+                if self.st.access(d, &who.user).is_none() {
+                    return refuse(404, "notFound", format!("Shared drive not found: {d}"));
+                }
+            }
+            _ => return refuse(400, "invalid", "corpora, driveId and includeItemsFromAllDrives do not fit together"),
+        }
+        let bad = |message| Refuse { status: 400, reason: "invalid".into(), message };
+        let q = r.query("q").map(query::parse).transpose().map_err(bad)?;
+        let bound = hex(&format!("{:?}{:?}{:?}", r.query("q"), drive, r.query("corpora")));
+        let bound = bound.get(..12).unwrap_or_default();
+        let from = match r.query("pageToken").map(|t| t.split_once('.')) {
+            None => 0,
+            Some(Some((b, n))) if b == bound => n.parse().map_err(|_| bad("Invalid Value".to_owned()))?,
+            Some(_) => return refuse(400, "invalid", "Invalid Value"),
+        };
+        let found: Vec<&Node> =
+            self.st.files.values().filter(|f| self.matches(f, who, drive, all, q.as_ref())).collect();
+        let page: Vec<_> = found
+            .iter()
+            .skip(from)
+            .take(size)
+            .map(|f| self.st.file_json(f, &who.user, &who.app, self.my_drive_details))
+            .collect();
+        let mut full = json!({ "kind": "drive#fileList", "incompleteSearch": false, "files": page });
+        if let (true, Some(map)) = (from + size < found.len(), full.as_object_mut()) {
+            map.insert("nextPageToken".to_owned(), json!(format!("{bound}.{}", from + size)));
+        }
+        answer(r, &full, Known::FileList, "kind,incompleteSearch,nextPageToken,files(kind,id,name,mimeType)")
+    }
+
+    fn matches(&self, f: &Node, who: &Who, drive: Option<&str>, all: bool, q: Option<&Query>) -> bool {
+        if f.is_top() || (who.own_files_only() && f.app != who.app) {
+            return false;
+        }
+        // The index that answers searches lags behind.
+        if f.created.saturating_add(self.lag).unwrap_or(f.created) > self.now && self.lag > SignedDuration::ZERO {
+            return false;
+        }
+        let place = match drive {
+            Some(d) => f.drive.as_deref() == Some(d),
+            None => f.drive.is_none() || all,
+        };
+        place && q.is_none_or(|q| self.test(f, who, q)) && self.st.lists(&f.id, &who.user)
+    }
+
+    fn test(&self, f: &Node, who: &Who, q: &Query) -> bool {
+        let has = |map: Option<&std::collections::BTreeMap<String, String>>, k: &str, v: &str| {
+            map.and_then(|m| m.get(k)).is_some_and(|x| x == v)
+        };
+        match q {
+            Query::And(a, b) => self.test(f, who, a) && self.test(f, who, b),
+            Query::Or(a, b) => self.test(f, who, a) || self.test(f, who, b),
+            Query::Not(a) => !self.test(f, who, a),
+            Query::Parent(p) => {
+                let top = self.st.top_of(&who.user);
+                let p = if p == "root" { &top } else { p };
+                f.parent.as_ref() == Some(p) && self.st.access(p, &who.user).is_some_and(|r| !r.is_empty())
+            }
+            Query::Trashed(is) => self.st.trashed(&f.id) == *is,
+            Query::Name { is, text } => (f.name.to_lowercase() == text.to_lowercase()) == *is,
+            Query::NameContains(text) => f.name.to_lowercase().contains(&text.to_lowercase()),
+            Query::Mime { is, text } => (f.mime == *text) == *is,
+            Query::MimeContains(text) => f.mime.contains(text),
+            Query::AppProperty { key, value } => has(f.private.get(&who.app), key, value),
+            Query::Property { key, value } => has(Some(&f.properties), key, value),
+            Query::SharedWithMe(is) => (f.drive.is_none() && f.owner.as_deref() != Some(&who.user)) == *is,
+            Query::Holder { email, list } => self.st.access(&f.id, email).is_some_and(|r| match *list {
+                "owners" => r == "owner",
+                "writers" => super::state::rank(&r) >= 3,
+                _ => !r.is_empty(),
+            }),
+        }
+    }
+
+    /// Checks a body and makes the item it describes. Shared with uploads; the caller sets the content.
+    pub(super) fn new_node(&mut self, r: &FakeRequest, who: &Who, body: &Value) -> Result<Node, Refuse> {
+        checked(body)?;
+        if !who.has("drive") && !who.has("drive.file") {
+            return refuse(403, "insufficientPermissions", "Request had insufficient authentication scopes.");
+        }
+        let id = match body["id"].as_str() {
+            Some(id) if self.st.files.contains_key(id) => {
+                return refuse(409, "fileIdInUse", "A file already exists with the provided ID.");
+            }
+            Some(id) if !self.st.reserved.contains(id) => {
+                return refuse(400, "invalid", "The provided file ID is not usable.");
+            }
+            Some(id) => id.to_owned(),
+            None => self.st.new_id(),
+        };
+        let parent = match body["parents"].as_array().map(Vec::as_slice) {
+            None | Some([]) => self.st.top_of(&who.user),
+            Some([one]) => one.as_str().unwrap_or_default().to_owned(),
+            Some(_) => return refuse(403, "multipleParentsNotAllowed", "A file has exactly one parent."),
+        };
+        let top = self.st.top_of(&who.user);
+        let parent = if parent == "root" { top.clone() } else { parent };
+        let above = match self.st.files.get(&parent) {
+            Some(top_folder) if parent == top => top_folder.clone(),
+            _ => self.visible(r, who, &parent)?,
+        };
+        if !above.is_folder() || !self.st.can_edit(&above, &who.user) {
+            return refuse(
+                403,
+                "insufficientFilePermissions",
+                "The user does not have sufficient permissions for this file.",
+            );
+        }
+        let owner = above.drive.is_none().then(|| who.user.clone());
+        if owner.is_some() && self.st.account(&who.user).is_some_and(|a| a.room == Some(0)) {
+            return refuse(403, "storageQuotaExceeded", "Service Accounts do not have storage quota.");
+        }
+        let mut node = Node {
+            id,
+            name: body["name"].as_str().unwrap_or("Untitled").to_owned(),
+            mime: body["mimeType"].as_str().unwrap_or("application/octet-stream").to_owned(),
+            parent: Some(parent),
+            drive: above.drive.clone(),
+            app: who.app.clone(),
+            trashed: false,
+            limited: false,
+            writers_share: true,
+            private: Default::default(),
+            properties: Default::default(),
+            perms: Default::default(),
+            content: None,
+            revision: 0,
+            version: 1,
+            created: self.now,
+            modified: self.now,
+            owner: owner.clone(),
+        };
+        if let Some(owner) = &owner {
+            let perm = Perm {
+                kind: "user".into(),
+                role: "owner".into(),
+                who: owner.clone(),
+                discoverable: false,
+                expires: None,
+            };
+            node.perms.insert(grantee("user", owner, false), perm);
+            let home = super::state::domain(owner).to_owned();
+            if self.st.policies.get(&home).is_some_and(|p| p.default_visible)
+                && r.query("ignoreDefaultVisibility") != Some("true")
+            {
+                let perm = Perm {
+                    kind: "domain".into(),
+                    role: "reader".into(),
+                    who: home.clone(),
+                    discoverable: false,
+                    expires: None,
+                };
+                node.perms.insert(grantee("domain", &home, false), perm);
+            }
+        }
+        change(&mut node, &who.app, body)?;
+        Ok(node)
+    }
+
+    pub(super) fn create(&mut self, r: &FakeRequest, who: &Who) -> Answer {
+        allow(
+            r,
+            &[
+                "supportsAllDrives",
+                "supportsTeamDrives",
+                "ignoreDefaultVisibility",
+                "keepRevisionForever",
+                "enforceSingleParent",
+                "includePermissionsForView",
+            ],
+        )?;
+        let node = self.new_node(r, who, &body(r)?)?;
+        let id = self.insert(node);
+        self.file_answer(r, who, &id)
+    }
+
+    pub(super) fn insert(&mut self, node: Node) -> String {
+        let id = node.id.clone();
+        self.st.files.insert(id.clone(), node);
+        self.st.changed(&id, self.now, false);
+        id
+    }
+
+    pub(super) fn update(&mut self, r: &FakeRequest, who: &Who, id: &str) -> Answer {
+        allow(
+            r,
+            &[
+                "supportsAllDrives",
+                "supportsTeamDrives",
+                "addParents",
+                "removeParents",
+                "keepRevisionForever",
+                "enforceSingleParent",
+                "includePermissionsForView",
+            ],
+        )?;
+        let node = self.changed_node(r, who, id, &body(r)?)?;
+        let id = node.id.clone();
+        self.st.files.insert(id.clone(), node);
+        self.st.changed(&id, self.now, false);
+        self.file_answer(r, who, &id)
+    }
+
+    /// The item after a `PATCH`, checked and not yet kept.
+    pub(super) fn changed_node(&mut self, r: &FakeRequest, who: &Who, id: &str, body: &Value) -> Result<Node, Refuse> {
+        checked(body)?;
+        let mut node = self.visible(r, who, id)?;
+        let denied = || {
+            refuse(403, "insufficientFilePermissions", "The user does not have sufficient permissions for this file.")
+        };
+        if !self.st.can_edit(&node, &who.user) {
+            return denied();
+        }
+        if body.get("id").is_some() || body.get("parents").is_some() {
+            return refuse(
+                403,
+                "fieldNotWritable",
+                "The resource body includes fields which are not directly writable.",
+            );
+        }
+        if body.get("trashed").is_some() && !self.st.can_trash(&node, &who.user) {
+            return denied();
+        }
+        if body.get("inheritedPermissionsDisabled").is_some() && !self.st.can_limit(&node, &who.user) {
+            return denied();
+        }
+        if body.get("writersCanShare").is_some() && node.drive.is_some() {
+            return refuse(403, "fieldNotWritable", "writersCanShare is not populated for items in shared drives.");
+        }
+        if body.get("writersCanShare").is_some() && self.st.access(id, &who.user).as_deref() != Some("owner") {
+            return denied();
+        }
+        if let Some(to) = r.query("addParents") {
+            let to = self.visible(r, who, to)?;
+            if r.query("removeParents") != node.parent.as_deref() {
+                return refuse(
+                    403,
+                    "cannotAddParent",
+                    "A file has exactly one parent: name the old one in removeParents.",
+                );
+            }
+            if to.drive.is_some() && node.drive.is_none() && node.is_folder() {
+                return refuse(
+                    403,
+                    "teamDrivesFolderMoveInNotSupported",
+                    "Moving folders into shared drives is not supported.",
+                );
+            }
+            node.parent = Some(to.id);
+        }
+        change(&mut node, &who.app, body)?;
+        node.modified = self.now;
+        Ok(node)
+    }
+
+    pub(super) fn delete(&mut self, r: &FakeRequest, who: &Who, id: &str) -> Answer {
+        allow(r, &["supportsAllDrives", "supportsTeamDrives", "enforceSingleParent"])?;
+        let node = self.visible(r, who, id)?;
+        if !self.st.can_trash(&node, &who.user) {
+            return refuse(
+                403,
+                "insufficientFilePermissions",
+                "The user does not have sufficient permissions for this file.",
+            );
+        }
+        self.st.remove(&node.id, self.now);
+        Ok(FakeResponse::new(204))
+    }
+
+    pub(super) fn drives(&mut self, r: &FakeRequest, who: &Who) -> Answer {
+        allow(r, &["pageSize", "pageToken", "q", "useDomainAdminAccess"])?;
+        drive_scope(who)?;
+        let list: Vec<_> = self
+            .st
+            .drives
+            .keys()
+            .filter(|d| self.st.access(d, &who.user).is_some())
+            .map(|d| self.drive_json(d, who))
+            .collect();
+        answer(r, &json!({ "kind": "drive#driveList", "drives": list }), Known::DriveList, "*")
+    }
+
+    pub(super) fn drive(&mut self, r: &FakeRequest, who: &Who, id: &str) -> Answer {
+        allow(r, &["useDomainAdminAccess"])?;
+        drive_scope(who)?;
+        if !self.st.drives.contains_key(id) || self.st.access(id, &who.user).is_none() {
+            return refuse(404, "notFound", format!("Shared drive not found: {id}"));
+        }
+        answer(r, &self.drive_json(id, who), Known::Drive, "kind,id,name")
+    }
+
+    fn drive_json(&self, id: &str, who: &Who) -> Value {
+        let d = self.st.drives.get(id).cloned().unwrap_or_default();
+        let manager = self.st.access(id, &who.user).as_deref() == Some("organizer");
+        json!({
+            "kind": "drive#drive", "id": id, "name": self.st.files.get(id).map_or("", |f| f.name.as_str()),
+            "restrictions": {
+                "adminManagedRestrictions": d.admin_managed, "domainUsersOnly": d.domain_users_only,
+                "driveMembersOnly": d.members_only, "copyRequiresWriterPermission": false,
+                "sharingFoldersRequiresOrganizerPermission": d.folders_need_organizer,
+            },
+            "capabilities": { "canShare": manager, "canManageMembers": manager },
+        })
+    }
+
+    pub(super) fn start_token(&mut self, r: &FakeRequest, _who: &Who) -> Answer {
+        allow(r, &["driveId", "supportsAllDrives", "supportsTeamDrives"])?;
+        let full = json!({ "kind": "drive#startPageToken", "startPageToken": (self.st.changes.len() + 1).to_string() });
+        answer(r, &full, Known::Words(&["kind", "startPageToken"]), "*")
+    }
+
+    pub(super) fn changes(&mut self, r: &FakeRequest, who: &Who) -> Answer {
+        allow(
+            r,
+            &[
+                "pageToken",
+                "pageSize",
+                "includeRemoved",
+                "includeItemsFromAllDrives",
+                "supportsAllDrives",
+                "supportsTeamDrives",
+                "driveId",
+                "restrictToMyDrive",
+                "spaces",
+                "includeCorpusRemovals",
+                "includePermissionsForView",
+            ],
+        )?;
+        let size = number(r, "pageSize", 100, 1_000)?.min(self.list_page_max);
+        let from = match r.query("pageToken").and_then(|t| t.parse::<usize>().ok()) {
+            Some(n) if n >= 1 && n <= self.st.changes.len() + 1 => n - 1,
+            _ => return refuse(400, "invalid", "Invalid Value"),
+        };
+        let drive = r.query("driveId");
+        let all = r.query("includeItemsFromAllDrives") == Some("true");
+        let mut list = Vec::new();
+        for c in self.st.changes.iter().skip(from).take(size) {
+            if drive.is_some() && c.drive.as_deref() != drive || (c.drive.is_some() && !all) {
+                continue;
+            }
+            let node = self.st.files.get(&c.file).filter(|f| !c.removed && self.st.access(&f.id, &who.user).is_some());
+            if node.is_some_and(|f| who.own_files_only() && f.app != who.app) {
+                continue;
+            }
+            let mut one = json!({
+                "kind": "drive#change", "changeType": "file", "fileId": c.file, "time": c.at.to_string(), "removed": node.is_none(),
+            });
+            if let (Some(f), Some(map)) = (node, one.as_object_mut()) {
+                map.insert("file".into(), self.st.file_json(f, &who.user, &who.app, self.my_drive_details));
+            }
+            list.push(one);
+        }
+        let end = from + size;
+        let mut full = json!({ "kind": "drive#changeList", "changes": list });
+        if let Some(map) = full.as_object_mut() {
+            if end < self.st.changes.len() {
+                map.insert("nextPageToken".into(), json!((end + 1).to_string()));
+            } else {
+                map.insert("newStartPageToken".into(), json!((self.st.changes.len() + 1).to_string()));
+            }
+        }
+        answer(
+            r,
+            &full,
+            Known::ChangeList,
+            "kind,nextPageToken,newStartPageToken,changes(kind,changeType,fileId,removed,time)",
+        )
+    }
+}
+
+fn drive_scope(who: &Who) -> Result<(), Refuse> {
+    if who.has("drive") || who.has("drive.readonly") {
+        Ok(())
+    } else {
+        refuse(403, "insufficientPermissions", "Request had insufficient authentication scopes.")
+    }
+}
+
+pub(super) fn body(r: &FakeRequest) -> Result<Value, Refuse> {
+    if r.body.is_empty() && r.method != Method::GET {
+        return Ok(json!({}));
+    }
+    match r.json() {
+        Value::Null => refuse(400, "parseError", "Parse Error"),
+        v => Ok(v),
+    }
+}
+
+fn checked(body: &Value) -> Result<(), Refuse> {
+    let Some(map) = body.as_object() else { return refuse(400, "parseError", "Parse Error") };
+    match map.keys().find(|k| !WRITABLE.contains(&k.as_str())) {
+        Some(k) => refuse(400, "badRequest", format!("Invalid JSON payload received. Unknown name \"{k}\"")),
+        None => Ok(()),
+    }
+}
+
+/// Takes a body's fields over.
+fn change(node: &mut Node, app: &str, body: &Value) -> Result<(), Refuse> {
+    if let Some(name) = body["name"].as_str() {
+        node.name = name.to_owned();
+    }
+    if let Some(mime) = body["mimeType"].as_str() {
+        if mime != FOLDER && mime.starts_with("application/vnd.google-apps.") && node.content.is_some() {
+            return refuse(400, "invalid", "Conversion is not supported here.");
+        }
+        node.mime = mime.to_owned();
+    }
+    if let Some(is) = body["trashed"].as_bool() {
+        node.trashed = is;
+    }
+    if let Some(is) = body["writersCanShare"].as_bool() {
+        node.writers_share = is;
+    }
+    if let Some(is) = body["inheritedPermissionsDisabled"].as_bool() {
+        if !node.is_folder() {
+            return refuse(403, "fieldNotWritable", "inheritedPermissionsDisabled is for folders only.");
+        }
+        node.limited = is;
+    }
+    for (field, map) in
+        [("appProperties", node.private.entry(app.to_owned()).or_default()), ("properties", &mut node.properties)]
+    {
+        for (k, v) in body[field].as_object().into_iter().flatten() {
+            match v {
+                Value::Null => drop(map.remove(k)),
+                Value::String(s) if k.len() + s.len() <= 124 => drop(map.insert(k.clone(), s.clone())),
+                Value::String(_) => {
+                    return refuse(
+                        403,
+                        "propertySizeLimitExceeded",
+                        "A property may have 124 bytes, key and value together.",
+                    );
+                }
+                _ => return refuse(400, "invalid", "Property values are texts."),
+            }
+        }
+        if map.len() > 30 {
+            return refuse(403, "numPropertiesExceeded", "A file may have 30 properties of one app.");
+        }
+    }
+    Ok(())
+}

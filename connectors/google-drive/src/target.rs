@@ -1,0 +1,656 @@
+//! The storage target: folders, their sharing lists, the change feed.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use ledgerward_contract::{
+    ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
+    Gone, Granted, Listed, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result,
+    SeenFile, SeenPermission, SharingSupport, Snapshot, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via,
+    WriteCx,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Drive,
+    api::{Corpus, FOLDER, FOLDER_FIELDS, decode, has},
+    map::{self, About, ChangeList, File, FileList, Ids, Permission, PermissionList, SharedDrive, StartToken},
+    notes, refusal,
+};
+
+/// More pages than any listing here has; a listing that passes it is broken, not long.
+const PAGES_MAX: u32 = 1_000;
+/// Google ends access by itself at most a year ahead; a day is left for clocks.
+const EXPIRY_MAX: SignedDuration = SignedDuration::from_hours(364 * 24);
+/// The mark of the root that ledgerward makes.
+const ROOT: &str = "root";
+
+/// Where the client folders lie.
+struct Place {
+    root: Option<File>,
+    corpus: Corpus,
+}
+
+impl Listed for File {
+    type Key = String;
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
+impl PartialEq for File {
+    /// A listing moved under us if one id came with two states.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.id, &self.name, &self.parents, &self.head_revision_id, &self.app_properties)
+            == (&other.id, &other.name, &other.parents, &other.head_revision_id, &other.app_properties)
+    }
+}
+
+impl Drive {
+    pub(crate) async fn about(&self, cx: &ReadCx) -> Result<About> {
+        decode("about.get", &cx.send(self.api.about()?).await?)
+    }
+
+    /// Every file that a query finds.
+    pub(crate) async fn search(
+        &self,
+        cx: &ReadCx,
+        op: &'static str,
+        corpus: &Corpus,
+        q: &str,
+        fields: &str,
+    ) -> Result<Vec<File>> {
+        let all = Snapshot::gather(op, cx.now(), PAGES_MAX, |at| {
+            async move {
+                let request = self.api.list(op, corpus, q, fields, at.text())?;
+                let list: FileList = decode(op, &cx.send(request).await?)?;
+                if list.incomplete_search {
+                    return Err(Error::new(ErrorKind::Unavailable, op, "Google did not search everything"));
+                }
+                Ok(Page { items: list.files, next: list.next_page_token.map(Cursor::At), total: None })
+            }
+            .boxed()
+        })
+        .await?;
+        Ok(all.items().to_vec())
+    }
+
+    /// The root, if there is one already.
+    async fn place(&self, cx: &ReadCx) -> Result<Place> {
+        if let Some(id) = &self.settings.root {
+            let root = self.folder(cx, "root.get", id).await.map_err(|e| match e.kind {
+                ErrorKind::NotFound => Error::new(
+                    ErrorKind::Config,
+                    "root.get",
+                    "the root folder is not there, or not shared with ledgerward's account",
+                )
+                .next("Share the folder with the account (as editor; manager in a shared drive), or correct `root`."),
+                _ => e,
+            })?;
+            if root.trashed {
+                return Err(
+                    Error::new(ErrorKind::Config, "root.get", "the root folder is in the trash").next("Restore it.")
+                );
+            }
+            return Ok(Place { corpus: Corpus { drive: root.drive_id.clone() }, root: Some(root) });
+        }
+        if let Some(id) = self.known_id(ROOT) {
+            match self.folder(cx, "root.get", &id).await {
+                Ok(f) if !f.trashed => return Ok(Place { root: Some(f), corpus: Corpus::default() }),
+                Ok(_) => self.forget_id(ROOT),
+                // Not there yet: an id that was made beforehand and whose create did not arrive. `make_root` uses it.
+                Err(e) if e.kind == ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let corpus = Corpus::default();
+        let q = format!("{} and mimeType='{FOLDER}' and trashed=false", has("lw_kind", ROOT));
+        let mut found = self.search(cx, "root.find", &corpus, &q, FOLDER_FIELDS).await?;
+        let root = found.pop();
+        if let (Some(a), Some(b)) = (&root, found.pop()) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "root.find",
+                format!("two folders carry ledgerward's root mark: {} and {}", a.id, b.id),
+            )
+            .next("Move the client folders into one of them and put the other into the trash."));
+        }
+        if let Some(root) = &root {
+            self.remember_id(ROOT, &root.id);
+        }
+        Ok(Place { root, corpus })
+    }
+
+    /// The root, made if it is not there.
+    async fn ensure_root(&self, cx: &WriteCx) -> Result<(String, Corpus)> {
+        let gate = self.lane(ROOT);
+        let _held = gate.lock().await;
+        let place = self.place(cx.read()).await?;
+        if let Some(root) = place.root {
+            return Ok((root.id, place.corpus));
+        }
+        let marks = json!({ "appProperties": { "lw_kind": ROOT }, "writersCanShare": false });
+        let root = self.make_folder(cx, ROOT, &self.settings.root_name, None, marks).await?;
+        Ok((root.id, place.corpus))
+    }
+
+    /// Makes a folder under an id that is kept before the request goes out, so that a repeat after a lost answer makes
+    /// nothing. `what` says what the id is for; the caller holds the gate of the place.
+    pub(crate) async fn make_folder(
+        &self,
+        cx: &WriteCx,
+        what: &str,
+        name: &str,
+        parent: Option<&str>,
+        more: Value,
+    ) -> Result<File> {
+        let id = match self.known_id(what) {
+            Some(id) => id,
+            None => {
+                let id = self.new_id(cx.read()).await?;
+                self.remember_id(what, &id);
+                id
+            }
+        };
+        let answer = cx.send(self.api.create_folder(&id, name, parent, more)?).await?;
+        if answer.status == 409 {
+            return self.folder(cx.read(), "folder.create", &id).await;
+        }
+        decode("folder.create", &answer)
+    }
+
+    pub(crate) async fn new_id(&self, cx: &ReadCx) -> Result<String> {
+        let ids: Ids = decode("ids.generate", &cx.send(self.api.ids(1)?).await?)?;
+        ids.ids.into_iter().next().ok_or_else(|| Error::contract("ids.generate", "Google gave no id"))
+    }
+
+    async fn find_in(&self, cx: &ReadCx, corpus: &Corpus, key: &FolderKey) -> Result<Option<File>> {
+        const OP: &str = "folder.find";
+        let q = format!("{} and mimeType='{FOLDER}' and trashed=false", has("lw_client", &key.client.to_string()));
+        let want = key.to_string();
+        let mut found = self.search(cx, OP, corpus, &q, FOLDER_FIELDS).await?;
+        found.retain(|f| map::marker(f).as_deref() == Some(&want));
+        match found.as_slice() {
+            [_, _, ..] => {
+                let ids: Vec<_> = found.iter().map(|f| f.id.as_str()).collect();
+                Err(Error::new(
+                    ErrorKind::Conflict,
+                    OP,
+                    format!("two folders carry this client's mark: {}", ids.join(", ")),
+                )
+                .next("Put the wrong one into the trash, after moving its files."))
+            }
+            _ => Ok(found.pop()),
+        }
+    }
+
+    /// Switches off what reaches a folder from above and lets writers share, as far as Google lets this account, and
+    /// reads the result back.
+    async fn close(&self, cx: &WriteCx, folder: &File) -> Result<()> {
+        const OP: &str = "folder.close";
+        let shared = folder.drive_id.is_some();
+        let may_limit = folder.may(|c| c.can_disable_inherited_permissions);
+        let mut body = serde_json::Map::new();
+        if !folder.is_limited() && (shared || may_limit) {
+            if !may_limit {
+                return Err(Error::new(
+                    ErrorKind::Forbidden,
+                    OP,
+                    "ledgerward's account may not limit access to this folder, and every member of the shared drive can open it",
+                )
+                .next("Make the account a manager of the shared drive."));
+            }
+            body.insert("inheritedPermissionsDisabled".to_owned(), json!(true));
+        }
+        if !shared && folder.writers_can_share != Some(false) {
+            body.insert("writersCanShare".to_owned(), json!(false));
+        }
+        if body.is_empty() {
+            return Ok(());
+        }
+        let wants_limit = body.contains_key("inheritedPermissionsDisabled");
+        let _: File = decode(OP, &cx.send(self.api.update(OP, &folder.id, Value::Object(body))?).await?)?;
+        let now = self.folder(cx.read(), OP, &folder.id).await?;
+        if (wants_limit && !now.is_limited()) || (!shared && now.writers_can_share == Some(true)) {
+            return Err(Error::contract(OP, "Google accepted the folder's limits and does not show them")
+                .next("Nothing is put into this folder until they are in force."));
+        }
+        Ok(())
+    }
+
+    /// The folder's own entries, all pages.
+    async fn own_entries(&self, cx: &ReadCx, folder: &str) -> Result<Vec<Permission>> {
+        let (mut all, mut token): (Vec<Permission>, Option<String>) = (Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            let page: PermissionList = self.permissions_page(cx, folder, token.as_deref()).await?;
+            all.extend(page.permissions);
+            token = page.next_page_token;
+            if token.is_none() {
+                return Ok(all);
+            }
+        }
+        Err(Error::contract("permissions.list", "the sharing list did not end"))
+    }
+
+    /// The client's folder that a changed thing lies in, found upwards by marks. `None`: in none of ours.
+    async fn place_change(&self, cx: &ReadCx, start: &File, budget: &mut u32) -> Result<Option<FolderId>> {
+        let mut file = start.clone();
+        for _ in 0..8 {
+            if let Some(folder) = file.app_properties.get("lw_folder") {
+                return Ok(Some(FolderId(folder.clone())));
+            }
+            if map::marker(&file).is_some() {
+                return Ok(Some(FolderId(file.id)));
+            }
+            let Some(parent) = file.parents.first().cloned() else { return Ok(None) };
+            if *budget == 0 {
+                return Err(Error::new(ErrorKind::Unavailable, "changes.list", "too many changes to place"));
+            }
+            *budget -= 1;
+            let answer = cx.send(self.api.file("changes.list", &parent, "id,parents,appProperties")?).await?;
+            match answer.status {
+                403 | 404 => return Ok(None),
+                _ => file = decode("changes.list", &answer)?,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn changes_page(&self, cx: &ReadCx, corpus: &Corpus, since: &str) -> Result<Option<Changes>> {
+        const OP: &str = "changes.list";
+        let answer = cx.send(self.api.changes(corpus, since)?).await?;
+        // A token that Google forgot: whatever happened since is unknown.
+        if matches!(answer.status, 400 | 404 | 410) {
+            return Ok(None);
+        }
+        let list: ChangeList = decode(OP, &answer)?;
+        let next = list
+            .next_page_token
+            .clone()
+            .or(list.new_start_page_token)
+            .ok_or_else(|| Error::contract(OP, "the change feed ended without a place to go on"))?;
+        // More than a page of changes is cheaper to sweep than to place.
+        let (mut folders, mut everything, mut budget) = (BTreeSet::new(), list.next_page_token.is_some(), 50);
+        for change in list.changes {
+            if change.change_type.as_deref() == Some("drive") {
+                everything = true;
+                continue;
+            }
+            folders.extend(change.file_id.map(FolderId));
+            if let (Some(file), false) = (change.file, everything) {
+                match self.place_change(cx, &file, &mut budget).await {
+                    Ok(folder) => folders.extend(folder),
+                    Err(e) if budget == 0 && e.kind == ErrorKind::Unavailable => everything = true,
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        Ok(Some(Changes { folders: folders.into_iter().collect(), everything, next: ChangeCursor(next) }))
+    }
+}
+
+#[async_trait]
+impl StorageTarget for Drive {
+    fn limits(&self) -> TargetLimits {
+        TargetLimits {
+            sharing: SharingSupport::Mirror,
+            folder_ids: true,
+            native_expiry: true,
+            case_insensitive: false,
+            name_bytes_max: 255,
+            path_chars_max: None,
+            file_bytes_max: 5 << 40,
+            grants_max: 600,
+            lanes_parallel: 4,
+        }
+    }
+
+    async fn probe(&self, cx: &ReadCx) -> Result<Probe> {
+        let about = self.about(cx).await?;
+        let me = about.user.permission_id.clone();
+        let account = about
+            .user
+            .email_address
+            .clone()
+            .ok_or_else(|| Error::contract("about.get", "Google does not say whom it takes us for"))?;
+        let mut probe = Probe {
+            account: account.clone(),
+            root: None,
+            may_share: true,
+            inherited: Vec::new(),
+            quota: quota(&about),
+            notes: Vec::new(),
+        };
+        let place = match self.place(cx).await {
+            Ok(place) => place,
+            Err(e) if matches!(e.kind, ErrorKind::Config | ErrorKind::Conflict) => {
+                probe.may_share = false;
+                probe.notes.push(ProbeNote { level: NoteLevel::Blocker, text: e.message, next: e.next });
+                return Ok(probe);
+            }
+            Err(e) => return Err(e),
+        };
+        notes::account(&mut probe, &account, place.corpus.drive.is_some());
+        let Some(root) = place.root else {
+            probe.notes.push(notes::good(format!(
+                "the folder \"{}\" does not exist yet; it is made with the first client's folder",
+                self.settings.root_name
+            )));
+            return Ok(probe);
+        };
+        probe.root = Some(FolderId(root.id.clone()));
+        probe.may_share = root.may(|c| c.can_share);
+        notes::root(&mut probe, &root);
+        if let Some(id) = &root.drive_id {
+            probe.quota = None;
+            let answer = cx.send(self.api.drive(id)?).await?;
+            match decode::<SharedDrive>("drives.get", &answer) {
+                Ok(drive) => notes::drive(&mut probe, &drive),
+                Err(e) if matches!(e.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => probe.notes.push(
+                    notes::warn("the shared drive's own rules cannot be read", "Sign in with the scope \"drive\"."),
+                ),
+                Err(e) => return Err(e),
+            }
+        }
+        match self.own_entries(cx, &root.id).await {
+            Ok(list) => {
+                let mut seen: Vec<_> = list.iter().flat_map(|p| map::seen(p, me.as_deref())).collect();
+                // To a client's folder all of these come from above; one way in is enough to know.
+                for p in &mut seen {
+                    p.via = Via::Inherited;
+                }
+                seen.sort();
+                seen.dedup_by_key(|p| p.id.clone());
+                probe.inherited = seen;
+                notes::inherited(&mut probe, root.drive_id.is_some());
+            }
+            Err(e) if e.kind == ErrorKind::Forbidden => {
+                probe.may_share = false;
+                probe.notes.push(ProbeNote { level: NoteLevel::Blocker, text: e.message, next: e.next });
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(probe)
+    }
+
+    async fn find(&self, cx: &ReadCx, key: &FolderKey) -> Result<Option<FolderId>> {
+        let place = self.place(cx).await?;
+        Ok(self.find_in(cx, &place.corpus, key).await?.map(|f| FolderId(f.id)))
+    }
+
+    async fn stat(&self, cx: &ReadCx, folder: &FolderId) -> Result<Stat> {
+        match self.folder(cx, "folder.stat", folder.as_str()).await {
+            Ok(f) => Ok(map::stat(&f)),
+            Err(e) if e.kind == ErrorKind::NotFound => Ok(Stat::Gone),
+            Err(e)
+                if e.kind == ErrorKind::Forbidden
+                    && matches!(e.get("reason"), Some("insufficientFilePermissions" | "appNotAuthorizedToFile")) =>
+            {
+                Ok(Stat::NoAccess)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn sharing(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenPermission>> {
+        self.sharing_page(cx, folder.as_str(), at).await
+    }
+
+    async fn files(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenFile>> {
+        self.files_page(cx, folder.as_str(), at).await
+    }
+
+    async fn changes(&self, cx: &ReadCx, since: Option<ChangeCursor>) -> Result<Changes> {
+        let corpus = match &self.settings.root {
+            Some(_) => self.place(cx).await?.corpus,
+            None => Corpus::default(),
+        };
+        let lost = since.is_some();
+        if let Some(since) = since
+            && let Some(changes) = self.changes_page(cx, &corpus, since.as_str()).await?
+        {
+            return Ok(changes);
+        }
+        let start: StartToken = decode("changes.start", &cx.send(self.api.start_token(&corpus)?).await?)?;
+        Ok(Changes { folders: Vec::new(), everything: lost, next: ChangeCursor(start.start_page_token) })
+    }
+
+    async fn reserve(&self, cx: &ReadCx, count: usize) -> Result<Vec<ReservedId>> {
+        let mut ids = Vec::with_capacity(count);
+        while ids.len() < count {
+            let want = (count - ids.len()).min(1_000);
+            let got: Ids = decode("ids.generate", &cx.send(self.api.ids(want)?).await?)?;
+            if got.ids.is_empty() {
+                return Err(Error::contract("ids.generate", "Google gave no ids"));
+            }
+            ids.extend(got.ids.into_iter().take(want).map(ReservedId));
+        }
+        Ok(ids)
+    }
+
+    async fn create(
+        &self,
+        cx: &WriteCx,
+        key: &FolderKey,
+        name: &str,
+        reserved: Option<&ReservedId>,
+    ) -> Result<Created> {
+        const OP: &str = "folder.create";
+        let marks = map::folder_marks(OP, key)?;
+        let (root, corpus) = self.ensure_root(cx).await?;
+        let what = format!("client {key}");
+        let gate = self.lane(&what);
+        let _held = gate.lock().await;
+        if let Some(found) = self.find_in(cx.read(), &corpus, key).await? {
+            self.close(cx, &found).await?;
+            return Ok(Created::Exists { id: FolderId(found.id), ours: true });
+        }
+        let id = match reserved {
+            Some(id) => id.0.clone(),
+            None => match self.known_id(&what) {
+                Some(id) => id,
+                None => self.new_id(cx.read()).await?,
+            },
+        };
+        self.remember_id(&what, &id);
+        let mut more = json!({ "appProperties": marks });
+        if corpus.drive.is_none()
+            && let Some(map) = more.as_object_mut()
+        {
+            map.insert("writersCanShare".to_owned(), json!(false));
+        }
+        let answer = cx.send(self.api.create_folder(&id, name, Some(&root), more)?).await?;
+        if answer.status == 409 {
+            let there = self.folder(cx.read(), OP, &id).await?;
+            let ours = map::marker(&there).as_deref() == Some(&key.to_string());
+            if there.trashed {
+                self.forget_id(&what);
+                return Err(Error::new(ErrorKind::Conflict, OP, "the client's folder is in the trash")
+                    .next("Restore it, or delete it for good and run again."));
+            }
+            if ours {
+                self.close(cx, &there).await?;
+            }
+            return Ok(Created::Exists { id: FolderId(id), ours });
+        }
+        let made: File = decode(OP, &answer)?;
+        self.close(cx, &made).await?;
+        Ok(Created::Created(FolderId(made.id)))
+    }
+
+    async fn mark(&self, cx: &WriteCx, folder: &FolderId, key: &FolderKey) -> Result<()> {
+        const OP: &str = "folder.mark";
+        let mut marks = map::folder_marks(OP, key)?;
+        let now = self.folder(cx.read(), OP, folder.as_str()).await?;
+        match map::marker(&now) {
+            Some(m) if m == key.to_string() => return Ok(()),
+            Some(_) => {
+                return Err(Error::new(ErrorKind::Conflict, OP, "the folder carries another client's mark")
+                    .next("Choose another folder for this client."));
+            }
+            None => {}
+        }
+        if let (None, Some(map)) = (&key.account, marks.as_object_mut()) {
+            map.insert("lw_account".to_owned(), Value::Null);
+        }
+        let body = json!({ "appProperties": marks });
+        let after: File = decode(OP, &cx.send(self.api.update(OP, folder.as_str(), body)?).await?)?;
+        if map::marker(&after).as_deref() == Some(&key.to_string()) {
+            Ok(())
+        } else {
+            Err(Error::contract(OP, "Google accepted the folder's mark and does not show it"))
+        }
+    }
+
+    async fn close_spread(&self, cx: &WriteCx, folder: &FolderId) -> Result<()> {
+        let gate = self.lane(folder.as_str());
+        let _held = gate.lock().await;
+        let f = self.folder(cx.read(), "folder.close", folder.as_str()).await?;
+        self.close(cx, &f).await?;
+        for p in self.own_entries(cx.read(), folder.as_str()).await? {
+            if matches!(p.kind.as_str(), "anyone" | "domain") && p.is_direct() {
+                let answer = cx.send(self.api.revoke(folder.as_str(), &p.id)?).await?;
+                if answer.status != 404 {
+                    refusal::classify("link.close", &answer)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn rename(&self, cx: &WriteCx, folder: &FolderId, name: &str) -> Result<()> {
+        let body = json!({ "name": name });
+        refusal::classify("folder.rename", &cx.send(self.api.update("folder.rename", folder.as_str(), body)?).await?)
+    }
+
+    async fn grant(
+        &self,
+        cx: &WriteCx,
+        folder: &FolderId,
+        who: &Email,
+        role: FolderRole,
+        until: Option<Timestamp>,
+    ) -> Result<Granted> {
+        const OP: &str = "permission.create";
+        if until.is_some() && role != FolderRole::Reader {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                OP,
+                "Google Drive ends access to a folder by itself only for readers",
+            )
+            .next("Give the role reader, or give access without an end."));
+        }
+        // Ending earlier than asked is safe; a later end is given when the year is over.
+        let until = until.map(|t| t.min(cx.now().saturating_add(EXPIRY_MAX).unwrap_or(t)).to_string());
+        let gate = self.lane(folder.as_str());
+        let _held = gate.lock().await;
+        let request = self.api.grant(folder.as_str(), who.as_given(), map::role_word(role), until)?;
+        let answer = cx.send(request).await?;
+        if refusal::shared_but_no_mail(&answer) {
+            let list = self.own_entries(cx.read(), folder.as_str()).await?;
+            let theirs = |p: &&Permission| {
+                p.kind == "user"
+                    && p.is_direct()
+                    && p.email_address.as_deref().and_then(|e| Email::parse(e).ok()).as_ref() == Some(who)
+            };
+            return match list.iter().find(theirs) {
+                Some(p) => Ok(Granted::Now(PermissionId(p.id.clone()))),
+                None => Err(Error::new(
+                    ErrorKind::Unavailable,
+                    OP,
+                    "Google says that it shared the folder and does not list the person yet",
+                )
+                .next("It is read again in the next run.")),
+            };
+        }
+        let made: Permission = decode(OP, &answer)?;
+        if made.kind != "user" {
+            return Err(Error::contract(OP, "Google made an entry that is no person"));
+        }
+        Ok(Granted::Now(PermissionId(made.id)))
+    }
+
+    async fn set_role(
+        &self,
+        cx: &WriteCx,
+        folder: &FolderId,
+        permission: &PermissionId,
+        role: FolderRole,
+    ) -> Result<()> {
+        const OP: &str = "permission.update";
+        let gate = self.lane(folder.as_str());
+        let _held = gate.lock().await;
+        let now: Permission = decode(OP, &cx.send(self.api.permission(folder.as_str(), permission.as_str())?).await?)?;
+        untouchable(OP, &now)?;
+        let word = map::role_word(role);
+        if now.role == word && !now.is_inherited() {
+            return Ok(());
+        }
+        let after: Permission =
+            decode(OP, &cx.send(self.api.set_role(folder.as_str(), permission.as_str(), word)?).await?)?;
+        if after.role == word || now.is_inherited() {
+            Ok(())
+        } else {
+            Err(Error::contract(OP, "Google accepted the role and shows another"))
+        }
+    }
+
+    async fn revoke(&self, cx: &WriteCx, folder: &FolderId, permission: &PermissionId) -> Result<Gone> {
+        const OP: &str = "permission.delete";
+        let (folder, permission) = (folder.as_str(), permission.as_str());
+        let gate = self.lane(folder);
+        let _held = gate.lock().await;
+        let answer = cx.read().send(self.api.permission(folder, permission)?).await?;
+        if answer.status == 404 {
+            // 404 has two causes. Only with the folder in view does it mean that the person is gone.
+            self.folder(cx.read(), OP, folder).await?;
+            return Ok(Gone::Already);
+        }
+        let now: Permission = decode(OP, &answer)?;
+        untouchable(OP, &now)?;
+        let answer = cx.send(self.api.revoke(folder, permission)?).await?;
+        if answer.status == 404 {
+            self.folder(cx.read(), OP, folder).await?;
+        } else {
+            refusal::classify(OP, &answer)?;
+        }
+        match (now.is_inherited() && !now.is_metadata_only(), answer.status) {
+            (true, _) => Ok(Gone::StillVia(Via::Inherited)),
+            (false, 404) => Ok(Gone::Already),
+            (false, _) => Ok(Gone::Done),
+        }
+    }
+
+    async fn put(
+        &self,
+        cx: &WriteCx,
+        folder: &Fenced<FolderId>,
+        file: &StatementFile,
+        expect: Expect,
+    ) -> Result<Stored> {
+        self.put_file(cx, folder.folder().as_str(), file, expect).await
+    }
+}
+
+/// Owners are never touched; what comes from above cannot be.
+fn untouchable(op: &'static str, p: &Permission) -> Result<()> {
+    if p.role == "owner" {
+        return Err(Error::new(ErrorKind::Forbidden, op, "this is the folder's owner, whose access is never changed"));
+    }
+    if !p.is_direct() {
+        return Err(Error::new(
+            ErrorKind::Forbidden,
+            op,
+            "this access comes from the shared drive or a folder above and cannot be changed here",
+        )
+        .next("Remove the person there, or limit the folder's access."));
+    }
+    Ok(())
+}
+
+fn quota(about: &About) -> Option<Quotas> {
+    let q = about.storage_quota.as_ref()?;
+    Some(Quotas { used: q.usage.as_ref()?.parse().ok()?, limit: q.limit.as_ref().and_then(|l| l.parse().ok()) })
+}

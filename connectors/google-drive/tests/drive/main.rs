@@ -1,0 +1,6 @@
+//! The connector against its fake, without a network.
+
+mod common;
+mod files;
+mod folders;
+mod signin;

@@ -1,0 +1,242 @@
+//! Xero as a pure function of (state, request): sign-in, connections, one organisation's APIs, and their limits.
+//!
+//! Shares no type with `api` and `map`. What it does not know it answers with 599.
+
+mod answers;
+mod books;
+mod control;
+mod endpoints;
+mod oauth;
+mod seed;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::Method;
+use jiff::Timestamp;
+use ledgerward_kit::fake::{Fake as Vendor, FakeRequest, FakeResponse, Moment};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use self::{
+    control::Outage,
+    oauth::Tokens,
+    seed::{App, Login, Org, Window, World},
+};
+
+/// An answer, or one that came before the data could be looked at.
+type Answer = Result<FakeResponse, FakeResponse>;
+
+/// Requests at once, of one app in one organisation.
+const CONCURRENT: usize = 5;
+const PER_MINUTE: u32 = 60;
+const APP_PER_MINUTE: u32 = 10_000;
+
+/// Xero, with its customers.
+pub struct Fake {
+    app: App,
+    logins: Vec<Login>,
+    /// Who the next consent is given by.
+    signing_in: String,
+    orgs: BTreeMap<Uuid, Org>,
+    tokens: Tokens,
+    app_minute: Window,
+    outages: Vec<Outage>,
+    /// A fault of the vendor: one organisation's requests are answered from another's data.
+    swapped: BTreeMap<Uuid, Uuid>,
+    requests: BTreeMap<String, u64>,
+    limited: BTreeMap<String, u64>,
+    served: u64,
+    /// The vendor's clock as of the last request. What a person does in between happens at that time.
+    clock: Option<Timestamp>,
+}
+
+impl Fake {
+    /// From a seed, whose shape the README describes. An error says what is wrong with it.
+    pub fn from_seed(seed: &Value) -> Result<Self, String> {
+        seed::read(seed).and_then(Self::new)
+    }
+
+    /// A firm with `n` organisations, small enough in memory for 10,000.
+    pub fn many(n: usize) -> Result<Self, String> {
+        seed::many(n).and_then(Self::new)
+    }
+
+    /// The small firm of `fixtures/xero/firm.json`: twelve organisations, all that a demonstration needs.
+    pub fn sample() -> Result<Self, String> {
+        let seed = serde_json::from_str(include_str!("../../../fixtures/xero/firm.json"));
+        Self::from_seed(&seed.map_err(|e| e.to_string())?)
+    }
+
+    fn new(World { app, logins, orgs }: World) -> Result<Self, String> {
+        let signing_in = logins.first().map(|l| l.email.clone()).ok_or("nobody can sign in")?;
+        Ok(Self {
+            app,
+            logins,
+            signing_in,
+            orgs,
+            tokens: Tokens::default(),
+            app_minute: Window::default(),
+            outages: Vec::new(),
+            swapped: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            limited: BTreeMap::new(),
+            served: 0,
+            clock: None,
+        })
+    }
+
+    fn route(&mut self, at: Moment, request: &FakeRequest) -> Answer {
+        let path: Vec<&str> = request.path.split('/').filter(|p| !p.is_empty()).collect();
+        let now = at.now;
+        match (&request.method, path.as_slice()) {
+            (&Method::GET, ["identity", "connect", "authorize"]) => Ok(self.authorize(now, request)),
+            (&Method::POST, ["connect", "token"]) => Ok(self.token(now, request)),
+            (&Method::POST, ["connect", "revocation"]) => Ok(self.revoke(request)),
+            (&Method::GET, ["connect", "userinfo"]) => Ok(self.userinfo(now, request)),
+            // Documented in lower case, specified with a capital; the live host takes both.
+            (&Method::GET, ["connections" | "Connections"]) => self.connections(now, request),
+            (&Method::GET, ["api.xro" | "files.xro" | "finance.xro", ..]) => self.tenanted(at, &path, request),
+            _ => Err(FakeResponse::unknown(request)),
+        }
+    }
+
+    fn tenanted(&mut self, at: Moment, path: &[&str], request: &FakeRequest) -> Answer {
+        let Some(scopes) = endpoints::scopes(path) else { return Err(FakeResponse::unknown(request)) };
+        let (_, grant) = self.bearer(at.now, request)?;
+        let (user, granted) = (grant.user.clone(), grant.scopes.iter().any(|s| scopes.contains(&s.as_str())));
+        let disconnected = || answers::gateway(403, "Forbidden", "AuthenticationUnsuccessful");
+        let tenant = tenant(request).ok_or_else(disconnected)?;
+        let org = self.orgs.get(&tenant).filter(|o| o.reaches(&user) && o.kind == "ORGANISATION");
+        org.ok_or_else(disconnected)?;
+        let left = self.count(at, tenant)?;
+        if !granted {
+            return Err(limits(answers::gateway(403, "Forbidden", "InsufficientScope"), left));
+        }
+        let data = self.orgs.get(self.swapped.get(&tenant).unwrap_or(&tenant)).ok_or_else(disconnected)?;
+        let answer = endpoints::answer(&self.app, data, at.now, path, request).unwrap_or_else(|refused| refused);
+        Ok(limits(answer, left))
+    }
+
+    /// When a person acts. Before the first request there is no time yet; [`Tokens::start`] puts that right.
+    fn now(&self) -> Timestamp {
+        self.clock.unwrap_or(Timestamp::MAX)
+    }
+
+    /// Counts a call against every limit. Windows are fixed, and begin at another second in each organisation.
+    fn count(&mut self, at: Moment, tenant: Uuid) -> Result<[u32; 3], FakeResponse> {
+        let now = at.now.as_second();
+        let phase = i64::from(tenant.as_bytes().first().copied().unwrap_or_default());
+        let day_limit = self.app.day_limit;
+        let Some(org) = self.orgs.get_mut(&tenant) else { return Err(answers::not_found()) };
+        for (window, length, shift) in
+            [(&mut org.minute, 60, phase), (&mut org.day, 86_400, phase * 337), (&mut self.app_minute, 60, 0)]
+        {
+            let number = (now - shift).div_euclid(length);
+            if window.number != number {
+                *window = Window { number, calls: 0 };
+            }
+        }
+        let wait = |w: &Window, length: i64, shift: i64| (w.number + 1) * length + shift - now;
+        let full = match () {
+            () if at.in_flight >= CONCURRENT => Some(("concurrent", None)),
+            () if org.minute.calls >= PER_MINUTE => Some(("minute", Some(wait(&org.minute, 60, phase)))),
+            () if org.day.calls >= day_limit => Some(("day", Some(wait(&org.day, 86_400, phase * 337)))),
+            () if self.app_minute.calls >= APP_PER_MINUTE => Some(("appminute", None)),
+            () => None,
+        };
+        if full.is_none() {
+            org.minute.calls += 1;
+            org.day.calls += 1;
+            self.app_minute.calls += 1;
+        }
+        let left = [PER_MINUTE - org.minute.calls, day_limit - org.day.calls, APP_PER_MINUTE - self.app_minute.calls];
+        let Some((problem, seconds)) = full else { return Ok(left) };
+        *self.limited.entry(problem.to_owned()).or_default() += 1;
+        // Recorded: an empty body, and the wait only for the minute and the day.
+        let answer = limits(FakeResponse::new(429).header("x-rate-limit-problem", problem), left);
+        Err(match seconds {
+            Some(s) => answer.header("retry-after", s.to_string()),
+            None => answer,
+        })
+    }
+}
+
+fn limits(answer: FakeResponse, [minute, day, app]: [u32; 3]) -> FakeResponse {
+    answer
+        .header("x-minlimit-remaining", minute.to_string())
+        .header("x-daylimit-remaining", day.to_string())
+        .header("x-appminlimit-remaining", app.to_string())
+}
+
+fn tenant(request: &FakeRequest) -> Option<Uuid> {
+    request.header("xero-tenant-id").and_then(|t| Uuid::parse_str(t).ok())
+}
+
+/// A parameter that is not documented, or comes twice, is a request this fake does not know.
+fn only(request: &FakeRequest, known: &[&str]) -> Result<(), FakeResponse> {
+    let mut seen = std::collections::BTreeSet::new();
+    let fine = request.query.iter().all(|(k, _)| known.contains(&k.as_str()) && seen.insert(k));
+    if fine { Ok(()) } else { Err(FakeResponse::unknown(request)) }
+}
+
+impl Org {
+    /// Whether this person is a user here.
+    fn opens(&self, email: &str) -> bool {
+        self.users.iter().any(|u| u.email.eq_ignore_ascii_case(email) && u.role != "REMOVED")
+    }
+
+    /// Whether this person's sign-in reaches it.
+    fn reaches(&self, email: &str) -> bool {
+        self.connections.get(email).is_some_and(|c| c.active)
+    }
+
+    /// Who loses access to an organisation loses the connection that hangs on it.
+    fn disconnect_strangers(&mut self) {
+        let gone: Vec<_> = self.connections.keys().filter(|email| !self.opens(email)).cloned().collect();
+        for email in gone {
+            self.connections.remove(&email);
+        }
+    }
+}
+
+impl Vendor for Fake {
+    fn lane(&self, request: &FakeRequest) -> Option<String> {
+        tenant(request).map(|t| t.to_string())
+    }
+
+    fn answer(&mut self, at: Moment, request: &FakeRequest) -> FakeResponse {
+        self.served += 1;
+        if self.clock.replace(at.now).is_none() {
+            self.tokens.start(at.now);
+        }
+        let name = format!("{} {}", request.method, general(&request.path));
+        *self.requests.entry(name).or_default() += 1;
+        let outage = self.outage(request, tenant(request));
+        let answer = match outage {
+            Some(outage) => outage.apply(request, |r| self.route(at, r).unwrap_or_else(|refused| refused)),
+            None => self.route(at, request).unwrap_or_else(|refused| refused),
+        };
+        let took = answer.takes + Duration::from_millis(self.app.latency_ms);
+        let id = seed::id_of(&["correlation", &self.served.to_string()]);
+        answer.header("xero-correlation-id", id.to_string()).takes(took)
+    }
+
+    fn control(&mut self, verb: &str, args: &Value) -> Result<Value, String> {
+        self.act(verb, args)
+    }
+}
+
+/// A path with `{id}` for ids, for counting.
+fn general(path: &str) -> String {
+    path.split('/').map(|p| if Uuid::parse_str(p).is_ok() { "{id}" } else { p }).collect::<Vec<_>>().join("/")
+}
+
+/// What `stats` tells.
+fn stats(fake: &Fake) -> Value {
+    let connected = |o: &&Org| o.connections.values().any(|c| c.active);
+    json!({
+        "requests": fake.requests, "served": fake.served, "rate_limited": fake.limited,
+        "tokens_issued": fake.tokens.issued, "refreshes": fake.tokens.refreshes,
+        "organisations": fake.orgs.len(), "connected": fake.orgs.values().filter(connected).count(),
+    })
+}

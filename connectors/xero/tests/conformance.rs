@@ -1,0 +1,53 @@
+//! The contract's own scenarios, over the fake.
+
+#[cfg(test)]
+#[expect(dead_code, reason = "the other test program uses the rest")]
+mod common;
+
+#[cfg(test)]
+mod scenarios {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use ledgerward_contract::{
+        LedgerId, LedgerSource, Listing, Timestamp, Transport,
+        suite::source::{SourceHarness, TestUser},
+    };
+    use serde_json::json;
+
+    use crate::common::{ACME, World};
+
+    struct Xero(World);
+
+    #[async_trait]
+    impl SourceHarness for Xero {
+        async fn fresh() -> Self {
+            Self(World::sample(json!({})))
+        }
+        fn source(&self) -> &dyn LedgerSource {
+            self.0.connector.ledgers().unwrap()
+        }
+        fn vendor(&self) -> Arc<dyn Transport> {
+            self.0.wire.clone()
+        }
+        fn ledger(&self) -> LedgerId {
+            ACME.into()
+        }
+        fn listing(&self) -> Listing {
+            Listing::PerLedger
+        }
+        fn now(&self) -> Timestamp {
+            crate::common::now()
+        }
+        fn role(&self) -> &'static str {
+            "STANDARD"
+        }
+        async fn set_users(&self, ledger: &LedgerId, users: &[TestUser]) {
+            let users: Vec<_> =
+                users.iter().map(|u| json!({"email": u.email, "first": u.name, "role": u.role})).collect();
+            self.0.control("set_users", json!({"tenant": ledger, "users": users}));
+        }
+    }
+
+    ledgerward_contract::source_suite!(Xero);
+}

@@ -1,0 +1,225 @@
+//! What every command stands on: the configuration, the state, who is acting, and the time.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ledgerward_contract::{Email, Timestamp};
+use ledgerward_kit::clock::{Clock, SystemClock};
+
+use crate::{
+    cli::{
+        args::Global,
+        outcome::{Exit, Failure},
+    },
+    config::{self, Config, LoadError, secret::SecretPlaces},
+    domain::{
+        firm::{Firm, Person},
+        identity::OwnIdentity,
+    },
+    registry,
+    store::{Actor, KeySource, Kind, Options, SignInState, Store, StoreError, SignIn},
+    world::{Ground, SignInRow, World},
+};
+
+pub const CONFIG_FILE: &str = "/etc/ledgerward/config.toml";
+pub const STATE_DIR: &str = "/var/lib/ledgerward";
+
+/// Where things are, from the command line.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub config: PathBuf,
+    pub state: PathBuf,
+    pub acting: Option<Email>,
+    pub json: bool,
+    pub quiet: bool,
+}
+
+impl Place {
+    pub fn new(global: &Global) -> Self {
+        // systemd hands the state directory to a unit that asks for one.
+        let state = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+        Self {
+            config: global.config.clone().unwrap_or_else(|| CONFIG_FILE.into()),
+            state: global.state.clone().or(state).unwrap_or_else(|| STATE_DIR.into()),
+            acting: global.acting.clone(),
+            json: global.json,
+            quiet: global.quiet,
+        }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.state.join("ledgerward.sock")
+    }
+}
+
+/// The manifests of this build, as the configuration is checked against them.
+pub fn manifests() -> Vec<&'static ledgerward_contract::Manifest> {
+    registry::manifests().collect()
+}
+
+/// Reads and checks the configuration. Every problem is told at once, each with its line.
+pub fn load_config(file: &Path) -> Result<Config, Failure> {
+    config::load(file, &manifests()).map_err(|e| match e {
+        LoadError::Unreadable { .. } => Failure::new(Exit::Refused, e.to_string())
+            .next("Write one with `ledgerward init --owner EMAIL --name NAME`, or name yours with --config FILE."),
+        LoadError::Refused(_) => Failure::new(Exit::Refused, e.to_string().trim_end().to_owned())
+            .next("Put these lines right and run the command again. Nothing was changed."),
+    })
+}
+
+/// One open firm.
+pub struct App {
+    pub place: Place,
+    pub config: Arc<Config>,
+    /// Audited under `actor`.
+    pub store: Store,
+    pub actor: Actor,
+    /// The person of the firm who acts, where it is one.
+    pub person: Option<Email>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl App {
+    /// Takes the lock and opens the state.
+    ///
+    /// Errors: 75 where another instance holds the lock, 78 for a configuration or state that is refused.
+    pub fn open(place: Place) -> Result<Self, Failure> {
+        let config = load_config(&place.config)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = Store::open(options(&place, &config, clock.now())?)?;
+        let uid = rustix::process::getuid().as_raw();
+        Self::acting(place, Arc::new(config), store, clock, uid, "command line")
+    }
+
+    /// The same open firm, for whoever asks: a command on this machine, or a peer of the daemon's socket.
+    pub fn acting(
+        place: Place,
+        config: Arc<Config>,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        uid: u32,
+        via: &str,
+    ) -> Result<Self, Failure> {
+        let (name, person) = who(&config, place.acting.as_ref(), uid, place.state.as_path())?;
+        let actor = Actor::new(name, Some(uid), via);
+        Ok(Self { store: store.acting(actor.clone()), place, config, actor, person, clock })
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn secrets(&self) -> SecretPlaces {
+        SecretPlaces::of_process(&self.place.config)
+    }
+
+    pub fn ground(&self) -> Ground {
+        Ground {
+            vault: Arc::new(self.store.clone()),
+            days: Arc::new(self.store.clone()),
+            clock: Arc::clone(&self.clock),
+            secrets: self.secrets(),
+        }
+    }
+
+    /// The connections and targets as configured now, with the sign-ins of the state.
+    pub async fn world(&self) -> Result<World, Failure> {
+        let rows = self.store.run(|db| db.signins()).await?;
+        let rows: Vec<_> = rows.into_iter().map(sign_in_row).collect();
+        Ok(World::build(&self.config, &self.ground(), &rows)?)
+    }
+
+    /// The firm as it is stored, with what the configuration decides laid over it.
+    pub async fn firm(&self) -> Result<Firm, Failure> {
+        let stored = self.store.run(|db| db.firm()).await?;
+        Ok(with_settings(stored, &self.config))
+    }
+
+    /// The person of the firm who acts.
+    pub fn acting_person<'f>(&self, firm: &'f Firm) -> Option<&'f Person> {
+        let email = self.person.as_ref()?;
+        firm.people.values().find(|p| &p.email == email)
+    }
+}
+
+/// What the configuration decides is read from there each time: an edit of the file is an edit of the firm.
+pub fn with_settings(mut firm: Firm, config: &Config) -> Firm {
+    firm.name.clone_from(&config.firm.name);
+    firm.domains.clone_from(&config.firm.domains);
+    firm.policy.unlisted = config.policy.unlisted;
+    firm.policy.confirm_after_seconds = config.policy.confirm_after_seconds;
+    firm.policy.additive_only = config.policy.additive_only;
+    firm.policy.always_allowed = config.policy.always_allowed.clone();
+    firm.roles = config
+        .connections
+        .iter()
+        .filter_map(|(name, c)| {
+            let manifest = registry::entry(&c.remote.connector)?.factory.manifest();
+            Some((name.clone(), crate::world::role_table(manifest, &c.roles)))
+        })
+        .collect();
+    firm
+}
+
+fn sign_in_row(row: SignIn) -> SignInRow {
+    let own = OwnIdentity {
+        email: row.who.email.as_deref().and_then(|e| Email::parse(e).ok()),
+        user_id: Some(row.who.subject.as_str().into()).filter(|_| !row.who.subject.is_empty()),
+    };
+    let dead = match row.state {
+        SignInState::NeedsReauth { why, .. } => Some(format!("the sign-in is dead: {why}")),
+        _ => None,
+    };
+    SignInRow { id: row.id, connection: row.who.connection.0, own, dead }
+}
+
+/// Where the state is and which key opens it.
+pub fn options(place: &Place, config: &Config, now: Timestamp) -> Result<Options, Failure> {
+    let options = Options::new(&place.state, now);
+    let Some(secret) = &config.state_key else { return Ok(options) };
+    let path = secret.path(&SecretPlaces::of_process(&place.config)).map_err(|e| {
+        Failure::new(Exit::Refused, e.message).next(e.next)
+    })?;
+    Ok(options.key(KeySource::File(path)))
+}
+
+/// Who acts: `[operators]` names a local user's person; root and the state's own user may say `--as`, and without it
+/// act as themselves.
+fn who(config: &Config, acting: Option<&Email>, uid: u32, state: &Path) -> Result<(String, Option<Email>), Failure> {
+    let own = std::os::unix::fs::MetadataExt::uid(
+        &std::fs::metadata(state).map_err(|e| Failure::new(Exit::Refused, format!("{}: {e}", state.display())))?,
+    );
+    let trusted = uid == 0 || uid == own;
+    let operator = config.operators.get(&uid);
+    match (acting, operator) {
+        (Some(email), _) if trusted => {
+            let name = if uid == 0 { "root".to_owned() } else { format!("uid {uid}") };
+            Ok((format!("{name} as {email}"), Some(email.clone())))
+        }
+        (Some(email), Some(own)) if email == own => Ok((email.to_string(), Some(email.clone()))),
+        (Some(email), _) => Err(Failure::new(Exit::Failed, format!("you may not act as {email}"))
+            .next("Only root and the service's own user may use --as. Ask for a line in [operators].")),
+        (None, Some(email)) => Ok((email.to_string(), Some(email.clone()))),
+        (None, None) if trusted => Ok((if uid == 0 { "root".to_owned() } else { format!("uid {uid}") }, None)),
+        (None, None) => Err(Failure::new(Exit::Failed, format!("no person of the firm is known for the local user {uid}"))
+            .next(format!("Add a line to [operators] in the configuration: {uid} = \"your address\"."))),
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(e: StoreError) -> Self {
+        let exit = match e.kind {
+            Kind::Locked => Exit::Locked,
+            Kind::Refused | Kind::Newer | Kind::Damaged | Kind::Missing | Kind::Secret => Exit::Refused,
+            Kind::Full | Kind::Io | Kind::Conflict | Kind::Closed => Exit::Failed,
+        };
+        let mut failure = Self::new(exit, e.message.clone());
+        failure.next.clone_from(&e.next);
+        if let Some(source) = std::error::Error::source(&e) {
+            failure = failure.cause(source);
+        }
+        failure
+    }
+}

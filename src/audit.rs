@@ -1,0 +1,227 @@
+//! The audit trail: append-only rows in a hash chain, written inside the transaction of what they record (D08, D09).
+//!
+//! Each row's hash is SHA-256 over the previous hash and the row as canonical JSON (RFC 8785). Editing, removing or
+//! reordering rows breaks the chain; a cut tail is seen against the head in the watermark file and in the daily report
+//! (`decisions` 35).
+
+use std::io::Write;
+
+use ledgerward_contract::Timestamp;
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::store::{
+    Db, Kind, Result, StoreError,
+    db::{from_us, to_json, us},
+    hex,
+};
+
+/// Where the trail ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// 0: nothing was recorded yet.
+    pub seq: i64,
+    pub hash: String,
+}
+
+impl Head {
+    /// The head of an empty trail.
+    pub fn start() -> Self {
+        Self { seq: 0, hash: "0".repeat(64) }
+    }
+}
+
+/// One row, as it is exported.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub seq: i64,
+    pub at: Timestamp,
+    pub actor: String,
+    /// `noun.verb`: `signin.commit`, `grant.intend`.
+    pub act: String,
+    pub subject: String,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+    pub reason: Option<String>,
+    pub hash: String,
+}
+
+impl Entry {
+    /// The hash this row must have after `previous`.
+    fn expected(&self, previous: &str) -> Result<String> {
+        let body = serde_json::json!({
+            "seq": self.seq.to_string(), "at": us(self.at).to_string(), "actor": self.actor, "act": self.act,
+            "subject": self.subject, "before": self.before, "after": self.after, "reason": self.reason,
+        });
+        let text = canonical(&body)?;
+        let mut hash = Sha256::new();
+        hash.update(previous.as_bytes());
+        hash.update(b"\n");
+        hash.update(text.as_bytes());
+        Ok(hex(&hash.finalize()))
+    }
+}
+
+/// What a check of the whole trail says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Whole(Head),
+    /// The first row that does not fit, and why.
+    Broken {
+        seq: i64,
+        why: String,
+    },
+}
+
+impl Db {
+    /// Appends one row. Call it inside the transaction of the change, never after it.
+    pub fn audit<B: Serialize + ?Sized, A: Serialize + ?Sized>(
+        &mut self,
+        at: Timestamp,
+        act: &str,
+        subject: &str,
+        before: Option<&B>,
+        after: Option<&A>,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        let value = |v: std::result::Result<Value, serde_json::Error>| {
+            v.map_err(|e| StoreError::new(Kind::Conflict, "an audit row cannot be stored as JSON").source(e))
+        };
+        self.tx(|db| {
+            let head = db.audit_head()?;
+            let mut entry = Entry {
+                seq: head.seq + 1,
+                at: from_us(us(at))?,
+                actor: db.actor().to_string(),
+                act: act.to_owned(),
+                subject: subject.to_owned(),
+                before: before.map(|b| value(serde_json::to_value(b))).transpose()?,
+                after: after.map(|a| value(serde_json::to_value(a))).transpose()?,
+                reason: reason.map(str::to_owned),
+                hash: String::new(),
+            };
+            entry.hash = entry.expected(&head.hash)?;
+            let text = |v: &Option<Value>| v.as_ref().map(canonical).transpose();
+            db.conn.prepare_cached(
+                "INSERT INTO audit (seq, at, actor, act, subject, before, after, reason, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?.execute(params![
+                entry.seq, us(entry.at), entry.actor, entry.act, entry.subject,
+                text(&entry.before)?, text(&entry.after)?, entry.reason, entry.hash
+            ])?;
+            db.mark();
+            Ok(())
+        })
+    }
+
+    /// Where the trail ends now.
+    pub fn audit_head(&self) -> Result<Head> {
+        let row = self
+            .conn
+            .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
+            .query_row([], |r| Ok(Head { seq: r.get(0)?, hash: r.get(1)? }))
+            .optional()?;
+        Ok(row.unwrap_or_else(Head::start))
+    }
+
+    /// Checks every row, and the end against the watermark.
+    pub fn audit_verify(&mut self) -> Result<Verdict> {
+        let mut head = Head::start();
+        let mut broken = None;
+        let marked = self.watermark.last().cloned();
+        let mut marked_hash = None;
+        self.audit_each(|entry| {
+            if broken.is_some() {
+                return Ok(());
+            }
+            broken = fault(&entry, &head)?;
+            if marked.as_ref().is_some_and(|m| m.audit_seq == entry.seq) {
+                marked_hash = Some(entry.hash.clone());
+            }
+            head = Head { seq: entry.seq, hash: entry.hash };
+            Ok(())
+        })?;
+        if let Some((seq, why)) = broken {
+            return Ok(Verdict::Broken { seq, why });
+        }
+        if let Some(mark) = marked.filter(|m| m.audit_seq > 0) {
+            if mark.audit_seq > head.seq {
+                let why = format!(
+                    "the trail ends at row {} but had reached row {}: its end was cut off, or an older copy was put in place",
+                    head.seq, mark.audit_seq
+                );
+                return Ok(Verdict::Broken { seq: head.seq + 1, why });
+            }
+            if marked_hash.as_deref() != Some(mark.audit_hash.as_str()) {
+                let why = "the row is not the one that the watermark remembers: the trail was written anew".to_owned();
+                return Ok(Verdict::Broken { seq: mark.audit_seq, why });
+            }
+        }
+        Ok(Verdict::Whole(head))
+    }
+
+    /// Writes the rows from `from_seq` on as JSON lines and gives their number.
+    pub fn audit_export(&self, from_seq: i64, out: &mut dyn Write) -> Result<u64> {
+        let mut count = 0;
+        self.audit_each(|entry| {
+            if entry.seq >= from_seq {
+                writeln!(out, "{}", to_json(&entry)?)
+                    .map_err(|e| StoreError::new(Kind::Io, "the audit trail could not be written out").source(e))?;
+                count += 1;
+            }
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// The newest rows, newest first.
+    pub fn audit_tail(&self, limit: u32) -> Result<Vec<Entry>> {
+        let mut stmt = self.conn.prepare(
+            "SELECT seq, at, actor, act, subject, before, after, reason, hash FROM audit ORDER BY seq DESC LIMIT ?1",
+        )?;
+        let rows = stmt.query_map([limit], raw)?;
+        rows.map(|r| r.map_err(StoreError::from).and_then(entry)).collect()
+    }
+
+    fn audit_each(&self, mut f: impl FnMut(Entry) -> Result<()>) -> Result<()> {
+        let mut stmt = self
+            .conn
+            .prepare("SELECT seq, at, actor, act, subject, before, after, reason, hash FROM audit ORDER BY seq")?;
+        for row in stmt.query_map([], raw)? {
+            f(entry(row?)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn fault(entry: &Entry, head: &Head) -> Result<Option<(i64, String)>> {
+    if entry.seq != head.seq + 1 {
+        return Ok(Some((head.seq + 1, format!("row {} is missing", head.seq + 1))));
+    }
+    let changed = entry.expected(&head.hash)? != entry.hash;
+    Ok(changed.then(|| (entry.seq, "the row, or the one before it, was changed or put in another place".to_owned())))
+}
+
+fn canonical(value: &Value) -> Result<String> {
+    serde_json_canonicalizer::to_string(value)
+        .map_err(|e| StoreError::new(Kind::Conflict, "an audit row has no canonical form").source(e))
+}
+
+type Raw = (i64, i64, String, String, String, Option<String>, Option<String>, Option<String>, String);
+
+fn raw(r: &rusqlite::Row<'_>) -> rusqlite::Result<Raw> {
+    Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?, r.get(7)?, r.get(8)?))
+}
+
+fn entry((seq, at, actor, act, subject, before, after, reason, hash): Raw) -> Result<Entry> {
+    // Values are stored in canonical form. A text in any other form was altered: kept as a text, so that the check names
+    // its row.
+    let value = |t: Option<String>| {
+        t.map(|t| match serde_json::from_str::<Value>(&t) {
+            Ok(v) if canonical(&v).is_ok_and(|c| c == t) => v,
+            _ => Value::String(t),
+        })
+    };
+    Ok(Entry { seq, at: from_us(at)?, actor, act, subject, before: value(before), after: value(after), reason, hash })
+}

@@ -1,0 +1,535 @@
+//! From text to [`Config`], with every problem at its line. No IO: secrets are named here and looked at by [`super::load`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    ops::Range,
+};
+
+use jiff::tz::TimeZone;
+use ledgerward_contract::{Basis, ConnectionName, Email, LedgerRole, Manifest, PeriodLength, StatementKind};
+use serde_json::json;
+
+use super::{
+    read::{ConfigProblem, Reader, Table, Value},
+    remote::{self, Gathered},
+    schema::{
+        Config, Connection, FirmSettings, FirstPlan, Format, Guards, Limit, LogFormat, LogLevel, LogSettings,
+        PolicySettings, Schedules, Sharing, StatementSettings, Target,
+    },
+    secret::SecretRef,
+};
+use crate::{
+    daemon::schedule::Schedule,
+    domain::firm::{Authority, TargetName, Unlisted},
+};
+
+/// What came of a text.
+#[derive(Debug)]
+pub struct Parsed {
+    /// `Some` exactly if there are no problems.
+    pub config: Option<Config>,
+    pub problems: Vec<ConfigProblem>,
+    /// Every secret that is named: the setting, its place in the text, and where the secret is.
+    pub secrets: Vec<(String, Range<usize>, SecretRef)>,
+}
+
+/// The most confirmation may be hurried outside a sandbox, in seconds.
+const CONFIRM_SECONDS_MIN: u32 = 60;
+const CONFIRM_SECONDS_MAX: u32 = 24 * 3600;
+pub(super) const DEFAULT_TEMPLATE: &str = "{year}/{period} {kind}[ {ledger}][ {account}][ (v{n})].{ext}";
+
+/// Reads a configuration against the connectors of this program.
+pub fn parse(text: &str, manifests: &[&'static Manifest]) -> Parsed {
+    let reader = Reader::new(text);
+    let document = reader.document();
+    // A half-read document would raise a second wave of problems that are none.
+    if reader.failed() {
+        return Parsed { config: None, problems: reader.into_problems(), secrets: Vec::new() };
+    }
+    let root = Table::new(&reader, document.get_ref(), 0..0, String::new());
+    let mut gathered = Gathered::default();
+    let config = read_root(root, manifests, &mut gathered);
+    let problems = reader.into_problems();
+    Parsed { config: config.filter(|_| problems.is_empty()), problems, secrets: gathered.secrets }
+}
+
+fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mut Gathered) -> Option<Config> {
+    if let Some(version) =
+        root.need("version", "Begin the file with: version = 1").and_then(|v| v.integer(1..=i64::MAX))
+        && version != 1
+        && let Some(value) = root.get("version")
+    {
+        value.problem(
+            format!("version {version} is newer than this program, which reads version 1"),
+            "Use the program this file was written for.",
+        );
+    }
+    let firm = root.need("firm", "Add a section [firm] with name, domains and timezone.");
+    let firm = firm.and_then(|v| v.table()).map(read_firm);
+    let schedule = section(&root, "schedule", read_schedule);
+    let connections = read_connections(&root, manifests, gathered);
+    let targets = read_targets(&root, manifests, gathered, &connections);
+    let statements = section(&root, "statements", read_statements);
+    let sandbox = !connections.is_empty()
+        && connections.values().all(|c| c.remote.only_loopback(remote::endpoint_names(manifests, &c.remote.connector)));
+    let policy = section(&root, "policy", |t| read_policy(t, sandbox));
+    let guards = section(&root, "guards", read_guards);
+    let operators = root.get("operators").and_then(|v| v.table()).map(read_operators).unwrap_or_default();
+    let state_key = section(&root, "state", |t| {
+        let key = t.as_ref().and_then(|t| t.get("key")).and_then(|v| remote::secret(&v, gathered));
+        finish(t);
+        key
+    });
+    let metrics_listen = section(&root, "metrics", read_metrics);
+    let log = section(&root, "log", read_log);
+    root.finish(&[]);
+    Some(Config {
+        firm: firm??,
+        schedule,
+        connections,
+        targets,
+        statements: statements?,
+        policy,
+        guards,
+        operators,
+        state_key,
+        metrics_listen,
+        log,
+    })
+}
+
+/// A section that may be left out: `read` is called in any case and gives the defaults for `None`.
+fn section<'a, 't, T>(root: &Table<'a, 't>, key: &str, read: impl FnOnce(Option<Table<'a, 't>>) -> T) -> T {
+    read(root.get(key).and_then(|v| v.table()))
+}
+
+fn finish(table: Option<Table<'_, '_>>) {
+    if let Some(table) = table {
+        table.finish(&[]);
+    }
+}
+
+fn read_firm(t: Table<'_, '_>) -> Option<FirmSettings> {
+    let name = t.need("name", "The firm's name, as on its letterhead.").and_then(|v| v.text());
+    let domains =
+        t.need("domains", "The firm's own mail domains; addresses elsewhere are held until approved.").and_then(|v| {
+            let set = v.set(|d| d.parse(domain, "Write the part after the @ alone: \"harbour.example\"."))?;
+            if set.is_empty() {
+                v.problem(
+                    "a firm needs at least one mail domain",
+                    "Write the part after the @: [\"harbour.example\"].",
+                );
+            }
+            Some(set)
+        });
+    let timezone =
+        t.need("timezone", "An IANA name such as \"Pacific/Auckland\"; schedules and days are meant in it.").and_then(
+            |v| v.parse(time_zone, "Use an IANA name: Region/City, or UTC. See the tz database's list of names."),
+        );
+    let letterhead = t.get("letterhead").and_then(|v| texts(&v)).unwrap_or_default();
+    t.finish(&[]);
+    Some(FirmSettings { name: name?, domains: domains?, timezone: timezone?, letterhead })
+}
+
+/// A domain as a lower-case A-label, by the one rule for addresses.
+fn domain(text: &str) -> Result<String, String> {
+    Email::parse(&format!("x@{text}"))
+        .map(|e| e.domain().to_owned())
+        .map_err(|_| format!("\"{text}\" is no internet domain"))
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name)
+        .ok()
+        .filter(|tz| tz.iana_name().is_some())
+        .ok_or_else(|| format!("\"{name}\" is no time zone of the tz database on this machine"))
+}
+
+fn texts(v: &Value<'_, '_>) -> Option<Vec<String>> {
+    v.list()?.iter().map(Value::text).collect()
+}
+
+pub(super) fn emails(v: &Value<'_, '_>) -> Option<BTreeSet<Email>> {
+    v.set(|e| e.parse(Email::parse, "Write a plain address: \"ana@harbour.example\"."))
+}
+
+fn read_schedule(t: Option<Table<'_, '_>>) -> Schedules {
+    let read = |key: &str, default: Schedule| {
+        let value = t.as_ref().and_then(|t| t.get(key));
+        value.and_then(|v| v.parse(Schedule::parse, "")).unwrap_or(default)
+    };
+    let access = read("access", Schedule::Every { minutes: 5 });
+    let statements = read("statements", Schedule::Every { minutes: 24 * 60 });
+    finish(t);
+    Schedules { access, statements }
+}
+
+fn read_connections(
+    root: &Table<'_, '_>,
+    manifests: &[&'static Manifest],
+    gathered: &mut Gathered,
+) -> BTreeMap<ConnectionName, Connection> {
+    let mut all = BTreeMap::new();
+    let Some(table) = root.get("connections").and_then(|v| v.table()) else { return all };
+    for (name, value) in table.rest() {
+        remote::check_name(&value, &name);
+        let Some(t) = value.table() else { continue };
+        let roles = t.get("roles").and_then(|v| v.table()).map(read_roles).unwrap_or_default();
+        if let Some(remote) = remote::read(t, manifests, remote::Purpose::Source, gathered) {
+            all.insert(ConnectionName(name), Connection { remote, roles });
+        }
+    }
+    all
+}
+
+fn read_roles(t: Table<'_, '_>) -> BTreeMap<String, LedgerRole> {
+    let mut roles = BTreeMap::new();
+    for (role, value) in t.rest() {
+        let gives = value.one_of(&[
+            ("reader", LedgerRole::Reader),
+            ("writer", LedgerRole::Writer),
+            ("none", LedgerRole::Nothing),
+            ("unknown", LedgerRole::Unmapped(role.clone())),
+        ]);
+        roles.extend(gives.map(|g| (role, g)));
+    }
+    roles
+}
+
+fn read_targets(
+    root: &Table<'_, '_>,
+    manifests: &[&'static Manifest],
+    gathered: &mut Gathered,
+    connections: &BTreeMap<ConnectionName, Connection>,
+) -> BTreeMap<TargetName, Target> {
+    let mut all = BTreeMap::new();
+    let Some(table) = root.get("targets").and_then(|v| v.table()) else { return all };
+    for (name, value) in table.rest() {
+        remote::check_name(&value, &name);
+        if connections.contains_key(&ConnectionName(name.clone())) {
+            value.problem(
+                "a connection has this name too",
+                "`ledgerward connect` needs one name for one thing: rename one.",
+            );
+        }
+        let target = value.table().and_then(|t| read_target(t, manifests, gathered));
+        all.extend(target.map(|t| (TargetName(name), t)));
+    }
+    all
+}
+
+fn read_target(t: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mut Gathered) -> Option<Target> {
+    let sharing = read_sharing(&t);
+    let root = t.get("root").and_then(|v| v.text());
+    let template = t.get("template").and_then(|v| v.parse(check_template, TEMPLATE_HELP));
+    let kinds = t.get("kinds").and_then(|v| kinds(&v));
+    let formats = t.get("formats").and_then(|v| formats(&v));
+    let always_allowed = t.get("always_allowed").and_then(|v| emails(&v)).unwrap_or_default();
+    let first = t.get("first_plan");
+    let first_plan =
+        first.as_ref().and_then(|v| v.one_of(&[("approve", FirstPlan::Approve), ("apply", FirstPlan::Apply)]));
+    let mut remote = remote::read(t, manifests, remote::Purpose::Target, gathered)?;
+    if let (Some(FirstPlan::Apply), Some(v)) = (first_plan, first)
+        && !remote.only_loopback(remote::endpoint_names(manifests, &remote.connector))
+    {
+        v.problem(
+            "the first plan of a target that is no sandbox must be approved by a person",
+            "Leave the line out. It is for targets whose every endpoint is a literal loopback address.",
+        );
+    }
+    if let (Some(root), Some(settings)) = (&root, remote.settings.as_object_mut()) {
+        settings.insert("root".to_owned(), root.clone().into());
+    }
+    let first_plan = first_plan.unwrap_or_default();
+    Some(Target { remote, root, sharing: sharing?, template, kinds, formats, always_allowed, first_plan })
+}
+
+fn read_sharing(t: &Table<'_, '_>) -> Option<Sharing> {
+    const HELP: &str = "Say what happens to the folders' sharing lists; there is no default. \"mirror\": kept equal to the \
+                        access computed. \"report\": differences are shown and nothing is changed. \"off\": files go there \
+                        whoever can read the place, which needs audience = \"who that is\".";
+    let word = t.need("sharing", HELP)?.one_of(&[("mirror", 0), ("report", 1), ("off", 2)]);
+    let audience = t.get("audience");
+    match word? {
+        2 => {
+            let help =
+                "Write in your own words who can read files there: audience = \"everybody with the office share\".";
+            Some(Sharing::Off { audience: t.need("audience", help)?.text()? })
+        }
+        other => {
+            if let Some(audience) = audience {
+                audience
+                    .problem("an audience is only for sharing = \"off\"", "Leave it out: here the list is checked.");
+            }
+            Some(if other == 0 { Sharing::Mirror } else { Sharing::Report })
+        }
+    }
+}
+
+fn kinds(v: &Value<'_, '_>) -> Option<BTreeSet<StatementKind>> {
+    v.set(|k| k.one_of(&StatementKind::ALL.map(|k| (k.slug(), k))))
+}
+
+fn formats(v: &Value<'_, '_>) -> Option<BTreeSet<Format>> {
+    v.set(|f| f.one_of(&Format::ALL.map(|f| (f.slug(), f))))
+}
+
+fn read_statements(t: Option<Table<'_, '_>>) -> Option<StatementSettings> {
+    let get = |key: &str| t.as_ref().and_then(|t| t.get(key));
+    let kinds = get("kinds").and_then(|v| kinds(&v)).unwrap_or_else(|| {
+        [StatementKind::ProfitAndLoss, StatementKind::BalanceSheet, StatementKind::BankRegister].into()
+    });
+    let formats_at = get("formats");
+    let formats = formats_at.as_ref().and_then(formats).unwrap_or_else(|| [Format::Pdf, Format::Xlsx].into());
+    if formats.contains(&Format::Ofx)
+        && !kinds.contains(&StatementKind::BankStatement)
+        && let Some(v) = &formats_at
+    {
+        v.problem(
+            "\"ofx\" is made of bank statements only, and \"bank-statement\" is not among the kinds",
+            "Add \"bank-statement\" to kinds, or take \"ofx\" out: a register is no bank statement.",
+        );
+    }
+    if formats.is_empty()
+        && let Some(v) = &formats_at
+    {
+        v.problem("without a format nothing can be written", "Leave the line out for pdf and xlsx.");
+    }
+    let periods = [("month", PeriodLength::Month), ("quarter", PeriodLength::Quarter), ("year", PeriodLength::Year)];
+    let periods_at = get("periods");
+    let periods = periods_at.as_ref().and_then(|v| v.set(|p| p.one_of(&periods)));
+    if let (Some(p), Some(v)) = (&periods, &periods_at)
+        && p.is_empty()
+    {
+        v.problem("without a period nothing is ever due", "Leave the line out for months.");
+    }
+    let after = get("after_days").and_then(|v| v.integer(0..=366)).and_then(|d| u16::try_from(d).ok());
+    let basis = get("basis").and_then(|v| v.one_of(&[("accrual", Basis::Accrual), ("cash", Basis::Cash)]));
+    let template = get("template").and_then(|v| v.parse(check_template, TEMPLATE_HELP));
+    let letterhead = get("letterhead").and_then(|v| v.boolean());
+    finish(t);
+    Some(StatementSettings {
+        kinds,
+        formats,
+        periods: periods.unwrap_or_else(|| [PeriodLength::Month].into()),
+        after_days: after.unwrap_or(5),
+        basis: basis.unwrap_or_default(),
+        template: template.unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned()),
+        letterhead: letterhead.unwrap_or(true),
+    })
+}
+
+const TEMPLATE_HELP: &str = "The default is \"{year}/{period} {kind}[ {ledger}][ {account}][ (v{n})].{ext}\"; a part in [ ] \
+                             is left out where its word is not needed.";
+
+/// Two statements may never get one name (`decisions` 23), so every word that tells two keys apart must be there.
+fn check_template(template: &str) -> Result<String, String> {
+    const WORDS: [&str; 7] = ["year", "period", "kind", "ledger", "account", "n", "ext"];
+    let mut found = BTreeSet::new();
+    let (mut optional, mut rest) = (false, template);
+    while let Some(at) = rest.find(['{', '}', '[', ']']) {
+        let (mark, tail) = rest.split_at(at).1.split_at(1);
+        rest = tail;
+        match mark {
+            "[" if !optional => optional = true,
+            "]" if optional => optional = false,
+            "{" => {
+                let (word, after) = tail.split_once('}').ok_or("a { in the template has no }")?;
+                let word = WORDS.into_iter().find(|w| *w == word);
+                let word = word.ok_or_else(|| format!("the template may hold {{{}}}", WORDS.join("}, {")))?;
+                if optional && matches!(word, "period" | "kind" | "ext") {
+                    return Err(format!("{{{word}}} is always needed, so it cannot stand in [ ]"));
+                }
+                found.insert(word);
+                rest = after;
+            }
+            _ => return Err(format!("a {mark} in the template has no partner")),
+        }
+    }
+    if optional {
+        return Err("a [ in the template has no ]".to_owned());
+    }
+    let missing: Vec<&str> = WORDS.into_iter().filter(|w| *w != "year" && !found.contains(w)).collect();
+    if let Some(word) = missing.first() {
+        return Err(format!("without {{{word}}} two statements could get one name"));
+    }
+    let plain =
+        |part: &str| !part.is_empty() && part != "." && part != ".." && part.trim() == part && !part.contains('\\');
+    if !template.split('/').all(plain) || template.split('/').count() > 8 {
+        return Err("the template must be a relative path of at most eight names, without . and ..".to_owned());
+    }
+    if !template.ends_with(".{ext}") {
+        return Err("the template must end in .{ext}".to_owned());
+    }
+    Ok(template.to_owned())
+}
+
+fn read_policy(t: Option<Table<'_, '_>>, sandbox: bool) -> PolicySettings {
+    let get = |key: &str| t.as_ref().and_then(|t| t.get(key));
+    let unlisted = [("manual", Unlisted::Manual), ("deny", Unlisted::Deny), ("roster", Unlisted::Roster)];
+    let unlisted = get("unlisted").and_then(|v| v.one_of(&unlisted)).unwrap_or_default();
+    let confirm = get("confirm_after").and_then(|v| {
+        let seconds = v.parse(seconds, "Write \"5 minutes\".")?;
+        if seconds < CONFIRM_SECONDS_MIN && !sandbox {
+            v.problem(
+                "less than 1 minute between the two readings that make a removal is for sandboxes",
+                "Write at least \"1 minute\". Shorter is accepted where every endpoint of every connection is a literal \
+                 loopback address.",
+            );
+        }
+        Some(seconds)
+    });
+    let additive_only = get("additive_only").and_then(|v| v.boolean()).unwrap_or(false);
+    let authority = get("authority").and_then(|v| v.one_of(&[("all", Authority::All), ("any", Authority::Any)]));
+    let four_eyes = get("four_eyes").and_then(|v| v.boolean());
+    let always_allowed = get("always_allowed").and_then(|v| emails(&v)).unwrap_or_default();
+    finish(t);
+    PolicySettings {
+        unlisted,
+        confirm_after_seconds: confirm.unwrap_or(300),
+        additive_only,
+        authority: authority.unwrap_or_default(),
+        four_eyes,
+        always_allowed,
+    }
+}
+
+/// `2 seconds`, `5 minutes`, `1 hour`.
+fn seconds(text: &str) -> Result<u32, String> {
+    let wrong = || format!("\"{text}\" is no duration");
+    let (count, unit) = text.split_once(' ').ok_or_else(wrong)?;
+    let factor = match unit {
+        "second" | "seconds" => 1,
+        "minute" | "minutes" => 60,
+        "hour" | "hours" => 3600,
+        _ => return Err(wrong()),
+    };
+    let total = count.parse::<u32>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)?;
+    if !(1..=CONFIRM_SECONDS_MAX).contains(&total) {
+        return Err("this must be from 1 second to 24 hours".to_owned());
+    }
+    Ok(total)
+}
+
+fn read_guards(t: Option<Table<'_, '_>>) -> Guards {
+    let mut guards = Guards::default();
+    if let Some(t) = &t {
+        for (key, limit) in [
+            ("leavers", &mut guards.leavers),
+            ("pairs_removed", &mut guards.pairs_removed),
+            ("client_loses", &mut guards.client_loses),
+            ("overall", &mut guards.overall),
+            ("pairs_added", &mut guards.pairs_added),
+            ("person_gains", &mut guards.person_gains),
+        ] {
+            read_limit(t.get(key), limit);
+        }
+    }
+    finish(t);
+    guards
+}
+
+/// Bounded, so that no line of a file turns a gate off: at most 100 by number and 50 in a hundred.
+fn read_limit(value: Option<Value<'_, '_>>, limit: &mut Limit) {
+    let Some(t) = value.and_then(|v| v.table()) else { return };
+    if let Some(floor) = t.get("floor").and_then(|v| v.integer(0..=100)) {
+        limit.floor = u32::try_from(floor).unwrap_or(limit.floor);
+    }
+    if let Some(percent) = t.get("percent").and_then(|v| v.integer(1..=50)) {
+        limit.percent = u8::try_from(percent).unwrap_or(limit.percent);
+    }
+    t.finish(&[]);
+}
+
+fn read_operators(t: Table<'_, '_>) -> BTreeMap<u32, Email> {
+    let mut operators = BTreeMap::new();
+    for (uid, value) in t.rest() {
+        let email = value.parse(Email::parse, "The address of a person of the firm.");
+        match uid.parse::<u32>() {
+            Ok(0) => value.problem("root is nobody's own user", "Root says who acts with --as EMAIL."),
+            Ok(uid) => operators.extend(email.map(|e| (uid, e))),
+            Err(_) => value.problem(
+                format!("\"{uid}\" is no user id"),
+                "Write the number that `id -u NAME` prints: 1000 = \"ana@harbour.example\".",
+            ),
+        }
+    }
+    operators
+}
+
+fn read_metrics(t: Option<Table<'_, '_>>) -> Option<SocketAddr> {
+    let listen = t.as_ref().and_then(|t| t.get("metrics_listen")).and_then(|v| {
+        v.parse(
+            |text| match text.parse::<SocketAddr>() {
+                Ok(addr) if addr.ip().is_loopback() => Ok(addr),
+                Ok(_) => Err("metrics name people's clients by number and are for this machine only"),
+                Err(_) => Err("this is no address with a port"),
+            },
+            "Use a loopback address with a port: \"127.0.0.1:9464\".",
+        )
+    });
+    finish(t);
+    listen
+}
+
+fn read_log(t: Option<Table<'_, '_>>) -> LogSettings {
+    let get = |key: &str| t.as_ref().and_then(|t| t.get(key));
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("journald", LogFormat::Journald)];
+    let format = get("format").and_then(|v| v.one_of(&formats)).unwrap_or_default();
+    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug].map(|l| (l.slug(), l));
+    let level = get("level").and_then(|v| v.one_of(&levels)).unwrap_or_default();
+    finish(t);
+    LogSettings { format, level }
+}
+
+/// The settings that change what access means (G9, `decisions` 13), in a stable form to hash. What the firm's commands
+/// change (client ↔ ledger and folder maps, a client's own authority) is the store's to add.
+pub fn policy_relevant(config: &Config) -> serde_json::Value {
+    let connections: BTreeMap<&str, _> = config
+        .connections
+        .iter()
+        .map(|(name, c)| {
+            let r = &c.remote;
+            (
+                name.as_str(),
+                json!({ "connector": r.connector, "endpoints": r.endpoints, "roles": c.roles, "settings": r.settings }),
+            )
+        })
+        .collect();
+    let targets: BTreeMap<&str, _> = config
+        .targets
+        .iter()
+        .map(|(name, t)| {
+            let audience = match &t.sharing {
+                Sharing::Off { audience } => Some(audience),
+                Sharing::Mirror | Sharing::Report => None,
+            };
+            let value = json!({
+                "connector": t.remote.connector,
+                "endpoints": t.remote.endpoints,
+                "settings": t.remote.settings,
+                "impersonate": t.remote.impersonate,
+                "root": t.root,
+                "sharing": t.sharing.slug(),
+                "audience": audience,
+                "template": t.template.as_ref().unwrap_or(&config.statements.template),
+                "always_allowed": keys(&t.always_allowed),
+            });
+            (name.0.as_str(), value)
+        })
+        .collect();
+    json!({
+        "connections": connections,
+        "targets": targets,
+        "domains": config.firm.domains,
+        "unlisted": config.policy.unlisted,
+        "authority": config.policy.authority,
+        "additive_only": config.policy.additive_only,
+        "always_allowed": keys(&config.policy.always_allowed),
+    })
+}
+
+fn keys(emails: &BTreeSet<Email>) -> Vec<&str> {
+    emails.iter().map(Email::key).collect()
+}

@@ -1,0 +1,361 @@
+//! Clients: what they are bound to, where their folders are, and private ones.
+
+use std::collections::BTreeSet;
+
+use ledgerward_contract::{ClientId, ConnectionName, Date, RoleTable, SourceKind, SourceRef};
+
+use super::{
+    AccountRef, Actor, Authority, By, Client, ClientState, Firm, Office, Outcome, PersonId, Refusal, SelectionScope,
+    TargetName, Unlisted, already, client, client_mut, done, name, person, refuse, unlisted_slug,
+};
+use crate::domain::firm::Selection;
+
+/// A short name for people to type: small ASCII letters and digits with single hyphens, at most 40, unique in the firm. It
+/// is made once, and a rename leaves it, because scripts and notes hold it.
+pub fn slug_for(firm: &Firm, name: &str, id: ClientId) -> String {
+    let mut base = String::new();
+    for c in name.to_lowercase().chars() {
+        match c {
+            'a'..='z' | '0'..='9' => base.push(c),
+            '\'' | '’' | '.' => {}
+            _ if !base.is_empty() && !base.ends_with('-') => base.push('-'),
+            _ => {}
+        }
+    }
+    let mut base: String = base.chars().take(40).collect();
+    base.truncate(base.trim_end_matches('-').len());
+    if base.is_empty() {
+        base = format!("client-{}", id.0.simple().to_string().chars().skip(24).collect::<String>());
+    }
+    let taken = |slug: &str| firm.clients.values().any(|c| c.slug == slug);
+    if !taken(&base) {
+        return base;
+    }
+    (2u64..).map(|n| format!("{base}-{n}")).find(|s| !taken(s)).unwrap_or(base)
+}
+
+fn new(firm: &Firm, id: ClientId, text: &str) -> Result<Client, Refusal> {
+    if firm.clients.contains_key(&id) {
+        return refuse("a client has this id already", "Try again.");
+    }
+    let name = name(text, "client's name")?;
+    Ok(Client {
+        id,
+        slug: slug_for(firm, &name, id),
+        name,
+        state: ClientState::Active,
+        private_to: None,
+        sources: BTreeSet::new(),
+        authority: Authority::All,
+        unlisted: None,
+        targets: None,
+        accounts: None,
+        year_end: None,
+        statements_since: None,
+    })
+}
+
+pub(super) fn add(firm: &mut Firm, id: ClientId, name: &str, by: By) -> Outcome {
+    let mut client = new(firm, id, name)?;
+    let mut summary = format!("added the client {} ({})", client.name, client.slug);
+    if let Actor::Person(adder) = by.actor
+        && person(firm, adder)?.office == Office::Employee
+    {
+        // Theirs, and bound to no ledger and no folder until an admin binds it.
+        client.targets = Some(BTreeSet::new());
+        firm.selections.insert((adder, id), Selection { scope: SelectionScope::Whole, when_granted: false });
+        summary.push_str("; it has no ledger and no folder until an admin binds it");
+    }
+    firm.clients.insert(id, client);
+    done(summary)
+}
+
+pub(super) fn propose(firm: &mut Firm, id: ClientId, name: &str, source: &SourceRef) -> Outcome {
+    if let Some(known) = firm.clients.values().find(|c| c.sources.contains(source)) {
+        return already(format!("{} {} is bound to {} already", source.connection, source.id, known.slug));
+    }
+    let mut client = new(firm, id, name)?;
+    client.state = ClientState::Proposed;
+    client.sources.insert(source.clone());
+    let summary = format!("{} has a new organisation, {}: proposed as {}", source.connection, client.name, client.slug);
+    firm.clients.insert(id, client);
+    done(summary)
+}
+
+pub(super) fn rename(firm: &mut Firm, id: ClientId, text: &str) -> Outcome {
+    let new = name(text, "client's name")?;
+    let client = client_mut(firm, id)?;
+    if client.name == new {
+        return already(format!("{} is named so already", client.slug));
+    }
+    let before = std::mem::replace(&mut client.name, new);
+    done(format!("{} is now {} (was {before})", client.slug, client.name))
+}
+
+pub(super) fn set_state(firm: &mut Firm, id: ClientId, state: ClientState) -> Outcome {
+    use ClientState::{Active, Archived, Closed, Proposed};
+    let client = client_mut(firm, id)?;
+    if client.state == state {
+        return already(format!("{} is so already", client.slug));
+    }
+    let what = match (client.state, state) {
+        (Proposed, Active) => "accepted",
+        (Archived | Closed, Active) => "reopened",
+        (Active, Archived) => "archived: delivery stops, and the folder's sharing list stays",
+        (Proposed | Active | Archived, Closed) => "closed: everybody we let in is let out",
+        (_, Proposed) => {
+            return refuse(format!("{} was accepted once", client.slug), "To end it: ledgerward clients close CLIENT");
+        }
+        (from, to) => {
+            let next = "Accept or reopen it first.";
+            return refuse(format!("{} cannot go from {from:?} to {to:?}", client.slug).to_lowercase(), next);
+        }
+    };
+    client.state = state;
+    done(format!("{} is {what}", client.slug))
+}
+
+pub(super) fn bind(firm: &mut Firm, id: ClientId, source: &SourceRef) -> Outcome {
+    if source.id.trim().is_empty() {
+        return refuse("a source needs the provider's id", "See the finding that proposes it, or: ledgerward pull");
+    }
+    let private = client(firm, id)?.private_to.is_some();
+    // Private books under an ordinary client, or a client's ledger under private books, would get round both rules.
+    let clash = firm.clients.values().any(|c| {
+        c.id != id
+            && c.sources.contains(source)
+            && c.state != ClientState::Proposed
+            && (private || c.private_to.is_some())
+    });
+    if clash {
+        return refuse(
+            "this source cannot be bound here: it is in use elsewhere",
+            "Ask whoever keeps those books here.",
+        );
+    }
+    let proposed: Vec<ClientId> = firm
+        .clients
+        .values()
+        .filter(|c| c.id != id && c.state == ClientState::Proposed && c.sources.contains(source))
+        .map(|c| c.id)
+        .collect();
+    for proposal in proposed {
+        // The proposal is answered by this binding. It had no folder and was in no selection.
+        if let Some(p) = firm.clients.get_mut(&proposal) {
+            p.sources.remove(source);
+            p.state = if p.sources.is_empty() { ClientState::Closed } else { p.state };
+        }
+    }
+    let client = client_mut(firm, id)?;
+    if !client.sources.insert(source.clone()) {
+        return already(format!("{} is bound to {} {} already", client.slug, source.connection, source.id));
+    }
+    done(format!("{} is bound to {} {}", client.slug, source.connection, source.id))
+}
+
+pub(super) fn unbind(firm: &mut Firm, id: ClientId, source: &SourceRef) -> Outcome {
+    let client = client(firm, id)?;
+    if !client.sources.contains(source) {
+        return already(format!("{} is not bound to {} {}", client.slug, source.connection, source.id));
+    }
+    if client.authority == Authority::Named(source.clone()) {
+        return refuse(
+            format!("this source alone decides for {}", client.slug),
+            "Change that first: ledgerward clients authority CLIENT all",
+        );
+    }
+    let gone = |a: &AccountRef| {
+        source.kind == SourceKind::Ledger && a.connection == source.connection && a.ledger.0 == source.id
+    };
+    // An emptied list would mean all accounts of the other ledgers.
+    if client.accounts.as_ref().is_some_and(|set| set.iter().all(gone)) {
+        return refuse(
+            format!("the accounts chosen for {} are all of this ledger", client.slug),
+            "Choose others first: ledgerward clients accounts CLIENT …",
+        );
+    }
+    let slug = client.slug.clone();
+    if let Some(client) = firm.clients.get_mut(&id) {
+        client.sources.remove(source);
+        if let Some(accounts) = &mut client.accounts {
+            accounts.retain(|a| !gone(a));
+        }
+    }
+    let mut ended = 0;
+    firm.selections.retain(|(_, c), selection| match &mut selection.scope {
+        SelectionScope::Accounts(set) if *c == id => {
+            set.retain(|a| !gone(a));
+            ended += usize::from(set.is_empty());
+            !set.is_empty()
+        }
+        _ => true,
+    });
+    let also = if ended == 0 { String::new() } else { format!("; {ended} selections of its accounts ended") };
+    done(format!("{slug} is no longer bound to {} {}{also}", source.connection, source.id))
+}
+
+pub(super) fn set_authority(firm: &mut Firm, id: ClientId, authority: &Authority) -> Outcome {
+    let client = client_mut(firm, id)?;
+    if let Authority::Named(source) = authority
+        && !client.sources.contains(source)
+    {
+        return refuse(
+            format!("{} is not bound to {} {}", client.slug, source.connection, source.id),
+            "Bind it first: ledgerward clients bind CLIENT CONNECTION ID",
+        );
+    }
+    let words = match authority {
+        Authority::All => "all of its ledgers must grant".to_owned(),
+        Authority::Any => "one of its ledgers is enough".to_owned(),
+        Authority::Named(s) => format!("{} {} alone decides", s.connection, s.id),
+    };
+    if client.authority == *authority {
+        return already(format!("{}: {words} already", client.slug));
+    }
+    client.authority = authority.clone();
+    done(format!("{}: {words}", client.slug))
+}
+
+pub(super) fn set_unlisted(firm: &mut Firm, id: ClientId, unlisted: Option<Unlisted>) -> Outcome {
+    let client = client_mut(firm, id)?;
+    let words = unlisted.map_or("the firm's policy", unlisted_slug);
+    let same = std::mem::replace(&mut client.unlisted, unlisted) == unlisted;
+    let summary = format!("{}: where its ledger lists nobody, {words} decides", client.slug);
+    if same { already(summary) } else { done(summary) }
+}
+
+pub(super) fn set_targets(firm: &mut Firm, id: ClientId, targets: &Option<BTreeSet<TargetName>>) -> Outcome {
+    let client = client_mut(firm, id)?;
+    if client.private_to.is_some() {
+        return refuse(
+            "a private client is pushed nowhere",
+            "Deliberate ways out: ledgerward private convert CLIENT, or private share CLIENT --target T --with PERSON",
+        );
+    }
+    if targets.as_ref().is_some_and(BTreeSet::is_empty) {
+        return refuse("an empty list of targets", "To stop deliveries: ledgerward clients archive CLIENT");
+    }
+    let same = client.targets == *targets;
+    client.targets.clone_from(targets);
+    let words = match targets {
+        None => "every target".to_owned(),
+        Some(set) => set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    let summary = format!("{} has its folder on {words}", client.slug);
+    if same { already(summary) } else { done(summary) }
+}
+
+/// That each account is of a ledger the client is bound to, and that there is one.
+pub(super) fn check_accounts(client: &Client, accounts: &BTreeSet<AccountRef>) -> Result<(), Refusal> {
+    if accounts.is_empty() {
+        return refuse("an empty list of accounts", "Name at least one account, or choose the whole client.");
+    }
+    let bound = |a: &AccountRef| {
+        let is = |s: &SourceRef| s.kind == SourceKind::Ledger && s.connection == a.connection && s.id == a.ledger.0;
+        client.sources.iter().any(is)
+    };
+    match accounts.iter().find(|a| !bound(a)) {
+        None => Ok(()),
+        Some(a) => refuse(
+            format!(
+                "{} is not bound to {} {}, which has the account {}",
+                client.slug, a.connection, a.ledger, a.account
+            ),
+            "Bind the ledger first: ledgerward clients bind CLIENT CONNECTION ID",
+        ),
+    }
+}
+
+pub(super) fn set_accounts(firm: &mut Firm, id: ClientId, accounts: &Option<BTreeSet<AccountRef>>) -> Outcome {
+    if let Some(accounts) = accounts {
+        check_accounts(client(firm, id)?, accounts)?;
+    }
+    let client = client_mut(firm, id)?;
+    let same = client.accounts == *accounts;
+    client.accounts.clone_from(accounts);
+    let words =
+        accounts.as_ref().map_or("all of its bank accounts".to_owned(), |a| format!("{} bank accounts", a.len()));
+    let summary = format!("{}: statements of {words} are pushed", client.slug);
+    if same { already(summary) } else { done(summary) }
+}
+
+pub(super) fn set_year_end(firm: &mut Firm, id: ClientId, year_end: Option<(i8, i8)>) -> Outcome {
+    // 2024 has a 29 February, and a year may end on it.
+    if let Some((month, day)) = year_end
+        && Date::new(2024, month, day).is_err()
+    {
+        return refuse(format!("there is no day {day} in month {month}"), "Write month and day, such as 3 and 31.");
+    }
+    let client = client_mut(firm, id)?;
+    let same = std::mem::replace(&mut client.year_end, year_end) == year_end;
+    let words = year_end.map_or("what its ledger says".to_owned(), |(m, d)| format!("{d} of month {m}"));
+    let summary = format!("the financial year of {} ends on {words}", client.slug);
+    if same { already(summary) } else { done(summary) }
+}
+
+pub(super) fn set_since(firm: &mut Firm, id: ClientId, since: Option<Date>) -> Outcome {
+    let client = client_mut(firm, id)?;
+    let same = std::mem::replace(&mut client.statements_since, since) == since;
+    let words = since.map_or("the beginning of the books".to_owned(), |d| d.to_string());
+    let summary = format!("statements of {} are made since {words}", client.slug);
+    if same { already(summary) } else { done(summary) }
+}
+
+pub(super) fn set_roles(firm: &mut Firm, connection: &ConnectionName, table: &Option<RoleTable>) -> Outcome {
+    let before = match table {
+        Some(table) => firm.roles.insert(connection.clone(), table.clone()),
+        None => firm.roles.remove(connection),
+    };
+    let words = if table.is_some() { "a role table of its own" } else { "the connector's role table" };
+    let summary = format!("{connection} has {words}");
+    if before == *table { already(summary) } else { done(summary) }
+}
+
+pub(super) fn add_private(firm: &mut Firm, id: ClientId, name: &str, by: By) -> Outcome {
+    let Actor::Person(owner) = by.actor else {
+        return refuse("a private client belongs to a person", "Say who acts with --as EMAIL.");
+    };
+    let mut client = new(firm, id, name)?;
+    client.private_to = Some(owner);
+    client.targets = Some(BTreeSet::new());
+    let summary = format!("added the private client {} ({})", client.name, client.slug);
+    firm.clients.insert(id, client);
+    done(summary)
+}
+
+fn private_owner(client: &Client) -> Result<PersonId, Refusal> {
+    client.private_to.map_or_else(
+        || refuse(format!("{} is no private client", client.slug), "See your own: ledgerward private list"),
+        Ok,
+    )
+}
+
+pub(super) fn convert(firm: &mut Firm, id: ClientId) -> Outcome {
+    let client = client_mut(firm, id)?;
+    private_owner(client)?;
+    client.private_to = None;
+    client.targets = None;
+    done(format!("{} is an ordinary client from now on, on every target", client.slug))
+}
+
+/// Named people get the folder on one target, by selections that only this act can make: a private client stays out of
+/// every mode.
+pub(super) fn share(firm: &mut Firm, id: ClientId, target: &TargetName, people: &BTreeSet<PersonId>) -> Outcome {
+    let owner = private_owner(client(firm, id)?)?;
+    if people.is_empty() {
+        return refuse("nobody is named", "Name each person: --with PERSON");
+    }
+    for with in people {
+        let p = person(firm, *with)?;
+        if *with == owner || p.shut() {
+            return refuse(format!("{} cannot be given this client", p.email), "Name other people, who are enabled.");
+        }
+    }
+    for with in people {
+        let whole = Selection { scope: SelectionScope::Whole, when_granted: false };
+        firm.selections.insert((*with, id), whole);
+    }
+    let client = client_mut(firm, id)?;
+    client.targets.get_or_insert_default().insert(target.clone());
+    done(format!("{} is shared with {} people on {target}", client.slug, people.len()))
+}

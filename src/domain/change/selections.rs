@@ -1,0 +1,112 @@
+//! Selections and guests: which client for which person.
+
+use ledgerward_contract::{ClientId, Timestamp};
+
+use super::{
+    Actor, By, Client, ClientState, Firm, Guest, Office, Outcome, PersonId, Refusal, SelectionScope, already, client,
+    clients::check_accounts, done, name, person, refuse,
+};
+use crate::domain::firm::Selection;
+
+/// Break-glass ends within this (`product` 4).
+const BREAK_GLASS_HOURS_MAX: i64 = 24;
+const GUEST_DAYS_MAX: i64 = 366;
+
+/// Nothing bulk, no wildcard and no mode ever includes a private client.
+fn ordinary(client: &Client) -> Result<(), Refusal> {
+    if client.private_to.is_some() {
+        return refuse(
+            format!("{} is private and cannot be selected", client.slug),
+            "Its owner can: ledgerward private share CLIENT --target T --with PERSON",
+        );
+    }
+    match client.state {
+        ClientState::Active => Ok(()),
+        ClientState::Proposed => refuse(
+            format!("{} is proposed and not accepted yet", client.slug),
+            "Accept it first: ledgerward clients accept CLIENT",
+        ),
+        ClientState::Archived | ClientState::Closed => refuse(
+            format!("{} is archived or closed", client.slug),
+            "Reopen it first: ledgerward clients reopen CLIENT",
+        ),
+    }
+}
+
+pub(super) fn select(
+    firm: &mut Firm,
+    who: PersonId,
+    what: ClientId,
+    scope: &SelectionScope,
+    when_granted: bool,
+) -> Outcome {
+    let (email, client) = (person(firm, who)?.email.clone(), client(firm, what)?);
+    ordinary(client)?;
+    let words = match scope {
+        SelectionScope::Whole => "the whole of",
+        SelectionScope::Accounts(accounts) => {
+            check_accounts(client, accounts)?;
+            "named accounts of"
+        }
+    };
+    let slug = client.slug.clone();
+    let selection = Selection { scope: scope.clone(), when_granted };
+    let before = firm.selections.insert((who, what), selection.clone());
+    let pending = if when_granted { ", once the ledger grants it" } else { "" };
+    if before.as_ref() == Some(&selection) {
+        return already(format!("{words} {slug} is selected for {email} already{pending}"));
+    }
+    done(format!("{words} {slug} is selected for {email}{pending}"))
+}
+
+pub(super) fn unselect(firm: &mut Firm, who: PersonId, what: ClientId) -> Outcome {
+    let (email, slug) = (person(firm, who)?.email.clone(), client(firm, what)?.slug.clone());
+    match firm.selections.remove(&(who, what)) {
+        Some(_) => done(format!("{slug} is no longer selected for {email}")),
+        None => already(format!("{slug} is not selected for {email}")),
+    }
+}
+
+pub(super) fn add_guest(firm: &mut Firm, guest: &Guest, second: Option<PersonId>, by: By) -> Outcome {
+    let (who, what) = (person(firm, guest.person)?, client(firm, guest.client)?);
+    ordinary(what)?;
+    if who.shut() {
+        return refuse(format!("{} is disabled or closed", who.email), "Enable or lift the person first.");
+    }
+    name(&guest.reason, "reason")?;
+    let hours = guest.until.duration_since(by.at).as_hours();
+    if guest.until <= by.at || hours > GUEST_DAYS_MAX * 24 {
+        return refuse("extra access ends within a year, and not in the past", "Give another end date.");
+    }
+    if guest.break_glass {
+        check_break_glass(firm, guest.until, second, by)?;
+    }
+    let kind = if guest.break_glass { "BREAK-GLASS" } else { "guest" };
+    let summary = format!("{kind} access of {} to {} until {}: {}", who.email, what.slug, guest.until, guest.reason);
+    firm.guests.retain(|g| (g.person, g.client) != (guest.person, guest.client));
+    firm.guests.push(guest.clone());
+    done(summary)
+}
+
+/// The one exception to "never wider than the ledger grants": two people, and a day at most.
+fn check_break_glass(firm: &Firm, until: Timestamp, second: Option<PersonId>, by: By) -> Result<(), Refusal> {
+    if until.duration_since(by.at).as_secs() > BREAK_GLASS_HOURS_MAX * 3600 {
+        return refuse("break-glass access ends within 24 hours", "Give an earlier end.");
+    }
+    let second = second.map(|id| person(firm, id)).transpose()?;
+    let owner = |o: &Office| matches!(o, Office::PrimaryOwner | Office::Owner);
+    match second {
+        Some(p) if owner(&p.office) && !p.shut() && by.actor != Actor::Person(p.id) => Ok(()),
+        _ => refuse("break-glass access needs a second person", "An enabled owner other than you must confirm it."),
+    }
+}
+
+pub(super) fn end_guest(firm: &mut Firm, who: PersonId, what: ClientId) -> Outcome {
+    let (email, slug) = (person(firm, who)?.email.clone(), client(firm, what)?.slug.clone());
+    let before = firm.guests.len();
+    firm.guests.retain(|g| (g.person, g.client) != (who, what));
+    if firm.guests.len() == before {
+        return already(format!("{email} is no guest of {slug}"));
+    }
+    done(format!("guest access of {email} to {slug} ended"))
+}

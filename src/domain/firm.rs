@@ -1,0 +1,274 @@
+//! The firm: people, clients, selections and the policy, as the store keeps them and the commands change them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledgerward_contract::{
+    AccountId, ClientId, ConnectionName, Date, Email, FolderRole, Holder, LedgerId, ProviderUserId, RoleTable,
+    SourceRef, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Our own id of a person: UUIDv7, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonId(pub Uuid);
+
+/// The firm's name for a target: the `drive` of `[targets.drive]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TargetName(pub String);
+
+impl std::fmt::Display for TargetName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything that commands and `firm apply` change. What a run reads from vendors is not in here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Firm {
+    pub name: String,
+    /// The firm's own mail domains, as A-labels. Addresses elsewhere are held per person until lifted once (`decisions` 4).
+    pub domains: BTreeSet<String>,
+    pub people: BTreeMap<PersonId, Person>,
+    pub clients: BTreeMap<ClientId, Client>,
+    pub selections: BTreeMap<(PersonId, ClientId), Selection>,
+    pub guests: Vec<Guest>,
+    /// A provider's immutable user id, bound to a person the first time an address matched (`decisions` 3).
+    pub pins: BTreeMap<Pin, PersonId>,
+    pub policy: Policy,
+    /// What each connection's roles give; the manifest's table where the firm said nothing.
+    pub roles: BTreeMap<ConnectionName, RoleTable>,
+}
+
+/// `(ledger, provider_user_id)` of `decisions` 3.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Pin {
+    pub source: SourceRef,
+    pub user: ProviderUserId,
+}
+
+/// Somebody who works for the firm, or is its guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    pub id: PersonId,
+    pub first: String,
+    pub last: String,
+    /// The one address of the firm.
+    pub email: Email,
+    /// Other addresses under which a provider knows this person.
+    pub aliases: BTreeMap<ConnectionName, BTreeSet<Email>>,
+    /// The address this person uses on a target, where it differs.
+    pub target_addresses: BTreeMap<TargetName, Email>,
+    pub mode: Mode,
+    pub office: Office,
+    pub enabled: bool,
+    /// Closed by `revoke --now` until somebody lifts it.
+    pub closed: Option<Closed>,
+    /// The hold on a first-seen or foreign domain was lifted for this person (`decisions` 4).
+    pub domain_accepted: bool,
+}
+
+impl Person {
+    /// The address the target is told. Sent as given.
+    pub fn address_on(&self, target: &TargetName) -> &Email {
+        self.target_addresses.get(target).unwrap_or(&self.email)
+    }
+
+    /// Gives nothing at all, at once, everywhere.
+    pub fn shut(&self) -> bool {
+        !self.enabled || self.closed.is_some()
+    }
+
+    pub fn full_name(&self) -> String {
+        format!("{} {}", self.first, self.last).trim().to_owned()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    pub since: Timestamp,
+    pub by: String,
+    pub reason: String,
+}
+
+/// The four modes of `product` 4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Mode {
+    /// Every current and future client, whatever the ledger says.
+    #[serde(rename = "all")]
+    All,
+    /// The selected clients, whatever the ledger says.
+    #[serde(rename = "selected")]
+    Selected,
+    /// Every client whose ledger grants it.
+    #[serde(rename = "ledger")]
+    Ledger,
+    /// The selected clients whose ledger grants it. A new person's mode: with nothing selected it gives nothing.
+    #[default]
+    #[serde(rename = "ledger+selected")]
+    LedgerSelected,
+}
+
+impl Mode {
+    pub const ALL: [Self; 4] = [Self::All, Self::Selected, Self::Ledger, Self::LedgerSelected];
+
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Selected => "selected",
+            Self::Ledger => "ledger",
+            Self::LedgerSelected => "ledger+selected",
+        }
+    }
+
+    pub fn parse(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.slug() == slug)
+    }
+
+    pub const fn needs_ledger(self) -> bool {
+        matches!(self, Self::Ledger | Self::LedgerSelected)
+    }
+
+    pub const fn needs_selection(self) -> bool {
+        matches!(self, Self::Selected | Self::LedgerSelected)
+    }
+}
+
+/// What a person may do in ledgerward (`product` 5). An office gives no folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Office {
+    PrimaryOwner,
+    Owner,
+    Admin,
+    Employee,
+    Viewer,
+    Custom(String),
+}
+
+/// A client of the firm: one folder on each of its targets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    pub id: ClientId,
+    /// Short, stable, typed by people: `acme-ltd`.
+    pub slug: String,
+    pub name: String,
+    pub state: ClientState,
+    /// A private client belongs to one person and is in nobody else's access under any mode (`product` 4).
+    pub private_to: Option<PersonId>,
+    pub sources: BTreeSet<SourceRef>,
+    pub authority: Authority,
+    /// `None`: the firm's policy.
+    pub unlisted: Option<Unlisted>,
+    /// `None`: every target of the configuration.
+    pub targets: Option<BTreeSet<TargetName>>,
+    /// Bank accounts to push; `None`: all of them.
+    pub accounts: Option<BTreeSet<AccountRef>>,
+    /// Last day of the financial year as (month, day), where the firm overrides the ledger.
+    pub year_end: Option<(i8, i8)>,
+    /// How far back statements are made when a client is turned on.
+    pub statements_since: Option<Date>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientState {
+    /// Found at a provider, waiting for `clients accept`. Gives nobody anything.
+    Proposed,
+    Active,
+    /// Delivery has stopped; the folder's list stays as it is (`decisions` 15).
+    Archived,
+    /// Archived, and everybody we let in was let out.
+    Closed,
+}
+
+/// Which sources decide for a client with several (`product` 3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authority {
+    /// Every grade-A ledger must grant.
+    #[default]
+    All,
+    /// One of them is enough.
+    Any,
+    /// This source alone, of whatever grade.
+    Named(SourceRef),
+}
+
+/// What a client is whose ledger lists nobody (`product` 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlisted {
+    /// The selection alone decides.
+    #[default]
+    Manual,
+    Deny,
+    Roster,
+}
+
+/// One account of one ledger.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AccountRef {
+    pub connection: ConnectionName,
+    pub ledger: LedgerId,
+    pub account: AccountId,
+}
+
+/// That a client is selected for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    pub scope: SelectionScope,
+    /// `--when-granted`: kept as a wish that turns on by itself once the ledger grants it.
+    pub when_granted: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelectionScope {
+    /// The whole client, current and future accounts.
+    Whole,
+    /// Only these accounts' own papers. Never empty: the commands and the firm file refuse that.
+    Accounts(BTreeSet<AccountRef>),
+}
+
+/// Time-boxed extra access (`product` 4). Never wider than the ledger grants, except in break-glass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    pub person: PersonId,
+    pub client: ClientId,
+    pub until: Timestamp,
+    pub reason: String,
+    pub break_glass: bool,
+}
+
+/// Settings that decide access. A change of their meaning changes the policy hash (`decisions` 13).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    pub unlisted: Unlisted,
+    /// Seconds between the first absence and the second reading that makes it a denial (`decisions` 9).
+    pub confirm_after_seconds: u32,
+    /// Never take anything away.
+    pub additive_only: bool,
+    /// In no plan, and no stranger to the fence: break-glass administrators by name.
+    pub always_allowed: BTreeSet<Email>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            unlisted: Unlisted::Manual,
+            confirm_after_seconds: 300,
+            additive_only: false,
+            always_allowed: BTreeSet::new(),
+        }
+    }
+}
+
+/// Somebody the firm decided to leave on a folder, or to take over (`holders accept | adopt`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AcceptedHolder {
+    pub holder: Holder,
+    pub role: Option<FolderRole>,
+}

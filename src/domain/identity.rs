@@ -1,0 +1,631 @@
+//! Joins a provider's users to people (`product` 3, `decisions` 1–4, 9).
+//!
+//! A user is matched by address once and by the provider's immutable id from then on. Whatever is odd about one user holds
+//! that one person and makes a finding; it never becomes a grant and never a denial.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use ledgerward_contract::{
+    AccessFact, Email, ErrorKind, Grade, LedgerRole, ProviderUserId, SourceRef, Standing, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    fact::Why,
+    finding::{Finding, Severity},
+    firm::{Firm, PersonId, Pin},
+};
+
+/// What one reading of one source gave.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    pub source: SourceRef,
+    /// The source's name for people: the organisation's name.
+    pub name: String,
+    pub grade: Grade,
+    pub at: Timestamp,
+    pub outcome: Outcome<'a>,
+    /// Who the sign-in itself is, where the provider says. Without it no absence at a grade-A source is a denial.
+    pub own: Option<OwnIdentity>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Outcome<'a> {
+    /// A complete listing: the items of a `Snapshot`.
+    Listed(&'a [AccessFact]),
+    Unreadable {
+        kind: ErrorKind,
+        why: String,
+        since: Timestamp,
+    },
+    /// The capability is missing: this source cannot list its users.
+    Unlisted {
+        reason: String,
+    },
+    /// The sign-in no longer lists this ledger at all.
+    LostSight {
+        since: Timestamp,
+    },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnIdentity {
+    pub email: Option<Email>,
+    pub user_id: Option<ProviderUserId>,
+}
+
+/// What the store keeps of a source between two readings, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceMemory {
+    /// Everybody a complete list ever had, those who left included.
+    pub users: BTreeMap<ProviderUserId, SeenUser>,
+    pub ever_listed: bool,
+    /// Users in the last complete, non-suspicious list.
+    pub last_count: usize,
+    pub first_complete_at: Option<Timestamp>,
+    pub last_complete_at: Option<Timestamp>,
+    /// Since when the source says nothing useful: unreadable, out of sight, suddenly empty.
+    pub unknown_since: Option<Timestamp>,
+    /// A person confirmed that a source that listed its users no longer can.
+    pub loss_confirmed: bool,
+}
+
+/// One user as last listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenUser {
+    /// The address under which this id was matched or confirmed last, as a key.
+    pub email: Option<String>,
+    pub role: String,
+    pub standing: Standing,
+    pub last_seen: Timestamp,
+    /// First complete list without this user.
+    pub absent_since: Option<Timestamp>,
+    /// When the absence became a denial.
+    pub gone_at: Option<Timestamp>,
+}
+
+/// What one source says about one person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonFact {
+    pub why: Why,
+    /// The vendor's word for the role.
+    pub role: String,
+    pub user: ProviderUserId,
+    /// Last listed (for a denial), or since when it is unknown.
+    pub since: Option<Timestamp>,
+}
+
+/// The joined facts of one source.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    pub source: SourceRef,
+    pub name: String,
+    pub grade: Grade,
+    pub facts: BTreeMap<PersonId, PersonFact>,
+    /// What holds for everybody who is not in `facts`.
+    pub rest: Why,
+    /// Since when the source as a whole is unknown.
+    pub unknown_since: Option<Timestamp>,
+    /// The source's state in words, where it is unknown: the error's sentence.
+    pub trouble: Option<String>,
+    pub memory: SourceMemory,
+    pub findings: Vec<Finding>,
+    /// Read this source alone again at this time: a second list must confirm (`decisions` 9).
+    pub reread_at: Option<Timestamp>,
+    pub new_pins: Vec<(Pin, PersonId)>,
+}
+
+/// Every address of the firm's people as one connection knows them. Built once per connection and run.
+#[derive(Debug)]
+pub struct AddressBook<'a> {
+    firm: &'a Firm,
+    by_email: BTreeMap<&'a str, BTreeSet<PersonId>>,
+}
+
+impl<'a> AddressBook<'a> {
+    pub fn new(firm: &'a Firm, connection: &ledgerward_contract::ConnectionName) -> Self {
+        let mut by_email: BTreeMap<&str, BTreeSet<PersonId>> = BTreeMap::new();
+        for person in firm.people.values() {
+            let aliases = person.aliases.get(connection).into_iter().flatten();
+            for email in std::iter::once(&person.email).chain(aliases) {
+                by_email.entry(email.key()).or_default().insert(person.id);
+            }
+        }
+        Self { firm, by_email }
+    }
+
+    fn people(&self, email: &str) -> &BTreeSet<PersonId> {
+        static NOBODY: BTreeSet<PersonId> = BTreeSet::new();
+        self.by_email.get(email).unwrap_or(&NOBODY)
+    }
+}
+
+/// A person who left and is back within this time is unknown: the provider's lists disagree (P23).
+const FLAP_SECONDS: i64 = 600;
+
+/// Joins one observation to the firm's people.
+///
+/// `memory` is what an earlier call returned for this source; the default for a source that was never read. The new one is
+/// to be stored whatever becomes of the run, so that one-shot runs count their second reading too.
+pub fn join(book: &AddressBook<'_>, obs: &Observation<'_>, memory: &SourceMemory) -> Joined {
+    let mut out = Joined {
+        source: obs.source.clone(),
+        name: obs.name.clone(),
+        grade: obs.grade,
+        facts: BTreeMap::new(),
+        rest: Why::Unreadable,
+        unknown_since: None,
+        trouble: None,
+        memory: memory.clone(),
+        findings: vec![],
+        reread_at: None,
+        new_pins: vec![],
+    };
+    match &obs.outcome {
+        Outcome::Unreadable { kind, why, since } => {
+            let next = match kind {
+                ErrorKind::Unauthenticated | ErrorKind::Config => {
+                    format!("ledgerward connect {}", obs.source.connection)
+                }
+                ErrorKind::Forbidden | ErrorKind::NotFound => {
+                    "ask the client whether the firm's access was taken away; nothing is revoked by this".to_owned()
+                }
+                _ => "nothing to do now; it is read again in the next run".to_owned(),
+            };
+            out.blind(obs, Why::Unreadable, *since, "source.unreadable", why.clone(), next);
+        }
+        Outcome::LostSight { since } => out.blind(
+            obs,
+            Why::LostSight,
+            *since,
+            "source.lost_sight",
+            "the sign-in no longer lists this ledger".to_owned(),
+            format!("ledgerward connect {}", obs.source.connection),
+        ),
+        Outcome::Unlisted { reason } if memory.ever_listed && !memory.loss_confirmed => out.blind(
+            obs,
+            Why::OnceListed,
+            obs.at,
+            "source.list_lost",
+            format!("it listed its users before and says now that it cannot: {reason}"),
+            "confirm the loss, or give the scope back".to_owned(),
+        ),
+        Outcome::Unlisted { .. } => out.rest = Why::Unlisted,
+        Outcome::Listed(rows) => listed(book, obs, rows, memory, &mut out),
+    }
+    out
+}
+
+impl Joined {
+    /// The source as a whole says nothing: everybody it decides about is held.
+    fn blind(&mut self, obs: &Observation<'_>, why: Why, since: Timestamp, code: &str, text: String, next: String) {
+        let since = self.memory.unknown_since.map_or(since, |s| s.min(since));
+        self.rest = why;
+        self.unknown_since = Some(since);
+        self.memory.unknown_since = Some(since);
+        self.find(
+            Severity::Warning,
+            code,
+            subject(obs),
+            format!("{} \"{}\": {text}", obs.source.connection, obs.name),
+            next,
+        );
+        if let Some(f) = self.findings.last_mut() {
+            f.since = Some(since);
+        }
+        self.trouble = Some(text);
+    }
+
+    fn find(&mut self, severity: Severity, code: &str, subject: String, text: String, next: impl Into<String>) {
+        self.findings.push(Finding::new(severity, code, subject, text, next));
+    }
+
+    fn reread(&mut self, at: Option<Timestamp>) {
+        self.reread_at = match (self.reread_at, at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// Several users may be one person. A doubtful address outweighs everything; then a grant; an id that was this person
+    /// and is denied outweighs a new id that only claims the address.
+    fn say(&mut self, person: PersonId, fact: PersonFact) {
+        let rank = |w: Why| match w {
+            Why::TwoUsersOneAddress => 0,
+            Why::Writer => 1,
+            Why::Reader => 2,
+            Why::EmailChanged => 3,
+            Why::KnownAddressNewId => 6,
+            Why::Removed | Why::Disabled | Why::Gone | Why::RoleNothing | Why::Pending | Why::NeverListed => 5,
+            _ => 4,
+        };
+        match self.facts.get(&person) {
+            Some(old) if rank(old.why) <= rank(fact.why) => {}
+            _ => {
+                self.facts.insert(person, fact);
+            }
+        }
+    }
+}
+
+fn subject(obs: &Observation<'_>) -> String {
+    format!("{}/{}", obs.source.connection, obs.source.id)
+}
+
+/// One row with what it could mean.
+struct Candidate<'r> {
+    row: &'r AccessFact,
+    email: Option<Email>,
+    /// The row has an address that does not parse.
+    bad: Option<String>,
+    pinned: Option<PersonId>,
+}
+
+fn listed(book: &AddressBook<'_>, obs: &Observation<'_>, rows: &[AccessFact], memory: &SourceMemory, out: &mut Joined) {
+    if let Some(wrong) = rows.iter().find(|r| r.ledger.as_str() != obs.source.id) {
+        let text = format!("the answer is about another ledger ({}); nothing of it is used", wrong.ledger);
+        out.blind(
+            obs,
+            Why::Unreadable,
+            obs.at,
+            "source.wrong_ledger",
+            text,
+            "check which organisation the sign-in reaches".into(),
+        );
+        return;
+    }
+    let confirm_after = SignedDuration::from_secs(i64::from(book.firm.policy.confirm_after_seconds));
+    if obs.grade == Grade::A && rows.is_empty() && memory.last_count > 0 {
+        let last = memory.last_complete_at.map_or_else(String::new, |t| format!(" at {t}"));
+        let text = format!("returned 0 users at {}; last good count {}{last}", obs.at, memory.last_count);
+        out.blind(
+            obs,
+            Why::SuddenlyEmpty,
+            obs.at,
+            "source.empty",
+            text,
+            "look at the ledger; nothing is revoked by this".into(),
+        );
+        out.reread(obs.at.checked_add(confirm_after).ok());
+        return;
+    }
+    let pins: BTreeMap<&ProviderUserId, PersonId> = pins_of(book.firm, &obs.source);
+    let candidates: Vec<Candidate<'_>> = rows
+        .iter()
+        .map(|row| {
+            let parsed = row.email.as_deref().map(Email::parse);
+            let bad = parsed.as_ref().and_then(|p| p.as_ref().err()).map(ToString::to_string);
+            let pinned = pins.get(&row.user).copied().filter(|p| book.firm.people.contains_key(p));
+            Candidate { row, email: parsed.and_then(Result::ok), bad, pinned }
+        })
+        .collect();
+    let own_present = obs.grade != Grade::A || obs.own.as_ref().is_some_and(|own| contains(own, &candidates));
+    if !own_present {
+        out.find(
+            Severity::Notice,
+            "source.own_missing",
+            subject(obs),
+            format!(
+                "{} \"{}\": the list does not contain our own user, so absence there proves nothing",
+                obs.source.connection, obs.name
+            ),
+            "add the sign-in's user to the ledger, or choose how clients without a list are handled",
+        );
+    }
+    let reading = Reading::new(book, obs, memory, pins, &candidates, own_present, confirm_after);
+    reading.rows(out);
+    reading.absences(out);
+    let first = memory.first_complete_at;
+    out.rest = match first {
+        _ if !own_present => Why::OwnMissing,
+        Some(first) if obs.at.duration_since(first) >= confirm_after => Why::NeverListed,
+        _ => Why::FirstReading,
+    };
+    out.memory.first_complete_at = first.or(own_present.then_some(obs.at));
+    out.memory.last_complete_at = Some(obs.at);
+    out.memory.last_count = rows.len();
+    out.memory.ever_listed = true;
+    out.memory.loss_confirmed = false;
+    out.memory.unknown_since = None;
+}
+
+fn pins_of<'f>(firm: &'f Firm, source: &SourceRef) -> BTreeMap<&'f ProviderUserId, PersonId> {
+    let from = Pin { source: source.clone(), user: ProviderUserId(String::new()) };
+    firm.pins.range(from..).take_while(|(pin, _)| pin.source == *source).map(|(pin, p)| (&pin.user, *p)).collect()
+}
+
+fn contains(own: &OwnIdentity, rows: &[Candidate<'_>]) -> bool {
+    rows.iter().any(|c| own.user_id.as_ref() == Some(&c.row.user) || (own.email.is_some() && own.email == c.email))
+}
+
+struct Reading<'a, 'r> {
+    book: &'a AddressBook<'a>,
+    obs: &'a Observation<'a>,
+    memory: &'a SourceMemory,
+    pins: BTreeMap<&'a ProviderUserId, PersonId>,
+    candidates: &'a [Candidate<'r>],
+    listed: BTreeSet<&'a ProviderUserId>,
+    /// Users in force by address: more than one is a shared address.
+    by_email: BTreeMap<&'a str, Vec<&'a Candidate<'r>>>,
+    /// Users of earlier lists by the address they had.
+    remembered: BTreeMap<&'a str, Vec<&'a ProviderUserId>>,
+    own_present: bool,
+    confirm_after: SignedDuration,
+}
+
+impl<'a, 'r> Reading<'a, 'r> {
+    fn new(
+        book: &'a AddressBook<'a>,
+        obs: &'a Observation<'a>,
+        memory: &'a SourceMemory,
+        pins: BTreeMap<&'a ProviderUserId, PersonId>,
+        candidates: &'a [Candidate<'r>],
+        own_present: bool,
+        confirm_after: SignedDuration,
+    ) -> Self {
+        let mut by_email: BTreeMap<&str, Vec<&Candidate<'r>>> = BTreeMap::new();
+        for c in candidates.iter().filter(|c| !matches!(c.row.standing, Standing::Removed | Standing::Disabled)) {
+            if let Some(email) = &c.email {
+                by_email.entry(email.key()).or_default().push(c);
+            }
+        }
+        let mut remembered: BTreeMap<&str, Vec<&ProviderUserId>> = BTreeMap::new();
+        for (user, seen) in &memory.users {
+            if let Some(email) = &seen.email {
+                remembered.entry(email).or_default().push(user);
+            }
+        }
+        let listed = candidates.iter().map(|c| &c.row.user).collect();
+        Self { book, obs, memory, pins, candidates, listed, by_email, remembered, own_present, confirm_after }
+    }
+
+    fn rows(&self, out: &mut Joined) {
+        for c in self.candidates {
+            if let Some(bad) = &c.bad {
+                out.find(
+                    Severity::Warning,
+                    "user.bad_address",
+                    format!("{}/{}", self.obs.source.connection, c.row.user),
+                    format!(
+                        "{} lists user {} with an address that cannot be used: {bad}",
+                        self.obs.source.connection, c.row.user
+                    ),
+                    "correct the address at the provider, or bind the user to a person by hand",
+                );
+            }
+            let people = c.email.as_ref().map(|e| self.book.people(e.key()).clone()).unwrap_or_default();
+            match (c.pinned, people.len()) {
+                (Some(person), _) => self.pinned(c, person, &people, out),
+                (None, 0) => self.unmatched(c, out),
+                (None, 1) => people.iter().for_each(|p| self.by_address(c, *p, out)),
+                (None, _) => {
+                    for person in &people {
+                        self.hold(
+                            c,
+                            *person,
+                            Why::TwoUsersOneAddress,
+                            "several people of the firm have this address",
+                            out,
+                        );
+                    }
+                }
+            }
+            self.remember(c, out);
+        }
+    }
+
+    fn pinned(&self, c: &Candidate<'_>, person: PersonId, people: &BTreeSet<PersonId>, out: &mut Joined) {
+        // An explicit end is about the id, and the id is this person's whatever its address says.
+        if matches!(c.row.standing, Standing::Disabled | Standing::Removed) {
+            return self.state(c, person, out);
+        }
+        let remembered = self.memory.users.get(&c.row.user).and_then(|s| s.email.as_deref());
+        let same = match &c.email {
+            None => c.bad.is_none(),
+            Some(e) => people.contains(&person) || (people.is_empty() && remembered == Some(e.key())),
+        };
+        if !same {
+            let text = "the provider's user was bound to this person and now has another address";
+            return self.hold(c, person, Why::EmailChanged, text, out);
+        }
+        if self.shared_address(c) {
+            return self.hold(c, person, Why::TwoUsersOneAddress, "two users of this ledger have one address", out);
+        }
+        self.state(c, person, out);
+    }
+
+    fn by_address(&self, c: &Candidate<'_>, person: PersonId, out: &mut Joined) {
+        if c.row.standing == Standing::Removed {
+            return self.state(c, person, out);
+        }
+        if self.shared_address(c) {
+            return self.hold(c, person, Why::TwoUsersOneAddress, "two users of this ledger have one address", out);
+        }
+        let other = |user: &ProviderUserId| *user != c.row.user;
+        let earlier = c.email.as_ref().and_then(|e| self.remembered.get(e.key())).into_iter().flatten();
+        let under_another_id =
+            earlier.copied().any(|user| other(user) && (self.pins.contains_key(user) || !self.listed.contains(user)))
+                || self.pins.iter().any(|(user, p)| *p == person && other(user) && !self.listed.contains(*user));
+        if under_another_id {
+            let text = "the address is known in this ledger under another user id; it may belong to somebody else now";
+            return self.hold(c, person, Why::KnownAddressNewId, text, out);
+        }
+        out.new_pins.push((Pin { source: self.obs.source.clone(), user: c.row.user.clone() }, person));
+        self.state(c, person, out);
+    }
+
+    /// Two users in force with one address: never one person by guess. Both bound by id: the firm has said so.
+    fn shared_address(&self, c: &Candidate<'_>) -> bool {
+        let Some(email) = &c.email else { return false };
+        self.by_email
+            .get(email.key())
+            .into_iter()
+            .flatten()
+            .any(|o| o.row.user != c.row.user && (o.pinned.is_none() || c.pinned.is_none()))
+    }
+
+    fn hold(&self, c: &Candidate<'_>, person: PersonId, why: Why, text: &str, out: &mut Joined) {
+        let code = match why {
+            Why::EmailChanged => "user.address_changed",
+            Why::KnownAddressNewId => "user.new_id",
+            _ => "user.shared_address",
+        };
+        let who = self.book.firm.people.get(&person).map_or_else(|| person.0.to_string(), |p| p.email.to_string());
+        // One finding per person, not per ledger (`decisions` 3).
+        out.find(
+            Severity::Warning,
+            code,
+            format!("{}/{who}", self.obs.source.connection),
+            format!("{}: {text}; {who} keeps what is there and gains nothing", self.obs.source.connection),
+            format!(
+                "look at the user in {}, then bind it to a person or add the address as an alias",
+                self.obs.source.connection
+            ),
+        );
+        let since = Some(self.memory.unknown_since.unwrap_or(self.obs.at));
+        out.say(person, PersonFact { why, role: c.row.role.clone(), user: c.row.user.clone(), since });
+    }
+
+    fn unmatched(&self, c: &Candidate<'_>, out: &mut Joined) {
+        if c.bad.is_some() || matches!(c.row.standing, Standing::Removed | Standing::Disabled) {
+            return;
+        }
+        let (who, ours) = match &c.email {
+            Some(e) => (e.to_string(), self.book.firm.domains.contains(e.domain())),
+            None => (format!("user {}", c.row.user), false),
+        };
+        // A client's own staff are users of their ledger too: worth a list, not an alarm.
+        let severity = if ours { Severity::Warning } else { Severity::Notice };
+        out.find(
+            severity,
+            "user.unmatched",
+            format!("{}/{who}", self.obs.source.connection),
+            format!("{} lists {who}, who is nobody of the firm; nothing is granted", self.obs.source.connection),
+            "add the person, or the address as an alias of one, if they work for the firm",
+        );
+    }
+
+    /// What the row says about its person, now that we know who that is.
+    fn state(&self, c: &Candidate<'_>, person: PersonId, out: &mut Joined) {
+        let flapped = self.memory.users.get(&c.row.user).and_then(|s| s.gone_at);
+        let mut since = None;
+        let why = match &c.row.standing {
+            Standing::Pending => Why::Pending,
+            Standing::Disabled => Why::Disabled,
+            Standing::Removed => Why::Removed,
+            Standing::Unknown(word) => {
+                out.find(
+                    Severity::Warning,
+                    "status.unknown",
+                    format!("{}/{word}", self.obs.source.connection),
+                    format!("{} gives users the status \"{word}\", which we do not know; they keep what is there and gain nothing", self.obs.source.connection),
+                    "look at the user at the provider, and report the new status to the connector's authors",
+                );
+                Why::StandingUnknown
+            }
+            Standing::Active if flapped.is_some_and(|g| self.obs.at.duration_since(g).as_secs() < FLAP_SECONDS) => {
+                out.reread(flapped.and_then(|g| g.checked_add(SignedDuration::from_secs(FLAP_SECONDS)).ok()));
+                Why::Flapping
+            }
+            Standing::Active => self.role(c, out),
+        };
+        if why.role().is_none() {
+            since = Some(self.obs.at);
+        }
+        out.say(person, PersonFact { why, role: c.row.role.clone(), user: c.row.user.clone(), since });
+    }
+
+    fn role(&self, c: &Candidate<'_>, out: &mut Joined) -> Why {
+        let table = self.book.firm.roles.get(&self.obs.source.connection);
+        // A roster or an assignment names people; only a ledger has roles that need a table.
+        if self.obs.grade != Grade::A && table.is_none_or(|t| t.0.is_empty()) {
+            return Why::Reader;
+        }
+        match table.map_or_else(|| LedgerRole::Unmapped(c.row.role.clone()), |t| t.resolve(&c.row.role)) {
+            LedgerRole::Reader => Why::Reader,
+            LedgerRole::Writer => Why::Writer,
+            LedgerRole::Nothing => Why::RoleNothing,
+            LedgerRole::Unmapped(word) => {
+                out.find(
+                    Severity::Warning,
+                    "role.unmapped",
+                    format!("{}/{word}", self.obs.source.connection),
+                    format!("{} has the role \"{word}\", which the role table does not know; who has it keeps what is there and gains nothing", self.obs.source.connection),
+                    format!("ledgerward roles table: say what \"{word}\" gives"),
+                );
+                Why::RoleUnmapped
+            }
+        }
+    }
+
+    fn remember(&self, c: &Candidate<'_>, out: &mut Joined) {
+        let old = self.memory.users.get(&c.row.user);
+        let doubtful = c
+            .pinned
+            .is_some_and(|p| out.facts.get(&p).is_some_and(|f| f.why == Why::EmailChanged && f.user == c.row.user));
+        let email = match (&c.email, doubtful) {
+            (Some(e), false) => Some(e.key().to_owned()),
+            _ => old.and_then(|o| o.email.clone()),
+        };
+        let flap = SignedDuration::from_secs(FLAP_SECONDS);
+        let gone_at = old.and_then(|o| o.gone_at).filter(|g| self.obs.at.duration_since(*g) < flap);
+        let seen = SeenUser {
+            email,
+            role: c.row.role.clone(),
+            standing: c.row.standing.clone(),
+            last_seen: self.obs.at,
+            absent_since: None,
+            gone_at,
+        };
+        out.memory.users.insert(c.row.user.clone(), seen);
+    }
+
+    /// Users whom an earlier list had, or a pin names, and this one does not.
+    fn absences(&self, out: &mut Joined) {
+        let known = self.memory.users.keys().chain(self.pins.keys().copied()).collect::<BTreeSet<_>>();
+        for user in known.difference(&self.listed) {
+            let seen = self.memory.users.get(*user);
+            let person = self.pins.get(*user).copied().or_else(|| {
+                let people = self.book.people(seen?.email.as_deref()?);
+                people.first().copied().filter(|_| people.len() == 1)
+            });
+            let (why, since) = self.absence(user, seen, out);
+            if let Some(person) = person.filter(|p| self.book.firm.people.contains_key(p)) {
+                let role = seen.map_or_else(String::new, |s| s.role.clone());
+                if why == Why::AbsentOnce {
+                    out.reread(since.and_then(|s| s.checked_add(self.confirm_after).ok()));
+                }
+                let since = if why == Why::Gone { seen.map(|s| s.last_seen) } else { since };
+                out.say(person, PersonFact { why, role, user: (*user).clone(), since });
+            }
+        }
+    }
+
+    /// Counts the absence in the memory; gives the reason and since when.
+    fn absence(&self, user: &ProviderUserId, seen: Option<&SeenUser>, out: &mut Joined) -> (Why, Option<Timestamp>) {
+        let before = seen.and_then(|s| s.absent_since);
+        if !self.own_present {
+            return (Why::OwnMissing, Some(before.unwrap_or(self.obs.at)));
+        }
+        let since = before.unwrap_or(self.obs.at);
+        // Already denied explicitly: being dropped from the list adds nothing to confirm.
+        let ended = seen.is_some_and(|s| matches!(s.standing, Standing::Removed | Standing::Disabled));
+        let gone = ended || (before.is_some() && self.obs.at.duration_since(since) >= self.confirm_after);
+        let entry = out.memory.users.entry(user.clone()).or_insert_with(|| SeenUser {
+            email: None,
+            role: String::new(),
+            standing: Standing::Active,
+            last_seen: since,
+            absent_since: None,
+            gone_at: None,
+        });
+        entry.absent_since = Some(since);
+        if gone {
+            entry.gone_at = entry.gone_at.or(Some(self.obs.at));
+            return (Why::Gone, Some(since));
+        }
+        (Why::AbsentOnce, Some(since))
+    }
+}

@@ -1,0 +1,93 @@
+//! Lanes and steps: the words of a plan.
+
+use ledgerward_contract::{Email, FileKey, FolderId, FolderKey, FolderRole, Holder, PermissionId};
+use serde::{Deserialize, Serialize};
+
+use super::firm::TargetName;
+
+/// One folder: a client, or one account of it, on one target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LaneKey {
+    pub target: TargetName,
+    pub folder: FolderKey,
+}
+
+/// Why an access step is in a plan. Gates count per cause, and a stop message names the common one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A source said so: connection and ledger.
+    Source { connection: String, source: String },
+    /// A published change of the firm: mode, selection, disable, guest, break-glass.
+    Decision { change: String },
+    /// `revoke --now`.
+    RevokeNow,
+    /// Settings that changed meaning (policy hash), or the first plan of a target.
+    Policy,
+    /// The folder differs from what we left: a role changed by hand, a grant removed by hand.
+    Drift,
+}
+
+/// What a step does to a sharing list or a folder. Puts are not planned here: what is due is known before its bytes are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    Revoke {
+        who: Holder,
+        permission: PermissionId,
+        role: FolderRole,
+    },
+    Create {
+        name: String,
+    },
+    Rename {
+        name: String,
+    },
+    SetRole {
+        who: Email,
+        permission: PermissionId,
+        from: FolderRole,
+        to: FolderRole,
+    },
+    Grant {
+        who: Email,
+        role: FolderRole,
+    },
+    /// Take an entitled person's hand-made permission as ours from now on.
+    Adopt {
+        who: Email,
+        permission: PermissionId,
+        role: FolderRole,
+    },
+}
+
+/// One step of a lane with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Step {
+    pub op: Op,
+    pub cause: Cause,
+    /// In words, for the plan's print and the journal: `xero "Acme Ltd": no longer a user (last seen 19 Aug)`.
+    pub because: String,
+}
+
+/// A grant that we made, recorded only if the list read just before lacked that holder. Revoking needs one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OwnedGrant {
+    pub lane: LaneKey,
+    pub folder: FolderId,
+    /// The address we granted to, as a comparison key.
+    pub who: Email,
+    pub role: FolderRole,
+    pub permission: PermissionId,
+    /// The journal row of the grant.
+    pub step: i64,
+}
+
+/// A file that we delivered, as the store remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Delivered {
+    pub lane: LaneKey,
+    pub key: FileKey,
+    pub path: String,
+    pub content_hash: String,
+}

@@ -1,0 +1,22 @@
+//! The pure core: what the firm is, who should hold which folder, and whether a change may happen.
+//!
+//! No async, no IO, no clock, no `HashMap` (`tests/tidy.rs` checks it). Time comes in as a parameter; a problem in the data
+//! comes out as a [`finding::Finding`] beside the value, never as an error.
+//!
+//! In the order of a cycle: [`identity`] joins users to people, [`facts`] packs what all sources say, [`policy`] decides
+//! lane by lane, [`plan`] compares with what is there ([`order`] sorts the steps), [`guard`] clears or holds, [`explain`]
+//! answers questions about any of it.
+
+pub mod explain;
+pub mod fact;
+pub mod facts;
+pub mod change;
+pub mod finding;
+pub mod firm;
+pub mod guard;
+pub mod identity;
+pub mod lane;
+pub mod order;
+pub mod plan;
+pub mod policy;
+pub mod names;

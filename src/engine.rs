@@ -1,0 +1,200 @@
+//! The cycle, top to bottom: read the sources, join what they say to people, decide who should hold which folder, compare
+//! with the folders, let the guard clear or hold each step, apply, deliver. Read this second, after the README.
+//!
+//! Everything up to the guard changes nothing outside this machine. `plan` and `sync` are this same code; a plan simply
+//! ends where [`crate::apply`] would begin.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledgerward_contract::{ConnectionName, LedgerId, SourceKind, SourceRef, Timestamp};
+
+use crate::{
+    app::App,
+    apply::{self, LaneDone},
+    cli::{console::Console, outcome::Failure},
+    config::schema,
+    deliver,
+    domain::{
+        facts::{Facts, FactsBuilder},
+        firm::{Firm, TargetName},
+        guard::{Check, Guards, Limit, Verdict},
+        plan::Plan,
+        policy::Decider,
+    },
+    gather::{self, ConnectionReading, Wanted},
+    lanes::{self, Book},
+    memory,
+    world::World,
+};
+
+/// What a cycle is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// Only these ledgers are read, and only these clients' lanes are planned; `None`: everything.
+    pub clients: Option<BTreeSet<ledgerward_contract::ClientId>>,
+    /// From what the last pull read; no provider is asked.
+    pub offline: bool,
+}
+
+/// What a run knows and decided, before anything was written.
+pub struct Picture {
+    pub run: i64,
+    pub now: Timestamp,
+    pub firm: Firm,
+    pub facts: Facts,
+    pub book: Book,
+    pub verdict: Verdict,
+    /// Holds of this plan that a person approved, by digest.
+    pub approved: Vec<String>,
+    /// What was wrong with whole sign-ins and targets, in words.
+    pub troubles: Vec<String>,
+    pub needs_sign_in: bool,
+    /// When sources with a first absence are read again (`decisions` 9).
+    pub reread: BTreeMap<SourceRef, Timestamp>,
+    /// Sources that could not be read now.
+    pub unreadable: usize,
+}
+
+impl Picture {
+    pub fn decider<'a>(&'a self, targets: &'a [TargetName]) -> Decider<'a> {
+        Decider::new(&self.firm, &self.facts, targets, self.now)
+    }
+
+    pub fn digest(&self) -> String {
+        self.verdict.cleared.digest()
+    }
+}
+
+/// Reads, decides and guards. The answer is a plan; nothing was written to any target.
+pub async fn look(app: &App, world: &World, run: i64, ask: &Ask, console: &mut dyn Console) -> Result<Picture, Failure> {
+    let now = app.now();
+    let mut firm = app.firm().await?;
+    let mut troubles = Vec::new();
+
+    let readings = if ask.offline { BTreeMap::new() } else { read_sources(world, &firm, ask, now, console).await };
+    let needs_sign_in = readings.values().any(|r| r.needs_sign_in);
+    troubles.extend(readings.values().flat_map(|r| &r.troubles).map(ToString::to_string));
+
+    let joined = memory::join(app, &mut firm, run, &readings, now).await?;
+    let mut builder = FactsBuilder::new(firm.people.keys().copied());
+    for one in &joined.sources {
+        builder.add(one);
+    }
+    let facts = builder.build();
+
+    let targets: Vec<TargetName> = world.targets.keys().cloned().collect();
+    let decider = Decider::new(&firm, &facts, &targets, now);
+    let book = lanes::read(app, world, &decider, ask, now, console).await?;
+    troubles.extend(book.troubles.iter().cloned());
+
+    let (plan, findings) = lanes::propose(&decider, &book, ask);
+    let (verdict, approved) = guard(app, &firm, plan).await?;
+
+    let whole = ask.clients.is_none() && !ask.offline;
+    memory::findings(app, run, &joined, findings, whole, now).await?;
+    lanes::remember(app, run, &verdict, now).await?;
+    Ok(Picture {
+        run,
+        now,
+        unreadable: joined.unreadable,
+        reread: joined.reread,
+        firm,
+        facts,
+        book,
+        verdict,
+        approved,
+        troubles,
+        needs_sign_in,
+    })
+}
+
+/// What a whole cycle did.
+pub struct Done {
+    pub picture: Picture,
+    pub lanes: Vec<LaneDone>,
+    pub delivered: deliver::Delivery,
+}
+
+/// Looks, then does what the guard cleared, then delivers what is due.
+pub async fn sync(app: &App, world: &World, run: i64, ask: &Ask, console: &mut dyn Console) -> Result<Done, Failure> {
+    apply::settle(app, world, run).await?;
+    let picture = look(app, world, run, ask, console).await?;
+    finish(app, world, picture, console).await
+}
+
+/// The second half of [`sync`], for a picture that a person has looked at.
+pub async fn finish(app: &App, world: &World, picture: Picture, console: &mut dyn Console) -> Result<Done, Failure> {
+    let lanes = apply::run(app, world, &picture, console).await?;
+    let delivered = deliver::run(app, world, &picture, &lanes, console).await?;
+    Ok(Done { picture, lanes, delivered })
+}
+
+async fn read_sources(
+    world: &World,
+    firm: &Firm,
+    ask: &Ask,
+    now: Timestamp,
+    console: &mut dyn Console,
+) -> BTreeMap<ConnectionName, ConnectionReading> {
+    let mut bound: BTreeMap<&ConnectionName, BTreeMap<LedgerId, String>> = BTreeMap::new();
+    let mut asked: BTreeMap<&ConnectionName, BTreeSet<LedgerId>> = BTreeMap::new();
+    for client in firm.clients.values() {
+        for source in client.sources.iter().filter(|s| s.kind == SourceKind::Ledger) {
+            let id = LedgerId(source.id.clone());
+            bound.entry(&source.connection).or_default().insert(id.clone(), client.name.clone());
+            if ask.clients.as_ref().is_some_and(|c| c.contains(&client.id)) {
+                asked.entry(&source.connection).or_default().insert(id);
+            }
+        }
+    }
+    let mut readings = BTreeMap::new();
+    for (name, source) in &world.sources {
+        console.note(&format!("Reading {name} ({}) …", source.manifest.title));
+        let known = bound.remove(name).unwrap_or_default();
+        let wanted = match &ask.clients {
+            None => Wanted::All,
+            Some(_) => Wanted::Only(asked.remove(name).unwrap_or_default()),
+        };
+        readings.insert(name.clone(), gather::source(source, &known, &wanted, now).await);
+    }
+    readings
+}
+
+/// Clears or holds each step, then takes the approvals that people gave for exactly these holds.
+async fn guard(app: &App, firm: &Firm, plan: Plan<crate::domain::plan::Proposed>) -> Result<(Verdict, Vec<String>), Failure> {
+    let now = app.now();
+    let (history, freeze, approvals) = lanes::guard_ground(app, firm, now).await?;
+    let published = BTreeSet::new();
+    let guards = guards(&app.config.guards);
+    let notes = BTreeMap::new();
+    let verdict = plan.check(&Check { guards: &guards, history: &history, published: &published, freeze, notes: &notes });
+    let Verdict { mut cleared, held } = verdict;
+    let (mut still, mut approved) = (Vec::new(), Vec::new());
+    for hold in held {
+        let word = approvals.iter().find(|a| hold.digest.starts_with(&a.digest));
+        match word {
+            None => still.push(hold),
+            Some(approval) => match hold.approve(approval, now) {
+                Ok(plan) => {
+                    approved.push(approval.digest.clone());
+                    cleared = cleared.join(plan);
+                }
+                Err(refused) => still.push(*refused.hold),
+            },
+        }
+    }
+    Ok((Verdict { cleared, held: still }, approved))
+}
+
+/// The configuration's numbers as the guard takes them.
+fn guards(of: &schema::Guards) -> Guards {
+    let limit = |l: schema::Limit| Limit { floor: l.floor.into(), percent: l.percent.into() };
+    Guards {
+        leavers: limit(of.leavers),
+        removed: limit(of.pairs_removed),
+        client_loses: limit(of.client_loses),
+        overall: limit(of.overall),
+        added: limit(of.pairs_added),
+        person_gains: limit(of.person_gains),
+    }
+}

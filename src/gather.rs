@@ -1,0 +1,236 @@
+//! Reads sources and targets through read contexts: what is true out there, complete or not at all.
+//!
+//! A ledger that cannot be read holds its own pairs and nothing else; a sign-in that is dead holds the ledgers that only it
+//! reaches. Nothing here decides anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt as _, stream};
+use ledgerward_contract::{
+    AccessFact, ConnectionName, Error, ErrorKind, FolderId, Grade, LedgerId, LedgerProfile, LedgerRow, LedgerSource,
+    Result, Scope, SeenPermission, Snapshot, SourceKind, SourceRef, Stat, Timestamp,
+};
+
+use crate::{
+    domain::{
+        identity::{Observation, Outcome, OwnIdentity},
+        lane::LaneKey,
+    },
+    world::{Reach, Source, Target, World},
+};
+
+/// Requests under way at once for one connection. The quota layer below keeps every limit of the vendor; this only bounds
+/// how many ledgers wait for it.
+const LEDGERS_AT_ONCE: usize = 64;
+const PAGES_MAX: u32 = 10_000;
+
+/// What one reading of one ledger gave, by one sign-in.
+#[derive(Debug)]
+pub struct Reading {
+    pub source: SourceRef,
+    pub name: String,
+    pub grade: Grade,
+    pub at: Timestamp,
+    pub own: OwnIdentity,
+    pub outcome: ReadOutcome,
+}
+
+#[derive(Debug)]
+pub enum ReadOutcome {
+    Listed(Snapshot<AccessFact>),
+    Failed(Error),
+    /// The vendor no longer lists this ledger for the sign-in.
+    LostSight,
+}
+
+impl Reading {
+    /// As the core takes it. `since` is when this source was first not readable, from the store.
+    pub fn observation(&self, since: Timestamp) -> Observation<'_> {
+        let outcome = match &self.outcome {
+            ReadOutcome::Listed(list) => Outcome::Listed(list.items()),
+            ReadOutcome::LostSight => Outcome::LostSight { since },
+            ReadOutcome::Failed(e) if e.kind == ErrorKind::Unsupported => Outcome::Unlisted { reason: e.message.clone() },
+            ReadOutcome::Failed(e) => Outcome::Unreadable { kind: e.kind, why: e.message.clone(), since },
+        };
+        let own = self.own.email.is_some() || self.own.user_id.is_some();
+        Observation {
+            source: self.source.clone(),
+            name: self.name.clone(),
+            grade: self.grade,
+            at: self.at,
+            outcome,
+            own: own.then(|| self.own.clone()),
+        }
+    }
+}
+
+/// What a connection's sign-ins gave in this run.
+#[derive(Debug, Default)]
+pub struct ConnectionReading {
+    /// Ledgers the sign-ins reach now, by id.
+    pub ledgers: BTreeMap<LedgerId, LedgerRow>,
+    pub readings: Vec<Reading>,
+    /// What was wrong with a sign-in as a whole.
+    pub troubles: Vec<Error>,
+    /// Nobody signed in, or every sign-in is dead.
+    pub needs_sign_in: bool,
+}
+
+/// What to read of a connection.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// Everything the sign-ins reach.
+    All,
+    /// Only these ledgers: a second reading, or `--client`.
+    Only(BTreeSet<LedgerId>),
+}
+
+/// Reads one connection: its ledgers, and everybody in each of them.
+///
+/// `known` are the ledgers that clients are bound to, with the names they had; each of them gets a reading whatever happens.
+pub async fn source(source: &Source, known: &BTreeMap<LedgerId, String>, wanted: &Wanted, now: Timestamp) -> ConnectionReading {
+    let mut reading = ConnectionReading::default();
+    let Some(api) = source.connector.ledgers() else { return reading };
+    let grade = source.manifest.grade.unwrap_or(Grade::C);
+    let asked = |id: &LedgerId| match wanted {
+        Wanted::All => true,
+        Wanted::Only(ids) => ids.contains(id),
+    };
+    let mut reached = BTreeSet::new();
+    let mut unseen: Option<Error> = None;
+    for reach in &source.reaches {
+        let rows = match rows(source, api, reach, now).await {
+            Ok(rows) => rows,
+            Err(e) => {
+                unseen.get_or_insert_with(|| Error::new(e.kind, e.op, e.message.clone()));
+                reading.troubles.push(e.with("connection", source.name.as_str()));
+                continue;
+            }
+        };
+        let rows: Vec<_> = rows.items().iter().filter(|r| r.is_ledger).cloned().collect();
+        reached.extend(rows.iter().map(|r| r.id.clone()));
+        let jobs = rows.iter().filter(|r| asked(&r.id)).map(|row| async {
+            let outcome = match access(api, reach, &row.id, now).await {
+                Ok(list) => ReadOutcome::Listed(list),
+                Err(e) => ReadOutcome::Failed(e),
+            };
+            finish(source, row.id.clone(), row.name.clone(), grade, now, reach.own.clone(), outcome)
+        });
+        let got: Vec<_> = stream::iter(jobs).buffer_unordered(LEDGERS_AT_ONCE).collect().await;
+        reading.readings.extend(got);
+        reading.ledgers.extend(rows.into_iter().map(|r| (r.id.clone(), r)));
+    }
+    reading.needs_sign_in = source.reaches.iter().all(|r| r.dead.is_some())
+        || reading.troubles.iter().any(|e| e.kind == ErrorKind::Unauthenticated);
+    for (id, name) in known.iter().filter(|(id, _)| asked(id) && !reached.contains(*id)) {
+        let outcome = match &unseen {
+            Some(e) => ReadOutcome::Failed(Error::new(e.kind, e.op, e.message.clone())),
+            None if source.reaches.is_empty() => ReadOutcome::Failed(nobody_signed_in(&source.name)),
+            None => ReadOutcome::LostSight,
+        };
+        let own = OwnIdentity::default();
+        reading.readings.push(finish(source, id.clone(), name.clone(), grade, now, own, outcome));
+    }
+    reading.readings.sort_by(|a, b| a.source.cmp(&b.source));
+    reading
+}
+
+fn nobody_signed_in(name: &ConnectionName) -> Error {
+    Error::new(ErrorKind::Unauthenticated, "connection.open", "nobody has signed in yet")
+        .next(format!("Run: ledgerward connect {name}"))
+}
+
+fn finish(
+    source: &Source,
+    id: LedgerId,
+    name: String,
+    grade: Grade,
+    at: Timestamp,
+    own: OwnIdentity,
+    outcome: ReadOutcome,
+) -> Reading {
+    let source = SourceRef { connection: source.name.clone(), kind: SourceKind::Ledger, id: id.0 };
+    Reading { source, name, grade, at, own, outcome }
+}
+
+async fn rows(source: &Source, api: &dyn LedgerSource, reach: &Reach, now: Timestamp) -> Result<Snapshot<LedgerRow>> {
+    if let Some(why) = &reach.dead {
+        return Err(Error::new(ErrorKind::Unauthenticated, "ledgers.list", why.clone())
+            .next(format!("Run: ledgerward connect {}", source.name)));
+    }
+    let cx = reach.read(now);
+    Snapshot::gather("ledgers.list", now, PAGES_MAX, |at| {
+        let cx = cx.clone();
+        Box::pin(async move { api.ledgers(&cx, at).await })
+    })
+    .await
+}
+
+async fn access(api: &dyn LedgerSource, reach: &Reach, ledger: &LedgerId, now: Timestamp) -> Result<Snapshot<AccessFact>> {
+    let cx = reach.read(now);
+    let list = Snapshot::gather("access.list", now, PAGES_MAX, |at| {
+        let cx = cx.clone();
+        Box::pin(async move { api.access(&cx, Scope::One(ledger), at).await })
+    })
+    .await?;
+    if list.items().iter().any(|f: &AccessFact| &f.ledger != ledger) {
+        return Err(Error::contract("access.list", "the answer is about another ledger than the one asked for"));
+    }
+    Ok(list)
+}
+
+/// A ledger's own words about itself, by the first sign-in that can read it.
+pub async fn profile(world: &World, source: &SourceRef, now: Timestamp) -> Result<LedgerProfile> {
+    let found = world.sources.get(&source.connection);
+    let api = found.and_then(|s| s.connector.ledgers().map(|api| (s, api)));
+    let Some((s, api)) = api else { return Err(nobody_signed_in(&source.connection)) };
+    let mut last = nobody_signed_in(&source.connection);
+    for reach in s.reaches.iter().filter(|r| r.dead.is_none()) {
+        match api.profile(&reach.read(now), &LedgerId(source.id.clone())).await {
+            Ok(profile) => return Ok(profile),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+/// A folder as it is now.
+#[derive(Debug)]
+pub struct FolderReading {
+    pub stat: Result<Stat>,
+    /// `None` where the folder is not there, or the target has no lists.
+    pub list: Option<Result<Snapshot<SeenPermission>>>,
+}
+
+/// Reads the folders of one target, as many at once as the target likes.
+pub async fn folders(target: &Target, wanted: Vec<(LaneKey, FolderId)>, lists: bool, now: Timestamp) -> BTreeMap<LaneKey, FolderReading> {
+    let at_once = target.api().map_or(1, |t| t.limits().lanes_parallel.max(1));
+    stream::iter(wanted)
+        .map(|(lane, folder)| async move { (lane, folder_now(target, &folder, lists, now).await) })
+        .buffer_unordered(at_once)
+        .collect()
+        .await
+}
+
+/// One folder's state and list.
+pub async fn folder_now(target: &Target, folder: &FolderId, lists: bool, now: Timestamp) -> FolderReading {
+    let stat = match (target.api(), target.read(now)) {
+        (Ok(api), Ok(cx)) => api.stat(&cx, folder).await,
+        (Err(e), _) | (_, Err(e)) => Err(e),
+    };
+    let list = match &stat {
+        Ok(Stat::Present { .. }) if lists => Some(sharing(target, folder, now).await),
+        _ => None,
+    };
+    FolderReading { stat, list }
+}
+
+/// A folder's effective sharing list, complete.
+pub async fn sharing(target: &Target, folder: &FolderId, now: Timestamp) -> Result<Snapshot<SeenPermission>> {
+    let (api, cx) = (target.api()?, target.read(now)?);
+    Snapshot::gather("sharing.list", now, PAGES_MAX, |at| {
+        let cx = cx.clone();
+        Box::pin(async move { api.sharing(&cx, folder, at).await })
+    })
+    .await
+}

@@ -1,0 +1,494 @@
+//! Lanes side by side: what each folder should be, what it is, and what the store knows about it; the ground of a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledgerward_contract::{Email, FolderId, Holder, LinkKind, PermissionId, SeenPermission, SharingSupport, Snapshot, Stat, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    app::App,
+    cli::{console::Console, outcome::Failure},
+    config::schema,
+    domain::{
+        finding::Finding,
+        firm::{AcceptedHolder, Firm, TargetName},
+        guard::{self, Approval, CauseKey, History, Past, Verdict},
+        lane::{LaneKey, Op, OwnedGrant},
+        names,
+        plan::{self, ActualLane, LaneCx, LanePlan, Listing, Plan, Proposed, Trouble},
+        policy::{Decider, DesiredLane},
+    },
+    engine::Ask,
+    gather::{self, FolderReading},
+    store::{AppliedRow, Change, LaneRow, OwnedRow},
+    world::{Target, World},
+};
+
+/// The plan of a target was approved, or it had none to approve.
+const APPROVED: &str = "target_approved";
+/// Under which settings a lane was last planned and not held.
+const POLICY: &str = "lane_policy";
+/// The last change of the firm that a lane's cleared plan took in.
+const SEEN_CHANGE: &str = "lane_change";
+/// Holders that somebody asked to take over.
+pub const ADOPT: &str = "adopt";
+
+/// One lane as it is.
+#[derive(Debug)]
+pub struct Known {
+    pub row: Option<LaneRow>,
+    /// Its name on the target now.
+    pub now_named: Option<String>,
+    pub reading: Option<FolderReading>,
+    pub owned: Vec<OwnedRow>,
+    grants: Vec<OwnedGrant>,
+    pub accepted: Vec<AcceptedHolder>,
+    adopt: Vec<Email>,
+    known_ids: BTreeMap<PermissionId, Email>,
+    trouble: Vec<Trouble>,
+    unreadable: Option<String>,
+    pub name: String,
+    policy: String,
+    policy_before: Option<String>,
+    changes: BTreeMap<crate::domain::firm::PersonId, String>,
+}
+
+impl Known {
+    pub fn folder(&self) -> Option<&FolderId> {
+        self.row.as_ref().and_then(|r| r.folder.as_ref())
+    }
+
+    pub fn list(&self) -> Option<&Snapshot<SeenPermission>> {
+        self.reading.as_ref().and_then(|r| r.list.as_ref()).and_then(|l| l.as_ref().ok())
+    }
+
+    /// Ids in the list that are planned people under another address.
+    pub fn known_ids(&self) -> &BTreeMap<PermissionId, Email> {
+        &self.known_ids
+    }
+}
+
+/// Everything about all lanes in one run.
+#[derive(Default)]
+pub struct Book {
+    pub lanes: BTreeMap<LaneKey, Known>,
+    first: BTreeSet<TargetName>,
+    sharing: BTreeMap<TargetName, plan::Sharing>,
+    renames: BTreeMap<TargetName, bool>,
+    pub troubles: Vec<String>,
+    /// Desired lanes were looked at together with these.
+    findings: Vec<Finding>,
+    last_change: i64,
+}
+
+impl Book {
+    pub fn sharing(&self, target: &TargetName) -> plan::Sharing {
+        self.sharing.get(target).copied().unwrap_or(plan::Sharing::Off)
+    }
+
+    pub fn is_first(&self, target: &TargetName) -> bool {
+        self.first.contains(target)
+    }
+}
+
+/// Reads the folders of every lane that is, or should be, and lays beside each what the store knows.
+pub async fn read(
+    app: &App,
+    world: &World,
+    decider: &Decider<'_>,
+    ask: &Ask,
+    now: Timestamp,
+    console: &mut dyn Console,
+) -> Result<Book, Failure> {
+    struct Stored {
+        lanes: BTreeMap<LaneKey, LaneRow>,
+        owned: BTreeMap<LaneKey, Vec<OwnedRow>>,
+        accepted: BTreeMap<LaneKey, Vec<crate::store::Accepted>>,
+        approved: BTreeMap<String, Timestamp>,
+        policy: BTreeMap<String, String>,
+        seen_change: BTreeMap<String, i64>,
+        adopt: BTreeMap<String, Vec<Email>>,
+        changes: Vec<Change>,
+    }
+    let stored = app
+        .store
+        .run(|db| {
+            Ok(Stored {
+                lanes: db.lanes()?,
+                owned: db.owned()?,
+                accepted: db.accepted()?,
+                approved: db.doc_all(APPROVED)?,
+                policy: db.doc_all(POLICY)?,
+                seen_change: db.doc_all(SEEN_CHANGE)?,
+                adopt: db.doc_all(ADOPT)?,
+                changes: db.changes(1_000)?,
+            })
+        })
+        .await?;
+    let mut keys: BTreeSet<LaneKey> = stored.lanes.keys().cloned().collect();
+    keys.extend(decider.lanes().map(|(lane, _)| lane.lane));
+    keys.retain(|k| world.targets.contains_key(&k.target) && wanted(ask, k));
+
+    let mut book = Book { last_change: stored.changes.iter().map(|c| c.id).max().unwrap_or(0), ..Book::default() };
+    let mut readings = BTreeMap::new();
+    for (name, target) in &world.targets {
+        let sharing = sharing_of(target);
+        book.sharing.insert(name.clone(), sharing);
+        book.renames.insert(name.clone(), target.api().is_ok_and(|t| t.limits().folder_ids));
+        if !stored.approved.contains_key(&name.0) && target.settings.first_plan == schema::FirstPlan::Approve {
+            book.first.insert(name.clone());
+        }
+        let folders: Vec<_> = keys
+            .iter()
+            .filter(|k| &k.target == name)
+            .filter_map(|k| Some((k.clone(), stored.lanes.get(k)?.folder.clone()?)))
+            .collect();
+        if !folders.is_empty() {
+            console.note(&format!("Reading {} folders on {name} …", folders.len()));
+        }
+        let lists = sharing != plan::Sharing::Off;
+        match target.reach() {
+            Ok(_) => readings.extend(gather::folders(target, folders, lists, now).await),
+            Err(e) => book.troubles.push(format!("{name}: {e}")),
+        }
+    }
+    for key in keys {
+        let row = stored.lanes.get(&key).cloned();
+        let owned = stored.owned.get(&key).cloned().unwrap_or_default();
+        let mut known = Known {
+            now_named: None,
+            reading: readings.remove(&key),
+            grants: owned.iter().map(|o| o.grant.clone()).collect(),
+            owned,
+            accepted: stored.accepted.get(&key).into_iter().flatten().map(|a| a.holder.clone()).collect(),
+            adopt: stored.adopt.get(&lane_text(&key)).cloned().unwrap_or_default(),
+            known_ids: BTreeMap::new(),
+            trouble: vec![],
+            unreadable: None,
+            name: String::new(),
+            policy: policy(decider.firm(), world, &key),
+            policy_before: stored.policy.get(&lane_text(&key)).cloned(),
+            changes: changes_since(&stored.changes, stored.seen_change.get(&lane_text(&key)), &key),
+            row,
+        };
+        inspect(&mut known, &key, world);
+        book.lanes.insert(key, known);
+    }
+    name_folders(&mut book, decider);
+    Ok(book)
+}
+
+fn wanted(ask: &Ask, key: &LaneKey) -> bool {
+    ask.clients.as_ref().is_none_or(|c| c.contains(&key.folder.client))
+}
+
+/// What the configuration says, unless the target cannot.
+pub fn sharing_of(target: &Target) -> plan::Sharing {
+    let off = target.api().map_or(true, |t| t.limits().sharing == SharingSupport::Off);
+    match target.settings.sharing {
+        schema::Sharing::Off { .. } => plan::Sharing::Off,
+        _ if off => plan::Sharing::Off,
+        schema::Sharing::Mirror => plan::Sharing::Mirror,
+        schema::Sharing::Report => plan::Sharing::Report,
+    }
+}
+
+/// A lane's name in documents.
+pub fn lane_text(key: &LaneKey) -> String {
+    format!("{}:{}", key.target, key.folder)
+}
+
+/// What is wrong with the folder itself, and who in its list is known by id.
+fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
+    let Some(row) = known.row.as_ref().filter(|r| r.folder.is_some()) else { return };
+    let Some(reading) = &known.reading else {
+        known.unreadable = Some("the target cannot be reached".to_owned());
+        return;
+    };
+    match &reading.stat {
+        Err(e) => known.unreadable = Some(e.message.clone()),
+        Ok(Stat::Trashed) => known.trouble.push(Trouble::Trashed),
+        Ok(Stat::Gone) => known.trouble.push(Trouble::Gone),
+        Ok(Stat::NoAccess) => known.trouble.push(Trouble::NoAccess),
+        Ok(Stat::Present { name, parent, owner, marker, .. }) => {
+            known.now_named = Some(name.clone());
+            match marker {
+                None => known.trouble.push(Trouble::MarkerMissing),
+                Some(m) if *m != key.folder.to_string() => known.trouble.push(Trouble::MarkerForeign { marker: m.clone() }),
+                Some(_) => {}
+            }
+            if row.parent.is_some() && *parent != row.parent {
+                known.trouble.push(Trouble::Moved { to: parent.clone() });
+            }
+            if let (Some(was), Some(is)) = (&row.owner, owner)
+                && was != is
+            {
+                known.trouble.push(Trouble::OwnerChanged { owner: is.clone() });
+            }
+        }
+    }
+    match &reading.list {
+        Some(Err(e)) => known.unreadable = Some(e.message.clone()),
+        Some(Ok(list)) => {
+            let open = |p: &SeenPermission| matches!(p.holder, Holder::Link(LinkKind::Anyone | LinkKind::Organisation) | Holder::Everyone(_));
+            if list.items().iter().any(open) && world.targets.get(&key.target).map(sharing_of) == Some(plan::Sharing::Mirror) {
+                known.trouble.push(Trouble::LinkOn);
+            }
+            // The list shows an account's primary address; we granted to the one the firm knows.
+            known.known_ids = known
+                .grants
+                .iter()
+                .filter(|g| {
+                    list.items().iter().any(|p| p.id == g.permission && p.holder != Holder::Person(g.who.clone()))
+                })
+                .map(|g| (g.permission.clone(), g.who.clone()))
+                .collect();
+        }
+        None => {}
+    }
+}
+
+/// The name each folder should have: the client's, or with a suffix where two would be one. A folder that exists and is
+/// still named after its client keeps its name, whoever came later.
+fn name_folders(book: &mut Book, decider: &Decider<'_>) {
+    let mut taken: BTreeMap<TargetName, BTreeSet<String>> = BTreeMap::new();
+    let plain = |key: &LaneKey| -> Option<String> {
+        let client = decider.firm().clients.get(&key.folder.client)?;
+        Some(match &key.folder.account {
+            None => client.name.clone(),
+            Some(account) => format!("{} – {account}", client.name),
+        })
+    };
+    for named in [true, false] {
+        for (key, known) in &mut book.lanes {
+            let exists = known.folder().is_some();
+            if exists != named {
+                continue;
+            }
+            let id = key.folder.client.0;
+            let taken = taken.entry(key.target.clone()).or_default();
+            let stored = known.row.as_ref().map(|r| r.name.clone()).unwrap_or_default();
+            let Some(wanted) = plain(key) else {
+                known.name = stored;
+                continue;
+            };
+            let component = names::component(&wanted, &id);
+            let still = exists && (stored == component || stored == names::suffixed(&component, &names::id8(&id)));
+            known.name = if still { stored } else { names::assign(taken, &wanted, &id) };
+            taken.insert(names::unique_key(&known.name));
+        }
+    }
+}
+
+/// The settings that decide what a lane means, as one hash (`decisions` 13).
+fn policy(firm: &Firm, world: &World, key: &LaneKey) -> String {
+    let Some(client) = firm.clients.get(&key.folder.client) else { return String::new() };
+    let mut settings = BTreeMap::new();
+    if let Some(target) = world.targets.get(&key.target) {
+        settings.insert("connector".to_owned(), target.manifest.name.to_owned());
+        settings.insert("root".to_owned(), target.settings.root.clone().unwrap_or_default());
+        settings.insert("sharing".to_owned(), target.settings.sharing.slug().to_owned());
+    }
+    guard::policy_hash(firm, client, &settings)
+}
+
+/// People whose access to this client a published change touched since the lane's last cleared plan.
+fn changes_since(
+    changes: &[Change],
+    seen: Option<&i64>,
+    key: &LaneKey,
+) -> BTreeMap<crate::domain::firm::PersonId, String> {
+    let mut touched = BTreeMap::new();
+    for change in changes.iter().filter(|c| c.state == crate::store::ChangeState::Published && c.id > seen.copied().unwrap_or(0)) {
+        for person in crate::domain::change::touches(&change.op, key.folder.client) {
+            touched.insert(person, change.label());
+        }
+    }
+    touched
+}
+
+/// The plan of all lanes, and what was found on the way.
+pub fn propose(decider: &Decider<'_>, book: &Book, ask: &Ask) -> (Plan<Proposed>, Vec<Finding>) {
+    let mut findings = book.findings.clone();
+    let mut plans = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (desired, found) in decider.lanes() {
+        if !wanted(ask, &desired.lane) {
+            continue;
+        }
+        findings.extend(found);
+        seen.insert(desired.lane.clone());
+        plans.extend(one(decider, book, &desired));
+    }
+    for key in book.lanes.keys().filter(|k| !seen.contains(*k)) {
+        let (desired, found) = decider.lane(key);
+        findings.extend(found);
+        plans.extend(one(decider, book, &desired));
+    }
+    findings.extend(plans.iter().flat_map(|p| p.findings.iter().cloned()));
+    (Plan::proposed(plans), findings)
+}
+
+fn one(decider: &Decider<'_>, book: &Book, desired: &DesiredLane<'_>) -> Option<LanePlan> {
+    let known = book.lanes.get(&desired.lane)?;
+    let list = match (&known.unreadable, known.folder(), known.list()) {
+        (_, None, _) => Listing::NoFolder,
+        (Some(why), ..) => Listing::Unreadable(why),
+        (None, Some(_), Some(list)) => Listing::Read(list.items()),
+        (None, Some(_), None) => Listing::Read(&[]),
+    };
+    let actual = ActualLane {
+        folder: known.folder(),
+        name: known.now_named.as_deref(),
+        list,
+        owned: &known.grants,
+        accepted: &known.accepted,
+        adopt: &known.adopt,
+        known_ids: &known.known_ids,
+        trouble: &known.trouble,
+    };
+    let cx = LaneCx {
+        sharing: book.sharing(&desired.lane.target),
+        name: &known.name,
+        renames: book.renames.get(&desired.lane.target).copied().unwrap_or(false),
+        first_plan: book.is_first(&desired.lane.target),
+        policy: &known.policy,
+        policy_before: known.policy_before.as_deref(),
+        changes: &known.changes,
+    };
+    Some(plan::propose(decider, desired, &actual, &cx))
+}
+
+/// What the guard counts with: the last 24 hours, the freeze switch, and the approvals that are still good.
+pub async fn guard_ground(app: &App, firm: &Firm, now: Timestamp) -> Result<(History, bool, Vec<Approval>), Failure> {
+    let day_ago = now.saturating_sub(jiff::SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    let (changes, then, freeze, approvals, restored) = app
+        .store
+        .run(move |db| {
+            Ok((
+                db.access_changes_since(day_ago)?,
+                db.managed_pairs_at(day_ago)?,
+                db.freeze()?,
+                db.approvals_valid(now)?,
+                db.restored()?,
+            ))
+        })
+        .await?;
+    let mut history = History {
+        recent: changes
+            .iter()
+            .filter_map(|c| {
+                let removed = match c.op {
+                    Op::Revoke { .. } => true,
+                    Op::Grant { .. } => false,
+                    _ => return None,
+                };
+                Some(Past {
+                    removed,
+                    who: Email::parse(&c.holder).ok()?,
+                    client: c.lane.folder.client,
+                    cause: c.cause.as_ref().map(CauseKey::of)?,
+                })
+            })
+            .collect(),
+        clients: firm.clients.len() as u64,
+        ..History::default()
+    };
+    count_pairs(&mut history, &then, firm);
+    let approvals = approvals
+        .into_iter()
+        .map(|a| Approval { digest: a.digest, by: a.by, reason: a.reason, at: a.at, expires: a.expires })
+        .collect();
+    Ok((history, freeze.is_some() || restored.is_some(), approvals))
+}
+
+/// The managed pairs of 24 hours ago. A pair counts for the connection of its client's first source: that is whose fault
+/// would take it away.
+fn count_pairs(history: &mut History, then: &[AppliedRow], firm: &Firm) {
+    let mut pairs: BTreeSet<(Email, ledgerward_contract::ClientId)> = BTreeSet::new();
+    for row in then {
+        pairs.insert((row.who.clone(), row.lane.folder.client));
+    }
+    let mut people: BTreeMap<CauseKey, BTreeSet<&Email>> = BTreeMap::new();
+    for (who, client) in &pairs {
+        *history.clients_of.entry(who.clone()).or_default() += 1;
+        *history.people_of.entry(*client).or_default() += 1;
+        let source = firm.clients.get(client).and_then(|c| c.sources.first());
+        let cause = source.map_or(CauseKey::Decision, |s| CauseKey::Connection(s.connection.to_string()));
+        *history.pairs_by_cause.entry(cause.clone()).or_default() += 1;
+        people.entry(cause).or_default().insert(who);
+    }
+    history.people_by_cause = people.into_iter().map(|(cause, who)| (cause, who.len() as u64)).collect();
+}
+
+/// Keeps the plan and its holds, so that they can be named by their digests.
+pub async fn remember(app: &App, run: i64, verdict: &Verdict, now: Timestamp) -> Result<(), Failure> {
+    let digest = verdict.cleared.digest();
+    let body = to_json(&verdict.cleared)?;
+    let holds: Vec<_> =
+        verdict.held.iter().map(|h| Ok((h.digest.clone(), to_json(h)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let empty = verdict.cleared.is_empty();
+    app.store
+        .run(move |db| {
+            db.put_holds(run, &holds, now)?;
+            if empty { Ok(()) } else { db.put_plan(&digest, run, &body, now) }
+        })
+        .await?;
+    Ok(())
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(value)
+        .map_err(|e| Failure::new(crate::cli::outcome::Exit::Failed, format!("a plan cannot be written down: {e}")))
+}
+
+/// A lane's plan went through: its settings and the firm's changes so far are taken in.
+pub async fn settled(app: &App, picture: &crate::engine::Picture, lanes: &BTreeSet<LaneKey>) -> Result<(), Failure> {
+    let now = picture.now;
+    let last = picture.book.last_change;
+    let rows: Vec<(String, String)> = lanes
+        .iter()
+        .filter_map(|key| Some((lane_text(key), picture.book.lanes.get(key)?.policy.clone())))
+        .collect();
+    // A target's first plan is behind it once nothing of it is held any more.
+    let held: BTreeSet<&TargetName> =
+        picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane.target).collect();
+    let approved: Vec<TargetName> = picture
+        .book
+        .first
+        .iter()
+        .filter(|t| !held.contains(t) && lanes.iter().any(|l| &&l.target == t))
+        .cloned()
+        .collect();
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                for (key, policy) in &rows {
+                    if db.doc_get::<String>(POLICY, key)?.as_ref() != Some(policy) {
+                        db.doc_put(POLICY, key, policy)?;
+                    }
+                    if db.doc_get::<i64>(SEEN_CHANGE, key)? != Some(last) {
+                        db.doc_put(SEEN_CHANGE, key, &last)?;
+                    }
+                }
+                for target in &approved {
+                    db.doc_put(APPROVED, &target.0, &now)?;
+                }
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+/// A short digest of a sharing list, stored with the lane.
+pub fn base_digest(list: &Snapshot<SeenPermission>) -> String {
+    let mut hasher = Sha256::new();
+    for (holder, role) in plan::base(list.items()) {
+        hasher.update(holder.as_bytes());
+        hasher.update([0]);
+        hasher.update(role.as_bytes());
+        hasher.update([1]);
+    }
+    hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,285 @@
+//! What is kept of the sources between two runs: who was seen where, what is believed, which ledgers there are.
+//!
+//! [`join`] turns readings into facts about people and writes the memory down; nothing in here reads a vendor.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledgerward_contract::{ConnectionName, Grade, LedgerId, LedgerRow, SourceKind, SourceRef, Timestamp};
+
+use crate::{
+    app::App,
+    cli::outcome::Failure,
+    domain::{
+        fact::Fact,
+        finding::{Finding, Severity},
+        firm::{Authority, Client, ClientState, Firm},
+        identity::{self, AddressBook, Joined, SourceMemory},
+    },
+    gather::{ConnectionReading, ReadOutcome},
+    store::{Db, FactRow, FactValue, StoreError},
+};
+
+const MEMORY: &str = "source";
+/// The document that names a source's memory and its findings.
+pub fn source_key(source: &SourceRef) -> String {
+    let kind = match source.kind {
+        SourceKind::Ledger => "ledger",
+        SourceKind::PracticeClient => "practice_client",
+        SourceKind::Roster => "roster",
+    };
+    format!("{}/{kind}/{}", source.connection, source.id)
+}
+
+/// What the sources say, joined to people.
+#[derive(Default)]
+pub struct JoinedAll {
+    pub sources: Vec<Joined>,
+    pub reread: BTreeMap<SourceRef, Timestamp>,
+    pub unreadable: usize,
+    /// Sources that were read in this run, and connections whose every ledger was.
+    read: BTreeSet<SourceRef>,
+    proposals: Vec<Finding>,
+}
+
+/// What is stored of a source: the core's memory of it, and what it last said about people, for runs that do not read it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct Kept {
+    source: SourceRef,
+    name: String,
+    grade: Grade,
+    memory: SourceMemory,
+    last: Last,
+}
+
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Last {
+    facts: Vec<(crate::domain::firm::PersonId, identity::PersonFact)>,
+    rest: crate::domain::fact::Why,
+    unknown_since: Option<Timestamp>,
+    trouble: Option<String>,
+}
+
+/// Joins all readings of a run, remembers them, and proposes clients for ledgers that nobody is bound to.
+pub async fn join(
+    app: &App,
+    firm: &mut Firm,
+    run: i64,
+    readings: &BTreeMap<ConnectionName, ConnectionReading>,
+    now: Timestamp,
+) -> Result<JoinedAll, Failure> {
+    let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
+    let mut out = JoinedAll::default();
+    let mut fresh: BTreeMap<String, Kept> = BTreeMap::new();
+    for (connection, reading) in readings {
+        let book = AddressBook::new(firm, connection);
+        for one in &reading.readings {
+            let key = source_key(&one.source);
+            let before = kept.get(&key).map(|k| k.memory.clone()).unwrap_or_default();
+            let since = before.unknown_since.unwrap_or(now);
+            let joined = identity::join(&book, &one.observation(since), &before);
+            out.read.insert(one.source.clone());
+            out.unreadable += usize::from(matches!(one.outcome, ReadOutcome::Failed(_) | ReadOutcome::LostSight));
+            if let Some(at) = joined.reread_at {
+                let due = out.reread.entry(one.source.clone()).or_insert(at);
+                *due = at.min(*due);
+            }
+            // A second sign-in that reaches the same ledger must not overwrite what the first one saw: only a complete
+            // list, or the only reading there is, becomes the memory.
+            if matches!(one.outcome, ReadOutcome::Listed(_)) || !fresh.contains_key(&key) {
+                fresh.insert(key, keep(&joined));
+            }
+            out.sources.push(joined);
+        }
+    }
+    for (key, old) in &kept {
+        if !fresh.contains_key(key) {
+            out.sources.push(recall(old));
+        }
+    }
+    save(app, firm, run, readings, &kept, fresh, &mut out, now).await?;
+    Ok(out)
+}
+
+fn keep(joined: &Joined) -> Kept {
+    Kept {
+        source: joined.source.clone(),
+        name: joined.name.clone(),
+        grade: joined.grade,
+        memory: joined.memory.clone(),
+        last: Last {
+            facts: joined.facts.iter().map(|(p, f)| (*p, f.clone())).collect(),
+            rest: joined.rest,
+            unknown_since: joined.unknown_since,
+            trouble: joined.trouble.clone(),
+        },
+    }
+}
+
+/// A source that this run did not read speaks as it last did.
+fn recall(old: &Kept) -> Joined {
+    Joined {
+        source: old.source.clone(),
+        name: old.name.clone(),
+        grade: old.grade,
+        facts: old.last.facts.iter().cloned().collect(),
+        rest: old.last.rest,
+        unknown_since: old.last.unknown_since,
+        trouble: old.last.trouble.clone(),
+        memory: old.memory.clone(),
+        findings: vec![],
+        reread_at: None,
+        new_pins: vec![],
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one transaction writes all of what a run learned")]
+async fn save(
+    app: &App,
+    firm: &mut Firm,
+    run: i64,
+    readings: &BTreeMap<ConnectionName, ConnectionReading>,
+    kept: &BTreeMap<String, Kept>,
+    fresh: BTreeMap<String, Kept>,
+    out: &mut JoinedAll,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let stored = app.store.run(|db| db.firm()).await?;
+    let mut after = stored.clone();
+    for joined in &out.sources {
+        after.pins.extend(joined.new_pins.iter().cloned());
+    }
+    out.proposals = propose_clients(&mut after, readings);
+    firm.pins.clone_from(&after.pins);
+    firm.clients.clone_from(&after.clients);
+
+    let changed: Vec<_> = fresh
+        .into_iter()
+        .filter(|(key, new)| kept.get(key).is_none_or(|old| old.memory != new.memory || old.last != new.last || old.name != new.name))
+        .collect();
+    let facts: Vec<FactRow> = out
+        .sources
+        .iter()
+        .filter(|j| out.read.contains(&j.source))
+        .flat_map(|j| j.facts.iter().map(|(person, fact)| fact_row(&j.source, person, fact, now)))
+        .collect();
+    let ledgers: Vec<(ConnectionName, Vec<LedgerRow>)> = readings
+        .iter()
+        // Only a listing of every sign-in says that a ledger is gone.
+        .filter(|(_, r)| r.troubles.is_empty() && !r.needs_sign_in)
+        .map(|(name, r)| (name.clone(), r.ledgers.values().cloned().collect()))
+        .collect();
+    app.store
+        .run(move |db: &mut Db| {
+            db.tx(|db| {
+                for (key, new) in &changed {
+                    db.doc_put(MEMORY, key, new)?;
+                }
+                db.record_facts(run, now, &facts)?;
+                for (connection, rows) in &ledgers {
+                    db.see_ledgers(connection, rows, now)?;
+                }
+                if stored != after {
+                    db.save_firm_diff(&stored, &after)?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+fn fact_row(source: &SourceRef, person: &crate::domain::firm::PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
+    FactRow {
+        source: source.clone(),
+        subject: person.0.to_string(),
+        value: match fact.why.fact() {
+            Fact::Granted => FactValue::Granted,
+            Fact::Denied => FactValue::Denied,
+            Fact::Unknown => FactValue::Unknown,
+        },
+        role: Some(fact.role.clone()).filter(|r| !r.is_empty()),
+        // The vendor does not say when; it was so at the latest when we read it.
+        true_from: now,
+        exact: false,
+    }
+}
+
+/// A ledger that no client is bound to becomes a proposed client, which gives nobody anything.
+fn propose_clients(firm: &mut Firm, readings: &BTreeMap<ConnectionName, ConnectionReading>) -> Vec<Finding> {
+    let bound: BTreeSet<(ConnectionName, LedgerId)> = firm
+        .clients
+        .values()
+        .flat_map(|c| &c.sources)
+        .filter(|s| s.kind == SourceKind::Ledger)
+        .map(|s| (s.connection.clone(), LedgerId(s.id.clone())))
+        .collect();
+    for (connection, reading) in readings {
+        for row in reading.ledgers.values().filter(|r| !bound.contains(&(connection.clone(), r.id.clone()))) {
+            let source = SourceRef { connection: connection.clone(), kind: SourceKind::Ledger, id: row.id.0.clone() };
+            let client = proposed(firm, &row.name, source);
+            firm.clients.insert(client.id, client);
+        }
+    }
+    firm.clients
+        .values()
+        .filter(|c| c.state == ClientState::Proposed)
+        .map(|c| {
+            Finding::new(
+                Severity::Notice,
+                "client.proposed",
+                format!("client/{}", c.id),
+                format!("{} is connected and no client of the firm yet; nobody gets anything of it.", c.name),
+                format!("ledgerward clients accept {}", c.slug),
+            )
+        })
+        .collect()
+}
+
+fn proposed(firm: &Firm, name: &str, source: SourceRef) -> Client {
+    let id = ledgerward_contract::ClientId(uuid::Uuid::now_v7());
+    Client {
+        id,
+        slug: crate::domain::change::free_slug(firm, name, id),
+        name: name.to_owned(),
+        state: ClientState::Proposed,
+        private_to: None,
+        sources: [source].into(),
+        authority: Authority::All,
+        unlisted: None,
+        targets: None,
+        accounts: None,
+        year_end: None,
+        statements_since: None,
+    }
+}
+
+/// Tells the findings of a run. A scope is told only if all of it was looked at, so that nothing is resolved by not looking.
+pub async fn findings(
+    app: &App,
+    run: i64,
+    joined: &JoinedAll,
+    lanes: Vec<Finding>,
+    whole: bool,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let mut by_source: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
+    for one in joined.sources.iter().filter(|j| joined.read.contains(&j.source)) {
+        by_source.entry(source_key(&one.source)).or_default().extend(one.findings.iter().cloned());
+    }
+    let proposals = joined.proposals.clone();
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                for (scope, found) in &by_source {
+                    db.sync_findings(run, scope, found, now)?;
+                }
+                if whole {
+                    db.sync_findings(run, "clients", &proposals, now)?;
+                    db.sync_findings(run, "lanes", &lanes, now)?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await?;
+    Ok(())
+}

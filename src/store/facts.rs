@@ -1,0 +1,138 @@
+//! What sources said, with both of its times (`decisions` 28): since when it is so, and when we believed it.
+
+use std::collections::BTreeMap;
+
+use ledgerward_contract::{SourceRef, Timestamp};
+use rusqlite::params;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    db::{Db, from_us, from_us_opt, from_word, to_word, us},
+    error::Result,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactValue {
+    Granted,
+    Denied,
+    Unknown,
+}
+
+/// One source's word about one subject.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FactRow {
+    pub source: SourceRef,
+    /// A person's id, or the provider's user id where nobody is pinned to it. The caller keeps the two apart by a prefix.
+    pub subject: String,
+    pub value: FactValue,
+    /// The vendor's word for the role.
+    pub role: Option<String>,
+    /// Since when it is so: the source's own time if `exact`, else when we first read it.
+    pub true_from: Timestamp,
+    pub exact: bool,
+}
+
+/// A fact as it was believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenFact {
+    pub fact: FactRow,
+    pub seen_from: Timestamp,
+    /// `None`: still believed.
+    pub seen_to: Option<Timestamp>,
+    pub run: i64,
+}
+
+const COLUMNS: &str =
+    "connection, kind, source, subject, value, role, true_from, true_from_exact, seen_from, seen_to, run";
+
+type Raw = ((String, String, String), (String, String, Option<String>), (i64, bool), (i64, Option<i64>, i64));
+
+fn raw(r: &rusqlite::Row<'_>) -> rusqlite::Result<Raw> {
+    Ok((
+        (r.get(0)?, r.get(1)?, r.get(2)?),
+        (r.get(3)?, r.get(4)?, r.get(5)?),
+        (r.get(6)?, r.get(7)?),
+        (r.get(8)?, r.get(9)?, r.get(10)?),
+    ))
+}
+
+fn seen(
+    ((connection, kind, id), (subject, value, role), (from, exact), (seen_from, seen_to, run)): Raw,
+) -> Result<SeenFact> {
+    Ok(SeenFact {
+        fact: FactRow {
+            source: SourceRef { connection: connection.into(), kind: from_word(&kind, "a kind of source")?, id },
+            subject,
+            value: from_word(&value, "a fact")?,
+            role,
+            true_from: from_us(from)?,
+            exact,
+        },
+        seen_from: from_us(seen_from)?,
+        seen_to: from_us_opt(seen_to)?,
+        run,
+    })
+}
+
+impl Db {
+    /// Records what a run read, where it differs from what is believed. Gives the number of changes. What is not in `rows`
+    /// stays believed: an unread source says nothing.
+    pub fn record_facts(&mut self, run: i64, at: Timestamp, rows: &[FactRow]) -> Result<usize> {
+        self.tx(|db| {
+            let open = db.facts_now()?;
+            let mut changed = 0;
+            for row in rows {
+                let old = open.get(&(row.source.clone(), row.subject.clone()));
+                if old.is_some_and(|o| o.value == row.value && o.role == row.role && (o.true_from == row.true_from || !row.exact)) {
+                    continue;
+                }
+                let kind = to_word(&row.source.kind)?;
+                let (connection, source) = (row.source.connection.as_str(), &row.source.id);
+                db.conn
+                    .prepare_cached(
+                        "UPDATE fact SET seen_to = ?5 WHERE connection = ?1 AND kind = ?2 AND source = ?3 AND subject = ?4 AND seen_to IS NULL",
+                    )?
+                    .execute(params![connection, kind, source, row.subject, us(at)])?;
+                db.conn
+                    .prepare_cached(
+                        "INSERT INTO fact (connection, kind, source, subject, value, role, true_from, true_from_exact, seen_from, run)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                    )?
+                    .execute(params![
+                        connection, kind, source, row.subject, to_word(&row.value)?, row.role, us(row.true_from), row.exact, us(at), run
+                    ])?;
+                changed += 1;
+            }
+            if changed > 0 {
+                let after = serde_json::json!({ "changed": changed });
+                db.audit(at, "facts.record", &format!("run {run}"), None::<&()>, Some(&after), None)?;
+            }
+            Ok(changed)
+        })
+    }
+
+    /// What is believed now, by source and subject.
+    pub fn facts_now(&self) -> Result<BTreeMap<(SourceRef, String), FactRow>> {
+        let mut stmt = self.conn.prepare_cached(&format!("SELECT {COLUMNS} FROM fact WHERE seen_to IS NULL"))?;
+        let rows = stmt.query_map([], raw)?;
+        rows.map(|r| {
+            let fact = seen(r?)?.fact;
+            Ok(((fact.source.clone(), fact.subject.clone()), fact))
+        })
+        .collect()
+    }
+
+    /// What we believed at `known_at` about the state of things at `true_at`: of what was learned by then, the latest word
+    /// that applies to that time.
+    pub fn facts_at(&self, true_at: Timestamp, known_at: Timestamp) -> Result<Vec<SeenFact>> {
+        let mut stmt = self.conn.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM (
+               SELECT *, row_number() OVER (PARTITION BY connection, kind, source, subject ORDER BY seen_from DESC, id DESC) AS n
+               FROM fact WHERE seen_from <= ?2 AND true_from <= ?1)
+             WHERE n = 1 ORDER BY connection, kind, source, subject"
+        ))?;
+        let rows = stmt.query_map(params![us(true_at), us(known_at)], raw)?;
+        rows.map(|r| r.map_err(Into::into).and_then(seen)).collect()
+    }
+}

@@ -1,0 +1,141 @@
+//! The state: one file, one thread, one lock.
+//!
+//! [`Store`] is a cheap handle. The thread behind it owns the only connection; a job is a closure over [`Db`] and runs to its
+//! end before the next one starts, so no transaction is ever open across an `await` (D07). Everything that changes who may
+//! see what writes its audit row in the same transaction (D08).
+//!
+//! Read [`db`] (transactions), [`open`] (what is refused and why), [`journal`] and [`signin`] (the two places where a lost
+//! row hurts somebody).
+
+mod backup;
+pub mod db;
+mod delivered;
+mod docs;
+mod error;
+mod facts;
+mod findings;
+mod firm;
+mod guarded;
+pub mod journal;
+mod keys;
+mod lanes;
+mod ledgers;
+mod migrate;
+pub mod open;
+mod runs;
+mod seal;
+pub mod signin;
+mod spool;
+mod vault;
+mod watermark;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, mpsc},
+    thread::JoinHandle,
+};
+
+use tokio::sync::oneshot;
+
+pub use backup::{Integrity, restore};
+pub use db::{Actor, Db, Restored};
+pub use delivered::{DeliveredFile, StatementVersion};
+pub use error::{Kind, Result, StoreError};
+pub use facts::{FactRow, FactValue, SeenFact};
+pub use findings::{FindingRow, FindingsChange};
+pub use firm::{Change, ChangeState};
+pub use guarded::{Approval, Freeze, HoldRow, PlanRow};
+pub use journal::{AccessChange, AppliedRow, Intent, JournalOp, JournalRow, JournalState, Outcome};
+pub use keys::KeySource;
+pub use lanes::{Accepted, LaneRow, OwnedRow};
+pub use ledgers::LedgerSeen;
+pub use open::{Note, Options};
+pub use runs::RunRow;
+pub use signin::{NewSignIn, NewTokens, PendingOAuth, SignIn, SignInId, SignInState, Tokens};
+
+pub(crate) use watermark::hex;
+
+type Job = Box<dyn FnOnce(&mut Db) + Send>;
+
+/// A handle on the state. Clones share one thread; the state closes when the last one is dropped or [`Store::close`] returns.
+#[derive(Clone)]
+pub struct Store {
+    jobs: mpsc::Sender<Job>,
+    actor: Arc<Actor>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Store {
+    /// Opens the state and starts its thread. Blocks for the checks; call it before anything else is running.
+    pub fn open(options: Options) -> Result<Self> {
+        Self::serve(Db::open(options)?)
+    }
+
+    /// Starts a thread for an opened state.
+    pub fn serve(mut db: Db) -> Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || {
+                while let Ok(job) = queue.recv() {
+                    job(&mut db);
+                }
+            })
+            .map_err(|e| StoreError::new(Kind::Io, "cannot start the thread of the state").source(e))?;
+        Ok(Self { jobs, actor: Arc::new(Actor::daemon()), thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// The same store, for somebody else: what runs through this handle is audited under `actor`.
+    #[must_use]
+    pub fn acting(&self, actor: Actor) -> Self {
+        Self { actor: Arc::new(actor), ..self.clone() }
+    }
+
+    /// Runs a job on the state's thread. A job that panics changes nothing and gives `Closed`.
+    pub async fn run<R: Send + 'static>(&self, job: impl FnOnce(&mut Db) -> Result<R> + Send + 'static) -> Result<R> {
+        let answer = self.submit(job)?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// [`Store::run`] for code outside the async runtime.
+    pub fn run_blocking<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Db) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.submit(job)?.blocking_recv().map_err(|_| gone())?
+    }
+
+    fn submit<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Db) -> Result<R> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<R>>> {
+        let (send, answer) = oneshot::channel();
+        let actor = self.actor.clone();
+        let job: Job = Box::new(move |db| {
+            db.set_actor(&actor);
+            let result = catch_unwind(AssertUnwindSafe(|| job(db))).unwrap_or_else(|_| {
+                Err(StoreError::new(Kind::Closed, "a defect stopped this step; what it had begun was undone")
+                    .next("Please report it with the log."))
+            });
+            db.abandon();
+            // Nobody waits any more if the caller was cancelled; the work stands.
+            let _unused = send.send(result);
+        });
+        self.jobs.send(job).map_err(|_| gone())?;
+        Ok(answer)
+    }
+
+    /// Finishes what is queued, closes the file and gives the lock back. Other handles get `Closed` from then on.
+    pub async fn close(self) -> Result<()> {
+        let thread = self.thread.lock().ok().and_then(|mut t| t.take());
+        drop(self);
+        let Some(thread) = thread else { return Ok(()) };
+        tokio::task::spawn_blocking(move || thread.join()).await.ok().and_then(std::result::Result::ok).ok_or_else(
+            || StoreError::new(Kind::Closed, "the state did not close cleanly; it is checked at the next start"),
+        )
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::new(Kind::Closed, "the state is closed")
+}

@@ -1,0 +1,128 @@
+//! Runs, last starts of schedules, and the day counters of vendors' limits.
+
+use std::collections::BTreeMap;
+
+use ledgerward_contract::{Date, Timestamp};
+use rusqlite::{OptionalExtension, params};
+use serde_json::Value;
+
+use super::{
+    db::{Db, from_json, from_us, from_us_opt, to_json, us},
+    error::{Result, StoreError},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRow {
+    pub id: i64,
+    pub kind: String,
+    pub actor: String,
+    pub started: Timestamp,
+    /// `None`: it is under way, or was killed.
+    pub ended: Option<Timestamp>,
+    pub exit: Option<i32>,
+    /// Everything that was due was read and done.
+    pub complete: bool,
+    pub summary: Option<Value>,
+}
+
+impl Db {
+    pub fn run_start(&mut self, kind: &str, at: Timestamp) -> Result<i64> {
+        self.tx(|db| {
+            let actor = db.actor().to_string();
+            db.conn
+                .execute("INSERT INTO run (kind, actor, started) VALUES (?1, ?2, ?3)", params![kind, actor, us(at)])?;
+            Ok(db.conn.last_insert_rowid())
+        })
+    }
+
+    pub fn run_end(&mut self, id: i64, exit: i32, complete: bool, summary: &Value, at: Timestamp) -> Result<()> {
+        self.tx(|db| {
+            let changed = db.conn.execute(
+                "UPDATE run SET ended = ?2, exit = ?3, complete = ?4, summary = ?5 WHERE id = ?1 AND ended IS NULL",
+                params![id, us(at), exit, complete, to_json(summary)?],
+            )?;
+            if changed == 0 { Err(StoreError::conflict(format!("run {id} has ended already"))) } else { Ok(()) }
+        })
+    }
+
+    /// The newest first.
+    pub fn runs(&self, limit: u32) -> Result<Vec<RunRow>> {
+        self.runs_where("1 OR ?2 = ''", limit, "")
+    }
+
+    /// The newest run of a kind, however it ended.
+    pub fn last_attempt(&self, kind: &str) -> Result<Option<RunRow>> {
+        Ok(self.runs_where("kind = ?2", 1, kind)?.pop())
+    }
+
+    /// The newest run of a kind that did everything. Kept apart from the last attempt: a failing run is not a fresh one.
+    pub fn last_complete(&self, kind: &str) -> Result<Option<RunRow>> {
+        Ok(self.runs_where("kind = ?2 AND complete = 1", 1, kind)?.pop())
+    }
+
+    fn runs_where(&self, what: &str, limit: u32, kind: &str) -> Result<Vec<RunRow>> {
+        let mut stmt = self.conn.prepare_cached(&format!(
+            "SELECT id, kind, actor, started, ended, exit, complete, summary FROM run WHERE {what} ORDER BY id DESC LIMIT ?1"
+        ))?;
+        let mut rows = stmt.query(params![limit, kind])?;
+        let mut all = Vec::new();
+        while let Some(r) = rows.next()? {
+            let summary: Option<String> = r.get(7)?;
+            all.push(RunRow {
+                id: r.get(0)?,
+                kind: r.get(1)?,
+                actor: r.get(2)?,
+                started: from_us(r.get(3)?)?,
+                ended: from_us_opt(r.get(4)?)?,
+                exit: r.get(5)?,
+                complete: r.get(6)?,
+                summary: summary.map(|t| from_json(&t, "a run's summary")).transpose()?,
+            });
+        }
+        Ok(all)
+    }
+
+    /// A schedule's run begins: stored before it starts, so that a crash does not start it again and again.
+    pub fn schedule_started(&mut self, name: &str, at: Timestamp) -> Result<()> {
+        self.doc_put("schedule", name, &us(at))
+    }
+
+    pub fn schedule_last(&self) -> Result<BTreeMap<String, Timestamp>> {
+        let all: BTreeMap<String, i64> = self.doc_all("schedule")?;
+        all.into_iter().map(|(k, v)| Ok((k, from_us(v)?))).collect()
+    }
+
+    pub fn day_count(&self, name: &str, day: Date) -> Result<u32> {
+        let used: Option<u32> = self
+            .conn
+            .prepare_cached("SELECT used FROM day_count WHERE name = ?1 AND day = ?2")?
+            .query_row(params![name, day.to_string()], |r| r.get(0))
+            .optional()?;
+        Ok(used.unwrap_or(0))
+    }
+
+    /// Adds and gives the new count. Days before the last one are forgotten.
+    pub fn day_add(&mut self, name: &str, day: Date, n: u32) -> Result<u32> {
+        let used = self.day_count(name, day)?.saturating_add(n);
+        self.day_set(name, day, used)
+    }
+
+    /// Raises the count to what the vendor says, never lowers it.
+    pub fn day_at_least(&mut self, name: &str, day: Date, used: u32) -> Result<u32> {
+        let is = self.day_count(name, day)?;
+        if used <= is { Ok(is) } else { self.day_set(name, day, used) }
+    }
+
+    fn day_set(&mut self, name: &str, day: Date, used: u32) -> Result<u32> {
+        let old = day.yesterday().map_or_else(|_| day.to_string(), |d| d.to_string());
+        self.tx(|db| {
+            db.conn.prepare_cached("DELETE FROM day_count WHERE name = ?1 AND day < ?2")?.execute(params![name, old])?;
+            db.conn
+                .prepare_cached(
+                    "INSERT INTO day_count (name, day, used) VALUES (?1, ?2, ?3) ON CONFLICT (name, day) DO UPDATE SET used = ?3",
+                )?
+                .execute(params![name, day.to_string(), used])?;
+            Ok(used)
+        })
+    }
+}

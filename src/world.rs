@@ -1,0 +1,350 @@
+//! What the configuration names, alive: connections with their sign-ins and targets, each behind its layers.
+//!
+//! Building a world calls nobody. Secrets are read here and go into the layers, never into a connector.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ledgerward_contract::{
+    AuthScheme, Build, Connector, ConnectionName, Endpoints, Error, ErrorKind, LedgerRole, Manifest, OAuthSpec,
+    ReadCx, Result, RoleTable, Secret, StorageTarget, Timestamp, Transport,
+};
+use ledgerward_kit::{
+    clock::Clock,
+    hosts::Hosts,
+    layers::{
+        auth::{Fixed, TokenSource},
+        deadline::Deadlines,
+        quota::{DayCounter, Quotas},
+    },
+    oauth::OAuthClient,
+    service_account::ServiceAccount,
+    stack::{Stack, StackConfig},
+    tokens::OAuthTokens,
+    transport::{HttpOptions, HttpTransport},
+    vault::Vault,
+};
+
+use crate::{
+    config::{
+        schema::{self, Config, Remote, Scopes},
+        secret::{SecretPlaces, SecretRef},
+    },
+    domain::{firm::TargetName, identity::OwnIdentity},
+    registry::{self, Entry},
+};
+
+/// A sign-in as the store lists it, without its tokens.
+#[derive(Clone, Debug)]
+pub struct SignInRow {
+    pub id: String,
+    /// The connection or target it is for.
+    pub connection: String,
+    pub own: OwnIdentity,
+    /// Why it cannot be used until a person signs in again.
+    pub dead: Option<String>,
+}
+
+/// One way into a connection.
+pub struct Reach {
+    pub sign_in: String,
+    pub own: OwnIdentity,
+    pub dead: Option<String>,
+    transport: Arc<dyn Transport>,
+}
+
+impl Reach {
+    pub fn read(&self, now: Timestamp) -> ReadCx {
+        ReadCx::new(Arc::clone(&self.transport), now)
+    }
+}
+
+/// A ledger provider or practice manager.
+pub struct Source {
+    pub name: ConnectionName,
+    pub manifest: &'static Manifest,
+    pub connector: Box<dyn Connector>,
+    /// Empty until somebody ran `connect`.
+    pub reaches: Vec<Reach>,
+    pub roles: RoleTable,
+}
+
+/// A place with folders.
+pub struct Target {
+    pub name: TargetName,
+    pub manifest: &'static Manifest,
+    pub connector: Box<dyn Connector>,
+    pub settings: schema::Target,
+    /// `None` until somebody ran `connect`.
+    pub reach: Option<Reach>,
+}
+
+impl Target {
+    /// The target's own side. Checked when the world was built.
+    pub fn api(&self) -> Result<&dyn StorageTarget> {
+        self.connector.target().ok_or_else(|| {
+            Error::new(ErrorKind::Config, "target.open", format!("{} is no storage target", self.manifest.title))
+        })
+    }
+
+    /// Errors: `Unauthenticated` with the command to run, where nobody signed in or the sign-in is dead.
+    pub fn reach(&self) -> Result<&Reach> {
+        let next = format!("Run: ledgerward connect {}", self.name);
+        match &self.reach {
+            None => Err(Error::new(ErrorKind::Unauthenticated, "target.open", "nobody has signed in yet").next(next)),
+            Some(Reach { dead: Some(why), .. }) => {
+                Err(Error::new(ErrorKind::Unauthenticated, "target.open", why.clone()).next(next))
+            }
+            Some(reach) => Ok(reach),
+        }
+    }
+
+    pub fn read(&self, now: Timestamp) -> Result<ReadCx> {
+        Ok(self.reach()?.read(now))
+    }
+
+    /// What a write context is opened with.
+    pub fn transport(&self) -> Result<Arc<dyn Transport>> {
+        Ok(Arc::clone(&self.reach()?.transport))
+    }
+}
+
+/// Everything the firm configured.
+pub struct World {
+    pub sources: BTreeMap<ConnectionName, Source>,
+    pub targets: BTreeMap<TargetName, Target>,
+}
+
+/// What a world is built on.
+#[derive(Clone)]
+pub struct Ground {
+    pub vault: Arc<dyn Vault>,
+    pub days: Arc<dyn DayCounter>,
+    pub clock: Arc<dyn Clock>,
+    /// Where secret files are found.
+    pub secrets: SecretPlaces,
+}
+
+impl World {
+    /// Errors: `Config`, naming the connection or target.
+    pub fn build(config: &Config, ground: &Ground, sign_ins: &[SignInRow]) -> Result<Self> {
+        let mut sources = BTreeMap::new();
+        for (name, connection) in &config.connections {
+            let open = Open::new(name.as_str(), &connection.remote, ground)?;
+            if open.connector.ledgers().is_none() && open.connector.directory().is_none() {
+                let text = format!("connections.{name}: {} is a target, not a source of access", open.manifest.title);
+                return Err(Error::new(ErrorKind::Config, "connection.open", text)
+                    .next(format!("Move it to [targets.{name}].")));
+            }
+            let reaches = open.reaches(name.as_str(), &connection.remote, ground, sign_ins, true)?;
+            let roles = role_table(open.manifest, &connection.roles);
+            let Open { manifest, connector, .. } = open;
+            sources.insert(name.clone(), Source { name: name.clone(), manifest, connector, reaches, roles });
+        }
+        let mut targets = BTreeMap::new();
+        for (name, settings) in &config.targets {
+            let open = Open::new(&name.0, &settings.remote, ground)?;
+            if open.connector.target().is_none() {
+                let text = format!("targets.{name}: {} cannot hold folders", open.manifest.title);
+                return Err(Error::new(ErrorKind::Config, "target.open", text)
+                    .next(format!("Move it to [connections.{name}].")));
+            }
+            let mut reaches = open.reaches(&name.0, &settings.remote, ground, sign_ins, false)?;
+            let Open { manifest, connector, .. } = open;
+            let reach = if reaches.is_empty() { None } else { Some(reaches.swap_remove(0)) };
+            targets
+                .insert(name.clone(), Target { name: name.clone(), manifest, connector, settings: settings.clone(), reach });
+        }
+        Ok(Self { sources, targets })
+    }
+}
+
+/// The manifest's table with the firm's lines in their place.
+pub fn role_table(manifest: &Manifest, lines: &BTreeMap<String, LedgerRole>) -> RoleTable {
+    let mut table: BTreeMap<_, _> =
+        manifest.roles.iter().map(|(role, gives)| ((*role).to_owned(), LedgerRole::from(*gives))).collect();
+    table.extend(lines.iter().map(|(role, gives)| (role.clone(), gives.clone())));
+    RoleTable(table)
+}
+
+/// One connector with everything below its layers that its sign-ins share.
+struct Open {
+    entry: &'static Entry,
+    manifest: &'static Manifest,
+    connector: Box<dyn Connector>,
+    endpoints: Endpoints,
+    quotas: Arc<Quotas>,
+    wire: Arc<dyn Transport>,
+}
+
+impl Open {
+    fn new(name: &str, remote: &Remote, ground: &Ground) -> Result<Self> {
+        let named = |e: Error| e.with("configured as", name);
+        let entry = registry::entry(&remote.connector).ok_or_else(|| {
+            let text = format!("there is no connector \"{}\"", remote.connector);
+            named(Error::new(ErrorKind::Config, "connector.find", text).next(format!("Use one of: {}.", registry::names())))
+        })?;
+        let manifest = entry.factory.manifest();
+        let endpoints = Endpoints::resolve(manifest, &remote.endpoints).map_err(named)?;
+        let build = Build { settings: remote.settings.clone(), endpoints: endpoints.clone() };
+        let connector = entry.factory.build(build).map_err(named)?;
+        let hosts = Hosts::new(&endpoints, remote.allow_private_network).map_err(named)?;
+        let options = HttpOptions { proxy: remote.proxy.clone(), ca_file: remote.ca_file.clone() };
+        let wire: Arc<dyn Transport> = Arc::new(HttpTransport::new(hosts, &options).map_err(named)?);
+        let quotas = Quotas::new(name, manifest.quotas, Arc::clone(&ground.days), Arc::clone(&ground.clock));
+        Ok(Self { entry, manifest, connector, endpoints, quotas, wire })
+    }
+
+    fn reaches(
+        &self,
+        name: &str,
+        remote: &Remote,
+        ground: &Ground,
+        sign_ins: &[SignInRow],
+        read_only: bool,
+    ) -> Result<Vec<Reach>> {
+        let mut reaches = Vec::new();
+        match self.manifest.auth {
+            AuthScheme::None => {
+                let own = OwnIdentity::default();
+                let transport = self.stack(remote, ground, Arc::new(Fixed::none()), read_only)?;
+                reaches.push(Reach { sign_in: String::new(), own, dead: None, transport });
+            }
+            AuthScheme::StaticKey => {
+                let key = remote.api_key.as_ref().map(|k| read_secret(k, &ground.secrets)).transpose()?;
+                let tokens = key.map_or_else(Fixed::none, Fixed::new);
+                let transport = self.stack(remote, ground, Arc::new(tokens), read_only)?;
+                reaches.push(Reach { sign_in: String::new(), own: OwnIdentity::default(), dead: None, transport });
+            }
+            AuthScheme::OAuth(_) | AuthScheme::OAuthOrServiceAccount(_) => {
+                if let Some(tokens) = self.service_account(remote, ground)? {
+                    let transport = self.stack(remote, ground, tokens, read_only)?;
+                    reaches.push(Reach { sign_in: String::new(), own: OwnIdentity::default(), dead: None, transport });
+                    return Ok(reaches);
+                }
+                let client = Arc::new(self.oauth_client(remote, &ground.secrets)?);
+                for row in sign_ins.iter().filter(|r| r.connection == name) {
+                    let tokens = Arc::new(OAuthTokens::new(
+                        row.id.clone(),
+                        Arc::clone(&ground.vault),
+                        Arc::clone(&client),
+                        Arc::clone(&ground.clock),
+                    ));
+                    let transport = self.stack(remote, ground, tokens, read_only)?;
+                    reaches.push(Reach {
+                        sign_in: row.id.clone(),
+                        own: row.own.clone(),
+                        dead: row.dead.clone(),
+                        transport,
+                    });
+                }
+            }
+        }
+        Ok(reaches)
+    }
+
+    fn stack(
+        &self,
+        remote: &Remote,
+        ground: &Ground,
+        tokens: Arc<dyn TokenSource>,
+        read_only: bool,
+    ) -> Result<Arc<dyn Transport>> {
+        Stack::build(StackConfig {
+            manifest: self.manifest,
+            endpoints: self.endpoints.clone(),
+            allow_private_network: remote.allow_private_network,
+            read_only,
+            tokens,
+            quotas: Arc::clone(&self.quotas),
+            verdict: self.entry.verdict,
+            clock: Arc::clone(&ground.clock),
+            deadlines: Deadlines::default(),
+            jitter: Stack::jitter(),
+            base: Arc::clone(&self.wire),
+        })
+    }
+}
+
+impl Open {
+    fn oauth_spec(&self) -> Result<OAuthSpec> {
+        match self.manifest.auth {
+            AuthScheme::OAuth(spec) | AuthScheme::OAuthOrServiceAccount(spec) => Ok(spec),
+            AuthScheme::None | AuthScheme::StaticKey => {
+                let text = format!("{} has no sign-in page", self.manifest.title);
+                Err(Error::new(ErrorKind::Unsupported, "oauth.open", text).next("There is nothing to connect here."))
+            }
+        }
+    }
+
+    fn oauth_client(&self, remote: &Remote, places: &SecretPlaces) -> Result<OAuthClient> {
+        let id = remote.client_id.clone().ok_or_else(|| {
+            Error::new(ErrorKind::Config, "oauth.open", "there is no client_id")
+                .next("Enter the client_id of the app that you registered at the provider.")
+        })?;
+        let secret = remote.client_secret.as_ref().map(|s| read_secret(s, places)).transpose()?;
+        OAuthClient::new(self.oauth_spec()?, &self.endpoints, id, secret, Arc::clone(&self.wire))
+    }
+
+    fn service_account(&self, remote: &Remote, ground: &Ground) -> Result<Option<Arc<dyn TokenSource>>> {
+        let (AuthScheme::OAuthOrServiceAccount(spec), Some(file)) = (self.manifest.auth, &remote.service_account) else {
+            return Ok(None);
+        };
+        let key = read_secret(file, &ground.secrets)?;
+        let scopes = scopes(&spec, &remote.scopes)?;
+        let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
+        let (name, path) = spec.token;
+        let account = ServiceAccount::new(
+            &key,
+            &scopes,
+            remote.impersonate.as_ref().map(|e| e.as_given().to_owned()),
+            self.endpoints.url(name, path)?,
+            Arc::clone(&self.wire),
+            Arc::clone(&ground.clock),
+        )?;
+        Ok(Some(Arc::new(account)))
+    }
+}
+
+/// What `connect` needs for one connection or target.
+pub struct SignInGround {
+    pub client: OAuthClient,
+    pub spec: OAuthSpec,
+    pub scopes: Vec<String>,
+    pub title: &'static str,
+    pub redirect_port: Option<u16>,
+}
+
+/// Errors: `Config` or `Unsupported`, where this name has nothing to sign in to.
+pub fn sign_in_ground(name: &str, remote: &Remote, ground: &Ground) -> Result<SignInGround> {
+    let open = Open::new(name, remote, ground)?;
+    if remote.service_account.is_some() {
+        let text = "this target works with a service account's key file and needs no sign-in";
+        return Err(Error::new(ErrorKind::Unsupported, "oauth.open", text).next("Run: ledgerward doctor"));
+    }
+    let spec = open.oauth_spec()?;
+    Ok(SignInGround {
+        client: open.oauth_client(remote, &ground.secrets)?,
+        spec,
+        scopes: scopes(&spec, &remote.scopes)?,
+        title: open.manifest.title,
+        redirect_port: remote.redirect_port,
+    })
+}
+
+/// The scopes to ask for: a set of the manifest, its first by default, or the firm's own list.
+pub fn scopes(spec: &OAuthSpec, wanted: &Scopes) -> Result<Vec<String>> {
+    let set = match wanted {
+        Scopes::List(list) => return Ok(list.clone()),
+        Scopes::Default => spec.scopes.first(),
+        Scopes::Set(name) => spec.scopes.iter().find(|s| s.name == name),
+    };
+    set.map(|s| s.scopes.iter().map(|t| (*t).to_owned()).collect()).ok_or_else(|| {
+        let names: Vec<_> = spec.scopes.iter().map(|s| s.name).collect();
+        Error::new(ErrorKind::Config, "oauth.scopes", "there is no set of scopes of that name")
+            .next(format!("Use one of: {}, or a list of scopes.", names.join(", ")))
+    })
+}
+
+fn read_secret(secret: &SecretRef, places: &SecretPlaces) -> Result<Secret> {
+    secret.read(places).map_err(|e| Error::new(ErrorKind::Config, "secret.read", e.message).next(e.next))
+}

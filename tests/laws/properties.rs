@@ -1,0 +1,264 @@
+//! Laws over random firms.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledgerward::domain::{firm::*, lane::*, policy::*};
+use ledgerward_contract::*;
+use proptest::prelude::*;
+
+use super::world::*;
+
+const PEOPLE: u128 = 5;
+const CLIENTS: u128 = 4;
+
+/// What one ledger says in one reading.
+#[derive(Clone, Debug)]
+enum Says {
+    List(BTreeMap<u128, u8>),
+    Fails,
+    Empty,
+    Unlisted,
+}
+
+#[derive(Clone, Debug)]
+struct Script {
+    modes: Vec<u8>,
+    enabled: Vec<bool>,
+    selected: BTreeSet<(u128, u128)>,
+    pairs: BTreeSet<u128>,
+    any: bool,
+    unlisted: u8,
+    readings: Vec<Vec<Says>>,
+    hand: BTreeSet<(u128, u128)>,
+    strangers: BTreeSet<u128>,
+}
+
+fn says() -> impl Strategy<Value = Says> {
+    prop_oneof![
+        6 => prop::collection::btree_map(1..=PEOPLE, 0..6_u8, 0..=5).prop_map(Says::List),
+        1 => Just(Says::Fails),
+        1 => Just(Says::Empty),
+        1 => Just(Says::Unlisted),
+    ]
+}
+
+fn script() -> impl Strategy<Value = Script> {
+    let n = usize::try_from(PEOPLE).unwrap();
+    let c = usize::try_from(CLIENTS).unwrap();
+    (
+        prop::collection::vec(0..4_u8, n),
+        prop::collection::vec(prop::bool::weighted(0.85), n),
+        prop::collection::btree_set((1..=PEOPLE, 1..=CLIENTS), 0..12),
+        prop::collection::btree_set(1..=CLIENTS, 0..3),
+        any::<bool>(),
+        0..3_u8,
+        prop::collection::vec(prop::collection::vec(says(), c), 1..5),
+        prop::collection::btree_set((1..=PEOPLE, 1..=CLIENTS), 0..5),
+        prop::collection::btree_set(1..=CLIENTS, 0..3),
+    )
+        .prop_map(|(modes, enabled, selected, pairs, any, unlisted, readings, hand, strangers)| Script {
+            modes,
+            enabled,
+            selected,
+            pairs,
+            any,
+            unlisted,
+            readings,
+            hand,
+            strangers,
+        })
+}
+
+fn build(s: &Script) -> World {
+    let mut w = World::new(PEOPLE, Mode::All, CLIENTS);
+    for (n, (mode, enabled)) in (1..).zip(s.modes.iter().zip(&s.enabled)) {
+        let p = w.firm.people.get_mut(&pid(n)).unwrap();
+        p.mode = Mode::ALL[usize::from(*mode)];
+        p.enabled = *enabled;
+    }
+    for (n, c) in &s.selected {
+        w.select(*n, *c);
+    }
+    w.firm.policy.unlisted = [Unlisted::Manual, Unlisted::Deny, Unlisted::Roster][usize::from(s.unlisted)];
+    for c in &s.pairs {
+        let client = w.firm.clients.get_mut(&cid(*c)).unwrap();
+        client.sources.insert(ledger(1 + c % CLIENTS));
+        client.authority = if s.any { Authority::Any } else { Authority::All };
+    }
+    w
+}
+
+fn read(w: &mut World, c: u128, says: &Says) {
+    let source = ledger(c);
+    match says {
+        Says::Fails => drop(w.fails(c, ErrorKind::Unavailable)),
+        Says::Empty => drop(w.lists(c, &[])),
+        Says::Unlisted => {
+            drop(w.observe(&source, Grade::A, ledgerward::domain::identity::Outcome::Unlisted { reason: "no".into() }))
+        }
+        Says::List(people) => {
+            let rows: Vec<_> = std::iter::once(own_row(&source))
+                .chain(people.iter().map(|(n, what)| {
+                    let mut row = row(&source, *n);
+                    match what {
+                        0 => row.role = "ADVISER".into(),
+                        1 => row.role = "INVOICEONLY".into(),
+                        2 => row.role = "MYSTERY".into(),
+                        3 => row.standing = Standing::Removed,
+                        _ => {}
+                    }
+                    row
+                }))
+                .collect();
+            drop(w.lists(c, &rows));
+        }
+    }
+}
+
+/// Reads and applies round after round; hand-made shares come in before the last one.
+fn run(s: &Script) -> World {
+    let mut w = build(s);
+    for (round, readings) in s.readings.iter().enumerate() {
+        for (c, says) in (1..).zip(readings) {
+            read(&mut w, c, says);
+        }
+        if round + 1 < s.readings.len() {
+            let plan = w.plan();
+            w.apply(&plan);
+        }
+        w.pass(301);
+    }
+    for (n, c) in &s.hand {
+        if let Some(f) = w.folders.get_mut(&whole(*c)) {
+            let p = seen(Holder::Person(mail(*n)), SeenRole::Writer);
+            if !f.list.iter().any(|x| x.id == p.id) {
+                f.list.push(p);
+            }
+        }
+    }
+    for c in &s.strangers {
+        if let Some(f) = w.folders.get_mut(&whole(*c)) {
+            f.list.push(seen(Holder::Person(Email::parse("s@elsewhere.example").unwrap()), SeenRole::Reader));
+        }
+    }
+    w
+}
+
+fn wanted_pairs(w: &World) -> BTreeSet<(LaneKey, String)> {
+    w.wants().into_iter().flat_map(|(lane, who)| who.into_iter().map(move |x| (lane.clone(), x))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Where one person is taken out of one list, nobody gains anything by it.
+    #[test]
+    fn removing_facts_never_adds_a_grant(s in script(), n in 1..=PEOPLE, c in 0..CLIENTS) {
+        let full = run(&s);
+        let mut less = s.clone();
+        if let Some(Says::List(people)) = less.readings.last_mut().unwrap().get_mut(usize::try_from(c).unwrap()) {
+            people.remove(&n);
+        }
+        let less = run(&less);
+        prop_assert!(wanted_pairs(&less).is_subset(&wanted_pairs(&full)));
+    }
+
+    /// No want without the firm's own rules: shut people never, selection where the mode asks for one.
+    #[test]
+    fn desired_is_within_policy(s in script()) {
+        let w = run(&s);
+        for (lane, who) in wanted_pairs(&w) {
+            let person = w.firm.people.values().find(|p| p.email.key() == who).unwrap();
+            prop_assert!(!person.shut());
+            let selected = w.firm.selections.contains_key(&(person.id, lane.folder.client));
+            prop_assert!(selected || !person.mode.needs_selection());
+            if person.mode == Mode::Ledger {
+                let sources = &w.firm.clients[&lane.folder.client].sources;
+                let granted = |x: &SourceRef| w.joined[x].facts.get(&person.id).is_some_and(|f| f.why.role().is_some());
+                let listed = sources.iter().any(|x| w.joined[x].rest != ledgerward::domain::fact::Why::Unlisted);
+                prop_assert!(sources.iter().any(granted) || (!listed && selected && w.firm.policy.unlisted == Unlisted::Manual));
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_sources_is_irrelevant(s in script()) {
+        let w = run(&s);
+        let mut builder = ledgerward::domain::facts::FactsBuilder::new(w.firm.people.keys().copied());
+        w.joined.values().rev().for_each(|j| builder.add(j));
+        let (a, b) = (builder.build(), w.facts());
+        let lanes = |f| {
+            let d = Decider::new(&w.firm, f, &w.targets, w.now);
+            d.lanes().map(|(l, _)| (l.lane, l.wants, l.held)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(lanes(&a), lanes(&b));
+    }
+
+    #[test]
+    fn a_plan_that_was_applied_leaves_nothing_to_do(s in script()) {
+        let mut w = run(&s);
+        let plan = w.plan();
+        w.apply(&plan);
+        let again = w.plan();
+        prop_assert!(again.is_empty(), "{:?}", again.lanes().iter().flat_map(|l| &l.steps).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_outside_owned_is_revoked_or_changed(s in script()) {
+        let w = run(&s);
+        let plan = w.plan();
+        for lane in plan.lanes() {
+            for step in &lane.steps {
+                let id = match &step.op {
+                    Op::Revoke { permission, .. } | Op::SetRole { permission, .. } => permission,
+                    _ => continue,
+                };
+                prop_assert!(w.folders[&lane.lane].owned.iter().any(|o| o.permission == *id));
+            }
+        }
+    }
+
+    /// While every source fails, nothing that rests on one changes.
+    #[test]
+    fn held_in_no_steps_out(mut s in script()) {
+        for mode in &mut s.modes {
+            *mode = 2 + *mode % 2;
+        }
+        let mut w = run(&s);
+        let plan = w.plan();
+        w.apply(&plan);
+        for c in 1..=CLIENTS {
+            w.fails(c, ErrorKind::Unauthenticated);
+        }
+        // Ledgers that list nobody by capability never listed; everything else is unknown now.
+        let before = w.plan();
+        prop_assert_eq!((revokes(&before), grants(&before)), (0, 0));
+    }
+
+    #[test]
+    fn empty_selection_means_nothing(mut s in script()) {
+        s.selected.clear();
+        for mode in &mut s.modes {
+            *mode = if *mode % 2 == 0 { 1 } else { 3 };
+        }
+        prop_assert!(wanted_pairs(&run(&s)).is_empty());
+    }
+
+    /// The guard loses no step and invents none.
+    #[test]
+    fn cleared_and_held_are_the_whole_plan(s in script(), first in any::<bool>(), freeze in any::<bool>()) {
+        let mut w = run(&s);
+        w.first_plan = first;
+        w.freeze = freeze;
+        let plan = w.plan();
+        let all: BTreeSet<_> = plan.lanes().iter().flat_map(|l| l.steps.iter().map(|x| (l.lane.clone(), x.clone()))).collect();
+        let v = w.check(plan);
+        let held = v.held.iter().flat_map(|h| &h.lanes);
+        let parts: Vec<_> = v.cleared.lanes().iter().chain(held).flat_map(|l| l.steps.iter().map(|x| (l.lane.clone(), x.clone()))).collect();
+        prop_assert_eq!(parts.len(), all.len());
+        prop_assert_eq!(parts.into_iter().collect::<BTreeSet<_>>(), all);
+        if freeze {
+            prop_assert_eq!(grants(&v.cleared), 0);
+        }
+    }
+}
