@@ -16,9 +16,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::civil::date;
 use ledgerward_contract::{
-    AccessFact, Cursor, Error, ErrorKind, LedgerId, LedgerProfile, LedgerRow, LedgerSource, Listing, Page, ReadCx,
-    Request, Response, Result, Retry, Scope, Standing, Transport,
+    AccessFact, AccountKind, Basis, Cell, Column, Cursor, Error, ErrorKind, LedgerAccount, LedgerId, LedgerProfile,
+    LedgerRow, LedgerSource, Listing, Page, Period, PeriodLength, ReadCx, ReportTable, Request, Response, Result,
+    Retry, Row, RowKind, Scope, Standing, StatementData, StatementKind, StatementRef, StatementRequest,
+    StatementSource, Transport,
     suite::source::{SourceHarness, TestUser},
 };
 use serde::Deserialize;
@@ -52,6 +55,40 @@ struct User {
     email: Option<String>,
     name: String,
     role: String,
+}
+
+#[derive(Deserialize)]
+struct Accounts {
+    accounts: Vec<Ledger>,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    title: String,
+    lines: Vec<(String, String)>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CarelessReport {
+    title: String,
+    lines: Vec<(String, String)>,
+}
+
+fn table(report: Report) -> Option<ReportTable> {
+    let row = |(label, amount): (String, String)| {
+        let cells = vec![Cell::Text(label), Cell::Money(amount.parse().ok()?)];
+        Some(Row { kind: RowKind::Line, depth: 0, account: None, cells })
+    };
+    let column = |label: &str, money| Column { label: label.to_owned(), money };
+    Some(ReportTable {
+        title: report.title,
+        organisation: None,
+        currency: None,
+        derived: None,
+        columns: vec![column("Account", false), column("Amount", true)],
+        rows: report.lines.into_iter().map(row).collect::<Option<_>>()?,
+    })
 }
 
 fn fact(ledger: &LedgerId, user: User) -> AccessFact {
@@ -131,6 +168,50 @@ impl LedgerSource for Toy {
     }
 }
 
+#[async_trait]
+impl StatementSource for Toy {
+    async fn accounts(&self, cx: &ReadCx, ledger: &LedgerId, _at: Cursor) -> Result<Page<LedgerAccount>> {
+        let op = "accounts.list";
+        let list: Accounts = classify(op, &cx.send(get(op, &format!("/ledgers/{ledger}/accounts"))?).await?)?;
+        let row = |a: Ledger| LedgerAccount {
+            id: a.id.into(),
+            name: a.name,
+            code: None,
+            kind: AccountKind::Bank,
+            currency: None,
+            number: None,
+            active: true,
+        };
+        Ok(Page::only(list.accounts.into_iter().map(row).collect()))
+    }
+
+    async fn statements(
+        &self,
+        _cx: &ReadCx,
+        ledger: &LedgerId,
+        what: &StatementRequest,
+        _at: Cursor,
+    ) -> Result<Page<StatementRef>> {
+        if what.kind != StatementKind::ProfitAndLoss {
+            return Err(Error::new(ErrorKind::Unsupported, "statements.list", "this vendor has one report only"));
+        }
+        Ok(Page::only(vec![StatementRef { ledger: ledger.clone(), request: what.clone(), item: None }]))
+    }
+
+    async fn fetch(&self, cx: &ReadCx, what: &StatementRef) -> Result<StatementData> {
+        let op = "report.read";
+        let answer = cx.send(get(op, &format!("/ledgers/{}/report", what.ledger))?).await?;
+        let report = if self.sin == Sin::FillsInWhatIsMissing {
+            let careless: CarelessReport = classify(op, &answer)?;
+            Report { title: careless.title, lines: careless.lines }
+        } else {
+            classify(op, &answer)?
+        };
+        let table = table(report).ok_or_else(|| Error::contract(op, "an amount of the report is not a number"))?;
+        Ok(StatementData::Table(table))
+    }
+}
+
 // ---- fake.rs: the vendor. It shares no type with the connector.
 
 #[derive(Default)]
@@ -158,6 +239,8 @@ impl Transport for Vendor {
                 let more = (from + state.page < all.len()).then(|| (page + 1).to_string());
                 json!({ "users": all.iter().skip(from).take(state.page).collect::<Vec<_>>(), "next": more })
             }
+            ["ledgers", _, "accounts"] => json!({ "accounts": [{ "id": "a1", "name": "Current account" }] }),
+            ["ledgers", _, "report"] => json!({ "title": "Profit and loss", "lines": [["Sales", "120.50"]] }),
             _ => return Ok(Response { status: 599, headers: http::HeaderMap::new(), body: "unknown".into() }),
         };
         Ok(Response { status: 200, headers: http::HeaderMap::new(), body: body.to_string().into() })
@@ -206,6 +289,18 @@ impl<const SIN: u8> SourceHarness for Harness<SIN> {
         self.vendor.0.lock().unwrap().page = 2;
         true
     }
+    fn statements(&self) -> Option<&dyn StatementSource> {
+        Some(&self.toy)
+    }
+    fn requests(&self) -> Vec<StatementRequest> {
+        let (start, end) = (date(2026, 10, 1), date(2026, 10, 31));
+        vec![StatementRequest {
+            kind: StatementKind::ProfitAndLoss,
+            basis: Basis::Accrual,
+            period: Period { start, end, length: PeriodLength::Month },
+            account: None,
+        }]
+    }
 }
 
 mod honest {
@@ -228,10 +323,11 @@ enum Sin {
     Remembers,
     ForgetsTheLedger,
     TakesNotFoundForEmpty,
+    FillsInWhatIsMissing,
 }
 
 impl Sin {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::None,
         Self::ReadsAnythingAsAnEmptyList,
         Self::TakesServerErrorsForEmpty,
@@ -243,6 +339,7 @@ impl Sin {
         Self::Remembers,
         Self::ForgetsTheLedger,
         Self::TakesNotFoundForEmpty,
+        Self::FillsInWhatIsMissing,
     ];
 }
 
@@ -303,5 +400,6 @@ caught! {
     7 by p10_rate_limits_carry_the_pause as forgetting_the_pause_is_caught;
     8 by nothing_is_remembered_between_calls as remembering_is_caught;
     9 by p08_forbidden_names_the_ledger as forgetting_the_ledger_is_caught;
+    11 by bad_answers_to_statements_are_errors as filling_in_what_is_missing_is_caught;
     10 by p07_refusals_are_errors_of_their_kind as taking_not_found_for_empty_is_caught;
 }

@@ -15,7 +15,7 @@ use rustix::{
 use crate::{
     disk::{self, Explain, TEMP, explain},
     map::{self, Acl, Who},
-    marker::{drop_temp_folder, find_in, move_in, read_marker, reserved, sweep, temp_name, write_marker},
+    marker::{drop_temp_folder, find_in, move_in, pin, read_marker, reserved, sweep, temp_name, write_marker},
     root::Disk,
     tree::{Order, Spread, confirm, set_lists, spread, us, walk},
 };
@@ -166,16 +166,18 @@ impl Disk {
         drop_temp_folder(root, temp);
         self.make_dir(op, root, temp, &Acl::from_mode(0o700))?;
         let dir = disk::open_dir(root, temp).explain(op, temp)?;
-        write_marker(op, &dir, "ledgerward/folder/1", key, step)
+        write_marker(op, &dir, "ledgerward/folder/1", key, step)?;
+        if self.lists { pin(op, &dir) } else { Ok(()) }
     }
 
     /// A new folder, with this list where lists are ours; else 0750, less the umask, or the firm's own default ACL.
     fn make_dir(&self, op: &'static str, parent: &Dir, name: &str, acl: &Acl) -> Result<()> {
-        let mode = Mode::from_raw_mode(if self.lists { 0o700 } else { 0o750 });
-        rustix::fs::mkdirat(parent, name, mode).map_err(io::Error::from).explain(op, name)?;
+        // The bits of the mask: should we stop right after this call, the parent's default list is in force at once.
+        let mode = if self.lists { 0o700 | u32::from(acl.mask.unwrap_or(0)) << 3 } else { 0o750 };
+        rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(mode)).map_err(io::Error::from).explain(op, name)?;
         if self.lists {
-            let dir = disk::open_dir(parent, name).explain(op, name)?;
-            set_lists(&dir, acl, Order::Open).explain(op, name)?;
+            let listed = disk::open_dir(parent, name).and_then(|dir| set_lists(&dir, acl, Order::Open));
+            listed.inspect_err(|_| _ = parent.remove_dir(name)).explain(op, name)?;
         }
         rustix::fs::fsync(parent).map_err(io::Error::from).explain(op, name)
     }
@@ -184,12 +186,15 @@ impl Disk {
         let op = "folder.mark";
         let dir = self.client_for_writing(op, id)?;
         match read_marker(op, &dir)? {
-            Some(text) if text == key.to_string() => Ok(()),
-            Some(text) => Err(Error::new(ErrorKind::Conflict, op, "the folder carries another client's marker")
-                .with("folder", id.as_str())
-                .with("marker", text)),
-            None => write_marker(op, &dir, "ledgerward/folder/1", key, step),
+            Some(text) if text == key.to_string() => {}
+            Some(text) => {
+                return Err(Error::new(ErrorKind::Conflict, op, "the folder carries another client's marker")
+                    .with("folder", id.as_str())
+                    .with("marker", text));
+            }
+            None => write_marker(op, &dir, "ledgerward/folder/1", key, step)?,
         }
+        if self.lists { pin(op, &dir) } else { Ok(()) }
     }
 
     /// Takes the rights of "every user of this machine" away, and lets new things in the folder begin with its own list.

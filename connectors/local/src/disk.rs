@@ -183,10 +183,14 @@ pub(crate) fn commit(dir: &Dir, temp: &str, name: &str, replace: bool) -> io::Re
     Ok(rustix::fs::fsync(dir)?)
 }
 
+pub(crate) fn errno(e: &io::Error) -> Option<Errno> {
+    e.raw_os_error().map(Errno::from_raw_os_error)
+}
+
 /// An error of the file system in the contract's words. `what` is the thing, for a person.
 pub(crate) fn explain(op: &'static str, what: &str, e: io::Error) -> Error {
     let text = |m: &str| format!("{what}: {m}");
-    let error = match e.raw_os_error().map(Errno::from_raw_os_error) {
+    let error = match errno(&e) {
         Some(Errno::NOENT) => Error::new(ErrorKind::NotFound, op, text("is not there")),
         Some(Errno::ACCESS | Errno::PERM) => Error::new(ErrorKind::Forbidden, op, text("we may not touch it"))
             .next("Give it back to the account that this service runs as."),

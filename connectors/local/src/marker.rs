@@ -11,7 +11,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    disk::{self, Explain, TEMP, explain},
+    disk::{self, Explain, TEMP, errno, explain},
     tree::us,
 };
 
@@ -42,8 +42,20 @@ pub(crate) fn find_in(op: &'static str, root: &Dir, key: &FolderKey) -> Result<O
         if !disk::look(root, text).explain(op, text)?.is_some_and(|s| disk::is(&s, FileType::Directory)) {
             continue;
         }
-        // What we cannot open, or what is mounted there, is never a folder of ours.
-        let Ok(dir) = disk::open_dir(root, text) else { continue };
+        let dir = match disk::open_dir(root, text) {
+            Ok(dir) => dir,
+            // What we may not open, what is mounted there, and what vanished meanwhile is no folder of ours. Any other trouble
+            // is an error: "not found" makes the caller create a second folder.
+            Err(e)
+                if matches!(
+                    errno(&e),
+                    Some(Errno::ACCESS | Errno::XDEV | Errno::LOOP | Errno::NOENT | Errno::NOTDIR)
+                ) =>
+            {
+                continue;
+            }
+            Err(e) => return Err(explain(op, text, e)),
+        };
         if read_marker(op, &dir)?.as_deref() == Some(wanted.as_str()) {
             found.push(FolderId::from(text));
         }
@@ -59,7 +71,7 @@ pub(crate) fn find_in(op: &'static str, root: &Dir, key: &FolderKey) -> Result<O
 /// The key on a folder's marker. A marker that another account wrote is none: writers of a folder could forge it.
 pub(crate) fn read_marker(op: &'static str, dir: &Dir) -> Result<Option<String>> {
     let Some(stat) = disk::look(dir, MARKER).explain(op, MARKER)? else { return Ok(None) };
-    if !disk::is(&stat, FileType::RegularFile) || stat.st_uid != us() || stat.st_size > 1 << 16 {
+    if !disk::is(&stat, FileType::RegularFile) || stat.st_uid != us() || stat.st_nlink != 1 || stat.st_size > 1 << 16 {
         return Ok(None);
     }
     let file = disk::open_file(dir, MARKER).explain(op, MARKER)?;
@@ -82,6 +94,13 @@ pub(crate) fn write_marker(
     disk::commit(dir, &temp, MARKER, false).inspect_err(|_| _ = dir.remove_file(&temp)).explain(op, MARKER)
 }
 
+/// Sets the sticky bit on a client's folder: writers can add and edit there, and cannot move our marker away, or another
+/// client's marker in.
+pub(crate) fn pin(op: &'static str, dir: &Dir) -> Result<()> {
+    let mode = rustix::fs::fstat(dir).map(|s| Mode::from_raw_mode(s.st_mode) | Mode::SVTX);
+    mode.and_then(|mode| rustix::fs::fchmod(dir, mode)).map_err(io::Error::from).explain(op, MARKER)
+}
+
 /// Gives a finished folder its name, which nobody may have meanwhile.
 pub(crate) fn move_in(op: &'static str, root: &Dir, temp: &str, name: &str) -> Result<()> {
     let e = match disk::commit(root, temp, name, false) {
@@ -90,7 +109,7 @@ pub(crate) fn move_in(op: &'static str, root: &Dir, temp: &str, name: &str) -> R
     };
     // No rename without replacing and no hard link to a folder (NFS): take the name with an empty folder, which a plain
     // rename replaces in one step, and which fails should anything have been put into it.
-    if e.raw_os_error() != Some(Errno::PERM.raw_os_error()) {
+    if errno(&e) != Some(Errno::PERM) {
         return Err(explain(op, name, e));
     }
     rustix::fs::mkdirat(root, name, Mode::RWXU).map_err(io::Error::from).explain(op, name)?;

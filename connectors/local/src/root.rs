@@ -11,7 +11,7 @@ use ledgerward_contract::{Email, Error, ErrorKind, FolderId, NoteLevel, Probe, P
 use rustix::{fs::FileType, io::Errno};
 
 use crate::{
-    disk::{self, Explain, explain},
+    disk::{self, Explain, errno, explain},
     map::People,
     marker::MARKER,
     tree::us,
@@ -38,7 +38,7 @@ impl Disk {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return config("the root folder does not exist", "Make it, or mount the disk it is on.");
             }
-            Err(e) if e.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            Err(e) if errno(&e) == Some(Errno::LOOP) => {
                 return config("a symbolic link lies on the way to the root", "Write the real path in `root`.");
             }
             Err(e) => return Err(explain(op, &what, e)),
@@ -85,7 +85,11 @@ impl Disk {
 
     /// Who is who on this machine, as of now.
     pub fn people(&self, op: &'static str) -> Result<People> {
-        let read = |path: &str| std::fs::read_to_string(Path::new(path)).explain(op, path);
+        // A small container image has neither file: then accounts have numbers only.
+        let read = |path: &str| match std::fs::read_to_string(Path::new(path)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            other => other.explain(op, path),
+        };
         People::resolve(&self.accounts, &read("/etc/passwd")?, &read("/etc/group")?, us())
     }
 
@@ -113,6 +117,10 @@ impl Disk {
                         Some("Remove new_root from the settings.".into()),
                     );
                 }
+                if self.lists && !lists_work {
+                    let e = explain(op, "the root", Errno::OPNOTSUPP.into());
+                    note(NoteLevel::Blocker, e.message, e.next);
+                }
                 let passes = rustix::fs::fstat(&dir).is_ok_and(|s| s.st_mode & 0o011 != 0);
                 if self.lists && !passes {
                     note(
@@ -122,10 +130,6 @@ impl Disk {
                     );
                 }
             }
-        }
-        if self.lists && root_id.is_some() && !lists_work {
-            let e = explain(op, "the root", Errno::OPNOTSUPP.into());
-            note(NoteLevel::Blocker, e.message, e.next);
         }
         match people {
             Err(e) => note(NoteLevel::Blocker, e.message, e.next),

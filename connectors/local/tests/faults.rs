@@ -351,6 +351,9 @@ async fn the_kernel_lets_in_whom_the_list_names_and_nobody_else() {
     let bobs = p.root.join("Acme/2026/from bob.txt");
     assert!(can(BOB, "touch", &bobs) && can(ANN, "cat", &bobs), "what a writer leaves is for the readers as well");
     assert!(!can(BOB, "cat", &p.root.join("Acme/.ledgerward.json")), "the marker is ours");
+    assert!(
+        !can(BOB, "rm", &p.root.join("Acme/.ledgerward.json")) && can(BOB, "rm", &bobs) && can(BOB, "touch", &bobs)
+    );
 
     p.t().set_role(&write(), &acme, &format!("uid:{BOB}").into(), FolderRole::Reader).await.unwrap();
     assert!(can(BOB, "cat", &path) && !can(BOB, "touch", &path), "the role is lowered inside as well");

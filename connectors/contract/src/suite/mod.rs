@@ -8,7 +8,6 @@ pub mod source;
 pub mod target;
 
 use std::{
-    collections::VecDeque,
     fmt::Debug,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
-use crate::{Body, Effect, Error, ErrorKind, Request, Response, Result, Transport};
+use crate::{Effect, Error, ErrorKind, Request, Response, Result, Transport};
 
 /// A text that faults put into bodies. If it turns up in an error, the connector leaks what a vendor sends (X06).
 pub const CANARY: &str = "canary-7d41-client-data";
@@ -192,24 +191,6 @@ impl Transport for NoTransport {
     }
 }
 
-/// Answers a scripted list of responses, one a request, then errors. For toys and for tests of the suite itself.
-pub struct Script(Mutex<VecDeque<Response>>);
-
-impl Script {
-    pub fn json(answers: impl IntoIterator<Item = (u16, serde_json::Value)>) -> Arc<Self> {
-        let all = answers.into_iter().map(|(status, v)| answer(status, "application/json", &v.to_string()));
-        Arc::new(Self(Mutex::new(all.collect())))
-    }
-}
-
-#[async_trait]
-impl Transport for Script {
-    async fn send(&self, request: Request) -> Result<Response> {
-        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        next.ok_or_else(|| Error::new(ErrorKind::Unavailable, request.op, "the script has ended"))
-    }
-}
-
 /// The value of a call that has to succeed in this scenario.
 #[track_caller]
 #[expect(clippy::panic, reason = "the suite runs in tests only, and a failed call is a failed test")]
@@ -243,16 +224,12 @@ pub fn skipped(scenario: &str, why: &str) {
     println!("skipped: {scenario}: {why}");
 }
 
-/// Whether a request carries this text where it would be seen in a log: address, headers, or a body.
-pub fn carries(request: &Request, text: &str) -> bool {
-    let body = match &request.body {
-        Body::Empty => false,
-        Body::Json(v) => v.to_string().contains(text),
-        Body::Form(fields) => fields.iter().any(|(_, v)| v.contains(text)),
-        Body::Bytes { bytes, .. } => String::from_utf8_lossy(bytes).contains(text),
-    };
-    let headers = request.headers.values().any(|v| String::from_utf8_lossy(v.as_bytes()).contains(text));
-    body || headers || request.url.as_str().contains(text)
+/// That a connector's requests name their operation, and leave credentials to the sign-in layer.
+pub(crate) fn plain(log: &[Request]) {
+    for r in log {
+        assert!(r.op.contains('.'), "the operation {:?} is not noun.verb", r.op);
+        assert!(!r.headers.contains_key("authorization"), "{}: the connector adds a credential itself", r.op);
+    }
 }
 
 /// One `#[tokio::test]` for each scenario. Use [`crate::source_suite`] or [`crate::target_suite`].
