@@ -1,5 +1,7 @@
 //! The wire against a server that misbehaves on real sockets.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail by panicking")]
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,

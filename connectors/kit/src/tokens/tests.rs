@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
 };
 
 use bytes::Bytes;
@@ -433,7 +433,7 @@ async fn previous_is_kept_until_the_new_token_has_worked() {
 async fn die_after(steps: usize, future: impl Future) -> bool {
     let mut future = Box::pin(future);
     for _ in 0..=steps {
-        if let Poll::Ready(_) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
             return false;
         }
     }
