@@ -112,8 +112,12 @@ impl Transport for HttpTransport {
         };
         let response = out.headers(headers).send().await.map_err(|e| failed(op, e))?;
         let status = response.status().as_u16();
-        let headers = response.headers().clone();
+        let mut headers = response.headers().clone();
         let body = if is_head { Bytes::new() } else { read(op, response, limit.bytes()).await? };
+        if headers.remove(header::CONTENT_ENCODING).is_some() {
+            // It counted the packed bytes.
+            headers.remove(header::CONTENT_LENGTH);
+        }
         Ok(Response { status, headers, body })
     }
 }

@@ -341,7 +341,11 @@ async fn a_service_account_signs_what_google_asks_for() {
     public.verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(parts[2]).unwrap()).unwrap();
 
     tokio::time::sleep(Duration::from_secs(3300)).await;
-    robot.bearer().await.unwrap();
+    let said = std::mem::replace(&mut *desk.answer.lock().unwrap(), (503, String::new()));
+    assert_eq!(robot.bearer().await.unwrap().get().generation, 1, "the old one serves while Google is away");
+    *desk.answer.lock().unwrap() = said;
+    desk.came.lock().unwrap().pop();
+    assert_eq!(robot.bearer().await.unwrap().get().generation, 2);
     assert_eq!(desk.came.lock().unwrap().len(), 2, "once, and once more near its end");
     assert!(!robot.refused(2).await);
     tokio::time::sleep(Duration::from_secs(100)).await;

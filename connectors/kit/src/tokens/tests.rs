@@ -664,7 +664,7 @@ async fn t11_an_unknown_client_stops_all_calls_for_an_hour_and_loses_nothing() {
             assert_eq!(w.token().await.unwrap_err().kind, ErrorKind::Config);
             wait(30).await;
         }
-        assert_eq!(w.server.arrived(), 1);
+        assert_eq!((w.server.arrived(), w.vault.intents.load(Ordering::SeqCst)), (1, 1));
         wait(3600).await;
         assert_eq!(w.token().await.unwrap(), "a1");
     }
