@@ -515,3 +515,75 @@ async fn p10_the_vendors_day_count_is_believed() {
     assert_eq!(rig.stack.send(get()).await.unwrap_err().kind, ErrorKind::RateLimited);
     assert!(rig.stack.send(Request::write("x.delete", http::Method::POST, url())).await.is_ok());
 }
+
+// --- trace ---
+
+/// Keeps everything that is logged, as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        self.0.lock().unwrap().push(format!("{span:?}"));
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>) {
+        self.0.lock().unwrap().push(format!("{values:?}"));
+    }
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = format!("{} {}", event.metadata().level(), event.metadata().name());
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            line.push_str(&format!(" {field}={value:?}"));
+        });
+        self.0.lock().unwrap().push(line);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn x06_x07_nothing_secret_is_logged_or_told() {
+    let log = Log::default();
+    let guard = tracing::subscriber::set_default(log.clone());
+    let echo =
+        |s: u16| status(s).body("CANARY").header("x-request-id", "CANARY with spaces").header("set-cookie", "CANARY");
+    for s in [200, 302, 400, 401, 403, 404, 429, 500, 503] {
+        let told = Told { answers: vec![echo(s); 9], ..Told::default() };
+        let rig = rig(told, &LIMITED, no_verdict, Arc::new(Fixed::new(Secret::new("CANARY"))), false);
+        for tenant in ["t", "u"] {
+            let mut request = of(tenant).json(json!({"refresh_token": "CANARY"}));
+            request.url = Url::parse("https://api.v.example/CANARY?sig=CANARY").unwrap();
+            request.headers.insert("x-api-key", "CANARY".parse().unwrap());
+            match rig.stack.send(request).await {
+                Ok(r) => {
+                    let e = ledgerward_kit::decode::<Vec<u8>>("thing.get", &r).unwrap_err();
+                    assert!(!format!("{e:?} {:?}", e.source).contains("CANARY"), "{e:?}");
+                }
+                Err(e) => assert!(!format!("{e:?} {:?}", e.source).contains("CANARY"), "{e:?}"),
+            }
+        }
+    }
+    drop(guard);
+    let lines = log.0.lock().unwrap().clone();
+    assert!(lines.iter().any(|l| l.contains("http.send") && l.contains("status=503")), "{lines:?}");
+    assert!(lines.iter().any(|l| l.contains("http.repeat")), "{lines:?}");
+    assert!(lines.iter().all(|l| !l.contains("CANARY")), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p20_a_coming_retirement_is_logged() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let answer = status(200).header("deprecation", "true").header("sunset", "Sat, 31 Dec 2026 23:59:59 GMT");
+    simple(vec![answer]).stack.send(get()).await.unwrap();
+    let lines = log.0.lock().unwrap().clone();
+    assert!(lines.iter().any(|l| l.starts_with("WARN http.deprecated") && l.contains("31_Dec_2026")), "{lines:?}");
+    let e = ledgerward_kit::decode::<Value>("thing.get", &simple(vec![status(410)]).stack.send(get()).await.unwrap());
+    let e = e.unwrap_err();
+    assert_eq!((e.kind, e.retry), (ErrorKind::Contract, Retry::No));
+    assert!(e.message.contains("retired") && e.next.is_some());
+}

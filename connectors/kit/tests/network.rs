@@ -258,7 +258,8 @@ async fn p22_a_gzip_bomb_stops_at_the_limit() {
     let e = fetch(Fault::Bytes(plain(&head, &bomb))).await.unwrap_err();
     assert_eq!((e.kind, e.retry), (ErrorKind::Contract, Retry::No));
     let grown = resident_kib().saturating_sub(before);
-    assert!(grown < 64 << 10, "grew by {grown} KiB");
+    // The other tests of this process count as well.
+    assert!(grown < 256 << 10, "grew by {grown} KiB");
 }
 
 #[tokio::test]
@@ -426,4 +427,16 @@ async fn x05_a_configured_proxy_is_used_but_not_for_loopback() {
     let request = Request::get("x.y", Url::parse("https://api.faulty.example/").unwrap());
     assert!(HttpTransport::new(hosts, &options).unwrap().send(request).await.is_err());
     assert!(seen.all()[0].starts_with("CONNECT api.faulty.example:443"), "{:?}", seen.all());
+}
+
+#[tokio::test]
+async fn x01_a_name_for_an_inside_address_is_refused_with_advice() {
+    let url = Url::parse("https://localhost:1/").unwrap();
+    let endpoints = Endpoints::resolve(&MANIFEST, &BTreeMap::from([("api".to_owned(), url.clone())])).unwrap();
+    for private in [false, true] {
+        let transport = HttpTransport::new(Hosts::new(&endpoints, private).unwrap(), &HttpOptions::default()).unwrap();
+        let e = transport.send(Request::get("x.y", url.clone())).await.unwrap_err();
+        assert_eq!((e.kind, e.retry), (ErrorKind::Config, Retry::No), "{e:?}");
+        assert!(e.message.contains("localhost") && e.next.is_some());
+    }
 }
