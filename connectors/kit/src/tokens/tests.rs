@@ -500,6 +500,18 @@ async fn t02_t03_a_death_at_every_await_loses_no_token_that_could_be_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn t02_a_renewal_that_died_is_repeated_although_the_access_token_is_good() {
+    let mut w = World::new(MODELS[1]);
+    w.token().await.unwrap();
+    w.server.whim(Whim::AnswerLost);
+    assert!(w.tokens.keep_alive().await.is_err());
+    w.restart();
+    // Not in 25 minutes, when the grace for the lost answer is nearly over.
+    assert_eq!(w.token().await.unwrap(), "a3");
+    assert_eq!(w.server.state().arrived, ["r0", "r1", "r1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn t06_a_lost_answer_is_repeated_with_the_same_token() {
     for rotation in [MODELS[0], MODELS[1]] {
         let w = World::new(rotation);
