@@ -267,7 +267,8 @@ impl OAuthClient {
         client_refused(op).with("code", safe_word(code).unwrap_or_default())
     }
 
-    fn frozen(&self, op: &'static str) -> Option<Error> {
+    /// Why no call is made at present, if that is so (T11).
+    pub(crate) fn frozen(&self, op: &'static str) -> Option<Error> {
         let until = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         until.filter(|u| *u > Instant::now()).map(|_| client_refused(op))
     }

@@ -177,7 +177,14 @@ impl TokenSource for ServiceAccount {
             return Ok(Durable::committed(bearer.clone()));
         }
         let generation = held.token.as_ref().map_or(1, |(b, ..)| b.generation + 1);
-        let (token, end) = self.fetch(now).await?;
+        let (token, end) = match self.fetch(now).await {
+            Ok(new) => new,
+            // In Google's bad hour the old token serves until it ends.
+            Err(error) => match &held.token {
+                Some((bearer, _, end)) if !held.refused && now < *end => return Ok(Durable::committed(bearer.clone())),
+                _ => return Err(error),
+            },
+        };
         let bearer = Bearer { token, generation };
         *held = Held { token: Some((bearer.clone(), now, end)), refused: false };
         // Made anew from the key at any time: losing it loses nothing.

@@ -220,6 +220,10 @@ impl Inner {
                 .retry(Retry::After(wait));
             return self.last_use().ok_or(error);
         }
+        // Before the write gate: a hundred callers of a frozen app are not a hundred writes.
+        if let Some(error) = self.client.frozen(OP) {
+            return Err(error);
+        }
         match self.protocol(row.get(), flight.attempt).await {
             Ok(tokens) => {
                 *flight = Flight::default();

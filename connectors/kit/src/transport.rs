@@ -112,8 +112,12 @@ impl Transport for HttpTransport {
         };
         let response = out.headers(headers).send().await.map_err(|e| failed(op, e))?;
         let status = response.status().as_u16();
-        let headers = response.headers().clone();
+        let mut headers = response.headers().clone();
         let body = if is_head { Bytes::new() } else { read(op, response, limit.bytes()).await? };
+        if headers.remove(header::CONTENT_ENCODING).is_some() {
+            // It counted the packed bytes.
+            headers.remove(header::CONTENT_LENGTH);
+        }
         Ok(Response { status, headers, body })
     }
 }
@@ -207,24 +211,26 @@ impl Sink {
     }
 }
 
+/// An error of one type among the causes of another. An `io::Error` is opened, since its `source` skips what it wraps.
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => find(wrapped),
+        None => find(error.source()?),
+    }
+}
+
 /// A failure on the way, without the address (it may be a secret) and without what the other side wrote.
 fn failed(op: &'static str, error: reqwest::Error) -> Error {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-    while let Some(e) = cause {
-        if let Some(inside) = e.downcast_ref::<Inside>() {
-            return Error::new(ErrorKind::Config, op, inside.to_string())
-                .next("If this server stands in your own network, set allow_private_network for it.");
-        }
-        // hyper and tokio-rustls wrap the reason in io::Error, whose `source` skips the wrapped one.
-        let wrapped = e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(tls) = wrapped.and_then(|w| w.downcast_ref::<rustls::Error>()).or(e.downcast_ref()) {
-            return Error::new(ErrorKind::Unavailable, op, format!("no safe connection: {tls}"))
-                .next("Check this machine's clock and that nothing between it and the service opens connections.");
-        }
-        if let Some(inside) = wrapped.and_then(|w| w.downcast_ref::<Inside>()) {
-            return Error::new(ErrorKind::Config, op, inside.to_string());
-        }
-        cause = e.source();
+    if let Some(inside) = find::<Inside>(&error) {
+        return Error::new(ErrorKind::Config, op, inside.to_string())
+            .next("If this server stands in your own network, set allow_private_network for it.");
+    }
+    if let Some(tls) = find::<rustls::Error>(&error) {
+        return Error::new(ErrorKind::Unavailable, op, format!("no safe connection: {tls}"))
+            .next("Check this machine's clock, and that nothing between it and the service opens connections.");
     }
     let message = if error.is_builder() {
         return Error::contract(op, "the request cannot be written").source(error.without_url());

@@ -90,7 +90,8 @@ pub struct NewTokens {
 /// ciphertext; a row that cannot be opened is an error of kind `Config` and stays as it is (T15).
 #[async_trait]
 pub trait Vault: Send + Sync {
-    /// The newest committed tokens: the row, or the spool file if that is of a higher generation.
+    /// The newest durable tokens. A spool file of a higher generation than the row is brought into the row first, and
+    /// removed; where the database still cannot be written, the spool's content is given, with state `Degraded`.
     ///
     /// Errors: `NotFound` for an unknown sign-in, `Config` for one that cannot be opened, `Unavailable` for the rest.
     async fn load(&self, sign_in: &str) -> Result<Durable<StoredTokens>>;

@@ -1,5 +1,7 @@
 //! The wire against a server that misbehaves on real sockets.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail by panicking")]
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -8,10 +10,12 @@ use std::{
 };
 
 use ledgerward_contract::{
-    Auth, AuthScheme, BodyLimit, Endpoint, Endpoints, ErrorKind, Manifest, Request, Response, Result, Retry, Transport,
+    Auth, AuthScheme, BodyLimit, ClientAuth, Endpoint, Endpoints, ErrorKind, Manifest, OAuthSpec, Request, Response,
+    Result, Retry, Rotation, Secret, Transport,
 };
 use ledgerward_kit::{
-    Fixed, Hosts, HttpOptions, HttpTransport, MemoryDays, Quotas, Stack, StackConfig, SystemClock, decode, no_verdict,
+    Fixed, Hosts, HttpOptions, HttpTransport, MemoryDays, OAuthClient, Quotas, Stack, StackConfig, SystemClock, decode,
+    no_verdict, oauth::Refreshed,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -194,11 +198,15 @@ async fn p04_a_cut_answer_is_no_answer_at_every_byte() {
 #[tokio::test]
 async fn p04_a_gzip_stream_cut_inside_whole_chunks_is_no_answer() {
     let packed = gzip(BODY);
+    let fault = Arc::new(Mutex::new(Fault::Silence));
+    let (address, _) = serve_each(fault.clone()).await;
+    let http = http(address);
     for cut in 1..packed.len() {
         let part = &packed[..cut];
         let body = [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n0\r\n\r\n"].concat();
         let bytes = plain("content-encoding: gzip\r\ntransfer-encoding: chunked\r\n", &body);
-        let e = fetch(Fault::Bytes(bytes)).await.expect_err(&format!("gzip cut at {cut}"));
+        *fault.lock().unwrap() = Fault::Bytes(bytes);
+        let e = http.send(get(address)).await.expect_err(&format!("gzip cut at {cut}"));
         assert_eq!(e.kind, ErrorKind::Unavailable);
     }
 }
@@ -243,14 +251,15 @@ async fn p21_silence_ends_too() {
 
 #[tokio::test]
 async fn p22_a_gzip_bomb_stops_at_the_limit() {
-    // 256 MiB of zeros, packed into 256 kB.
-    let bomb = gzip(&vec![0; 256 << 20]);
+    // 512 MiB of zeros in half a megabyte: a gzip stream may have many members.
+    let bomb = gzip(&vec![0; 1 << 20]).repeat(512);
     let before = resident_kib();
     let head = format!("content-encoding: gzip\r\ncontent-length: {}\r\n", bomb.len());
     let e = fetch(Fault::Bytes(plain(&head, &bomb))).await.unwrap_err();
     assert_eq!((e.kind, e.retry), (ErrorKind::Contract, Retry::No));
     let grown = resident_kib().saturating_sub(before);
-    assert!(grown < 64 << 10, "grew by {grown} KiB");
+    // The other tests of this process count as well.
+    assert!(grown < 256 << 10, "grew by {grown} KiB");
 }
 
 #[tokio::test]
@@ -360,4 +369,74 @@ fn stack(address: SocketAddr) -> Arc<dyn Transport> {
         base: Arc::new(http(address)),
     })
     .unwrap()
+}
+
+#[tokio::test]
+async fn t07_a_token_call_is_sent_once() {
+    for fault in [
+        Fault::Reset(Vec::new()),
+        Fault::Bytes(Vec::new()),
+        Fault::Bytes(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nretry-after: 0\r\n\r\n".to_vec()),
+        Fault::Bytes(b"HTTP/1.1 307 Moved\r\nlocation: /token\r\ncontent-length: 0\r\n\r\n".to_vec()),
+    ] {
+        let (address, seen) = serve(fault).await;
+        let spec = OAuthSpec {
+            authorize: ("api", "/authorize"),
+            token: ("api", "/token"),
+            revoke: None,
+            client_auth: ClientAuth::Basic,
+            rotation: Rotation::SingleUse { grace: None },
+            scopes: &[],
+            extra: &[],
+            idle_lifetime: None,
+        };
+        let client =
+            OAuthClient::new(spec, &endpoints(address), "app", Some(Secret::new("s")), Arc::new(http(address)))
+                .unwrap();
+        let outcome = client.refresh(&Secret::new("CANARY")).await;
+        let Refreshed::Unknown(e) = outcome else { panic!("{outcome:?}") };
+        assert!(!format!("{e:?}").contains("CANARY"));
+        assert_eq!(seen.all().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn x05_proxy_variables_are_ignored() {
+    let (proxy, seen) = serve(Fault::Bytes(with_length(b"{}"))).await;
+    let address = format!("http://{proxy}");
+    // Another process: variables of this one cannot be changed safely while threads run.
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "what_a_request_looks_like_on_the_wire"]);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        child.env(name, &address);
+    }
+    let done = child.env_remove("NO_PROXY").env_remove("no_proxy").output().await.unwrap();
+    assert!(done.status.success() && String::from_utf8_lossy(&done.stdout).contains("1 passed"), "{done:?}");
+    assert!(seen.all().is_empty());
+}
+
+#[tokio::test]
+async fn x05_a_configured_proxy_is_used_but_not_for_loopback() {
+    let (proxy, seen) = serve(Fault::Bytes(with_length(b"{}"))).await;
+    let options = HttpOptions { proxy: Some(Url::parse(&format!("http://{proxy}")).unwrap()), ca_file: None };
+    let (address, direct) = serve(Fault::Bytes(with_length(b"{}"))).await;
+    let hosts = Hosts::new(&endpoints(address), false).unwrap();
+    HttpTransport::new(hosts, &options).unwrap().send(get(address)).await.unwrap();
+    assert_eq!((seen.all().len(), direct.all().len()), (0, 1));
+    let hosts = Hosts::new(&Endpoints::resolve(&MANIFEST, &BTreeMap::new()).unwrap(), false).unwrap();
+    let request = Request::get("x.y", Url::parse("https://api.faulty.example/").unwrap());
+    assert!(HttpTransport::new(hosts, &options).unwrap().send(request).await.is_err());
+    assert!(seen.all()[0].starts_with("CONNECT api.faulty.example:443"), "{:?}", seen.all());
+}
+
+#[tokio::test]
+async fn x01_a_name_for_an_inside_address_is_refused_with_advice() {
+    let url = Url::parse("https://localhost:1/").unwrap();
+    let endpoints = Endpoints::resolve(&MANIFEST, &BTreeMap::from([("api".to_owned(), url.clone())])).unwrap();
+    for private in [false, true] {
+        let transport = HttpTransport::new(Hosts::new(&endpoints, private).unwrap(), &HttpOptions::default()).unwrap();
+        let e = transport.send(Request::get("x.y", url.clone())).await.unwrap_err();
+        assert_eq!((e.kind, e.retry), (ErrorKind::Config, Retry::No), "{e:?}");
+        assert!(e.message.contains("localhost") && e.next.is_some());
+    }
 }

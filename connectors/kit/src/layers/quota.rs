@@ -251,13 +251,13 @@ impl Quotas {
         Ok(turn - now)
     }
 
-    /// Pays for one call. Reads leave a tenth of the day to writes, so that access can still be taken away (P10).
+    /// Pays for one call. A tenth of the day is left to calls that take access away (P10).
     async fn charge_day(&self, request: &Request) -> Result<()> {
         let (day, until_tomorrow) = today(self.clock.now());
         for (_, quota, name) in self.applying(request.tenant.as_deref()) {
             let QuotaWindow::PerDay(limit) = quota.window else { continue };
             let key = self.day_key(quota, name);
-            let mine = if request.effect == Effect::Write { limit } else { limit - limit.div_ceil(10) };
+            let mine = if takes_away(request) { limit } else { limit - limit.div_ceil(10) };
             if self.days.get(&key, day).await? >= mine {
                 let text = format!("the {limit} calls that the service allows in a day are used up");
                 return Err(Error::new(ErrorKind::RateLimited, request.op, text)
@@ -316,6 +316,14 @@ impl Quotas {
             }
         }
     }
+}
+
+/// Whether a request takes something away: a write by DELETE, or one whose operation says so (`permission.delete`,
+/// `member.remove`), since some vendors revoke by POST.
+fn takes_away(request: &Request) -> bool {
+    let verb = request.op.rsplit('.').next().unwrap_or_default();
+    let named = ["delete", "remove", "revoke"].iter().any(|v| verb.starts_with(v));
+    request.effect == Effect::Write && (request.method == http::Method::DELETE || named)
 }
 
 /// Refuses a wait that is longer than the call may take.

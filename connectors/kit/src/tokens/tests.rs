@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
 };
 
 use bytes::Bytes;
@@ -182,6 +182,7 @@ struct MemoryVault {
     /// The disk fills between the intent and the commit.
     full_after_intent: AtomicBool,
     spool_full: AtomicBool,
+    spool: Mutex<Option<StoredTokens>>,
     spooled: AtomicU32,
     intents: AtomicU32,
 }
@@ -206,6 +207,7 @@ impl MemoryVault {
             full: false.into(),
             full_after_intent: false.into(),
             spool_full: false.into(),
+            spool: Mutex::default(),
             spooled: 0.into(),
             intents: 0.into(),
         })
@@ -245,6 +247,16 @@ impl MemoryVault {
 impl Vault for MemoryVault {
     async fn load(&self, _: &str) -> Result<Durable<StoredTokens>> {
         tokio::task::yield_now().await;
+        let mut spool = self.spool.lock().unwrap();
+        let newer = spool.clone().filter(|s| s.generation > self.row().generation);
+        match newer {
+            None => *spool = None,
+            Some(tokens) if self.check_disk().is_err() => return Ok(Durable::committed(tokens)),
+            Some(tokens) => {
+                *self.row.lock().unwrap() = StoredTokens { state: SignInState::Active, ..tokens };
+                *spool = None;
+            }
+        }
         Ok(Durable::committed(self.row()))
     }
 
@@ -294,6 +306,7 @@ impl Vault for MemoryVault {
             state: SignInState::Degraded { since },
             ..self.row()
         };
+        *self.spool.lock().unwrap() = Some(row.clone());
         Ok(Durable::committed(row))
     }
 
@@ -433,7 +446,7 @@ async fn previous_is_kept_until_the_new_token_has_worked() {
 async fn die_after(steps: usize, future: impl Future) -> bool {
     let mut future = Box::pin(future);
     for _ in 0..=steps {
-        if let Poll::Ready(_) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
             return false;
         }
     }
@@ -484,6 +497,18 @@ async fn t02_t03_a_death_at_every_await_loses_no_token_that_could_be_kept() {
             assert!(died_somewhere >= 5, "only {died_somewhere} places to die");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn t02_a_renewal_that_died_is_repeated_although_the_access_token_is_good() {
+    let mut w = World::new(MODELS[1]);
+    w.token().await.unwrap();
+    w.server.whim(Whim::AnswerLost);
+    assert!(w.tokens.keep_alive().await.is_err());
+    w.restart();
+    // Not in 25 minutes, when the grace for the lost answer is nearly over.
+    assert_eq!(w.token().await.unwrap(), "a3");
+    assert_eq!(w.server.state().arrived, ["r0", "r1", "r1"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -664,7 +689,7 @@ async fn t11_an_unknown_client_stops_all_calls_for_an_hour_and_loses_nothing() {
             assert_eq!(w.token().await.unwrap_err().kind, ErrorKind::Config);
             wait(30).await;
         }
-        assert_eq!(w.server.arrived(), 1);
+        assert_eq!((w.server.arrived(), w.vault.intents.load(Ordering::SeqCst)), (1, 1));
         wait(3600).await;
         assert_eq!(w.token().await.unwrap(), "a1");
     }
@@ -749,4 +774,91 @@ async fn x06_no_token_in_any_error() {
     }
     let e = w.token().await.unwrap_err();
     assert!(!format!("{e:?}").contains("r0"), "{e:?}");
+}
+
+/// What may happen to a daemon.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Ask,
+    Wait(u64),
+    /// Dies in the middle of a renewal, after so many awaits.
+    Die(usize),
+    AnswerLost,
+    NotSent,
+    Page,
+    /// The disk fills in the middle of the next renewal.
+    DiskFills,
+    DiskIsCleared,
+}
+
+fn events() -> impl proptest::strategy::Strategy<Value = Vec<Event>> {
+    use proptest::prelude::*;
+    let event = prop_oneof![
+        3 => Just(Event::Ask),
+        3 => (1_u64..1900).prop_map(Event::Wait),
+        3 => (0_usize..12).prop_map(Event::Die),
+        2 => Just(Event::AnswerLost),
+        1 => Just(Event::NotSent),
+        1 => Just(Event::Page),
+        1 => Just(Event::DiskFills),
+        2 => Just(Event::DiskIsCleared),
+    ];
+    proptest::collection::vec(event, 1..30)
+}
+
+/// Lets the events happen. A firm notices a broken sign-in: no time passes while one is being renewed, so that the grace
+/// of the vendor is not what is tested.
+async fn live(rotation: Rotation, events: Vec<Event>) {
+    let mut w = World::new(rotation);
+    let mut handed_out = BTreeSet::new();
+    for event in events {
+        match event {
+            Event::Ask => handed_out.extend(w.token().await.ok()),
+            Event::Wait(secs) => {
+                let pending = matches!(w.vault.row().state, SignInState::Refreshing { .. });
+                wait(if pending { secs.min(20) } else { secs }).await;
+            }
+            Event::Die(steps) => {
+                w.tokens.0.now().forced = Some(w.vault.row().generation);
+                let mut flight = Flight::default();
+                die_after(steps, w.tokens.0.renew(&mut flight)).await;
+                w.restart();
+            }
+            Event::AnswerLost if rotation != MODELS[2] => w.server.whim(Whim::AnswerLost),
+            Event::AnswerLost | Event::NotSent => w.server.whim(Whim::NotSent),
+            Event::Page => w.server.whim(Whim::Say(503, json!("busy"))),
+            Event::DiskFills => w.vault.full_after_intent.store(true, Ordering::SeqCst),
+            Event::DiskIsCleared => {
+                w.vault.full_after_intent.store(false, Ordering::SeqCst);
+                w.vault.full.store(false, Ordering::SeqCst);
+            }
+        }
+        assert!(!w.server.overlap.load(Ordering::SeqCst), "two calls at once");
+    }
+    w.vault.full_after_intent.store(false, Ordering::SeqCst);
+    w.vault.full.store(false, Ordering::SeqCst);
+    w.server.state().whims.clear();
+    let last = w.token_in_time().await;
+    let issued = w.server.state().access.clone();
+    match last {
+        Ok(token) => assert!(issued.contains(&token)),
+        Err(e) => {
+            assert_eq!(e.kind, ErrorKind::Unauthenticated, "{e:?}");
+            assert_eq!(rotation, MODELS[2], "lost although it could be kept");
+            assert!(w.vault.row().refresh.is_some());
+        }
+    }
+    assert!(handed_out.is_subset(&issued));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn t02_t03_t05_t06_no_life_loses_a_token_that_could_be_kept(events in events()) {
+        for rotation in MODELS {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(live(rotation, events.clone()));
+        }
+    }
 }
