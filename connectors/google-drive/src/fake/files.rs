@@ -219,6 +219,7 @@ impl DriveFake {
             properties: Default::default(),
             perms: Default::default(),
             content: None,
+            hashes: Default::default(),
             revision: 0,
             version: 1,
             created: self.now,

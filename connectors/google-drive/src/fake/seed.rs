@@ -71,6 +71,7 @@ fn folder(id: String, name: String, parent: Option<String>) -> Node {
         properties: BTreeMap::new(),
         perms: BTreeMap::new(),
         content: None,
+        hashes: Default::default(),
         revision: 0,
         version: 1,
         created: Timestamp::UNIX_EPOCH,
@@ -195,8 +196,9 @@ impl DriveFake {
         }
         if let Some(mime) = v["mime"].as_str() {
             node.mime = mime.to_owned();
-            node.content = v["content"].as_str().map(|c| bytes::Bytes::from(c.to_owned()));
-            node.revision = 1;
+            if let Some(content) = v["content"].as_str() {
+                node.set_content(content.to_owned().into());
+            }
         }
         node.created = self.now;
         self.st.files.insert(id.clone(), node);

@@ -158,7 +158,7 @@ async fn s07_a_sub_folder_moved_away_is_made_anew_inside() {
 
 #[tokio::test(start_paused = true)]
 async fn a_large_file_goes_in_pieces_and_survives_what_befalls_them() {
-    let big = many(9_000_001);
+    let big = many(5_200_001);
     type Hurt = fn(&World);
     let hurts: [(&str, Hurt); 6] = [
         ("nothing", |_| {}),
@@ -180,7 +180,7 @@ async fn a_large_file_goes_in_pieces_and_survives_what_befalls_them() {
         }),
     ];
     for (name, hurt) in hurts {
-        for root in [MY, SHARED] {
+        for root in if name == "nothing" { &[MY, SHARED][..] } else { &[MY][..] } {
             let w = World::new(json!({ "root": root, "chunk_bytes": 2 << 20 }));
             let id = w.create(1).await;
             hurt(&w);
@@ -189,7 +189,7 @@ async fn a_large_file_goes_in_pieces_and_survives_what_befalls_them() {
             assert_eq!((stored.size, stored.written), (big.len() as u64, true), "{name}");
             assert_eq!(w.named("big.bin"), 1, "{name}");
             let mut next = big.to_vec();
-            next[4_000_000] ^= 1;
+            next[5_000_000] ^= 1;
             let over = file("big", "2026/big.bin", next);
             hurt(&w);
             let again = w.put(&id, &over, Expect::Unchanged(stored.id.clone(), stored.tag)).await.unwrap();
