@@ -21,6 +21,8 @@ pub mod manifest;
 pub mod secret;
 pub mod snapshot;
 pub mod statement;
+#[cfg(feature = "suite")]
+pub mod suite;
 pub mod target;
 pub mod traits;
 pub mod vocab;

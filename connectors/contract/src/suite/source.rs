@@ -1,0 +1,300 @@
+//! Scenarios for ledger sources.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    AccessFact, Cursor, Effect, ErrorKind, LedgerId, LedgerRow, LedgerSource, Listing, ReadCx, Result, Retry, Scope,
+    Snapshot, Standing, Timestamp, Transport,
+    suite::{BAD_ANSWERS, Fault, When, Wire, must, must_fail, skipped},
+};
+
+/// A user as the harness puts one into the fake's ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestUser {
+    pub email: String,
+    pub name: String,
+    /// The vendor's own word.
+    pub role: String,
+}
+
+/// A ledger source over its fake.
+#[async_trait]
+pub trait SourceHarness: Send + Sync + Sized {
+    /// A signed-in source that reaches the ledger of [`SourceHarness::ledger`] and at least one more.
+    async fn fresh() -> Self;
+    fn source(&self) -> &dyn LedgerSource;
+    /// The fake, with credentials already on it.
+    fn vendor(&self) -> Arc<dyn Transport>;
+    fn ledger(&self) -> LedgerId;
+    /// As the manifest says.
+    fn listing(&self) -> Listing;
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(1_790_000_000).unwrap_or_default()
+    }
+    /// A role of the manifest's table, for users whose role does not matter.
+    fn role(&self) -> &str;
+    /// Makes these the only users of the ledger.
+    async fn set_users(&self, ledger: &LedgerId, users: &[TestUser]);
+    /// From now on lists of users come in pages of about two.
+    async fn small_pages(&self) -> bool {
+        false
+    }
+}
+
+struct Bench<H> {
+    h: H,
+    wire: Arc<Wire>,
+}
+
+impl<H: SourceHarness> Bench<H> {
+    async fn new() -> Self {
+        let h = H::fresh().await;
+        let wire = Wire::new(h.vendor());
+        Self { h, wire }
+    }
+
+    /// With so many ordinary users in the ledger.
+    async fn with(users: usize) -> Self {
+        let b = Self::new().await;
+        let list: Vec<_> = (0..users).map(|n| b.user(n)).collect();
+        b.h.set_users(&b.h.ledger(), &list).await;
+        b
+    }
+
+    fn user(&self, n: usize) -> TestUser {
+        let role = self.h.role().to_owned();
+        TestUser { email: format!("user{n}@firm.example"), name: format!("User {n}"), role }
+    }
+
+    fn read(&self) -> ReadCx {
+        ReadCx::new(self.wire.clone(), self.h.now())
+    }
+
+    async fn ledgers(&self) -> Result<Snapshot<LedgerRow>> {
+        let (s, cx) = (self.h.source(), self.read());
+        let fetch = |at: Cursor| -> futures::future::BoxFuture<'_, _> {
+            let cx = cx.clone();
+            Box::pin(async move { s.ledgers(&cx, at).await })
+        };
+        Snapshot::gather("suite.gather", self.h.now(), 100, fetch).await
+    }
+
+    /// The users of the harness's ledger.
+    async fn access(&self) -> Result<Snapshot<AccessFact>> {
+        let (s, cx, ledger) = (self.h.source(), self.read(), self.h.ledger());
+        let (ledger, one) = (&ledger, self.h.listing() == Listing::PerLedger);
+        let fetch = |at: Cursor| -> futures::future::BoxFuture<'_, _> {
+            let cx = cx.clone();
+            let scope = if one { Scope::One(ledger) } else { Scope::All };
+            Box::pin(async move { s.access(&cx, scope, at).await })
+        };
+        Snapshot::gather("suite.gather", self.h.now(), 100, fetch).await
+    }
+
+    /// E-mail and role of the harness's ledger, sorted.
+    async fn people(&self) -> Vec<(String, String)> {
+        let list = must(self.access().await, "access");
+        let ours = list.items().iter().filter(|f| f.ledger == self.h.ledger());
+        let mut all: Vec<_> = ours.map(|f| (f.email.clone().unwrap_or_default(), f.role.clone())).collect();
+        all.sort();
+        all
+    }
+}
+
+/// Every source scenario as a test of its own.
+#[macro_export]
+macro_rules! source_suite {
+    ($harness:ty) => {
+        $crate::suite_tests!(
+            $harness,
+            source,
+            [
+                ledgers_are_listed,
+                users_are_listed_with_the_vendors_roles,
+                p01_an_empty_list_is_an_empty_list,
+                p15_an_unknown_role_passes_through,
+                i08_a_bad_address_is_not_a_failed_listing,
+                nothing_is_remembered_between_calls,
+                pages_make_one_listing,
+                p03_a_failing_later_page_is_no_listing,
+                p12_a_circle_of_pages_ends_in_an_error,
+                bad_answers_to_ledgers_are_errors,
+                bad_answers_to_access_are_errors,
+                bad_answers_to_profile_are_errors,
+                p07_refusals_are_errors_of_their_kind,
+                p08_forbidden_names_the_ledger,
+                p10_rate_limits_carry_the_pause,
+                reads_declare_no_write,
+            ]
+        );
+    };
+}
+
+pub async fn ledgers_are_listed<H: SourceHarness>() {
+    let b = Bench::<H>::new().await;
+    let list = must(b.ledgers().await, "ledgers");
+    assert!(list.items().len() >= 2, "the harness promises two ledgers: {:?}", list.items());
+    let ours = list.items().iter().find(|l| l.id == b.h.ledger());
+    assert!(ours.is_some_and(|l| l.is_ledger && !l.name.is_empty()), "{:?}", list.items());
+    assert!(!must(b.h.source().profile(&b.read(), &b.h.ledger()).await, "profile").name.is_empty());
+}
+
+pub async fn users_are_listed_with_the_vendors_roles<H: SourceHarness>() {
+    let b = Bench::<H>::with(3).await;
+    let expected: Vec<_> = (0..3).map(|n| (b.user(n).email, b.user(n).role)).collect();
+    assert_eq!(b.people().await, expected);
+    let list = must(b.access().await, "access");
+    assert!(list.items().iter().all(|f| !f.user.as_str().is_empty()), "a user without an id");
+    let standing = list.items().iter().filter(|f| f.ledger == b.h.ledger()).all(|f| f.standing == Standing::Active);
+    assert!(standing, "an ordinary user is not active: {:?}", list.items());
+}
+
+/// Whether that is believed is the policy's business; the source reports what the vendor says.
+pub async fn p01_an_empty_list_is_an_empty_list<H: SourceHarness>() {
+    let b = Bench::<H>::with(0).await;
+    assert_eq!(b.people().await, []);
+}
+
+pub async fn p15_an_unknown_role_passes_through<H: SourceHarness>() {
+    let b = Bench::<H>::new().await;
+    let odd = TestUser { role: "AUDITOR_X".into(), ..b.user(0) };
+    b.h.set_users(&b.h.ledger(), &[odd, b.user(1)]).await;
+    assert_eq!(b.people().await, [(b.user(0).email, "AUDITOR_X".to_owned()), (b.user(1).email, b.user(1).role),]);
+}
+
+pub async fn i08_a_bad_address_is_not_a_failed_listing<H: SourceHarness>() {
+    let b = Bench::<H>::new().await;
+    let bad = TestUser { email: "n/a".into(), ..b.user(0) };
+    b.h.set_users(&b.h.ledger(), &[bad, b.user(1)]).await;
+    assert_eq!(b.people().await.len(), 2, "a user with a bad address was dropped");
+}
+
+pub async fn nothing_is_remembered_between_calls<H: SourceHarness>() {
+    let b = Bench::<H>::with(3).await;
+    assert_eq!(b.people().await.len(), 3);
+    b.h.set_users(&b.h.ledger(), &[b.user(1)]).await;
+    assert_eq!(b.people().await, [(b.user(1).email, b.user(1).role)]);
+}
+
+pub async fn pages_make_one_listing<H: SourceHarness>() {
+    let b = Bench::<H>::with(5).await;
+    if !b.h.small_pages().await {
+        return skipped("pages_make_one_listing", "this vendor documents no pages");
+    }
+    assert_eq!(b.people().await.len(), 5);
+    assert!(must(b.access().await, "access").pages() > 1, "the fake did not page");
+}
+
+pub async fn p03_a_failing_later_page_is_no_listing<H: SourceHarness>() {
+    let b = Bench::<H>::with(5).await;
+    if !b.h.small_pages().await {
+        return skipped("p03_a_failing_later_page_is_no_listing", "this vendor documents no pages");
+    }
+    b.wire.heal();
+    must(b.access().await, "access");
+    for nth in 1..b.wire.count() {
+        b.wire.fail(When::From(nth), Fault::Status(500));
+        let e = must_fail(b.access().await, &format!("a listing that failed from request {nth} on"));
+        assert_eq!(e.kind, ErrorKind::Unavailable);
+    }
+}
+
+pub async fn p12_a_circle_of_pages_ends_in_an_error<H: SourceHarness>() {
+    let b = Bench::<H>::with(5).await;
+    if !b.h.small_pages().await {
+        return skipped("p12_a_circle_of_pages_ends_in_an_error", "this vendor documents no pages");
+    }
+    b.wire.fail(When::From(1), Fault::FirstAgain);
+    let e = must_fail(b.access().await, "a listing that turns in a circle");
+    assert_eq!(e.kind, ErrorKind::Contract);
+}
+
+async fn no_bad_answer_passes<H: SourceHarness, T: std::fmt::Debug>(
+    b: &Bench<H>,
+    what: &str,
+    call: impl AsyncFn() -> Result<T>,
+) {
+    b.wire.heal();
+    must(call().await, what);
+    assert!(b.wire.count() > 0, "{what} asked nobody");
+    for nth in 0..b.wire.count() {
+        for fault in BAD_ANSWERS {
+            b.wire.fail(When::Nth(nth), fault);
+            let e = must_fail(call().await, &format!("{what} with {fault:?} in place of answer {nth}"));
+            assert_eq!(b.wire.met(), 1, "the fault met nothing");
+            let sound = match fault {
+                Fault::Status(401) => e.kind == ErrorKind::Unauthenticated && e.retry == Retry::No,
+                Fault::RateLimited => e.kind == ErrorKind::RateLimited,
+                Fault::Status(_) | Fault::NotSent | Fault::Lost => e.kind == ErrorKind::Unavailable,
+                _ => matches!(e.kind, ErrorKind::Contract | ErrorKind::Unavailable),
+            };
+            assert!(sound, "{what}: {fault:?} in place of answer {nth} became {e:?}");
+        }
+    }
+}
+
+pub async fn bad_answers_to_ledgers_are_errors<H: SourceHarness>() {
+    let b = Bench::<H>::new().await;
+    no_bad_answer_passes(&b, "ledgers", async || b.ledgers().await).await;
+}
+
+pub async fn bad_answers_to_access_are_errors<H: SourceHarness>() {
+    let b = Bench::<H>::with(3).await;
+    no_bad_answer_passes(&b, "access", async || b.access().await).await;
+}
+
+pub async fn bad_answers_to_profile_are_errors<H: SourceHarness>() {
+    let b = Bench::<H>::new().await;
+    let ledger = b.h.ledger();
+    no_bad_answer_passes(&b, "profile", async || b.h.source().profile(&b.read(), &ledger).await).await;
+}
+
+pub async fn p07_refusals_are_errors_of_their_kind<H: SourceHarness>() {
+    let b = Bench::<H>::with(3).await;
+    for status in [400, 403, 404, 410, 418, 503] {
+        b.wire.fail(When::From(0), Fault::Status(status));
+        for e in [
+            must_fail(b.access().await, &format!("access with {status}")),
+            must_fail(b.ledgers().await, &format!("ledgers with {status}")),
+        ] {
+            let sound = match status {
+                403 => e.kind == ErrorKind::Forbidden,
+                // Never "sign in again", and never something that a repeat is said to cure.
+                503 => e.kind == ErrorKind::Unavailable,
+                _ => e.kind != ErrorKind::Unauthenticated && e.retry == Retry::No,
+            };
+            assert!(sound, "{status} became {e:?}");
+        }
+    }
+}
+
+pub async fn p08_forbidden_names_the_ledger<H: SourceHarness>() {
+    let b = Bench::<H>::with(3).await;
+    if b.h.listing() == Listing::All {
+        return skipped("p08_forbidden_names_the_ledger", "one call lists all ledgers here");
+    }
+    b.wire.fail(When::From(0), Fault::Status(403));
+    let e = must_fail(b.access().await, "access with 403");
+    assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Forbidden, Some(b.h.ledger().as_str())), "{e:?}");
+}
+
+pub async fn p10_rate_limits_carry_the_pause<H: SourceHarness>() {
+    let b = Bench::<H>::with(3).await;
+    b.wire.fail(When::From(0), Fault::RateLimited);
+    let e = must_fail(b.access().await, "access with 429");
+    assert_eq!((e.kind, e.retry), (ErrorKind::RateLimited, Retry::After(Duration::from_secs(7))));
+}
+
+pub async fn reads_declare_no_write<H: SourceHarness>() {
+    let b = Bench::<H>::with(3).await;
+    must(b.ledgers().await, "ledgers");
+    must(b.access().await, "access");
+    must(b.h.source().profile(&b.read(), &b.h.ledger()).await, "profile");
+    let log = b.wire.log();
+    assert!(
+        log.iter().all(|r| r.effect == Effect::Read && r.op.contains('.')),
+        "reads that write, or without noun.verb"
+    );
+}
