@@ -174,6 +174,7 @@ impl DriveFake {
     }
 
     /// A folder that somebody made in the browser: `{"id"?, "name", "owner" | "parent", "share": […]}`.
+    /// With `mime` and `content` a file; `app` and `private` as if an app had made and marked it.
     pub(super) fn add_folder(&mut self, v: &Value) -> Result<String, String> {
         let id = match v["id"].as_str() {
             Some(id) => id.to_owned(),
@@ -199,6 +200,14 @@ impl DriveFake {
             if let Some(content) = v["content"].as_str() {
                 node.set_content(content.to_owned().into());
             }
+        }
+        for (app, marks) in v["private"].as_object().into_iter().flatten() {
+            let marks = marks.as_object().into_iter().flatten();
+            let marks = marks.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
+            node.private.insert(app.clone(), marks);
+        }
+        if let Some(app) = v["app"].as_str() {
+            node.app = app.to_owned();
         }
         node.created = self.now;
         self.st.files.insert(id.clone(), node);
