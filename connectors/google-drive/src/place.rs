@@ -139,19 +139,40 @@ impl Drive {
         parent: Option<&str>,
         more: Value,
     ) -> Result<File> {
-        let id = match self.known_id(what) {
-            Some(id) => id,
-            None => {
-                let id = self.new_id(cx.read()).await?;
-                self.remember_id(what, &id);
-                id
+        const OP: &str = "folder.create";
+        for _ in 0..2 {
+            let id = match self.known_id(what) {
+                Some(id) => id,
+                None => {
+                    let id = self.new_id(cx.read()).await?;
+                    self.remember_id(what, &id);
+                    id
+                }
+            };
+            let answer = cx.send(self.api.create_folder(&id, name, parent, more.clone())?).await?;
+            if answer.status != 409 {
+                return decode(OP, &answer);
             }
-        };
-        let answer = cx.send(self.api.create_folder(&id, name, parent, more)?).await?;
-        if answer.status == 409 {
-            return self.folder(cx.read(), "folder.create", &id).await;
+            match self.folder(cx.read(), OP, &id).await {
+                Ok(there) if !there.trashed && parent.is_none_or(|p| there.parents.iter().any(|q| q == p)) => {
+                    return Ok(there);
+                }
+                Err(e) if e.kind != ErrorKind::NotFound => return Err(e),
+                // Used up by a folder that people moved or threw away since: a new one takes its place.
+                _ => self.forget_id(what),
+            }
         }
-        decode("folder.create", &answer)
+        Err(Error::new(ErrorKind::Conflict, OP, "Google says twice that a new id is in use"))
+    }
+
+    /// Whether somebody whose direct entry was taken away still gets in, and not only to the folder's name.
+    pub(crate) async fn still_enters(&self, cx: &ReadCx, folder: &str, permission: &str) -> Result<bool> {
+        let answer = cx.send(self.api.permission(folder, permission)?).await?;
+        if answer.status == 404 {
+            return Ok(false);
+        }
+        let now: Permission = decode("permission.get", &answer)?;
+        Ok(now.is_inherited() && !now.is_metadata_only())
     }
 
     pub(crate) async fn new_id(&self, cx: &ReadCx) -> Result<String> {

@@ -191,7 +191,11 @@ impl StorageTarget for Drive {
         }
         let answer = cx.send(self.api.create_folder(&id, name, Some(&root), more)?).await?;
         if answer.status == 409 {
-            let there = self.folder(cx.read(), OP, &id).await?;
+            let there = self.folder(cx.read(), OP, &id).await.inspect_err(|e| {
+                if e.kind == ErrorKind::NotFound {
+                    self.forget_id(&what);
+                }
+            })?;
             let ours = map::marker(&there).as_deref() == Some(&key.to_string());
             if there.trashed {
                 self.forget_id(&what);
@@ -344,11 +348,10 @@ impl StorageTarget for Drive {
         } else {
             refusal::classify(OP, &answer)?;
         }
-        match (now.is_inherited() && !now.is_metadata_only(), answer.status) {
-            (true, _) => Ok(Gone::StillVia(Via::Inherited)),
-            (false, 404) => Ok(Gone::Already),
-            (false, _) => Ok(Gone::Done),
+        if now.is_inherited() && self.still_enters(cx.read(), folder, permission).await? {
+            return Ok(Gone::StillVia(Via::Inherited));
         }
+        Ok(if answer.status == 404 { Gone::Already } else { Gone::Done })
     }
 
     async fn put(

@@ -297,3 +297,29 @@ async fn many_files_and_folders_are_all_listed_whatever_the_page() {
     w.files(&id).await.unwrap();
     assert_eq!(w.sent("files.list"), 4, "the folder by its id, itself, and two requests for 45 sub-folders");
 }
+
+#[tokio::test(start_paused = true)]
+async fn s08_a_sub_folder_thrown_away_is_made_anew() {
+    for verb in ["trash", "delete"] {
+        let w = World::new(my());
+        let id = w.create(1).await;
+        w.put(&id, &file("k", "2026/a.pdf", "one"), Expect::Absent).await.unwrap();
+        w.control(verb, json!({ "file": "2026" }));
+        let again = w.put(&id, &file("k", "2026/a.pdf", "one"), Expect::Absent).await.unwrap();
+        assert!(again.written, "{verb}");
+        assert_eq!(w.files(&id).await.unwrap().items().len(), 1, "{verb}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn uploads_have_the_time_that_a_slow_line_needs() {
+    let w = World::new(my());
+    let id = w.create(1).await;
+    w.put(&id, &file("a", "a.bin", many(4_900_000)), Expect::Absent).await.unwrap();
+    w.put(&id, &file("b", "b.bin", many(5_100_000)), Expect::Absent).await.unwrap();
+    let seen = w.bearer.seen.lock().unwrap();
+    let times: Vec<_> = seen.iter().filter(|(r, _, _)| matches!(r.op, "file.put" | "upload.send")).collect();
+    assert_eq!(times.len(), 4);
+    assert!(times[0].0.timeout.unwrap().as_secs() > 90);
+    assert!(times[1].0.timeout.unwrap().as_secs() > 60);
+}
