@@ -1,6 +1,8 @@
 //! Requests to Drive v3. Every one names its `fields` and says `supportsAllDrives`: without the first a permission comes
 //! without its address, without the second an item of a shared drive is "not found".
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderName, Method, header};
 use ledgerward_contract::{Auth, Endpoints, Error, ErrorKind, Request, Response, Result};
@@ -78,12 +80,13 @@ impl Api {
         Ok(Request::get(op, self.url("api", &["files", id], &query)?))
     }
 
-    /// One page of `files.list`. `item` are the fields of each file.
+    /// One page of `files.list`. `item` are the fields of each file; pages are shorter where each file brings its sharing
+    /// list along, so that an answer stays far under its limit.
     pub fn list(&self, op: &'static str, corpus: &Corpus, q: &str, item: &str, page: Option<&str>) -> Result<Request> {
         let fields = format!("nextPageToken,incompleteSearch,files({item})");
         let mut query = vec![
             ("q", q),
-            ("pageSize", "1000"),
+            ("pageSize", if item.contains("permissions(") { "200" } else { "1000" }),
             ("supportsAllDrives", "true"),
             ("includeItemsFromAllDrives", "true"),
             ("fields", fields.as_str()),
@@ -216,6 +219,7 @@ impl Api {
         body.extend_from_slice(bytes);
         body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
         let request = Request::write("file.put", method, url)
+            .timeout(time_for(bytes.len()))
             .bytes(format!("multipart/related; boundary={boundary}"), Bytes::from(body));
         // A replacement sent twice would make two revisions; a create with an id made beforehand makes nothing twice.
         Ok(if replace.is_none() { request.idempotent() } else { request })
@@ -235,6 +239,7 @@ impl Api {
     pub fn send_piece(session: &Url, from: usize, piece: Bytes, total: usize) -> Result<Request> {
         let last = from + piece.len().saturating_sub(1);
         Request::write("upload.send", Method::PUT, session.clone())
+            .timeout(time_for(piece.len()))
             .auth(Auth::Url)
             .bytes("application/octet-stream", piece)
             .header(header::CONTENT_RANGE, &format!("bytes {from}-{last}/{total}"))
@@ -252,6 +257,11 @@ impl Api {
 /// An id as Google gives them (`root` and `anyoneWithLink` included). Anything else could leave its place in the path.
 fn plain(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// How long so many bytes may take: the usual 30 s and what a line of half a megabit needs.
+fn time_for(bytes: usize) -> Duration {
+    Duration::from_secs(30 + bytes as u64 / 65_536)
 }
 
 fn merge(into: &mut Value, more: Value) {

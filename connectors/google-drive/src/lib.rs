@@ -1,12 +1,13 @@
 //! Google Drive: client folders, their sharing lists, and verified uploads.
 //!
-//! `api` builds requests, `refusal` judges answers, `map` turns Drive's shapes into ours, `walk` reads what is below a
-//! folder, `target` and `upload` are the storage target, `fake` is a Drive to test against.
+//! `api` builds requests, `refusal` judges answers, `map` turns Drive's shapes into ours, `place` finds and makes folders,
+//! `walk` reads what is below one, `target` and `upload` are the storage target, `fake` is a Drive to test against.
 
 pub mod api;
 pub mod fake;
 pub mod map;
 mod notes;
+mod place;
 pub mod refusal;
 mod target;
 mod upload;

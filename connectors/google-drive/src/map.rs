@@ -8,7 +8,6 @@ use ledgerward_contract::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::api::FOLDER;
 
@@ -314,7 +313,7 @@ pub fn file_marker(key: &FileKey) -> String {
 
 /// SHA-256 in lower-case hex.
 pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 pub fn stat(f: &File) -> Stat {

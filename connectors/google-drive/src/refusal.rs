@@ -268,9 +268,9 @@ pub fn retry_hint(response: &Response) -> Option<Retry> {
     }
 }
 
-/// `Ok` for 2xx. The only judgement of an answer in this connector.
+/// `Ok` for 2xx, unless a web page came. The only judgement of an answer in this connector.
 pub fn classify(op: &'static str, response: &Response) -> Result<()> {
-    if response.ok() {
+    if response.ok() && !answer::is_html(response) {
         return Ok(());
     }
     let (reason, message) = reason(response);

@@ -1,295 +1,23 @@
 //! The storage target: folders, their sharing lists, the change feed.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
-use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use ledgerward_contract::{
     ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
-    Gone, Granted, Listed, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result,
-    SeenFile, SeenPermission, SharingSupport, Snapshot, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via,
-    WriteCx,
+    Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result, SeenFile,
+    SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via, WriteCx,
 };
 use serde_json::{Value, json};
 
 use crate::{
     Drive,
-    api::{Corpus, FOLDER, FOLDER_FIELDS, decode, has},
-    map::{self, About, ChangeList, File, FileList, Ids, Permission, PermissionList, SharedDrive, StartToken},
+    api::{Corpus, decode},
+    map::{self, About, File, Ids, Permission, SharedDrive, StartToken},
     notes, refusal,
 };
 
-/// More pages than any listing here has; a listing that passes it is broken, not long.
-const PAGES_MAX: u32 = 1_000;
 /// Google ends access by itself at most a year ahead; a day is left for clocks.
 const EXPIRY_MAX: SignedDuration = SignedDuration::from_hours(364 * 24);
-/// The mark of the root that ledgerward makes.
-const ROOT: &str = "root";
-
-/// Where the client folders lie.
-struct Place {
-    root: Option<File>,
-    corpus: Corpus,
-}
-
-impl Listed for File {
-    type Key = String;
-    fn key(&self) -> String {
-        self.id.clone()
-    }
-}
-
-impl PartialEq for File {
-    /// A listing moved under us if one id came with two states.
-    fn eq(&self, other: &Self) -> bool {
-        (&self.id, &self.name, &self.parents, &self.head_revision_id, &self.app_properties)
-            == (&other.id, &other.name, &other.parents, &other.head_revision_id, &other.app_properties)
-    }
-}
-
-impl Drive {
-    pub(crate) async fn about(&self, cx: &ReadCx) -> Result<About> {
-        decode("about.get", &cx.send(self.api.about()?).await?)
-    }
-
-    /// Every file that a query finds.
-    pub(crate) async fn search(
-        &self,
-        cx: &ReadCx,
-        op: &'static str,
-        corpus: &Corpus,
-        q: &str,
-        fields: &str,
-    ) -> Result<Vec<File>> {
-        let all = Snapshot::gather(op, cx.now(), PAGES_MAX, |at| {
-            async move {
-                let request = self.api.list(op, corpus, q, fields, at.text())?;
-                let list: FileList = decode(op, &cx.send(request).await?)?;
-                if list.incomplete_search {
-                    return Err(Error::new(ErrorKind::Unavailable, op, "Google did not search everything"));
-                }
-                Ok(Page { items: list.files, next: list.next_page_token.map(Cursor::At), total: None })
-            }
-            .boxed()
-        })
-        .await?;
-        Ok(all.items().to_vec())
-    }
-
-    /// The root, if there is one already.
-    async fn place(&self, cx: &ReadCx) -> Result<Place> {
-        if let Some(id) = &self.settings.root {
-            let root = self.folder(cx, "root.get", id).await.map_err(|e| match e.kind {
-                ErrorKind::NotFound => Error::new(
-                    ErrorKind::Config,
-                    "root.get",
-                    "the root folder is not there, or not shared with ledgerward's account",
-                )
-                .next("Share the folder with the account (as editor; manager in a shared drive), or correct `root`."),
-                _ => e,
-            })?;
-            if root.trashed {
-                return Err(
-                    Error::new(ErrorKind::Config, "root.get", "the root folder is in the trash").next("Restore it.")
-                );
-            }
-            return Ok(Place { corpus: Corpus { drive: root.drive_id.clone() }, root: Some(root) });
-        }
-        if let Some(id) = self.known_id(ROOT) {
-            match self.folder(cx, "root.get", &id).await {
-                Ok(f) if !f.trashed => return Ok(Place { root: Some(f), corpus: Corpus::default() }),
-                Ok(_) => self.forget_id(ROOT),
-                // Not there yet: an id that was made beforehand and whose create did not arrive. `make_root` uses it.
-                Err(e) if e.kind == ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
-            }
-        }
-        let corpus = Corpus::default();
-        let q = format!("{} and mimeType='{FOLDER}' and trashed=false", has("lw_kind", ROOT));
-        let mut found = self.search(cx, "root.find", &corpus, &q, FOLDER_FIELDS).await?;
-        let root = found.pop();
-        if let (Some(a), Some(b)) = (&root, found.pop()) {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "root.find",
-                format!("two folders carry ledgerward's root mark: {} and {}", a.id, b.id),
-            )
-            .next("Move the client folders into one of them and put the other into the trash."));
-        }
-        if let Some(root) = &root {
-            self.remember_id(ROOT, &root.id);
-        }
-        Ok(Place { root, corpus })
-    }
-
-    /// The root, made if it is not there.
-    async fn ensure_root(&self, cx: &WriteCx) -> Result<(String, Corpus)> {
-        let gate = self.lane(ROOT);
-        let _held = gate.lock().await;
-        let place = self.place(cx.read()).await?;
-        if let Some(root) = place.root {
-            return Ok((root.id, place.corpus));
-        }
-        let marks = json!({ "appProperties": { "lw_kind": ROOT }, "writersCanShare": false });
-        let root = self.make_folder(cx, ROOT, &self.settings.root_name, None, marks).await?;
-        Ok((root.id, place.corpus))
-    }
-
-    /// Makes a folder under an id that is kept before the request goes out, so that a repeat after a lost answer makes
-    /// nothing. `what` says what the id is for; the caller holds the gate of the place.
-    pub(crate) async fn make_folder(
-        &self,
-        cx: &WriteCx,
-        what: &str,
-        name: &str,
-        parent: Option<&str>,
-        more: Value,
-    ) -> Result<File> {
-        let id = match self.known_id(what) {
-            Some(id) => id,
-            None => {
-                let id = self.new_id(cx.read()).await?;
-                self.remember_id(what, &id);
-                id
-            }
-        };
-        let answer = cx.send(self.api.create_folder(&id, name, parent, more)?).await?;
-        if answer.status == 409 {
-            return self.folder(cx.read(), "folder.create", &id).await;
-        }
-        decode("folder.create", &answer)
-    }
-
-    pub(crate) async fn new_id(&self, cx: &ReadCx) -> Result<String> {
-        let ids: Ids = decode("ids.generate", &cx.send(self.api.ids(1)?).await?)?;
-        ids.ids.into_iter().next().ok_or_else(|| Error::contract("ids.generate", "Google gave no id"))
-    }
-
-    async fn find_in(&self, cx: &ReadCx, corpus: &Corpus, key: &FolderKey) -> Result<Option<File>> {
-        const OP: &str = "folder.find";
-        let q = format!("{} and mimeType='{FOLDER}' and trashed=false", has("lw_client", &key.client.to_string()));
-        let want = key.to_string();
-        let mut found = self.search(cx, OP, corpus, &q, FOLDER_FIELDS).await?;
-        found.retain(|f| map::marker(f).as_deref() == Some(&want));
-        match found.as_slice() {
-            [_, _, ..] => {
-                let ids: Vec<_> = found.iter().map(|f| f.id.as_str()).collect();
-                Err(Error::new(
-                    ErrorKind::Conflict,
-                    OP,
-                    format!("two folders carry this client's mark: {}", ids.join(", ")),
-                )
-                .next("Put the wrong one into the trash, after moving its files."))
-            }
-            _ => Ok(found.pop()),
-        }
-    }
-
-    /// Switches off what reaches a folder from above and lets writers share, as far as Google lets this account, and
-    /// reads the result back.
-    async fn close(&self, cx: &WriteCx, folder: &File) -> Result<()> {
-        const OP: &str = "folder.close";
-        let shared = folder.drive_id.is_some();
-        let may_limit = folder.may(|c| c.can_disable_inherited_permissions);
-        let mut body = serde_json::Map::new();
-        if !folder.is_limited() && (shared || may_limit) {
-            if !may_limit {
-                return Err(Error::new(
-                    ErrorKind::Forbidden,
-                    OP,
-                    "ledgerward's account may not limit access to this folder, and every member of the shared drive can open it",
-                )
-                .next("Make the account a manager of the shared drive."));
-            }
-            body.insert("inheritedPermissionsDisabled".to_owned(), json!(true));
-        }
-        if !shared && folder.writers_can_share != Some(false) {
-            body.insert("writersCanShare".to_owned(), json!(false));
-        }
-        if body.is_empty() {
-            return Ok(());
-        }
-        let wants_limit = body.contains_key("inheritedPermissionsDisabled");
-        let _: File = decode(OP, &cx.send(self.api.update(OP, &folder.id, Value::Object(body))?).await?)?;
-        let now = self.folder(cx.read(), OP, &folder.id).await?;
-        if (wants_limit && !now.is_limited()) || (!shared && now.writers_can_share == Some(true)) {
-            return Err(Error::contract(OP, "Google accepted the folder's limits and does not show them")
-                .next("Nothing is put into this folder until they are in force."));
-        }
-        Ok(())
-    }
-
-    /// The folder's own entries, all pages.
-    async fn own_entries(&self, cx: &ReadCx, folder: &str) -> Result<Vec<Permission>> {
-        let (mut all, mut token): (Vec<Permission>, Option<String>) = (Vec::new(), None);
-        for _ in 0..PAGES_MAX {
-            let page: PermissionList = self.permissions_page(cx, folder, token.as_deref()).await?;
-            all.extend(page.permissions);
-            token = page.next_page_token;
-            if token.is_none() {
-                return Ok(all);
-            }
-        }
-        Err(Error::contract("permissions.list", "the sharing list did not end"))
-    }
-
-    /// The client's folder that a changed thing lies in, found upwards by marks. `None`: in none of ours.
-    async fn place_change(&self, cx: &ReadCx, start: &File, budget: &mut u32) -> Result<Option<FolderId>> {
-        let mut file = start.clone();
-        for _ in 0..8 {
-            if let Some(folder) = file.app_properties.get("lw_folder") {
-                return Ok(Some(FolderId(folder.clone())));
-            }
-            if map::marker(&file).is_some() {
-                return Ok(Some(FolderId(file.id)));
-            }
-            let Some(parent) = file.parents.first().cloned() else { return Ok(None) };
-            if *budget == 0 {
-                return Err(Error::new(ErrorKind::Unavailable, "changes.list", "too many changes to place"));
-            }
-            *budget -= 1;
-            let answer = cx.send(self.api.file("changes.list", &parent, "id,parents,appProperties")?).await?;
-            match answer.status {
-                403 | 404 => return Ok(None),
-                _ => file = decode("changes.list", &answer)?,
-            }
-        }
-        Ok(None)
-    }
-
-    async fn changes_page(&self, cx: &ReadCx, corpus: &Corpus, since: &str) -> Result<Option<Changes>> {
-        const OP: &str = "changes.list";
-        let answer = cx.send(self.api.changes(corpus, since)?).await?;
-        // A token that Google forgot: whatever happened since is unknown.
-        if matches!(answer.status, 400 | 404 | 410) {
-            return Ok(None);
-        }
-        let list: ChangeList = decode(OP, &answer)?;
-        let next = list
-            .next_page_token
-            .clone()
-            .or(list.new_start_page_token)
-            .ok_or_else(|| Error::contract(OP, "the change feed ended without a place to go on"))?;
-        // More than a page of changes is cheaper to sweep than to place.
-        let (mut folders, mut everything, mut budget) = (BTreeSet::new(), list.next_page_token.is_some(), 50);
-        for change in list.changes {
-            if change.change_type.as_deref() == Some("drive") {
-                everything = true;
-                continue;
-            }
-            folders.extend(change.file_id.map(FolderId));
-            if let (Some(file), false) = (change.file, everything) {
-                match self.place_change(cx, &file, &mut budget).await {
-                    Ok(folder) => folders.extend(folder),
-                    Err(e) if budget == 0 && e.kind == ErrorKind::Unavailable => everything = true,
-                    Err(e) => return Err(e),
-                }
-            }
-        }
-        Ok(Some(Changes { folders: folders.into_iter().collect(), everything, next: ChangeCursor(next) }))
-    }
-}
 
 #[async_trait]
 impl StorageTarget for Drive {
@@ -463,7 +191,11 @@ impl StorageTarget for Drive {
         }
         let answer = cx.send(self.api.create_folder(&id, name, Some(&root), more)?).await?;
         if answer.status == 409 {
-            let there = self.folder(cx.read(), OP, &id).await?;
+            let there = self.folder(cx.read(), OP, &id).await.inspect_err(|e| {
+                if e.kind == ErrorKind::NotFound {
+                    self.forget_id(&what);
+                }
+            })?;
             let ours = map::marker(&there).as_deref() == Some(&key.to_string());
             if there.trashed {
                 self.forget_id(&what);
@@ -616,11 +348,10 @@ impl StorageTarget for Drive {
         } else {
             refusal::classify(OP, &answer)?;
         }
-        match (now.is_inherited() && !now.is_metadata_only(), answer.status) {
-            (true, _) => Ok(Gone::StillVia(Via::Inherited)),
-            (false, 404) => Ok(Gone::Already),
-            (false, _) => Ok(Gone::Done),
+        if now.is_inherited() && self.still_enters(cx.read(), folder, permission).await? {
+            return Ok(Gone::StillVia(Via::Inherited));
         }
+        Ok(if answer.status == 404 { Gone::Already } else { Gone::Done })
     }
 
     async fn put(

@@ -119,8 +119,7 @@ impl DriveFake {
             "untrash" => node.trashed = false,
             "rename" => node.name = text(args, "name")?,
             _ => {
-                node.content = Some(text(args, "content")?.into());
-                node.revision += 1;
+                node.set_content(text(args, "content")?.into());
             }
         }
         self.st.changed(&id, now, false);

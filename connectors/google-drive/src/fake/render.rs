@@ -6,8 +6,27 @@ use serde_json::{Map, Value, json};
 
 use super::state::{Effective, Node, State};
 
-fn hex_of(algorithm: &'static ring::digest::Algorithm, bytes: &Bytes) -> String {
-    ring::digest::digest(algorithm, bytes).as_ref().iter().map(|b| format!("{b:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// MD5, SHA-1 and SHA-256 of a content, as Google shows them.
+fn hashes(bytes: &Bytes) -> [String; 3] {
+    use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+    [
+        hex(&Md5::digest(bytes)),
+        hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref()),
+        hex(digest(&SHA256, bytes).as_ref()),
+    ]
+}
+
+impl Node {
+    /// A new revision.
+    pub fn set_content(&mut self, bytes: Bytes) {
+        self.hashes = hashes(&bytes);
+        self.content = Some(bytes);
+        self.revision += 1;
+    }
 }
 
 impl State {
@@ -76,10 +95,10 @@ impl State {
             set("quotaBytesUsed", json!(c.len().to_string()));
             set("originalFilename", json!(node.name));
             set("headRevisionId", json!(format!("0B{}r{}", node.id.get(1..9).unwrap_or_default(), node.revision)));
-            let md5: String = Md5::digest(c).iter().map(|b| format!("{b:02x}")).collect();
+            let [md5, sha1, sha256] = &node.hashes;
             set("md5Checksum", json!(md5));
-            set("sha1Checksum", json!(hex_of(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, c)));
-            set("sha256Checksum", json!(hex_of(&ring::digest::SHA256, c)));
+            set("sha1Checksum", json!(sha1));
+            set("sha256Checksum", json!(sha256));
         }
         Value::Object(out)
     }

@@ -71,6 +71,7 @@ fn folder(id: String, name: String, parent: Option<String>) -> Node {
         properties: BTreeMap::new(),
         perms: BTreeMap::new(),
         content: None,
+        hashes: Default::default(),
         revision: 0,
         version: 1,
         created: Timestamp::UNIX_EPOCH,
@@ -173,6 +174,7 @@ impl DriveFake {
     }
 
     /// A folder that somebody made in the browser: `{"id"?, "name", "owner" | "parent", "share": […]}`.
+    /// With `mime` and `content` a file; `app` and `private` as if an app had made and marked it.
     pub(super) fn add_folder(&mut self, v: &Value) -> Result<String, String> {
         let id = match v["id"].as_str() {
             Some(id) => id.to_owned(),
@@ -195,8 +197,17 @@ impl DriveFake {
         }
         if let Some(mime) = v["mime"].as_str() {
             node.mime = mime.to_owned();
-            node.content = v["content"].as_str().map(|c| bytes::Bytes::from(c.to_owned()));
-            node.revision = 1;
+            if let Some(content) = v["content"].as_str() {
+                node.set_content(content.to_owned().into());
+            }
+        }
+        for (app, marks) in v["private"].as_object().into_iter().flatten() {
+            let marks = marks.as_object().into_iter().flatten();
+            let marks = marks.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
+            node.private.insert(app.clone(), marks);
+        }
+        if let Some(app) = v["app"].as_str() {
+            node.app = app.to_owned();
         }
         node.created = self.now;
         self.st.files.insert(id.clone(), node);

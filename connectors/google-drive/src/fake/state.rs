@@ -86,6 +86,8 @@ pub struct Node {
     pub properties: BTreeMap<String, String>,
     pub perms: BTreeMap<String, Perm>,
     pub content: Option<Bytes>,
+    /// MD5, SHA-1 and SHA-256 of the content.
+    pub hashes: [String; 3],
     pub revision: u64,
     pub version: u64,
     pub created: Timestamp,

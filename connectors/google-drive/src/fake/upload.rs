@@ -252,8 +252,7 @@ impl DriveFake {
             }
             content = Bytes::from(broken);
         }
-        node.content = Some(content);
-        node.revision += 1;
+        node.set_content(content);
         let id = self.insert(node);
         self.file_answer(r, who, &id)
     }

@@ -516,6 +516,27 @@ async fn a_read_context_writes_nothing() {
     assert!(w.bearer.seen.lock().unwrap().iter().all(|(r, _, _)| r.effect == Effect::Read && r.method == "GET"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_second_create_while_the_index_lags_finds_the_first() {
+    let w = World::new(my());
+    w.control("lag", json!({ "seconds": 600 }));
+    let id = w.create(1).await;
+    let again = w.target().create(&w.write(), &key(1), "Client 1", None).await.unwrap();
+    assert_eq!(again, Created::Exists { id, ours: true });
+    assert_eq!(w.named("Client 1"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_taken_off_a_limited_folder_is_out_though_the_drive_still_names_it_to_them() {
+    let w = World::new(json!({ "root": SHARED }));
+    let id = w.create(1).await;
+    let erin = "erin@harbour.example";
+    let Granted::Now(p) = w.grant(&id, erin, FolderRole::Writer).await.unwrap() else { panic!() };
+    assert_eq!(person(&w.sharing(&id).await.unwrap(), erin).unwrap().role, SeenRole::Writer);
+    assert_eq!(w.target().revoke(&w.write(), &id, &p).await.unwrap(), Gone::Done);
+    assert_eq!(person(&w.sharing(&id).await.unwrap(), erin).unwrap().role, SeenRole::MetadataOnly);
+}
+
 #[test]
 fn settings_are_checked_and_named() {
     let bad = |v| connector(v).err().unwrap();

@@ -245,7 +245,7 @@ fn too_many_units_in_a_minute_are_a_403_that_may_be_repeated() {
     let response = Response { status: answer.status, headers: HeaderMap::new(), body: answer.body };
     assert_eq!((response.status, retry_hint(&response)), (403, Some(Retry::Backoff)));
     assert_eq!(classify("x.y", &response).unwrap_err().kind, ErrorKind::RateLimited);
-    raw.now = raw.now + jiff::SignedDuration::from_secs(60);
+    raw.now += jiff::SignedDuration::from_secs(60);
     assert_eq!(raw.send("GET", "/drive/v3/files", "").status, 200);
 }
 
