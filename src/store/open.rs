@@ -354,6 +354,14 @@ fn check_header(path: &Path, dir: &Path) -> Result<()> {
     if !whole || !header.starts_with(b"SQLite format 3\0") || number(68) != APPLICATION_ID as u32 {
         return Err(StoreError::damaged(format!("{} is empty, cut, or not a state of ledgerward", path.display())));
     }
+    // SQLite reads what a cut took away as zeros. With a log beside it the file may lawfully be behind.
+    let page = u64::from(number(16) >> 16);
+    let (page, pages) = (if page == 1 { 65_536 } else { page.max(512) }, u64::from(number(28)));
+    let size = file.metadata().map_err(|e| StoreError::io("look at", path, e))?.len();
+    let logged = std::fs::metadata(dir.join(WAL_FILE)).is_ok_and(|m| m.len() > 0);
+    if !logged && (!size.is_multiple_of(page) || size < pages.saturating_mul(page)) {
+        return Err(StoreError::damaged(format!("{} was cut: it holds {size} bytes", path.display())));
+    }
     let version = number(60);
     if version > migrate::VERSION { Err(migrate::too_new(version, dir)) } else { Ok(()) }
 }
