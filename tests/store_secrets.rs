@@ -1,5 +1,7 @@
 //! Sealed tokens, the audit trail, and what a full disk may not do.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
 use std::{fs, path::Path};
 
 use ledgerward::{
@@ -446,4 +448,25 @@ fn d09_any_row_that_is_changed_removed_moved_or_cut_off_is_found() {
     let lines: Vec<ledgerward::audit::Entry> =
         String::from_utf8(out).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines.last().unwrap().seq, rows);
+}
+
+#[test]
+fn f06_after_a_failed_disk_this_process_writes_nothing_more() {
+    let dir = dir();
+    let mut db = create(&dir);
+    let id = sign_in(&mut db, "a");
+    let fsync = rusqlite::ffi::SQLITE_IOERR_FSYNC;
+    let e = db
+        .tx(|db| -> Result<(), StoreError> {
+            db.doc_put("k", "x", &1)?;
+            Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(fsync), None).into())
+        })
+        .unwrap_err();
+    assert_eq!((e.kind, e.exit_code()), (Kind::Io, 75));
+    assert_eq!(db.tokens_intend(&id, 1, 1, t(2)).unwrap_err().kind, Kind::Io);
+    assert_eq!(db.doc_put("k", "y", &1).unwrap_err().kind, Kind::Io);
+    drop(db);
+    let mut db = Db::open(options(&dir)).unwrap();
+    assert!(db.doc_all::<i32>("k").unwrap().is_empty());
+    db.tokens_intend(&id, 1, 1, t(2)).unwrap();
 }

@@ -1,5 +1,7 @@
 //! The state as a file: what is refused, what is kept, what comes back.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,

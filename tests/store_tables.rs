@@ -1,5 +1,7 @@
 //! What the tables promise the engine.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
 use std::collections::BTreeSet;
 
 use ledgerward::{
@@ -320,7 +322,7 @@ fn an_approval_is_for_one_digest_once_and_for_a_time() {
 }
 
 #[test]
-fn ledgers_runs_counters_documents_and_holders() {
+fn d10_ledgers_runs_counters_documents_and_holders() {
     let (_dir, mut db) = open();
     let row = |id: &str| LedgerRow { id: id.into(), name: id.into(), kind: "ORGANISATION".into(), is_ledger: true };
     db.see_ledgers(&"xero".into(), &[row("l1"), row("l2")], t(1)).unwrap();
@@ -342,6 +344,19 @@ fn ledgers_runs_counters_documents_and_holders() {
     assert_eq!(db.last_complete("access").unwrap().unwrap().id, one);
     assert_eq!(db.last_attempt("access").unwrap().unwrap().exit, Some(5));
     assert_eq!(db.runs(9).unwrap().len(), 2);
+
+    // D10: killed three times in the same place.
+    assert_eq!(db.crash_loop().unwrap(), None);
+    for (n, step) in ["drive", "xero", "xero", "xero"].into_iter().enumerate() {
+        let id = db.run_start("access", t(10)).unwrap();
+        db.run_step(id, "first").unwrap();
+        db.run_step(id, step).unwrap();
+        let found = db.crash_loop().unwrap().unwrap();
+        assert_eq!((found.step.as_str(), found.times), (step, u32::try_from(n).unwrap().max(1)));
+    }
+    let fine = db.run_start("access", t(11)).unwrap();
+    db.run_end(fine, 0, true, &json!({}), t(12)).unwrap();
+    assert_eq!(db.crash_loop().unwrap(), None);
 
     let day = jiff::civil::date(2026, 10, 1);
     assert_eq!(db.day_add("xero", day, 3).unwrap(), 3);
