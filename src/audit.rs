@@ -86,8 +86,10 @@ impl Db {
         after: Option<&A>,
         reason: Option<&str>,
     ) -> Result<()> {
+        // "Nothing" has one form in a row, the absent one.
         let value = |v: std::result::Result<Value, serde_json::Error>| {
-            v.map_err(|e| StoreError::new(Kind::Conflict, "an audit row cannot be stored as JSON").source(e))
+            v.map(|v| (!v.is_null()).then_some(v))
+                .map_err(|e| StoreError::new(Kind::Conflict, "an audit row cannot be stored as JSON").source(e))
         };
         self.tx(|db| {
             let head = db.audit_head()?;
@@ -97,8 +99,8 @@ impl Db {
                 actor: db.actor().to_string(),
                 act: act.to_owned(),
                 subject: subject.to_owned(),
-                before: before.map(|b| value(serde_json::to_value(b))).transpose()?,
-                after: after.map(|a| value(serde_json::to_value(a))).transpose()?,
+                before: before.map(|b| value(serde_json::to_value(b))).transpose()?.flatten(),
+                after: after.map(|a| value(serde_json::to_value(a))).transpose()?.flatten(),
                 reason: reason.map(str::to_owned),
                 hash: String::new(),
             };
@@ -219,7 +221,7 @@ fn entry((seq, at, actor, act, subject, before, after, reason, hash): Raw) -> Re
     // its row.
     let value = |t: Option<String>| {
         t.map(|t| match serde_json::from_str::<Value>(&t) {
-            Ok(v) if canonical(&v).is_ok_and(|c| c == t) => v,
+            Ok(v) if !v.is_null() && canonical(&v).is_ok_and(|c| c == t) => v,
             _ => Value::String(t),
         })
     };

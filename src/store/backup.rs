@@ -13,7 +13,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     db::Db,
     error::{Kind, Result, StoreError},
-    open::{APPLICATION_ID, DB_FILE, sync_dir, take_lock},
+    open::{APPLICATION_ID, DB_FILE},
+    place::{sync_dir, take_lock},
 };
 
 /// What a full check found. Empty lists: nothing.

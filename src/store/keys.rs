@@ -93,7 +93,7 @@ impl Kek {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
         file.write_all(bytes.as_slice()).map_err(io)?;
         file.sync_all().map_err(io)?;
-        super::open::sync_dir(path)?;
+        super::place::sync_dir(path)?;
         Ok(Self::new(bytes))
     }
 }
@@ -130,7 +130,9 @@ impl Keyring {
                     Kind::Secret,
                     format!("the key file is another one (it is {}, the state was sealed under {kek_id})", kek.id),
                 )
-                .next("Put the right key file in place. After a restore this is the key file of the backup's time."));
+                .next(format!(
+                    "Put the right key file in place. After a restore this is the one of the backup's time, kept as `key.{kek_id}` by a rotation."
+                )));
             }
             let key = seal::open(&kek.bytes, &wrap_aad(id), &wrapped)?;
             let key: [u8; 32] = key
@@ -248,7 +250,7 @@ fn finish_rotation(dir: &Path) -> Result<()> {
         }
     }
     std::fs::rename(&new, &key).map_err(|e| StoreError::io("put the new key in place of", &key, e))?;
-    super::open::sync_dir(&key)
+    super::place::sync_dir(&key)
 }
 
 /// Reads the key at start and opens the data keys; finishes a rotation that was stopped between its two halves.

@@ -58,3 +58,61 @@ pub(crate) fn too_new(found: u32, dir: &Path) -> StoreError {
         backups.display()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(conn: &Connection) -> Vec<(String, String)> {
+        let mut stmt = conn.prepare("SELECT name, ifnull(sql, '') FROM sqlite_schema ORDER BY name").unwrap();
+        stmt.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn d06_every_version_pair_leads_to_the_same_schema_and_a_second_run_changes_nothing() {
+        let straight = Connection::open_in_memory().unwrap();
+        up(&straight, VERSION).unwrap();
+        for from in 0..=VERSION {
+            let conn = Connection::open_in_memory().unwrap();
+            up(&conn, from).unwrap();
+            assert_eq!(version(&conn).unwrap(), from);
+            up(&conn, VERSION).unwrap();
+            up(&conn, VERSION).unwrap();
+            assert_eq!((version(&conn).unwrap(), schema(&conn)), (VERSION, schema(&straight)), "from {from}");
+        }
+    }
+
+    #[test]
+    fn d06_a_step_that_fails_half_way_leaves_the_version_before_it_whole() {
+        for from in 0..VERSION {
+            let conn = Connection::open_in_memory().unwrap();
+            up(&conn, from).unwrap();
+            let before = schema(&conn);
+            // A table in the way of the last one that the step makes.
+            let sql = MIGRATIONS[from as usize];
+            let last = sql.rsplit("CREATE TABLE ").next().unwrap().split([' ', '(']).next().unwrap();
+            conn.execute_batch(&format!("CREATE TABLE {last} (x)")).unwrap();
+            assert!(up(&conn, VERSION).is_err());
+            assert!(conn.is_autocommit());
+            conn.execute_batch(&format!("DROP TABLE {last}")).unwrap();
+            assert_eq!((version(&conn).unwrap(), schema(&conn)), (from, before));
+            up(&conn, VERSION).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_table_is_strict() {
+        let conn = Connection::open_in_memory().unwrap();
+        up(&conn, VERSION).unwrap();
+        let loose: Vec<String> = conn
+            .prepare(
+                "SELECT name FROM pragma_table_list WHERE schema = 'main' AND strict = 0 AND name NOT LIKE 'sqlite_%'",
+            )
+            .unwrap()
+            .query_map([], |r| r.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert!(loose.is_empty(), "{loose:?}");
+    }
+}

@@ -16,12 +16,14 @@ mod facts;
 mod findings;
 mod firm;
 mod guarded;
+mod history;
 pub mod journal;
 mod keys;
 mod lanes;
 mod ledgers;
 mod migrate;
 pub mod open;
+mod place;
 mod runs;
 mod seal;
 pub mod signin;
@@ -45,17 +47,21 @@ pub use facts::{FactRow, FactValue, SeenFact};
 pub use findings::{FindingRow, FindingsChange};
 pub use firm::{Change, ChangeState};
 pub use guarded::{Approval, Freeze, HoldRow, PlanRow};
-pub use journal::{AccessChange, AppliedRow, Intent, JournalOp, JournalRow, JournalState, Outcome};
+pub use history::{AccessChange, AppliedRow};
+pub use journal::{Intent, JournalOp, JournalRow, JournalState, Outcome};
 pub use keys::KeySource;
 pub use lanes::{Accepted, LaneRow, OwnedRow};
 pub use ledgers::LedgerSeen;
 pub use open::{Note, Options};
-pub use runs::RunRow;
+pub use runs::{CrashLoop, RunRow};
 pub use signin::{NewSignIn, NewTokens, PendingOAuth, SignIn, SignInId, SignInState, Tokens};
 
 pub(crate) use watermark::hex;
 
-type Job = Box<dyn FnOnce(&mut Db) + Send>;
+enum Job {
+    Run(Box<dyn FnOnce(&mut Db) + Send>),
+    Stop,
+}
 
 /// A handle on the state. Clones share one thread; the state closes when the last one is dropped or [`Store::close`] returns.
 #[derive(Clone)]
@@ -77,7 +83,7 @@ impl Store {
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || {
-                while let Ok(job) = queue.recv() {
+                while let Ok(Job::Run(job)) = queue.recv() {
                     job(&mut db);
                 }
             })
@@ -111,7 +117,7 @@ impl Store {
     ) -> Result<oneshot::Receiver<Result<R>>> {
         let (send, answer) = oneshot::channel();
         let actor = self.actor.clone();
-        let job: Job = Box::new(move |db| {
+        let job = Job::Run(Box::new(move |db| {
             db.set_actor(&actor);
             let result = catch_unwind(AssertUnwindSafe(|| job(db))).unwrap_or_else(|_| {
                 Err(StoreError::new(Kind::Closed, "a defect stopped this step; what it had begun was undone")
@@ -120,7 +126,7 @@ impl Store {
             db.abandon();
             // Nobody waits any more if the caller was cancelled; the work stands.
             let _unused = send.send(result);
-        });
+        }));
         self.jobs.send(job).map_err(|_| gone())?;
         Ok(answer)
     }
@@ -128,7 +134,8 @@ impl Store {
     /// Finishes what is queued, closes the file and gives the lock back. Other handles get `Closed` from then on.
     pub async fn close(self) -> Result<()> {
         let thread = self.thread.lock().ok().and_then(|mut t| t.take());
-        drop(self);
+        // An error means that the thread has ended already.
+        let _unused = self.jobs.send(Job::Stop);
         let Some(thread) = thread else { return Ok(()) };
         tokio::task::spawn_blocking(move || thread.join()).await.ok().and_then(std::result::Result::ok).ok_or_else(
             || StoreError::new(Kind::Closed, "the state did not close cleanly; it is checked at the next start"),

@@ -2,9 +2,9 @@
 //! (D02, D05), the settings (3.1), the schema (D06), the watermark (T13, D03), the key (T15), the spool (T05).
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    fs::{File, OpenOptions},
+    io::Read,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,7 @@ use super::{
     hex,
     keys::{self, KeySource, Keyring},
     migrate,
+    place::{check_dir, check_file, sync_dir, take_lock},
     signin::SignInId,
     watermark::{Mark, Watermark},
 };
@@ -200,105 +201,6 @@ fn fingerprint(machine: &str) -> String {
     hex(hash.finalize().get(..16).unwrap_or_default())
 }
 
-fn check_dir(dir: &Path, create: bool) -> Result<()> {
-    if create && !dir.exists() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|e| StoreError::io("make the state directory", dir, e))?;
-    }
-    let meta = std::fs::metadata(dir).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => {
-            StoreError::new(Kind::Missing, format!("there is no state directory {}", dir.display()))
-                .next("Run `ledgerward init`.")
-        }
-        _ => StoreError::io("look at", dir, e),
-    })?;
-    if !meta.is_dir() {
-        return Err(StoreError::new(Kind::Refused, format!("{} is not a directory", dir.display())));
-    }
-    private(dir, &meta, "0700")?;
-    let fs = rustix::fs::statfs(dir).map_err(|e| StoreError::io("look at", dir, e.into()))?;
-    if let Some(name) = network_fs(fs.f_type as i64) {
-        return Err(StoreError::new(
-            Kind::Refused,
-            format!("{} is on {name}: SQLite's locks and syncs do not hold there", dir.display()),
-        )
-        .next("Put the state directory on a local disk."));
-    }
-    Ok(())
-}
-
-fn private(path: &Path, meta: &std::fs::Metadata, mode: &str) -> Result<()> {
-    let me = rustix::process::geteuid().as_raw();
-    if meta.uid() != me {
-        return Err(StoreError::new(
-            Kind::Refused,
-            format!("{} belongs to uid {}, and this is uid {me}", path.display(), meta.uid()),
-        )
-        .next(format!("Run ledgerward as that user, or `chown -R {me} {}`.", path.display())));
-    }
-    if meta.mode() & 0o077 != 0 {
-        return Err(StoreError::new(
-            Kind::Refused,
-            format!("{} is open to other users (mode {:04o})", path.display(), meta.mode() & 0o7777),
-        )
-        .next(format!("`chmod {mode} {}`, and consider who could have read it.", path.display())));
-    }
-    Ok(())
-}
-
-/// `statfs` magic numbers of file systems where locks or `fsync` are not what SQLite needs (`man 2 statfs`).
-pub(crate) const fn network_fs(magic: i64) -> Option<&'static str> {
-    // The field is signed on some machines and 32 bits wide on others.
-    match magic as u32 {
-        0x6969 => Some("NFS"),
-        0x517B => Some("SMB"),
-        0xFF53_4D42 => Some("CIFS"),
-        0xFE53_4D42 => Some("SMB 2"),
-        0x6573_5546 => Some("FUSE (a synced or remote folder)"),
-        0x0102_1997 => Some("9p"),
-        0x00C3_6400 => Some("Ceph"),
-        0x5346_414F => Some("AFS"),
-        0x7375_7245 => Some("Coda"),
-        0x564C => Some("NCP"),
-        0x0BD0_0BD0 => Some("Lustre"),
-        0x0116_1970 => Some("GFS2"),
-        0x7461_636F => Some("OCFS2"),
-        _ => None,
-    }
-}
-
-/// The lock lives as long as the process and the file is never unlinked: unlinking would let two hold "the" lock.
-pub(crate) fn take_lock(dir: &Path) -> Result<File> {
-    let path = dir.join(LOCK_FILE);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|e| StoreError::io("open the lock", &path, e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _unknown_is_fine = file.take(20).read_to_string(&mut holder);
-            let holder = holder.trim();
-            let who = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
-            return Err(StoreError::new(Kind::Locked, format!("another ledgerward{who} has this state open")).next(
-                "While the daemon runs, commands go through its socket; otherwise wait for the other command to end.",
-            ));
-        }
-        Err(TryLockError::Error(e)) => return Err(StoreError::io("lock", &path, e)),
-    }
-    // For people only: the lock itself is what counts, so a full disk must not stop the start.
-    let _unused = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
-    Ok(file)
-}
-
 /// A new state is built under another name and moved in place whole, so that a crash never leaves half of one.
 fn make_new(dir: &Path, path: &Path, key: &KeySource, now: Timestamp) -> Result<()> {
     if dir.join(WATERMARK_FILE).exists() {
@@ -336,14 +238,6 @@ fn make_new(dir: &Path, path: &Path, key: &KeySource, now: Timestamp) -> Result<
     sync_dir(path)
 }
 
-fn check_file(path: &Path) -> Result<()> {
-    let meta = path.symlink_metadata().map_err(|e| StoreError::io("look at", path, e))?;
-    if !meta.is_file() {
-        return Err(StoreError::new(Kind::Refused, format!("{} is not a plain file", path.display())));
-    }
-    private(path, &meta, "0600")
-}
-
 /// Reads the header with no help from SQLite, which would write to a file that it opens.
 fn check_header(path: &Path, dir: &Path) -> Result<()> {
     let mut header = [0; 100];
@@ -353,6 +247,14 @@ fn check_header(path: &Path, dir: &Path) -> Result<()> {
         |at: usize| header.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).map_or(0, u32::from_be_bytes);
     if !whole || !header.starts_with(b"SQLite format 3\0") || number(68) != APPLICATION_ID as u32 {
         return Err(StoreError::damaged(format!("{} is empty, cut, or not a state of ledgerward", path.display())));
+    }
+    // SQLite reads what a cut took away as zeros. With a log beside it the file may lawfully be behind.
+    let page = u64::from(number(16) >> 16);
+    let (page, pages) = (if page == 1 { 65_536 } else { page.max(512) }, u64::from(number(28)));
+    let size = file.metadata().map_err(|e| StoreError::io("look at", path, e))?.len();
+    let logged = std::fs::metadata(dir.join(WAL_FILE)).is_ok_and(|m| m.len() > 0);
+    if !logged && (!size.is_multiple_of(page) || size < pages.saturating_mul(page)) {
+        return Err(StoreError::damaged(format!("{} was cut: it holds {size} bytes", path.display())));
     }
     let version = number(60);
     if version > migrate::VERSION { Err(migrate::too_new(version, dir)) } else { Ok(()) }
@@ -420,10 +322,4 @@ pub(crate) fn pragma(conn: &Connection, name: &str) -> Result<String> {
         Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => Ok(String::new()),
         Err(e) => Err(e.into()),
     }
-}
-
-/// Makes a new or renamed name durable.
-pub(crate) fn sync_dir(path: &Path) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| StoreError::io("sync", dir, e))
 }

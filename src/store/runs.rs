@@ -25,6 +25,14 @@ pub struct RunRow {
     pub summary: Option<Value>,
 }
 
+/// Runs that were killed at the same point, one after the other (D10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrashLoop {
+    /// As given to [`Db::run_step`]: a connection, a target.
+    pub step: String,
+    pub times: u32,
+}
+
 impl Db {
     pub fn run_start(&mut self, kind: &str, at: Timestamp) -> Result<i64> {
         self.tx(|db| {
@@ -33,6 +41,32 @@ impl Db {
                 .execute("INSERT INTO run (kind, actor, started) VALUES (?1, ?2, ?3)", params![kind, actor, us(at)])?;
             Ok(db.conn.last_insert_rowid())
         })
+    }
+
+    /// What the run is about to do, so that a crash can be laid at its door.
+    pub fn run_step(&mut self, id: i64, step: &str) -> Result<()> {
+        self.tx(|db| {
+            db.conn.prepare_cached("UPDATE run SET step = ?2 WHERE id = ?1")?.execute(params![id, step])?;
+            Ok(())
+        })
+    }
+
+    /// Called before a run starts: the newest runs that never ended, as far as they stopped at one and the same step.
+    /// After three, that step is left out and told (D10). `None`: the newest run ended.
+    pub fn crash_loop(&self) -> Result<Option<CrashLoop>> {
+        let mut stmt = self.conn.prepare_cached("SELECT step, ended FROM run ORDER BY id DESC LIMIT 20")?;
+        let mut rows = stmt.query([])?;
+        let mut found: Option<CrashLoop> = None;
+        while let Some(r) = rows.next()? {
+            let (step, ended): (Option<String>, Option<i64>) = (r.get(0)?, r.get(1)?);
+            let (Some(step), None) = (step, ended) else { break };
+            match &mut found {
+                None => found = Some(CrashLoop { step, times: 1 }),
+                Some(l) if l.step == step => l.times += 1,
+                Some(_) => break,
+            }
+        }
+        Ok(found)
     }
 
     pub fn run_end(&mut self, id: i64, exit: i32, complete: bool, summary: &Value, at: Timestamp) -> Result<()> {

@@ -15,7 +15,8 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{
     db::{Db, from_us, from_us_opt, us},
     error::{Kind, Result, StoreError},
-    open::{Note, sync_dir},
+    open::Note,
+    place::sync_dir,
     signin::{NewTokens, Tokens, aad},
 };
 

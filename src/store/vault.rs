@@ -15,7 +15,10 @@ fn kit_error(op: &'static str) -> impl FnOnce(StoreError) -> Error {
         let kind = match e.kind {
             Kind::Missing => ErrorKind::NotFound,
             Kind::Secret | Kind::Refused | Kind::Newer => ErrorKind::Config,
-            Kind::Conflict => ErrorKind::Conflict,
+            // The kit takes a conflict for "somebody stored a newer token" and lets its own go. A row that the file itself
+            // refuses (a constraint, a trigger) is no such thing: the token must be tried again.
+            Kind::Conflict if e.source.is_none() => ErrorKind::Conflict,
+            Kind::Conflict => ErrorKind::Unavailable,
             Kind::Closed => ErrorKind::Cancelled,
             Kind::Locked | Kind::Damaged | Kind::Full | Kind::Io => ErrorKind::Unavailable,
         };

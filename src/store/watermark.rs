@@ -57,7 +57,7 @@ impl Watermark {
         if new {
             file.write_all_at(&[b' '; SLOT * 2], 0).map_err(io)?;
             file.sync_all().map_err(io)?;
-            super::open::sync_dir(path)?;
+            super::place::sync_dir(path)?;
         }
         let best = [0, 1].into_iter().filter_map(|n| read_slot(&file, n)).max_by_key(|s| s.turn);
         let turn = best.as_ref().map_or(0, |s| s.turn);

@@ -65,6 +65,7 @@ CREATE TABLE run (
     ended    INTEGER,
     exit     INTEGER,
     complete INTEGER NOT NULL DEFAULT 0,
+    step     TEXT,
     summary  TEXT
 ) STRICT;
 CREATE INDEX run_by_kind ON run (kind, id);

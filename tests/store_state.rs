@@ -1,0 +1,412 @@
+//! The state as a file: what is refused, what is kept, what comes back.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use ledgerward::{
+    audit::Verdict,
+    store::{Actor, Db, Kind, Note, Options, Store, StoreError, open, restore},
+};
+use ledgerward_contract::{Secret, Timestamp};
+use ledgerward_kit::vault::NewTokens;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+fn t(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+/// In memory where there is such a place: these tests sync thousands of times.
+fn dir() -> TempDir {
+    let shm = Path::new("/dev/shm");
+    if shm.is_dir() { tempfile::tempdir_in(shm).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
+fn options(dir: &TempDir) -> Options {
+    Options::new(dir.path().join("state"), t(0)).machine("machine-1")
+}
+
+fn create(dir: &TempDir) -> Db {
+    Db::open(options(dir).create()).unwrap()
+}
+
+fn tokens(n: u32) -> NewTokens {
+    NewTokens {
+        access: Secret::new(format!("access-{n}")),
+        access_issued_at: t(i64::from(n)),
+        access_expires_at: t(i64::from(n) + 1800),
+        refresh: Some(Secret::new(format!("refresh-{n}"))),
+        refresh_expires_at: None,
+        previous: None,
+    }
+}
+
+fn sign_in(db: &mut Db, subject: &str) -> String {
+    let who = ledgerward::store::NewSignIn {
+        connection: "xero".into(),
+        subject: subject.into(),
+        email: None,
+        realm: None,
+        scopes: vec!["offline_access".into()],
+    };
+    db.signin_put(&who, &tokens(1), t(1)).unwrap()
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+fn refused(result: Result<Db, StoreError>) -> StoreError {
+    match result {
+        Ok(_) => panic!("it was opened"),
+        Err(e) => e,
+    }
+}
+
+#[test]
+fn every_setting_is_in_force() {
+    let dir = dir();
+    let db = create(&dir);
+    for (name, _, must) in open::PRAGMAS {
+        let is: String = db
+            .raw()
+            .pragma_query_value(None, name, |r| r.get::<_, rusqlite::types::Value>(0))
+            .map(|v| match v {
+                rusqlite::types::Value::Integer(i) => i.to_string(),
+                rusqlite::types::Value::Text(t) => t,
+                other => format!("{other:?}"),
+            })
+            .unwrap_or_default();
+        assert_eq!(is, must, "{name}");
+    }
+    assert!(db.raw().db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
+    let id: i32 = db.raw().query_row("PRAGMA application_id", [], |r| r.get(0)).unwrap();
+    assert_eq!(id, open::APPLICATION_ID);
+    assert!(rusqlite::version_number() >= open::SQLITE_MIN);
+}
+
+#[test]
+fn d01_files_are_private_and_an_open_or_read_only_state_is_refused() {
+    let dir = dir();
+    drop(create(&dir));
+    let state = dir.path().join("state");
+    assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+    for file in ["ledgerward.db", "ledgerward.lock", "ledgerward.watermark", "key"] {
+        let mode = fs::metadata(state.join(file)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{file}");
+    }
+    for (what, good, bad) in [("", 0o700, 0o755), ("", 0o700, 0o770), ("ledgerward.db", 0o600, 0o644)] {
+        let path = state.join(what);
+        fs::set_permissions(&path, fs::Permissions::from_mode(bad)).unwrap();
+        let e = refused(Db::open(options(&dir)));
+        assert_eq!((e.kind, e.exit_code()), (Kind::Refused, 78), "{e:?}");
+        assert!(e.next.unwrap().contains("chmod"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(good)).unwrap();
+    }
+    drop(Db::open(options(&dir)).unwrap());
+}
+
+#[test]
+fn d02_no_state_is_made_unless_asked_and_never_over_something() {
+    let dir = dir();
+    let e = refused(Db::open(options(&dir)));
+    assert_eq!(e.kind, Kind::Missing);
+    drop(create(&dir));
+    let db = dir.path().join("state/ledgerward.db");
+    let good = fs::read(&db).unwrap();
+    let foreign = {
+        let path = dir.path().join("foreign.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x); PRAGMA user_version = 1;").unwrap();
+        fs::read(path).unwrap()
+    };
+    for bad in
+        [Vec::new(), b"hello".to_vec(), good[..50].to_vec(), good[..good.len() / 2].to_vec(), foreign, vec![7; 9000]]
+    {
+        fs::write(&db, &bad).unwrap();
+        for o in [options(&dir), options(&dir).create()] {
+            let e = refused(Db::open(o));
+            assert_eq!((e.kind, e.exit_code()), (Kind::Damaged, 78), "{e:?}");
+            assert!(e.next.unwrap().contains("restore"));
+            assert_eq!(fs::read(&db).unwrap(), bad, "the file was changed");
+        }
+    }
+    // Lost, and `init` is run again: the watermark remembers that there was one.
+    fs::remove_file(&db).unwrap();
+    assert_eq!(refused(Db::open(options(&dir).create())).kind, Kind::Damaged);
+    fs::write(&db, &good).unwrap();
+    fs::set_permissions(&db, fs::Permissions::from_mode(0o600)).unwrap();
+    drop(Db::open(options(&dir)).unwrap());
+}
+
+/// Reads everything there is. Errors are fine, panics are not.
+fn read_all(db: &mut Db, signin: &str) {
+    let _ = (db.firm(), db.signins(), db.tokens(signin), db.ledgers(None), db.facts_now(), db.lanes(), db.owned());
+    let _ = (db.accepted(), db.unsettled(), db.journal_of(1), db.access_changes_since(t(0)), db.applied_at(t(50)));
+    let _ = (db.delivered(), db.holds(), db.approvals_valid(t(0)), db.open_findings(), db.runs(10), db.changes(10));
+    let _ = (db.doc_all::<serde_json::Value>("cursor"), db.freeze(), db.restored(), db.audit_verify(), db.integrity());
+}
+
+#[test]
+fn d02_flips_and_cuts_at_a_thousand_offsets_never_panic_and_never_make_a_new_state() {
+    let dir = dir();
+    let mut db = create(&dir);
+    let id = sign_in(&mut db, "someone");
+    for n in 0..40 {
+        db.doc_put("cursor", &format!("{n}"), &serde_json::json!({ "n": n, "text": "x".repeat(200) })).unwrap();
+    }
+    let db_id: String = db.raw().query_row("SELECT value FROM meta WHERE key = 'db_id'", [], |r| r.get(0)).unwrap();
+    db.checkpoint().unwrap();
+    drop(db);
+    let clean = dir.path().join("state");
+    let bytes = fs::read(clean.join("ledgerward.db")).unwrap();
+    let (mut refused, mut opened, mut seed) = (0, 0, 0x9E37_79B9_7F4A_7C15_u64);
+    for round in 0..1000_usize {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        // The first rounds walk through the header, where every byte means something.
+        let at = if round < 100 { round } else { seed as usize % bytes.len() };
+        let mut bad = bytes.clone();
+        if round % 5 == 4 {
+            bad.truncate(at);
+        } else {
+            bad[at] ^= 1 << (seed >> 32 & 7);
+        }
+        let copy = dir.path().join("copy");
+        copy_dir(&clean, &copy);
+        let file = copy.join("ledgerward.db");
+        fs::write(&file, &bad).unwrap();
+        match Db::open(Options::new(&copy, t(100)).machine("machine-1").create()) {
+            Ok(mut db) => {
+                opened += 1;
+                assert!(round % 5 != 4, "round {round}: a file cut at {at} was opened");
+                let is: String = db
+                    .raw()
+                    .query_row("SELECT value FROM meta WHERE key = 'db_id'", [], |r| r.get(0))
+                    .unwrap_or_default();
+                // The flip may sit in the id itself; a new state would have another one altogether.
+                let same = is.bytes().zip(db_id.bytes()).filter(|(a, b)| a == b).count();
+                assert!(is.is_empty() || same >= db_id.len() - 1, "round {round}, offset {at}: a new state");
+                read_all(&mut db, &id);
+            }
+            Err(e) => {
+                refused += 1;
+                assert!(e.kind != Kind::Missing, "round {round}, offset {at}: {e:?}");
+                assert!(e.next.is_some() || e.kind == Kind::Io, "round {round}: no way back in {e:?}");
+            }
+        }
+        assert!(fs::metadata(&file).is_ok(), "round {round}: the file is gone");
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    assert!(refused > 200 && opened > 100, "{refused} refused, {opened} opened: the damage was not what it should be");
+}
+
+#[test]
+fn d04_a_second_opener_gets_locked_at_once_and_touches_nothing() {
+    let dir = dir();
+    let db = create(&dir);
+    let state = dir.path().join("state");
+    let before: Vec<_> = list(&state);
+    let began = Instant::now();
+    let e = refused(Db::open(options(&dir)));
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!((e.kind, e.exit_code()), (Kind::Locked, 75));
+    assert!(e.message.contains(&std::process::id().to_string()), "{e}");
+    assert_eq!(list(&state), before);
+    drop(db);
+    drop(Db::open(options(&dir)).unwrap());
+}
+
+fn list(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_file() && !p.to_string_lossy().ends_with("-shm"))
+        .map(|p| (p.clone(), fs::read(&p).unwrap()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn d05_a_newer_schema_is_refused_before_any_write_even_if_it_is_only_in_the_log() {
+    for in_the_log in [false, true] {
+        let dir = dir();
+        drop(create(&dir));
+        let state = dir.path().join("state");
+        let file = state.join("ledgerward.db");
+        let newer = Connection::open(&file).unwrap();
+        newer.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, in_the_log).unwrap();
+        newer.execute_batch("PRAGMA user_version = 99; CREATE TABLE later (x INT) STRICT;").unwrap();
+        drop(newer);
+        let before = list(&state);
+        assert_eq!(before.iter().any(|(p, b)| p.to_string_lossy().ends_with("-wal") && !b.is_empty()), in_the_log);
+        let e = refused(Db::open(options(&dir)));
+        assert_eq!((e.kind, e.exit_code()), (Kind::Newer, 78), "{e:?}");
+        let next = e.next.unwrap();
+        assert!(next.contains("restore") && next.contains("newer version"), "{next}");
+        let after = list(&state);
+        for (path, bytes) in &before {
+            if path.file_name().is_some_and(|n| n != "ledgerward.lock") {
+                assert!(after.iter().any(|(p, b)| p == path && b == bytes), "{} was changed", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn d03_t13_an_older_copy_is_noticed_and_runs_dry_until_confirmed() {
+    let dir = dir();
+    let mut db = create(&dir);
+    let id = sign_in(&mut db, "someone");
+    let backup = dir.path().join("backup.db");
+    db.backup_to(&backup, t(2)).unwrap();
+    assert_eq!(db.backup_to(&backup, t(2)).unwrap_err().kind, Kind::Conflict, "a backup replaced a file");
+    assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+    db.tokens_commit(&id, 1, &tokens(2)).unwrap();
+    drop(db);
+
+    let state = dir.path().join("state");
+    let kept = restore(&state, &backup, t(3)).unwrap();
+    assert!(kept.exists(), "the state that was there is gone");
+    let db = Db::open(options(&dir)).unwrap();
+    assert!(matches!(db.notes(), [Note::Restored { why }] if why.contains("token")), "{:?}", db.notes());
+    assert!(db.restored().unwrap().is_some());
+    assert_eq!(db.tokens(&id).unwrap().refresh.unwrap().expose(), "refresh-1");
+    drop(db);
+    // It stays so over restarts, until a person says otherwise.
+    let mut db = Db::open(options(&dir)).unwrap();
+    assert!(db.restored().unwrap().is_some());
+    db.confirm_restored("compared with the targets", t(4)).unwrap();
+    drop(db);
+    db = Db::open(options(&dir)).unwrap();
+    assert_eq!((db.restored().unwrap(), db.notes()), (None, &[][..]));
+    assert!(matches!(db.audit_verify().unwrap(), Verdict::Whole(_)));
+    drop(db);
+
+    // The file alone, without its watermark.
+    let elsewhere = dir.path().join("elsewhere");
+    copy_dir(&state, &elsewhere);
+    fs::remove_file(elsewhere.join("ledgerward.watermark")).unwrap();
+    let db = Db::open(Options::new(&elsewhere, t(5)).machine("machine-1")).unwrap();
+    assert!(db.restored().unwrap().is_some());
+}
+
+#[test]
+fn d03_a_copy_that_lost_its_log_is_noticed() {
+    let dir = dir();
+    let mut db = create(&dir);
+    db.checkpoint().unwrap();
+    let state = dir.path().join("state");
+    let without_log = fs::read(state.join("ledgerward.db")).unwrap();
+    sign_in(&mut db, "someone");
+    drop(db);
+    fs::write(state.join("ledgerward.db"), without_log).unwrap();
+    let db = Db::open(options(&dir)).unwrap();
+    assert!(db.restored().unwrap().is_some());
+}
+
+#[test]
+fn t14_another_machine_is_a_note_until_adopted() {
+    let dir = dir();
+    drop(create(&dir));
+    let mut db = Db::open(options(&dir).machine("machine-2")).unwrap();
+    assert_eq!(db.notes(), [Note::MachineChanged]);
+    db.adopt_machine(Some("machine-2".into()), "moved to a new server", t(1)).unwrap();
+    drop(db);
+    assert!(Db::open(options(&dir).machine("machine-2")).unwrap().notes().is_empty());
+}
+
+#[test]
+fn d06_an_older_schema_is_copied_then_brought_up() {
+    let dir = dir();
+    drop(create(&dir));
+    let state = dir.path().join("state");
+    // As version 2 left it.
+    let old = Connection::open(state.join("ledgerward.db")).unwrap();
+    old.execute_batch("DROP TABLE statement; DROP TABLE delivered; PRAGMA user_version = 2;").unwrap();
+    drop(old);
+    let db = Db::open(options(&dir)).unwrap();
+    let [Note::Migrated { from: 2, to: 3, copy }] = db.notes() else { panic!("{:?}", db.notes()) };
+    let copy = Connection::open(copy).unwrap();
+    assert_eq!(copy.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0)).unwrap(), 2);
+    assert!(db.delivered().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_panicking_job_changes_nothing_and_the_next_one_runs() {
+    let dir = dir();
+    let store = Store::serve(create(&dir)).unwrap();
+    let e = store
+        .run(|db| {
+            db.tx(|db| -> ledgerward::store::Result<()> {
+                db.doc_put("k", "x", &1)?;
+                panic!("as if by a defect")
+            })
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(e.kind, Kind::Closed);
+    assert_eq!(store.run(|db| db.doc_get::<i32>("k", "x")).await.unwrap(), None);
+    store.run(|db| db.doc_put("k", "y", &2)).await.unwrap();
+    // An inner step that fails takes only its own work back.
+    store
+        .run(|db| {
+            db.tx(|db| {
+                db.doc_put("k", "outer", &1)?;
+                let inner = db.tx(|db| {
+                    db.doc_put("k", "inner", &1)?;
+                    Err::<(), _>(StoreError::conflict("no"))
+                });
+                assert!(inner.is_err());
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+    let all = store.run(|db| db.doc_all::<i32>("k")).await.unwrap();
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["outer", "y"]);
+
+    let ann = store.acting(Actor::new("ann@firm.example", Some(1000), "cli"));
+    ann.run(|db| db.set_freeze(true, "audit week", t(1))).await.unwrap();
+    store.run(|db| db.set_freeze(false, "over", t(2))).await.unwrap();
+    let tail = store.run(|db| db.audit_tail(2)).await.unwrap();
+    assert_eq!(tail[0].actor, "daemon (daemon)");
+    assert_eq!(tail[1].actor, "ann@firm.example (uid 1000, cli)");
+    drop(ann);
+    store.clone().close().await.unwrap();
+    assert_eq!(store.run(|db| db.freeze()).await.unwrap_err().kind, Kind::Closed);
+}
+
+#[test]
+fn closing_gives_the_lock_back() {
+    let dir = dir();
+    let store = Store::serve(create(&dir)).unwrap();
+    let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    rt.block_on(store.close()).unwrap();
+    drop(Db::open(options(&dir)).unwrap());
+}
+
+#[test]
+fn snapshots_are_kept_to_a_number() {
+    let dir = dir();
+    let mut db = create(&dir);
+    for n in 0..4 {
+        db.snapshot(2, t(n)).unwrap();
+    }
+    assert_eq!(db.snapshots().unwrap().len(), 2);
+    assert!(db.integrity().unwrap().whole());
+}
