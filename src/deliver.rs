@@ -609,11 +609,15 @@ impl<'a> Job<'a> {
         let old = self.app.store.run(move |db| db.statement_at(&text, before)).await?;
         let old = old.and_then(|v| serde_json::from_str::<StoredData>(&v.data).ok());
         let old = match old {
-            Some(StoredData::Table(table)) => Body::Table(table),
-            Some(StoredData::Register(register)) => Body::Register(register),
+            Some(StoredData::Table(table)) => StatementData::Table(table),
+            Some(StoredData::Register(register)) => StatementData::Register(register),
             _ => return Ok(None),
         };
-        Ok(Some(statement::summary_of_change(&old, body)))
+        let new = match body {
+            Body::Table(table) => StatementData::Table(table.clone()),
+            Body::Register(register) => StatementData::Register(register.clone()),
+        };
+        Ok(Some(statement::summary_of_change(&old, &new)))
     }
 
     fn head(&self, books: &Books<'_>, key: &StatementKey, version: &StatementVersion, change: Option<String>) -> Head {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ConnectionName, LedgerId, SourceKind, SourceRef, Timestamp};
+use ledgerward_contract::{ConnectionName, Email, Holder, LedgerId, PermissionId, SourceKind, SourceRef, Timestamp};
 
 use crate::{
     app::App,
@@ -18,6 +18,7 @@ use crate::{
         facts::{Facts, FactsBuilder},
         firm::{Firm, PersonId, TargetName},
         guard::{Check, Guards, Limit, Verdict},
+        lane::LaneKey,
         plan::Plan,
         policy::Decider,
     },
@@ -208,7 +209,25 @@ pub async fn revoke_person(
     console: &mut dyn Console,
 ) -> Result<Done, Failure> {
     let mut picture = look(app, world, run, &Ask { offline: true, ..Ask::default() }, console).await?;
-    picture.verdict = picture.verdict.only_revoking(&picture.decider_addresses(person, world));
+    let addresses: BTreeMap<TargetName, Email> = match picture.firm.people.get(&person) {
+        Some(p) => world.targets.keys().map(|t| (t.clone(), p.address_on(t).clone())).collect(),
+        None => BTreeMap::new(),
+    };
+    // The list may show an account's primary address; what we own is known by its id.
+    let owned: BTreeSet<(LaneKey, PermissionId)> = picture
+        .book
+        .lanes
+        .iter()
+        .flat_map(|(key, known)| known.owned.iter().map(move |o| (key, &o.grant)))
+        .filter(|(key, grant)| addresses.get(&key.target) == Some(&grant.who))
+        .map(|(key, grant)| (key.clone(), grant.permission.clone()))
+        .collect();
+    let Verdict { cleared, held } = picture.verdict;
+    let cleared = cleared.revokes(|lane, who, permission| {
+        addresses.get(&lane.target).is_some_and(|a| *who == Holder::Person(a.clone()))
+            || owned.contains(&(lane.clone(), permission.clone()))
+    });
+    picture.verdict = Verdict { cleared, held };
     let lanes = apply::run(app, world, &picture, console).await?;
     Ok(Done { picture, lanes, delivered: deliver::Delivery::default() })
 }

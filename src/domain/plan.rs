@@ -277,6 +277,20 @@ impl Plan<Cleared> {
     }
 }
 
+impl Plan<Cleared> {
+    /// Only the revokes that `of` names. A part of what was cleared is cleared.
+    pub fn revokes(mut self, of: impl Fn(&LaneKey, &Holder, &PermissionId) -> bool) -> Self {
+        for lane in &mut self.lanes {
+            let key = lane.lane.clone();
+            lane.steps.retain(|s| match &s.op {
+                Op::Revoke { who, permission, .. } => of(&key, who, permission),
+                _ => false,
+            });
+        }
+        self
+    }
+}
+
 impl<S> Serialize for Plan<S> {
     fn serialize<Z: Serializer>(&self, to: Z) -> Result<Z::Ok, Z::Error> {
         use serde::ser::SerializeStruct;
