@@ -97,7 +97,7 @@ impl OAuthTokens {
         Ok(())
     }
 
-    /// Before the process ends: waits until no token call is under way and nothing is in the spool alone. False if that
+    /// Before the process ends, and before the vault is closed: waits until no token call is under way and nothing is in the spool alone. False if that
     /// took longer than `max` (30 s by reliability 5.1).
     pub async fn settle(&self, max: Duration) -> bool {
         let quiet = async {
