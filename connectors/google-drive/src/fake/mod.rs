@@ -12,6 +12,7 @@ mod oauth;
 mod permissions;
 mod query;
 mod render;
+mod search;
 mod seed;
 mod state;
 mod upload;
