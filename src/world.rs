@@ -276,6 +276,24 @@ impl Open {
         }
     }
 
+    /// The scopes to ask for: the firm's own list, or a set of the manifest: the one named, the one that the settings
+    /// need, or the first.
+    fn scopes(&self, spec: &OAuthSpec, remote: &Remote) -> Result<Vec<String>> {
+        let set = match &remote.scopes {
+            Scopes::List(list) => return Ok(list.clone()),
+            Scopes::Set(name) => spec.scopes.iter().find(|s| s.name == name),
+            Scopes::Default => match (self.entry.scope_set)(&remote.settings) {
+                Some(name) => spec.scopes.iter().find(|s| s.name == name),
+                None => spec.scopes.first(),
+            },
+        };
+        set.map(|s| s.scopes.iter().map(|t| (*t).to_owned()).collect()).ok_or_else(|| {
+            let names: Vec<_> = spec.scopes.iter().map(|s| s.name).collect();
+            Error::new(ErrorKind::Config, "oauth.scopes", "there is no set of scopes of that name")
+                .next(format!("Use one of: {}, or a list of scopes.", names.join(", ")))
+        })
+    }
+
     fn oauth_client(&self, remote: &Remote, places: &SecretPlaces) -> Result<OAuthClient> {
         let id = remote.client_id.clone().ok_or_else(|| {
             Error::new(ErrorKind::Config, "oauth.open", "there is no client_id")
@@ -290,7 +308,7 @@ impl Open {
             return Ok(None);
         };
         let key = read_secret(file, &ground.secrets)?;
-        let scopes = scopes(&spec, &remote.scopes)?;
+        let scopes = self.scopes(&spec, remote)?;
         let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
         let (name, path) = spec.token;
         let account = ServiceAccount::new(
@@ -325,23 +343,9 @@ pub fn sign_in_ground(name: &str, remote: &Remote, ground: &Ground) -> Result<Si
     Ok(SignInGround {
         client: open.oauth_client(remote, &ground.secrets)?,
         spec,
-        scopes: scopes(&spec, &remote.scopes)?,
+        scopes: open.scopes(&spec, remote)?,
         title: open.manifest.title,
         redirect_port: remote.redirect_port,
-    })
-}
-
-/// The scopes to ask for: a set of the manifest, its first by default, or the firm's own list.
-pub fn scopes(spec: &OAuthSpec, wanted: &Scopes) -> Result<Vec<String>> {
-    let set = match wanted {
-        Scopes::List(list) => return Ok(list.clone()),
-        Scopes::Default => spec.scopes.first(),
-        Scopes::Set(name) => spec.scopes.iter().find(|s| s.name == name),
-    };
-    set.map(|s| s.scopes.iter().map(|t| (*t).to_owned()).collect()).ok_or_else(|| {
-        let names: Vec<_> = spec.scopes.iter().map(|s| s.name).collect();
-        Error::new(ErrorKind::Config, "oauth.scopes", "there is no set of scopes of that name")
-            .next(format!("Use one of: {}, or a list of scopes.", names.join(", ")))
     })
 }
 
