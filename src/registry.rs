@@ -26,7 +26,7 @@ pub struct FakeMaker {
     /// From what [`Fake::save`] gave.
     pub restore: fn(&Value, SocketAddr) -> Result<Box<dyn Fake>, String>,
     /// A vendor with so many ledgers, for measuring.
-    pub many: Option<fn(usize) -> Box<dyn Fake>>,
+    pub many: Option<fn(usize) -> Result<Box<dyn Fake>, String>>,
     /// The demo's firm at this vendor.
     pub sample: &'static str,
 }
@@ -45,7 +45,7 @@ pub static CONNECTORS: &[Entry] = &[
         fake: Some(FakeMaker {
             from_seed: fakes::xero,
             restore: fakes::xero_again,
-            many: Some(|count| Box::new(ledgerward_xero::fake::Fake::many(count))),
+            many: Some(|count| Ok(Box::new(ledgerward_xero::fake::Fake::many(count)?))),
             sample: include_str!("../fixtures/firm/xero.json"),
         }),
     },

@@ -343,16 +343,11 @@ type Lists = BTreeMap<String, BTreeSet<String>>;
 fn permissions(stage: &Stage) -> Result<Lists, Failure> {
     let dump = stage.at("drive", "dump", json!({}))?;
     let mut lists = Lists::new();
-    for file in list(&dump, "files") {
-        let marked = file.get("appProperties").and_then(|p| p.get("lw_client")).is_some();
-        let is_client = file.get("appProperties").and_then(|p| p.get("lw_kind")).and_then(Value::as_str) == Some("client");
-        if !(marked && is_client) {
-            continue;
-        }
+    for file in list(&dump, "files").iter().filter(|f| f.get("private").is_some_and(|p| p.to_string().contains("client-folder"))) {
         let holders = list(file, "permissions")
             .iter()
             .filter(|p| text(p, "role").as_deref() != Some("owner"))
-            .map(|p| text(p, "emailAddress").unwrap_or_else(|| text(p, "type").unwrap_or_default()))
+            .map(|p| text(p, "who").filter(|w| !w.is_empty()).unwrap_or_else(|| text(p, "type").unwrap_or_default()))
             .collect();
         lists.insert(text(file, "name").unwrap_or_default(), holders);
     }
@@ -383,7 +378,9 @@ fn holders_like(lists: &Lists, name: &str) -> BTreeSet<String> {
 /// Every write that a provider saw so far.
 fn writes(stage: &Stage) -> Result<u64, Failure> {
     let stats = stage.at("drive", "stats", json!({}))?;
-    Ok(number(&stats, "writes"))
+    let requests = stats.get("requests").and_then(Value::as_object);
+    let writing = |what: &str| !what.starts_with("GET ") && !what.contains("/token");
+    Ok(requests.into_iter().flatten().filter(|(what, _)| writing(what)).filter_map(|(_, n)| n.as_u64()).sum())
 }
 
 fn on_disk(folder: &Path) -> usize {

@@ -26,7 +26,7 @@ pub async fn run(console: &mut dyn Console, listen: SocketAddr, organisations: O
         let name = entry.factory.manifest().name;
         let failed = |e: String| Failure::new(Exit::Failed, format!("{name}: {e}"));
         let fake = match (organisations, maker.many) {
-            (Some(count), Some(many)) => many(count),
+            (Some(count), Some(many)) => many(count).map_err(failed)?,
             _ => {
                 let seed: Value = serde_json::from_str(maker.sample).map_err(|e| failed(e.to_string()))?;
                 (maker.from_seed)(&seed, at).map_err(failed)?
