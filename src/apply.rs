@@ -20,7 +20,7 @@ use crate::{
     app::App,
     cli::{console::Console, outcome::Failure},
     domain::{
-        lane::{LaneKey, Op, OwnedGrant, Step},
+        lane::{Cause, LaneKey, Op, OwnedGrant, Step},
         order,
         plan::{self, LanePlan},
     },
@@ -180,10 +180,13 @@ async fn lane(app: &App, world: &World, picture: &Picture, plan: &LanePlan) -> R
         return Ok(done);
     };
     let lists = picture.book.sharing(&plan.lane.target) != plan::Sharing::Off;
-    if let (Some(folder), true) = (&plan.folder, lists) {
+    // Whoever is shut out by a person's decision goes whatever else happened to the list (`decisions` 14); and with the list
+    // out of reach only such revokes are planned, without a base.
+    let urgent = plan.steps.iter().all(|s| {
+        matches!((&s.op, &s.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. }))
+    });
+    if let (Some(folder), true) = (&plan.folder, lists && !urgent) {
         match gather::sharing(target, folder, picture.now).await {
-            // With the list out of reach only revokes of ours are planned, and they need no base.
-            Err(_) if plan.base.is_empty() => {}
             Err(e) => return Ok(drifted(done, format!("the list could not be read again: {}", e.message))),
             Ok(list) if plan::base(list.items()) != plan.base => {
                 return Ok(drifted(done, "the sharing list changed since the plan was made".to_owned()));

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Clients worked on side by side. The quota layer keeps every vendor's limits; the journal's disk sets the pace.
-const CLIENTS_AT_ONCE: usize = 8;
+const CLIENTS_AT_ONCE: usize = 16;
 const PAGES_MAX: u32 = 10_000;
 /// Closed periods that are read again every week, because a restatement is found in no other way (`product` 6).
 const RECHECK_PERIODS: usize = 3;

@@ -10,7 +10,7 @@ use crate::{
     app::App,
     cli::outcome::Failure,
     domain::{
-        fact::Fact,
+        fact::{Fact, Why},
         finding::{Finding, Severity},
         firm::{Authority, Client, ClientState, Firm},
         identity::{self, AddressBook, Joined, SourceMemory},
@@ -54,7 +54,7 @@ struct Kept {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Last {
     facts: Vec<(crate::domain::firm::PersonId, identity::PersonFact)>,
-    rest: crate::domain::fact::Why,
+    rest: Why,
     unknown_since: Option<Timestamp>,
     trouble: Option<String>,
 }
@@ -93,7 +93,8 @@ pub async fn join(
     }
     for (key, old) in &kept {
         if !fresh.contains_key(key) {
-            out.sources.push(recall(old));
+            let configured = app.config.connections.contains_key(&old.source.connection);
+            out.sources.push(if configured { recall(old) } else { out_of_reach(old, now) });
         }
     }
     save(app, firm, run, readings, &kept, fresh, &mut out, now).await?;
@@ -130,6 +131,18 @@ fn recall(old: &Kept) -> Joined {
         reread_at: None,
         new_pins: vec![],
     }
+}
+
+/// A source whose connection was taken out of the configuration: nobody reads it any more, so it proves nothing any more.
+fn out_of_reach(old: &Kept, now: Timestamp) -> Joined {
+    let mut joined = recall(old);
+    for fact in joined.facts.values_mut() {
+        fact.why = Why::Unreadable;
+    }
+    joined.rest = Why::Unreadable;
+    joined.unknown_since = joined.unknown_since.or(Some(now));
+    joined.trouble = Some("its connection is not in the configuration".to_owned());
+    joined
 }
 
 #[expect(clippy::too_many_arguments, reason = "one transaction writes all of what a run learned")]
@@ -266,20 +279,10 @@ pub async fn findings(
     for one in joined.sources.iter().filter(|j| joined.read.contains(&j.source)) {
         by_source.entry(source_key(&one.source)).or_default().extend(one.findings.iter().cloned());
     }
-    let proposals = joined.proposals.clone();
-    app.store
-        .run(move |db| {
-            db.tx(|db| {
-                for (scope, found) in &by_source {
-                    db.sync_findings(run, scope, found, now)?;
-                }
-                if whole {
-                    db.sync_findings(run, "clients", &proposals, now)?;
-                    db.sync_findings(run, "lanes", &lanes, now)?;
-                }
-                Ok::<_, StoreError>(())
-            })
-        })
-        .await?;
+    if whole {
+        by_source.insert("clients".to_owned(), joined.proposals.clone());
+        by_source.insert("lanes".to_owned(), lanes);
+    }
+    app.store.run(move |db| db.sync_scopes(run, &by_source, now)).await?;
     Ok(())
 }
