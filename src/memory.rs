@@ -11,6 +11,7 @@ use crate::{
     cli::outcome::Failure,
     domain::{
         fact::{Fact, Why},
+        facts::{Facts, FactsBuilder},
         finding::{Finding, Severity},
         firm::{Authority, Client, ClientState, Firm},
         identity::{self, AddressBook, Joined, SourceMemory},
@@ -114,6 +115,16 @@ fn keep(joined: &Joined) -> Kept {
             trouble: joined.trouble.clone(),
         },
     }
+}
+
+/// What the last pull left, as facts of `firm`'s people: for answers that need no provider.
+pub async fn recall_all(app: &App, firm: &Firm) -> Result<Facts, Failure> {
+    let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
+    let mut builder = FactsBuilder::new(firm.people.keys().copied());
+    for one in kept.values() {
+        builder.add(&recall(one));
+    }
+    Ok(builder.build())
 }
 
 /// A source that this run did not read speaks as it last did.
