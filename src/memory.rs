@@ -178,7 +178,9 @@ async fn save(
 
     let changed: Vec<_> = fresh
         .into_iter()
-        .filter(|(key, new)| kept.get(key).is_none_or(|old| old.memory != new.memory || old.last != new.last || old.name != new.name))
+        .filter(|(key, new)| {
+            kept.get(key).is_none_or(|old| old.memory != new.memory || old.last != new.last || old.name != new.name)
+        })
         .collect();
     let facts: Vec<FactRow> = out
         .sources
@@ -212,7 +214,12 @@ async fn save(
     Ok(())
 }
 
-fn fact_row(source: &SourceRef, person: &crate::domain::firm::PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
+fn fact_row(
+    source: &SourceRef,
+    person: &crate::domain::firm::PersonId,
+    fact: &identity::PersonFact,
+    now: Timestamp,
+) -> FactRow {
     FactRow {
         source: source.clone(),
         subject: person.0.to_string(),
