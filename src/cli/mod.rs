@@ -1,11 +1,18 @@
 //! The command line. `args` has the words, every other file one command or a few that belong together: it loads, asks the
 //! engine, and gives a [`outcome::Report`]. Printing happens once, here.
 
+pub mod accounts;
+pub mod act;
 pub mod args;
+pub mod clients;
 pub mod connect;
 pub mod console;
 pub mod cycle;
+pub mod firm;
+pub mod init;
 pub mod outcome;
+pub mod people;
+pub mod select;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -39,6 +46,9 @@ pub fn main() -> ExitCode {
 
 /// Does one command. Those that need an open firm get one; the others run without.
 async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<Report, Failure> {
+    if let Command::Init { owner, name, first, last } = &cli.command {
+        return init::run(&place, &init::Wish { owner, name, first: first.as_deref(), last: last.as_deref() });
+    }
     let app = App::open(place)?;
     let report = command(&app, console, cli.command).await;
     let closed = app.store.clone().close().await;
@@ -59,6 +69,10 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Hold { act } => cycle::hold(app, act).await,
         Command::Freeze { act } => cycle::freeze(app, act).await,
         Command::Revoke { person, now: _, reason } => cycle::revoke(app, console, &person, reason.as_deref()).await,
+        Command::People { act } => people::run(app, act).await,
+        Command::Clients { act } => clients::run(app, act).await,
+        Command::Select(args) => select::run(app, args).await,
+        Command::Firm { act } => firm::run(app, console, act).await,
         _ => Err(Failure::new(Exit::Usage, "not yet")),
     }
 }
