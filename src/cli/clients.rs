@@ -316,7 +316,7 @@ async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
             state_words(c),
             c.sources.iter().map(|s| source_words(s, &known)).collect::<Vec<_>>().join(", "),
             if people_shown { chosen.get(&c.id).copied().unwrap_or(0).to_string() } else { String::new() },
-            c.targets.as_ref().map_or_else(|| "all".to_owned(), |t| join(t)),
+            c.targets.as_ref().map_or_else(|| "all".to_owned(), join),
         ]
     });
     let text = lay_out(["client", "name", "state", "ledgers", "selected", "targets"], rows, &[4]);

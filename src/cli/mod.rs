@@ -4,14 +4,18 @@
 pub mod accounts;
 pub mod act;
 pub mod args;
+pub mod changes;
 pub mod clients;
 pub mod connect;
 pub mod console;
 pub mod cycle;
 pub mod firm;
+pub mod holders;
 pub mod init;
 pub mod outcome;
 pub mod people;
+pub mod private;
+pub mod roles;
 pub mod select;
 
 use std::{io::Write as _, process::ExitCode};
@@ -72,6 +76,10 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::People { act } => people::run(app, act).await,
         Command::Clients { act } => clients::run(app, act).await,
         Command::Select(args) => select::run(app, args).await,
+        Command::Roles { act } => roles::run(app, act).await,
+        Command::Holders { act } => holders::run(app, console, act).await,
+        Command::Private { act } => private::run(app, act).await,
+        Command::Changes { act } => changes::run(app, act).await,
         Command::Firm { act } => firm::run(app, console, act).await,
         _ => Err(Failure::new(Exit::Usage, "not yet")),
     }
