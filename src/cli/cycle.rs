@@ -319,7 +319,7 @@ pub async fn approve(app: &App, digest: &str, reason: &str, expires: &str) -> Re
 }
 
 /// Owners publish and approve (`product` 5). Root and the service's own user stand in for the primary owner.
-async fn may_publish(app: &App) -> Result<(), Failure> {
+pub async fn may_publish(app: &App) -> Result<(), Failure> {
     let Some(email) = &app.person else { return Ok(()) };
     let firm = app.firm().await?;
     let person = firm.people.values().find(|p| &p.email == email);
@@ -541,7 +541,7 @@ async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) -> Result<Ask
     Ok(Ask { clients, offline })
 }
 
-async fn refuse_restored(app: &App) -> Result<(), Failure> {
+pub async fn refuse_restored(app: &App) -> Result<(), Failure> {
     let restored: Option<Restored> = app.store.run(|db| db.restored()).await?;
     match restored {
         None => Ok(()),
@@ -553,13 +553,13 @@ async fn refuse_restored(app: &App) -> Result<(), Failure> {
     }
 }
 
-async fn start(app: &App, kind: &'static str) -> Result<i64, Failure> {
+pub async fn start(app: &App, kind: &'static str) -> Result<i64, Failure> {
     let now = app.now();
     Ok(app.store.run(move |db| db.run_start(kind, now)).await?)
 }
 
 /// Ends a run whatever came of it: a failure is written down before it is told.
-async fn end<T>(app: &App, run: i64, result: Result<T, Failure>, exit: impl Fn(&T) -> Exit) -> Result<T, Failure> {
+pub async fn end<T>(app: &App, run: i64, result: Result<T, Failure>, exit: impl Fn(&T) -> Exit) -> Result<T, Failure> {
     let (code, complete, summary) = match &result {
         Ok(value) => {
             let exit = exit(value);

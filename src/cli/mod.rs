@@ -1,13 +1,24 @@
 //! The command line. `args` has the words, every other file one command or a few that belong together: it loads, asks the
 //! engine, and gives a [`outcome::Report`]. Printing happens once, here.
 
+pub mod accounts;
+pub mod act;
 pub mod args;
+pub mod changes;
+pub mod clients;
 pub mod connect;
 pub mod console;
 pub mod cycle;
 pub mod demo;
+pub mod firm;
+pub mod holders;
+pub mod init;
 pub mod outcome;
+pub mod people;
+pub mod private;
+pub mod roles;
 pub mod sandbox;
+pub mod select;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -44,6 +55,9 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
     let command = match cli.command {
         Command::Demo { dir } => return demo::run(console, dir.as_deref()).await,
         Command::Sandbox { listen, organisations } => return sandbox::run(console, listen, organisations).await,
+        Command::Init { owner, name, first, last } => {
+            return init::run(&place, &init::Wish { owner: &owner, name: &name, first: first.as_deref(), last: last.as_deref() });
+        }
         other => other,
     };
     let app = App::open(place)?;
@@ -78,6 +92,14 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Hold { act } => cycle::hold(app, act).await,
         Command::Freeze { act } => cycle::freeze(app, act).await,
         Command::Revoke { person, now: _, reason } => cycle::revoke(app, console, &person, reason.as_deref()).await,
+        Command::People { act } => people::run(app, act).await,
+        Command::Clients { act } => clients::run(app, act).await,
+        Command::Select(args) => select::run(app, args).await,
+        Command::Roles { act } => roles::run(app, act).await,
+        Command::Holders { act } => holders::run(app, console, act).await,
+        Command::Private { act } => private::run(app, act).await,
+        Command::Changes { act } => changes::run(app, act).await,
+        Command::Firm { act } => firm::run(app, console, act).await,
         _ => Err(Failure::new(Exit::Usage, "not yet")),
     }
 }
