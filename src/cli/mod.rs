@@ -1,11 +1,17 @@
 //! The command line. `args` has the words, every other file one command or a few that belong together: it loads, asks the
 //! engine, and gives a [`outcome::Report`]. Printing happens once, here.
 
+pub mod access;
 pub mod args;
 pub mod connect;
+pub mod connectors;
 pub mod console;
 pub mod cycle;
+pub mod findings;
 pub mod outcome;
+pub mod runs;
+pub mod status;
+pub mod why;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -39,12 +45,50 @@ pub fn main() -> ExitCode {
 
 /// Does one command. Those that need an open firm get one; the others run without.
 async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<Report, Failure> {
+    if let Some(result) = stateless(&cli.command) {
+        return result;
+    }
     let app = App::open(place)?;
     let report = command(&app, console, cli.command).await;
     let closed = app.store.clone().close().await;
     let report = report?;
     closed?;
     Ok(report)
+}
+
+/// Commands that say something about the program itself, or that make the state: they need no open firm.
+fn stateless(command: &Command) -> Option<Result<Report, Failure>> {
+    match command {
+        Command::Connectors => Some(Ok(connectors::run())),
+        Command::Completions { shell } => Some(Ok(completions(*shell))),
+        Command::Man => Some(man()),
+        _ => None,
+    }
+}
+
+/// For `source <(ledgerward completions bash)` and the packages.
+fn completions(shell: clap_complete::Shell) -> Report {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut args::command(), "ledgerward", &mut script);
+    let text = String::from_utf8_lossy(&script).into_owned();
+    let json = serde_json::json!({"schema": "ledgerward/completions/1", "shell": shell.to_string(), "script": text});
+    Report::new(Exit::Done, json, text)
+}
+
+/// The manual page, all commands in it, as roff.
+fn man() -> Result<Report, Failure> {
+    fn page(command: &clap::Command, out: &mut Vec<u8>) -> std::io::Result<()> {
+        clap_mangen::Man::new(command.clone()).render(out)?;
+        command.get_subcommands().try_for_each(|sub| page(sub, out))
+    }
+    let mut command = args::command();
+    command.build();
+    let mut page_of = Vec::new();
+    page(&command, &mut page_of)
+        .map_err(|e| Failure::new(Exit::Failed, "the manual page cannot be written").cause(&e))?;
+    let text = String::from_utf8_lossy(&page_of).into_owned();
+    let json = serde_json::json!({"schema": "ledgerward/man/1", "roff": text});
+    Ok(Report::new(Exit::Done, json, text))
 }
 
 /// One command of an open firm: from this process's arguments, or from a peer of the daemon's socket.
@@ -59,6 +103,14 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Hold { act } => cycle::hold(app, act).await,
         Command::Freeze { act } => cycle::freeze(app, act).await,
         Command::Revoke { person, now: _, reason } => cycle::revoke(app, console, &person, reason.as_deref()).await,
+        Command::Access { person, client, at, format } => {
+            access::run(app, person.as_ref(), client.as_ref(), at, format).await
+        }
+        Command::Why { person, client } => why::run(app, &person, &client, false).await,
+        Command::WhyNot { person, client } => why::run(app, &person, &client, true).await,
+        Command::Status { check } => status::run(app, check).await,
+        Command::Runs { limit } => runs::run(app, limit).await,
+        Command::Findings { all } => findings::run(app, all).await,
         _ => Err(Failure::new(Exit::Usage, "not yet")),
     }
 }

@@ -1,3 +1,7 @@
 //! Printing: pure functions of values. `--json` is the same value serialised.
 
+pub mod access;
+pub mod connectors;
 pub mod plan;
+
+pub use connectors::connectors_markdown;
