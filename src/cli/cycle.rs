@@ -303,7 +303,7 @@ pub async fn approve(app: &App, digest: &str, reason: &str, expires: &str) -> Re
 }
 
 /// Owners publish and approve (`product` 5). Root and the service's own user stand in for the primary owner.
-async fn may_publish(app: &App) -> Result<(), Failure> {
+pub(super) async fn may_publish(app: &App) -> Result<(), Failure> {
     let Some(email) = &app.person else { return Ok(()) };
     let firm = app.firm().await?;
     let person = firm.people.values().find(|p| &p.email == email);

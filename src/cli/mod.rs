@@ -3,11 +3,14 @@
 
 pub mod access;
 pub mod args;
+pub mod audit;
+pub mod backup;
 pub mod connect;
 pub mod connectors;
 pub mod console;
 pub mod cycle;
 pub mod findings;
+pub mod key;
 pub mod outcome;
 pub mod runs;
 pub mod status;
@@ -45,7 +48,7 @@ pub fn main() -> ExitCode {
 
 /// Does one command. Those that need an open firm get one; the others run without.
 async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<Report, Failure> {
-    if let Some(result) = stateless(&cli.command) {
+    if let Some(result) = stateless(&cli.command, &place) {
         return result;
     }
     let app = App::open(place)?;
@@ -57,11 +60,12 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
 }
 
 /// Commands that say something about the program itself, or that make the state: they need no open firm.
-fn stateless(command: &Command) -> Option<Result<Report, Failure>> {
+fn stateless(command: &Command, place: &Place) -> Option<Result<Report, Failure>> {
     match command {
         Command::Connectors => Some(Ok(connectors::run())),
         Command::Completions { shell } => Some(Ok(completions(*shell))),
         Command::Man => Some(man()),
+        Command::Restore { file: Some(file), .. } => Some(backup::restore(place, file)),
         _ => None,
     }
 }
@@ -111,6 +115,10 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Status { check } => status::run(app, check).await,
         Command::Runs { limit } => runs::run(app, limit).await,
         Command::Findings { all } => findings::run(app, all).await,
+        Command::Audit { act } => audit::run(app, act).await,
+        Command::Backup { file } => backup::backup(app, &file).await,
+        Command::Restore { .. } => backup::confirm(app, console).await,
+        Command::Key { act } => key::run(app, act).await,
         _ => Err(Failure::new(Exit::Usage, "not yet")),
     }
 }
