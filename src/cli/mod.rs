@@ -9,6 +9,7 @@ pub mod connect;
 pub mod connectors;
 pub mod console;
 pub mod cycle;
+pub mod doctor;
 pub mod findings;
 pub mod key;
 pub mod outcome;
@@ -115,6 +116,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Status { check } => status::run(app, check).await,
         Command::Runs { limit } => runs::run(app, limit).await,
         Command::Findings { all } => findings::run(app, all).await,
+        Command::Doctor { offline } => doctor::run(app, console, offline).await,
         Command::Audit { act } => audit::run(app, act).await,
         Command::Backup { file } => backup::backup(app, &file).await,
         Command::Restore { .. } => backup::confirm(app, console).await,
