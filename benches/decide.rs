@@ -4,7 +4,11 @@
 //! peak of the process (`VmHWM`) above what it held before the case, so each case runs in a process of its own.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring program, not the product")]
 
-use std::{collections::BTreeMap, hint::black_box, time::Instant};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    hint::black_box,
+    time::Instant,
+};
 
 use ledgerward::domain::{
     fact::Why,
@@ -15,8 +19,8 @@ use ledgerward::domain::{
     policy::Decider,
 };
 use ledgerward_contract::{
-    ClientId, Email, FolderId, FolderKey, FolderRole, Grade, Holder, SeenPermission, SeenRole, SourceKind, SourceRef,
-    Timestamp, Via,
+    ClientId, Email, FolderId, FolderRole, Grade, Holder, SeenPermission, SeenRole, SourceKind, SourceRef, Timestamp,
+    Via,
 };
 use uuid::Uuid;
 
@@ -150,9 +154,10 @@ fn run(size: &Size, unchanged: bool) {
         let d = Decider::new(&firm, &facts, &targets, Timestamp::UNIX_EPOCH);
         for (lane, _) in d.lanes() {
             let key: Vec<u32> = lane.wants.iter().map(|w| w.person).collect();
-            if !folders.contains_key(&key) {
-                let who: Vec<_> = key.iter().filter_map(|p| d.address(&targets[0], *p)).cloned().collect();
-                folders.insert(key, folder(&lane.lane, &who));
+            let who = |key: &[u32]| key.iter().filter_map(|p| d.address(&targets[0], *p)).cloned().collect::<Vec<_>>();
+            if let Entry::Vacant(slot) = folders.entry(key) {
+                let made = folder(&lane.lane, &who(slot.key()));
+                slot.insert(made);
             }
         }
     }

@@ -3,16 +3,12 @@
 //! A lane is read again before its first write and after its last. A step is on the disk before it is sent; what became of
 //! it is on the disk before the next one. An answer that was lost is settled by looking, never by sending again.
 
-use std::{
-    collections::BTreeSet,
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
-    Created, Email, Error, ErrorKind, FolderId, Gone, Granted, Holder, Job, Journalled, Permit, PermissionId, ReservedId,
-    SeenPermission, SeenRole, Snapshot, Stat, Timestamp, Via, WriteAuthority, WriteCx,
+    Created, Email, Error, ErrorKind, FolderId, Gone, Granted, Holder, Job, Journalled, PermissionId, Permit,
+    ReservedId, SeenPermission, SeenRole, Snapshot, Stat, Timestamp, Via, WriteAuthority, WriteCx,
 };
 use serde_json::json;
 
@@ -20,7 +16,7 @@ use crate::{
     app::App,
     cli::{console::Console, outcome::Failure},
     domain::{
-        lane::{LaneKey, Op, OwnedGrant, Step},
+        lane::{Cause, LaneKey, Op, OwnedGrant, Step},
         order,
         plan::{self, LanePlan},
     },
@@ -67,7 +63,10 @@ pub struct LaneDone {
 fn authority() -> Result<&'static WriteAuthority, Failure> {
     static AUTHORITY: OnceLock<Option<WriteAuthority>> = OnceLock::new();
     AUTHORITY.get_or_init(WriteAuthority::take).as_ref().ok_or_else(|| {
-        Failure::new(crate::cli::outcome::Exit::Failed, "a second writer was asked for in one process; this is a defect")
+        Failure::new(
+            crate::cli::outcome::Exit::Failed,
+            "a second writer was asked for in one process; this is a defect",
+        )
     })
 }
 
@@ -180,10 +179,13 @@ async fn lane(app: &App, world: &World, picture: &Picture, plan: &LanePlan) -> R
         return Ok(done);
     };
     let lists = picture.book.sharing(&plan.lane.target) != plan::Sharing::Off;
-    if let (Some(folder), true) = (&plan.folder, lists) {
+    // Whoever is shut out by a person's decision goes whatever else happened to the list (`decisions` 14); and with the list
+    // out of reach only such revokes are planned, without a base.
+    let urgent = plan.steps.iter().all(|s| {
+        matches!((&s.op, &s.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. }))
+    });
+    if let (Some(folder), true) = (&plan.folder, lists && !urgent) {
         match gather::sharing(target, folder, picture.now).await {
-            // With the list out of reach only revokes of ours are planned, and they need no base.
-            Err(_) if plan.base.is_empty() => {}
             Err(e) => return Ok(drifted(done, format!("the list could not be read again: {}", e.message))),
             Ok(list) if plan::base(list.items()) != plan.base => {
                 return Ok(drifted(done, "the sharing list changed since the plan was made".to_owned()));
@@ -401,15 +403,13 @@ impl Lane<'_> {
             // The answer may be lost and the write done: look before anything is believed.
             Err(e) if e.kind == ErrorKind::Unavailable || e.kind == ErrorKind::Cancelled => {
                 let message = e.message.clone();
-                self.app
-                    .store
-                    .run(move |db| db.outcome(row, &Outcome::Unknown { message }, now))
-                    .await?;
+                self.app.store.run(move |db| db.outcome(row, &Outcome::Unknown { message }, now)).await?;
                 let settled = settle_one(self.app, self.target, &self.journal(row).await?).await?;
                 Ok(if settled { Ok(()) } else { Err(words(&e)) })
             }
             Err(e) => {
-                let failed = Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
+                let failed =
+                    Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
                 self.app.store.run(move |db| db.outcome(row, &failed, now)).await?;
                 Ok(Err(words(&e)))
             }

@@ -10,7 +10,7 @@ use crate::{
     app::App,
     cli::outcome::Failure,
     domain::{
-        fact::Fact,
+        fact::{Fact, Why},
         facts::{Facts, FactsBuilder},
         finding::{Finding, Severity},
         firm::{Authority, Client, ClientState, Firm},
@@ -55,7 +55,7 @@ struct Kept {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Last {
     facts: Vec<(crate::domain::firm::PersonId, identity::PersonFact)>,
-    rest: crate::domain::fact::Why,
+    rest: Why,
     unknown_since: Option<Timestamp>,
     trouble: Option<String>,
 }
@@ -94,7 +94,8 @@ pub async fn join(
     }
     for (key, old) in &kept {
         if !fresh.contains_key(key) {
-            out.sources.push(recall(old));
+            let configured = app.config.connections.contains_key(&old.source.connection);
+            out.sources.push(if configured { recall(old) } else { out_of_reach(old, now) });
         }
     }
     save(app, firm, run, readings, &kept, fresh, &mut out, now).await?;
@@ -143,6 +144,18 @@ fn recall(old: &Kept) -> Joined {
     }
 }
 
+/// A source whose connection was taken out of the configuration: nobody reads it any more, so it proves nothing any more.
+fn out_of_reach(old: &Kept, now: Timestamp) -> Joined {
+    let mut joined = recall(old);
+    for fact in joined.facts.values_mut() {
+        fact.why = Why::Unreadable;
+    }
+    joined.rest = Why::Unreadable;
+    joined.unknown_since = joined.unknown_since.or(Some(now));
+    joined.trouble = Some("its connection is not in the configuration".to_owned());
+    joined
+}
+
 #[expect(clippy::too_many_arguments, reason = "one transaction writes all of what a run learned")]
 async fn save(
     app: &App,
@@ -165,7 +178,9 @@ async fn save(
 
     let changed: Vec<_> = fresh
         .into_iter()
-        .filter(|(key, new)| kept.get(key).is_none_or(|old| old.memory != new.memory || old.last != new.last || old.name != new.name))
+        .filter(|(key, new)| {
+            kept.get(key).is_none_or(|old| old.memory != new.memory || old.last != new.last || old.name != new.name)
+        })
         .collect();
     let facts: Vec<FactRow> = out
         .sources
@@ -199,7 +214,12 @@ async fn save(
     Ok(())
 }
 
-fn fact_row(source: &SourceRef, person: &crate::domain::firm::PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
+fn fact_row(
+    source: &SourceRef,
+    person: &crate::domain::firm::PersonId,
+    fact: &identity::PersonFact,
+    now: Timestamp,
+) -> FactRow {
     FactRow {
         source: source.clone(),
         subject: person.0.to_string(),
@@ -277,20 +297,10 @@ pub async fn findings(
     for one in joined.sources.iter().filter(|j| joined.read.contains(&j.source)) {
         by_source.entry(source_key(&one.source)).or_default().extend(one.findings.iter().cloned());
     }
-    let proposals = joined.proposals.clone();
-    app.store
-        .run(move |db| {
-            db.tx(|db| {
-                for (scope, found) in &by_source {
-                    db.sync_findings(run, scope, found, now)?;
-                }
-                if whole {
-                    db.sync_findings(run, "clients", &proposals, now)?;
-                    db.sync_findings(run, "lanes", &lanes, now)?;
-                }
-                Ok::<_, StoreError>(())
-            })
-        })
-        .await?;
+    if whole {
+        by_source.insert("clients".to_owned(), joined.proposals.clone());
+        by_source.insert("lanes".to_owned(), lanes);
+    }
+    app.store.run(move |db| db.sync_scopes(run, &by_source, now)).await?;
     Ok(())
 }

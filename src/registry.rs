@@ -14,22 +14,55 @@ pub struct Entry {
     pub factory: &'static dyn Factory,
     /// Limits that the vendor states by something else than 429.
     pub verdict: Verdict,
-    /// The vendor's fake for the sandbox, from a seed and the address it will be reached under.
-    pub fake: Option<fn(&Value, SocketAddr) -> Result<Box<dyn Fake>, String>>,
+    /// The set of scopes that the settings need, where it is not the manifest's first.
+    pub scope_set: fn(&Value) -> Option<&'static str>,
+    /// The vendor's stand-in for the sandbox.
+    pub fake: Option<FakeMaker>,
+}
+
+/// Makes a stand-in, for the address it will be reached under.
+pub struct FakeMaker {
+    pub from_seed: fn(&Value, SocketAddr) -> Result<Box<dyn Fake>, String>,
+    /// From what [`Fake::save`] gave.
+    pub restore: fn(&Value, SocketAddr) -> Result<Box<dyn Fake>, String>,
+    /// A vendor with so many ledgers, for measuring.
+    pub many: Option<fn(usize) -> Result<Box<dyn Fake>, String>>,
+    /// The demo's firm at this vendor.
+    pub sample: &'static str,
+}
+
+fn first_set(_: &Value) -> Option<&'static str> {
+    None
 }
 
 /// In the order in which they are listed for people.
 pub static CONNECTORS: &[Entry] = &[
     #[cfg(feature = "xero")]
-    Entry { factory: &ledgerward_xero::FACTORY, verdict: no_verdict, fake: Some(fakes::xero) },
+    Entry {
+        factory: &ledgerward_xero::FACTORY,
+        verdict: no_verdict,
+        scope_set: first_set,
+        fake: Some(FakeMaker {
+            from_seed: fakes::xero,
+            restore: fakes::xero_again,
+            many: Some(|count| Ok(Box::new(ledgerward_xero::fake::Fake::many(count)?))),
+            sample: include_str!("../fixtures/firm/xero.json"),
+        }),
+    },
     #[cfg(feature = "google-drive")]
     Entry {
         factory: &ledgerward_google_drive::FACTORY,
         verdict: ledgerward_google_drive::retry_hint,
-        fake: Some(fakes::google_drive),
+        scope_set: |settings| ledgerward_google_drive::Settings::parse(settings).ok().map(|s| s.scope_set()),
+        fake: Some(FakeMaker {
+            from_seed: fakes::google_drive,
+            restore: fakes::google_drive_again,
+            many: None,
+            sample: include_str!("../fixtures/firm/google-drive.json"),
+        }),
     },
     #[cfg(feature = "local")]
-    Entry { factory: &ledgerward_local::FACTORY, verdict: no_verdict, fake: None },
+    Entry { factory: &ledgerward_local::FACTORY, verdict: no_verdict, scope_set: first_set, fake: None },
 ];
 
 mod fakes {
@@ -38,6 +71,16 @@ mod fakes {
     #[cfg(feature = "xero")]
     pub fn xero(seed: &Value, _: SocketAddr) -> Result<Box<dyn Fake>, String> {
         Ok(Box::new(ledgerward_xero::fake::Fake::from_seed(seed)?))
+    }
+
+    #[cfg(feature = "xero")]
+    pub fn xero_again(saved: &Value, _: SocketAddr) -> Result<Box<dyn Fake>, String> {
+        Ok(Box::new(ledgerward_xero::fake::Fake::restore(saved)?))
+    }
+
+    #[cfg(feature = "google-drive")]
+    pub fn google_drive_again(saved: &Value, at: SocketAddr) -> Result<Box<dyn Fake>, String> {
+        Ok(Box::new(ledgerward_google_drive::fake::DriveFake::restore(saved, &format!("http://{at}"))?))
     }
 
     #[cfg(feature = "google-drive")]

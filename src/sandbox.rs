@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -22,12 +23,17 @@ use ledgerward_kit::fake::{FakeRequest, FakeResponse, Moment, SharedFake};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
+use crate::{
+    config::schema::{Config, Remote},
+    registry,
+};
+
 /// A larger upload is refused with 413, as a vendor would.
 const BODY_BYTES_MAX: usize = 128 << 20;
 
 /// One provider that listens.
 pub struct Mounted {
-    pub name: &'static str,
+    pub name: String,
     pub address: SocketAddr,
     fake: SharedFake,
     task: JoinHandle<()>,
@@ -45,6 +51,13 @@ impl Mounted {
     }
 }
 
+impl Mounted {
+    /// Everything this provider knows, for [`resume`].
+    pub fn save(&self) -> Value {
+        self.fake.lock().unwrap_or_else(PoisonError::into_inner).save()
+    }
+}
+
 impl Drop for Mounted {
     fn drop(&mut self) {
         self.task.abort();
@@ -57,7 +70,7 @@ struct Mount {
 }
 
 /// Serves a fake on `listen` (port 0 chooses a free one). Only loopback addresses are taken: a fake guards nothing.
-pub async fn mount(name: &'static str, fake: SharedFake, listen: SocketAddr) -> std::io::Result<Mounted> {
+pub async fn mount(name: &str, fake: SharedFake, listen: SocketAddr) -> std::io::Result<Mounted> {
     if !listen.ip().is_loopback() {
         return Err(std::io::Error::new(
             std::io::ErrorKind::InvalidInput,
@@ -70,10 +83,10 @@ pub async fn mount(name: &'static str, fake: SharedFake, listen: SocketAddr) -> 
     let app = Router::new().fallback(serve).with_state(mount);
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, provider = name, "sandbox.stopped");
+            tracing::error!(%error, "sandbox.stopped");
         }
     });
-    Ok(Mounted { name, address, fake, task })
+    Ok(Mounted { name: name.to_owned(), address, fake, task })
 }
 
 async fn serve(State(mount): State<Arc<Mount>>, request: Request) -> Response {
@@ -162,4 +175,74 @@ fn respond(answer: FakeResponse) -> Response {
         }
     }
     response
+}
+
+/// The stand-ins of one configuration (`sandbox = "folder"`): each listens where its endpoints point, and is as it was when
+/// it was last saved. A port on which something answers already is left alone: somebody runs them elsewhere.
+pub struct Resumed {
+    folder: PathBuf,
+    mounted: Vec<Mounted>,
+}
+
+/// Starts them. `config_dir` is the configuration's own folder.
+pub async fn resume(config: &Config, config_dir: &Path) -> Result<Option<Resumed>, String> {
+    let Some(folder) = &config.sandbox else { return Ok(None) };
+    let folder = config_dir.join(folder);
+    let connections = config.connections.iter().map(|(n, c)| (n.as_str(), &c.remote));
+    let targets = config.targets.iter().map(|(n, t)| (n.0.as_str(), &t.remote));
+    let mut mounted = Vec::new();
+    for (name, remote) in connections.chain(targets) {
+        let Some(entry) = registry::entry(&remote.connector) else { continue };
+        let (Some(maker), Some(at)) = (&entry.fake, address(remote)) else { continue };
+        let file = folder.join(format!("{name}.json"));
+        let fake = match std::fs::read(&file) {
+            Ok(bytes) => {
+                let saved = serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", file.display()))?;
+                (maker.restore)(&saved, at)?
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let seed = serde_json::from_str(maker.sample).map_err(|e| format!("the sample firm: {e}"))?;
+                (maker.from_seed)(&seed, at)?
+            }
+            Err(e) => return Err(format!("{}: {e}", file.display())),
+        };
+        match mount(name, Arc::new(Mutex::new(fake)), at).await {
+            Ok(one) => mounted.push(one),
+            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(e) => return Err(format!("{at}: {e}")),
+        }
+    }
+    Ok(Some(Resumed { folder, mounted }))
+}
+
+fn address(remote: &Remote) -> Option<SocketAddr> {
+    let url = remote.endpoints.values().next()?;
+    url.socket_addrs(|| None).ok()?.into_iter().next()
+}
+
+impl Resumed {
+    /// Stand-ins that were mounted already, to be saved in `folder`.
+    pub fn new(folder: PathBuf, mounted: Vec<Mounted>) -> Self {
+        Self { folder, mounted }
+    }
+
+    pub fn provider(&self, name: &str) -> Option<&Mounted> {
+        self.mounted.iter().find(|m| m.name == name)
+    }
+
+    pub fn mounted(&self) -> &[Mounted] {
+        &self.mounted
+    }
+
+    /// Writes every stand-in's state down, each file whole or not at all.
+    pub fn save(&self) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.folder)?;
+        for one in &self.mounted {
+            let file = self.folder.join(format!("{}.json", one.name));
+            let part = file.with_extension("part");
+            std::fs::write(&part, one.save().to_string())?;
+            std::fs::rename(&part, &file)?;
+        }
+        Ok(())
+    }
 }

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ledgerward_contract::{
-    AuthScheme, Build, Connector, ConnectionName, Endpoints, Error, ErrorKind, LedgerRole, Manifest, OAuthSpec,
-    ReadCx, Result, RoleTable, Secret, StorageTarget, Timestamp, Transport,
+    AuthScheme, Build, ConnectionName, Connector, Endpoints, Error, ErrorKind, LedgerRole, Manifest, OAuthSpec, ReadCx,
+    Result, RoleTable, Secret, StorageTarget, Timestamp, Transport,
 };
 use ledgerward_kit::{
     clock::Clock,
@@ -151,8 +151,10 @@ impl World {
             let mut reaches = open.reaches(&name.0, &settings.remote, ground, sign_ins, false)?;
             let Open { manifest, connector, .. } = open;
             let reach = if reaches.is_empty() { None } else { Some(reaches.swap_remove(0)) };
-            targets
-                .insert(name.clone(), Target { name: name.clone(), manifest, connector, settings: settings.clone(), reach });
+            targets.insert(
+                name.clone(),
+                Target { name: name.clone(), manifest, connector, settings: settings.clone(), reach },
+            );
         }
         Ok(Self { sources, targets })
     }
@@ -181,7 +183,10 @@ impl Open {
         let named = |e: Error| e.with("configured as", name);
         let entry = registry::entry(&remote.connector).ok_or_else(|| {
             let text = format!("there is no connector \"{}\"", remote.connector);
-            named(Error::new(ErrorKind::Config, "connector.find", text).next(format!("Use one of: {}.", registry::names())))
+            named(
+                Error::new(ErrorKind::Config, "connector.find", text)
+                    .next(format!("Use one of: {}.", registry::names())),
+            )
         })?;
         let manifest = entry.factory.manifest();
         let endpoints = Endpoints::resolve(manifest, &remote.endpoints).map_err(named)?;
@@ -276,6 +281,24 @@ impl Open {
         }
     }
 
+    /// The scopes to ask for: the firm's own list, or a set of the manifest: the one named, the one that the settings
+    /// need, or the first.
+    fn scopes(&self, spec: &OAuthSpec, remote: &Remote) -> Result<Vec<String>> {
+        let set = match &remote.scopes {
+            Scopes::List(list) => return Ok(list.clone()),
+            Scopes::Set(name) => spec.scopes.iter().find(|s| s.name == name),
+            Scopes::Default => match (self.entry.scope_set)(&remote.settings) {
+                Some(name) => spec.scopes.iter().find(|s| s.name == name),
+                None => spec.scopes.first(),
+            },
+        };
+        set.map(|s| s.scopes.iter().map(|t| (*t).to_owned()).collect()).ok_or_else(|| {
+            let names: Vec<_> = spec.scopes.iter().map(|s| s.name).collect();
+            Error::new(ErrorKind::Config, "oauth.scopes", "there is no set of scopes of that name")
+                .next(format!("Use one of: {}, or a list of scopes.", names.join(", ")))
+        })
+    }
+
     fn oauth_client(&self, remote: &Remote, places: &SecretPlaces) -> Result<OAuthClient> {
         let id = remote.client_id.clone().ok_or_else(|| {
             Error::new(ErrorKind::Config, "oauth.open", "there is no client_id")
@@ -286,11 +309,12 @@ impl Open {
     }
 
     fn service_account(&self, remote: &Remote, ground: &Ground) -> Result<Option<Arc<dyn TokenSource>>> {
-        let (AuthScheme::OAuthOrServiceAccount(spec), Some(file)) = (self.manifest.auth, &remote.service_account) else {
+        let (AuthScheme::OAuthOrServiceAccount(spec), Some(file)) = (self.manifest.auth, &remote.service_account)
+        else {
             return Ok(None);
         };
         let key = read_secret(file, &ground.secrets)?;
-        let scopes = scopes(&spec, &remote.scopes)?;
+        let scopes = self.scopes(&spec, remote)?;
         let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
         let (name, path) = spec.token;
         let account = ServiceAccount::new(
@@ -325,23 +349,9 @@ pub fn sign_in_ground(name: &str, remote: &Remote, ground: &Ground) -> Result<Si
     Ok(SignInGround {
         client: open.oauth_client(remote, &ground.secrets)?,
         spec,
-        scopes: scopes(&spec, &remote.scopes)?,
+        scopes: open.scopes(&spec, remote)?,
         title: open.manifest.title,
         redirect_port: remote.redirect_port,
-    })
-}
-
-/// The scopes to ask for: a set of the manifest, its first by default, or the firm's own list.
-pub fn scopes(spec: &OAuthSpec, wanted: &Scopes) -> Result<Vec<String>> {
-    let set = match wanted {
-        Scopes::List(list) => return Ok(list.clone()),
-        Scopes::Default => spec.scopes.first(),
-        Scopes::Set(name) => spec.scopes.iter().find(|s| s.name == name),
-    };
-    set.map(|s| s.scopes.iter().map(|t| (*t).to_owned()).collect()).ok_or_else(|| {
-        let names: Vec<_> = spec.scopes.iter().map(|s| s.name).collect();
-        Error::new(ErrorKind::Config, "oauth.scopes", "there is no set of scopes of that name")
-            .next(format!("Use one of: {}, or a list of scopes.", names.join(", ")))
     })
 }
 

@@ -66,7 +66,7 @@ pub struct Global {
 pub enum Command {
     /// Show a whole firm in a sandbox: connect, pull, decide, plan, apply, statements; nothing leaves the machine
     Demo {
-        /// Keep the sandbox's files here instead of a folder that is removed at the end
+        /// Where the demo's firm is made and left for a look [default: ledgerward-demo]
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
@@ -75,6 +75,9 @@ pub enum Command {
         /// A loopback address
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
         listen: std::net::SocketAddr,
+        /// Serve so many organisations instead of the sample firm, for measuring
+        #[arg(long, value_name = "COUNT")]
+        organisations: Option<usize>,
     },
     /// Write a commented configuration and make the primary owner
     Init {

@@ -9,11 +9,13 @@ pub mod connect;
 pub mod connectors;
 pub mod console;
 pub mod cycle;
+pub mod demo;
 pub mod doctor;
 pub mod findings;
 pub mod key;
 pub mod outcome;
 pub mod runs;
+pub mod sandbox;
 pub mod status;
 pub mod why;
 
@@ -52,8 +54,17 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
     if let Some(result) = stateless(&cli.command, &place) {
         return result;
     }
+    let command = match cli.command {
+        Command::Demo { dir } => return demo::run(console, dir.as_deref()).await,
+        Command::Sandbox { listen, organisations } => return sandbox::run(console, listen, organisations).await,
+        other => other,
+    };
     let app = App::open(place)?;
-    let report = command(&app, console, cli.command).await;
+    let stand_ins = resume(&app).await?;
+    let report = self::command(&app, console, command).await;
+    if let Some(stand_ins) = stand_ins {
+        stand_ins.save().map_err(|e| Failure::new(Exit::Failed, "the sandbox cannot be saved").cause(&e))?;
+    }
     let closed = app.store.clone().close().await;
     let report = report?;
     closed?;
@@ -94,6 +105,14 @@ fn man() -> Result<Report, Failure> {
     let text = String::from_utf8_lossy(&page_of).into_owned();
     let json = serde_json::json!({"schema": "ledgerward/man/1", "roff": text});
     Ok(Report::new(Exit::Done, json, text))
+}
+
+/// Starts the providers' stand-ins that a demo's configuration asks for.
+async fn resume(app: &App) -> Result<Option<crate::sandbox::Resumed>, Failure> {
+    let folder = app.place.config.parent().map_or_else(std::path::PathBuf::new, std::path::Path::to_path_buf);
+    crate::sandbox::resume(&app.config, &folder)
+        .await
+        .map_err(|e| Failure::new(Exit::Failed, format!("the sandbox cannot be started: {e}")))
 }
 
 /// One command of an open firm: from this process's arguments, or from a peer of the daemon's socket.

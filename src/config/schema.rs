@@ -35,6 +35,8 @@ pub struct Config {
     /// A loopback address for a scraper; off unless set (`decisions` 32).
     pub metrics_listen: Option<SocketAddr>,
     pub log: LogSettings,
+    /// Where the providers' stand-ins keep their state; only where every endpoint is a literal loopback address.
+    pub sandbox: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    path::PathBuf,
     ops::Range,
 };
 
@@ -72,6 +73,15 @@ fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mu
     let delivered = section(&root, "statements", statements::read);
     let sandbox = !connections.is_empty()
         && connections.values().all(|c| c.remote.only_loopback(remote::endpoint_names(manifests, &c.remote.connector)));
+    let stand_ins = root.get("sandbox").and_then(|v| {
+        if !sandbox {
+            v.problem(
+                "stand-ins for the providers run only where every endpoint is a literal loopback address",
+                "Leave the line out: it is the demo's.",
+            );
+        }
+        v.text().map(PathBuf::from)
+    });
     let policy = section(&root, "policy", |t| read_policy(t, sandbox));
     let guards = section(&root, "guards", read_guards);
     let operators = root.get("operators").and_then(|v| v.table()).map(read_operators).unwrap_or_default();
@@ -95,6 +105,7 @@ fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mu
         state_key,
         metrics_listen,
         log,
+        sandbox: stand_ins,
     })
 }
 
@@ -237,8 +248,17 @@ fn read_target(t: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mut
             "Leave the line out. It is for targets whose every endpoint is a literal loopback address.",
         );
     }
-    if let (Some(root), Some(settings)) = (&root, remote.settings.as_object_mut()) {
-        settings.insert("root".to_owned(), root.clone().into());
+    if let Some(settings) = remote.settings.as_object_mut() {
+        if let Some(root) = &root {
+            settings.insert("root".to_owned(), root.clone().into());
+        }
+        // Some targets work differently without lists (modes of a disk); those that do say so in their manifest.
+        let manifest = manifests.iter().find(|m| m.name == remote.connector);
+        if let Some(sharing) = &sharing
+            && manifest.is_some_and(|m| m.settings.iter().any(|(key, _)| *key == "sharing"))
+        {
+            settings.insert("sharing".to_owned(), sharing.slug().into());
+        }
     }
     let first_plan = first_plan.unwrap_or_default();
     Some(Target { remote, root, sharing: sharing?, template, kinds, formats, always_allowed, first_plan })

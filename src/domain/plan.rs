@@ -549,10 +549,9 @@ impl<'w> Work<'w, '_> {
             }
             w += usize::from(want.is_some());
             h += usize::from(held.is_some());
-            let always = self
-                .d
-                .address(&self.plan.lane.target, ix)
-                .is_some_and(|e| self.d.firm().policy.always_allowed.contains(e));
+            let allowed = &self.d.firm().policy.always_allowed;
+            let always =
+                !allowed.is_empty() && self.d.address(&self.plan.lane.target, ix).is_some_and(|e| allowed.contains(e));
             match (protected, always, want, held) {
                 (Some((p, why)), ..) => {
                     self.keep(p, why);

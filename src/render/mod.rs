@@ -3,5 +3,6 @@
 pub mod access;
 pub mod connectors;
 pub mod plan;
+pub mod table;
 
 pub use connectors::connectors_markdown;

@@ -136,6 +136,15 @@ impl From<rusqlite::Error> for StoreError {
             }
             _ => (Kind::Io, "the state file did not take or give what was asked"),
         };
-        Self::new(kind, message).source(e)
+        let next = match kind {
+            Kind::Full => "Make room on the disk of the state directory.",
+            Kind::Io => {
+                "Look at the disk and the system's log, then start ledgerward again: it checks the state first."
+            }
+            Kind::Refused => "Check that the state directory and its files belong to this user and are not read-only.",
+            Kind::Locked => "Close what else has the state file open; it is ledgerward's alone.",
+            _ => return Self::new(kind, message).source(e),
+        };
+        Self::new(kind, message).next(next).source(e)
     }
 }

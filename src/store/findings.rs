@@ -1,6 +1,6 @@
 //! Findings with stable numbers: one number for as long as the fact lasts, and its history after that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -63,21 +63,42 @@ impl Db {
     /// it is resolved. A scope that could not be evaluated must not be synced. The same fact in two scopes is one finding,
     /// kept by the scope that found it last.
     pub fn sync_findings(&mut self, run: i64, scope: &str, found: &[Finding], at: Timestamp) -> Result<FindingsChange> {
+        self.sync_scopes(run, &[(scope.to_owned(), found.to_vec())].into(), at)
+    }
+
+    /// [`Db::sync_findings`] for many scopes in one transaction, at the price of one look at what is open.
+    pub fn sync_scopes(
+        &mut self,
+        run: i64,
+        scopes: &BTreeMap<String, Vec<Finding>>,
+        at: Timestamp,
+    ) -> Result<FindingsChange> {
         self.tx(|db| {
-            let open: BTreeMap<_, _> = db
+            let mut open: BTreeMap<_, _> = db
                 .open_findings()?
                 .into_iter()
                 .map(|r| ((r.finding.code.clone(), r.finding.subject.clone()), r))
                 .collect();
-            let found: BTreeMap<_, _> = found.iter().map(|f| ((f.code.clone(), f.subject.clone()), f)).collect();
+            let mut seen = BTreeSet::new();
             let mut change = FindingsChange::default();
-            for (key, finding) in &found {
-                match open.get(key) {
-                    Some(old) => db.refresh_finding(old, scope, finding)?,
-                    None => change.opened.push(db.open_finding(run, scope, finding, at)?),
+            for (scope, found) in scopes {
+                for finding in found {
+                    let key = (finding.code.clone(), finding.subject.clone());
+                    match open.get_mut(&key) {
+                        Some(old) => {
+                            db.refresh_finding(old, scope, finding)?;
+                            old.scope.clone_from(scope);
+                        }
+                        None => {
+                            let row = db.open_finding(run, scope, finding, at)?;
+                            change.opened.push(row.clone());
+                            open.insert(key.clone(), row);
+                        }
+                    }
+                    seen.insert(key);
                 }
             }
-            for (_, old) in open.iter().filter(|(k, old)| old.scope == scope && !found.contains_key(*k)) {
+            for (_, old) in open.iter().filter(|(k, old)| scopes.contains_key(&old.scope) && !seen.contains(*k)) {
                 change.resolved.push(db.close_finding(old, "gone", at)?);
             }
             Ok(change)

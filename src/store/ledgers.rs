@@ -1,5 +1,7 @@
 //! Ledgers that sign-ins can reach, and their bank accounts, as last read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ledgerward_contract::{ConnectionName, LedgerAccount, LedgerId, LedgerProfile, LedgerRow, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
@@ -28,9 +30,11 @@ impl Db {
     pub fn see_ledgers(&mut self, connection: &ConnectionName, listed: &[LedgerRow], at: Timestamp) -> Result<()> {
         self.tx(|db| {
             let name = connection.as_str();
-            let known = db.ledgers(Some(connection))?;
+            let known: BTreeMap<LedgerId, LedgerSeen> =
+                db.ledgers(Some(connection))?.into_iter().map(|k| (k.row.id.clone(), k)).collect();
+            let ids: BTreeSet<&LedgerId> = listed.iter().map(|l| &l.id).collect();
             for row in listed {
-                let old = known.iter().find(|k| k.row.id == row.id);
+                let old = known.get(&row.id);
                 if old.is_some_and(|o| {
                     o.row == *row && o.lost_since.is_none() && us(at).saturating_sub(us(o.last_seen)) < HOUR_US
                 }) {
@@ -45,7 +49,7 @@ impl Db {
                     db.audit(at, "ledger.found", &format!("{name}/{}", row.id), None::<&()>, Some(row), None)?;
                 }
             }
-            for gone in known.iter().filter(|k| k.lost_since.is_none() && !listed.iter().any(|l| l.id == k.row.id)) {
+            for gone in known.values().filter(|k| k.lost_since.is_none() && !ids.contains(&k.row.id)) {
                 db.conn.execute(
                     "UPDATE ledger SET lost_since = ?3 WHERE connection = ?1 AND id = ?2",
                     params![name, gone.row.id.as_str(), us(at)],

@@ -323,3 +323,39 @@ fn a_failed_revoke_stops_the_lane_and_a_failed_grant_does_not() {
     assert!(goes_on(&grant, &grant) && puts_go_on(&grant));
     assert!(!goes_on(&Op::Create { name: "x".into() }, &grant));
 }
+
+#[test]
+fn small_losses_of_several_causes_add_up() {
+    for (causes, held) in [(2, false), (3, true)] {
+        let mut w = World::new(5, Mode::Ledger, 0);
+        let source = |cause: u128, c: u128| SourceRef {
+            connection: format!("c{cause}").into(),
+            kind: SourceKind::Ledger,
+            id: format!("org-{cause}-{c}"),
+        };
+        let list = |w: &mut World, cause, c, left: &[u128]| {
+            let s = source(cause, c);
+            let rows: Vec<_> = std::iter::once(own_row(&s)).chain(left.iter().map(|n| row(&s, *n))).collect();
+            w.observe(&s, Grade::A, ledgerward::domain::identity::Outcome::Listed(&rows));
+        };
+        for cause in 1..=causes {
+            w.firm.roles.insert(format!("c{cause}").into(), role_table());
+            for c in 1..=2 {
+                w.firm.clients.insert(cid(10 * cause + c), client(10 * cause + c, &[source(cause, c)]));
+                list(&mut w, cause, c, &[1, 2, 3, 4, 5]);
+            }
+        }
+        w.settle();
+        w.history.pairs_by_cause = (1..=causes).map(|n| (CauseKey::Connection(format!("c{n}")), 10)).collect();
+        for _ in 0..2 {
+            w.pass(300);
+            for cause in 1..=causes {
+                list(&mut w, cause, 1, &[3, 4, 5]);
+                list(&mut w, cause, 2, &[1, 2, 3, 4]);
+            }
+        }
+        let v = w.verdict();
+        assert!(v.held.iter().all(|h| h.gate == Gate::Overall));
+        assert_eq!(!v.held.is_empty(), held, "{causes} causes with three each");
+    }
+}

@@ -99,7 +99,7 @@ pub struct Settings {
     pub root: Option<String>,
     #[serde(default = "default_root_name")]
     pub root_name: String,
-    /// Read by whoever signs; kept here only so that the key is known.
+    /// This and the next are for whoever signs assertions; here they are only known, so that they are not refused.
     #[serde(default)]
     pub service_account: Option<Value>,
     #[serde(default)]
@@ -139,11 +139,6 @@ impl Settings {
         if s.chunk_bytes == 0 || !s.chunk_bytes.is_multiple_of(PIECE) || s.chunk_bytes > 64 << 20 {
             return Err(bad("`chunk_bytes` is not a multiple of 262144 up to 67108864".to_owned())
                 .next("Leave it out, or use 8388608."));
-        }
-        if s.impersonate.is_some() && s.service_account.is_none() {
-            return Err(bad("`impersonate` is set without `service_account`".to_owned()).next(
-                "Only a service account can act as somebody else: set its key file, or take `impersonate` out.",
-            ));
         }
         Ok(s)
     }

@@ -546,11 +546,11 @@ fn settings_are_checked_and_named() {
         (json!({ "root": "" }), "root"),
         (json!({ "root_name": " " }), "root_name"),
         (json!({ "chunk_bytes": 1000 }), "chunk_bytes"),
-        (json!({ "impersonate": "a@b.example" }), "impersonate"),
     ] {
         let e = bad(v);
         assert_eq!(e.kind, ErrorKind::Config);
         assert!(e.message.contains(name) && e.next.is_some(), "{e:?}");
     }
     assert!(connector(json!(null)).is_ok());
+    assert!(connector(json!({ "service_account": { "file": "key.json" }, "impersonate": "a@b.example" })).is_ok());
 }
