@@ -529,7 +529,7 @@ pub fn refused(refusal: change::Refusal) -> Failure {
     Failure::new(Exit::Failed, refusal.message).next(refusal.next)
 }
 
-async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) -> Result<Ask, Failure> {
+pub(super) async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) -> Result<Ask, Failure> {
     let clients = match client {
         None => None,
         Some(typed) => {
@@ -541,7 +541,7 @@ async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) -> Result<Ask
     Ok(Ask { clients, offline })
 }
 
-async fn refuse_restored(app: &App) -> Result<(), Failure> {
+pub(super) async fn refuse_restored(app: &App) -> Result<(), Failure> {
     let restored: Option<Restored> = app.store.run(|db| db.restored()).await?;
     match restored {
         None => Ok(()),
@@ -553,13 +553,13 @@ async fn refuse_restored(app: &App) -> Result<(), Failure> {
     }
 }
 
-async fn start(app: &App, kind: &'static str) -> Result<i64, Failure> {
+pub(super) async fn start(app: &App, kind: &'static str) -> Result<i64, Failure> {
     let now = app.now();
     Ok(app.store.run(move |db| db.run_start(kind, now)).await?)
 }
 
 /// Ends a run whatever came of it: a failure is written down before it is told.
-async fn end<T>(app: &App, run: i64, result: Result<T, Failure>, exit: impl Fn(&T) -> Exit) -> Result<T, Failure> {
+pub(super) async fn end<T>(app: &App, run: i64, result: Result<T, Failure>, exit: impl Fn(&T) -> Exit) -> Result<T, Failure> {
     let (code, complete, summary) = match &result {
         Ok(value) => {
             let exit = exit(value);

@@ -70,7 +70,7 @@ pub async fn run(app: &App, console: &mut dyn Console, offline: bool) -> Result<
         Ok(world) => {
             for (name, source) in &world.sources {
                 let remote = app.config.connections.get(name).map(|c| &c.remote);
-                scopes(name.as_str(), remote, &rows, &mut chart);
+                scopes(app, name.as_str(), remote, &rows, &mut chart);
                 if !offline {
                     console.note(&format!("Asking {name} …"));
                     connection(app, source, &mut chart).await;
@@ -111,21 +111,21 @@ async fn state(app: &App, chart: &mut Chart) -> Result<(), Failure> {
 }
 
 /// Whether each sign-in has what the configuration asks for, by what the provider granted.
-fn scopes(name: &str, remote: Option<&Remote>, rows: &[SignIn], chart: &mut Chart) {
+fn scopes(app: &App, name: &str, remote: Option<&Remote>, rows: &[SignIn], chart: &mut Chart) {
     let Some(remote) = remote else { return };
     let Some(entry) = registry::entry(&remote.connector) else { return };
-    let spec = match entry.factory.manifest().auth {
-        AuthScheme::OAuth(spec) => spec,
-        AuthScheme::OAuthOrServiceAccount(spec) if remote.service_account.is_none() => spec,
+    match entry.factory.manifest().auth {
+        AuthScheme::OAuth(_) => {}
+        AuthScheme::OAuthOrServiceAccount(_) if remote.service_account.is_none() => {}
         _ => return,
-    };
+    }
     let again = || Some(format!("ledgerward connect {name}"));
     let own: Vec<&SignIn> = rows.iter().filter(|r| r.who.connection.as_str() == name).collect();
     if own.is_empty() {
         chart.block(name, Exit::SignIn, "nobody has signed in", again());
     }
-    let wanted = match world::scopes(&spec, &remote.scopes) {
-        Ok(wanted) => wanted,
+    let wanted = match world::sign_in_ground(name, remote, &app.ground()) {
+        Ok(ground) => ground.scopes,
         Err(e) => return chart.error(name, e),
     };
     for row in own {
@@ -169,7 +169,7 @@ async fn connection(app: &App, source: &Source, chart: &mut Chart) {
 async fn targets(app: &App, world: &World, rows: &[SignIn], offline: bool, console: &mut dyn Console, chart: &mut Chart) {
     for (name, target) in &world.targets {
         let about = name.0.as_str();
-        scopes(about, Some(&target.settings.remote), rows, chart);
+        scopes(app, about, Some(&target.settings.remote), rows, chart);
         match &target.settings.sharing {
             Sharing::Off { audience } => {
                 chart.warn(about, format!("sharing is off: files go there unfenced; who can read them, in the firm's words: {audience}"), None);

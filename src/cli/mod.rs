@@ -16,6 +16,7 @@ pub mod key;
 pub mod outcome;
 pub mod runs;
 pub mod sandbox;
+pub mod statements;
 pub mod status;
 pub mod why;
 
@@ -139,6 +140,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Audit { act } => audit::run(app, act).await,
         Command::Backup { file } => backup::backup(app, &file).await,
         Command::Restore { .. } => backup::confirm(app, console).await,
+        Command::Statements { which, act } => statements::run(app, console, which, act).await,
         Command::Key { act } => key::run(app, act).await,
         _ => Err(Failure::new(Exit::Usage, "not yet")),
     }
