@@ -39,7 +39,7 @@ const RECHECK_DAYS: i64 = 7;
 /// When a statement's content was last compared with its source.
 const READ: &str = "statement_read";
 /// What a ledger said of itself, and when.
-const PROFILE: &str = "profile";
+pub const PROFILE: &str = "profile";
 
 /// One file that is on a target now and was not before.
 #[derive(Clone, Debug, Serialize)]
@@ -82,6 +82,18 @@ impl Delivery {
     }
 }
 
+/// Which statements a delivery is about, where a person asked for less than everything.
+#[derive(Clone, Debug, Default)]
+pub struct Only {
+    /// As [`YearEnd::label`] writes it.
+    pub period: Option<String>,
+    pub kind: Option<StatementKind>,
+    /// Puts a version's new rendering in the place of its old one where the bytes differ (`decisions` 24).
+    pub rerender: bool,
+    /// Not everything is looked at, so that no finding is resolved by not looking.
+    pub part: bool,
+}
+
 /// A folder that may take files, or why it may not.
 struct Door<'a> {
     lane: LaneKey,
@@ -97,6 +109,18 @@ pub async fn run(
     world: &World,
     picture: &Picture,
     lanes: &[LaneDone],
+    console: &mut dyn Console,
+) -> Result<Delivery, Failure> {
+    run_only(app, world, picture, lanes, &Only::default(), console).await
+}
+
+/// [`run`] for some statements.
+pub async fn run_only(
+    app: &App,
+    world: &World,
+    picture: &Picture,
+    lanes: &[LaneDone],
+    only: &Only,
     console: &mut dyn Console,
 ) -> Result<Delivery, Failure> {
     let delivered = app.store.run(|db| db.delivered()).await?;
@@ -130,7 +154,7 @@ pub async fn run(
     }
     let jobs = doors.into_iter().filter_map(|(id, doors)| {
         let client = picture.firm.clients.get(&id).filter(|c| c.state == ClientState::Active)?;
-        Some(Job { app, world, picture, client, doors, out: Delivery::default() }.run())
+        Some(Job { app, world, picture, only, client, doors, out: Delivery::default() }.run())
     });
     let results: Vec<Result<Delivery, Failure>> = stream::iter(jobs).buffer_unordered(CLIENTS_AT_ONCE).collect().await;
     let mut all = Delivery::default();
@@ -141,7 +165,9 @@ pub async fn run(
     all.waiting.sort_by(|a, b| a.lane.cmp(&b.lane));
     all.not_available.sort();
     all.failed.sort();
-    tell(app, picture, &all).await?;
+    if !only.part {
+        tell(app, picture, &all).await?;
+    }
     Ok(all)
 }
 
@@ -219,6 +245,7 @@ struct Job<'a> {
     app: &'a App,
     world: &'a World,
     picture: &'a Picture,
+    only: &'a Only,
     client: &'a Client,
     doors: Vec<Door<'a>>,
     out: Delivery,
@@ -290,7 +317,11 @@ impl<'a> Job<'a> {
         let needs_accounts = self.kinds().iter().any(|k| k.per_account());
         let accounts = if needs_accounts {
             match accounts(source, reach, &ledger, self.picture.now).await {
-                Ok(list) => list.items().to_vec(),
+                Ok(list) => {
+                    let (kept, at, of) = (list.items().to_vec(), reference.connection.clone(), ledger.clone());
+                    self.app.store.run(move |db| db.set_accounts(&at, &of, &kept)).await?;
+                    list.items().to_vec()
+                }
                 Err(e) => return Ok(Err(e)),
             }
         } else {
@@ -326,20 +357,12 @@ impl<'a> Job<'a> {
     fn kinds(&self) -> BTreeSet<StatementKind> {
         let of =
             |d: &Door<'_>| d.target.settings.kinds.clone().unwrap_or_else(|| self.app.config.statements.kinds.clone());
-        self.doors.iter().filter(|d| d.open.is_ok()).flat_map(|d| of(d)).collect()
+        let wanted = |k: &StatementKind| self.only.kind.is_none_or(|only| only == *k);
+        self.doors.iter().filter(|d| d.open.is_ok()).flat_map(|d| of(d)).filter(wanted).collect()
     }
 
     fn today(&self) -> Date {
         self.picture.now.to_zoned(self.app.config.firm.timezone.clone()).date()
-    }
-
-    /// Turning a client on back-fills to the start of the financial year that a statement of three months ago is in;
-    /// `clients since` bounds it otherwise.
-    fn since(&self, year_end: YearEnd) -> Date {
-        self.client.statements_since.unwrap_or_else(|| {
-            let back = self.today().saturating_sub(jiff::Span::new().months(3));
-            year_end.containing(back, PeriodLength::Year).start
-        })
     }
 
     async fn ledger(&mut self, books: &Books<'a>, several: bool) -> Result<(), Failure> {
@@ -405,11 +428,17 @@ impl<'a> Job<'a> {
         let periods: Vec<Period> = lengths
             .into_iter()
             .flat_map(|length| {
-                books.year_end.due(length, self.since(books.year_end), self.today(), settings.after_days)
+                books.year_end.due(length, since(self.client, self.today(), books.year_end), self.today(), settings.after_days)
+            })
+            .filter(|period| {
+                self.only.period.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(&books.year_end.label(period)))
             })
             .collect();
-        let accounts: Vec<Option<AccountId>> =
-            if kind.per_account() { self.bank_accounts(books).map(Some).collect() } else { vec![None] };
+        let accounts: Vec<Option<AccountId>> = if kind.per_account() {
+            chosen_accounts(self.client, &books.reference, &books.accounts).into_iter().map(Some).collect()
+        } else {
+            vec![None]
+        };
         periods
             .iter()
             .flat_map(|period| {
@@ -421,25 +450,6 @@ impl<'a> Job<'a> {
                 })
             })
             .collect()
-    }
-
-    /// The ledger's bank accounts, or those that the firm chose.
-    fn bank_accounts(&self, books: &Books<'_>) -> impl Iterator<Item = AccountId> {
-        let chosen = self.client.accounts.as_ref();
-        books
-            .accounts
-            .iter()
-            .filter(|a| a.active && matches!(a.kind, AccountKind::Bank | AccountKind::CreditCard))
-            .filter(|a| {
-                chosen.is_none_or(|c| {
-                    c.iter().any(|r| {
-                        r.ledger == books.ledger && r.account == a.id && r.connection == books.reference.connection
-                    })
-                })
-            })
-            .map(|a| a.id.clone())
-            .collect::<Vec<_>>()
-            .into_iter()
     }
 
     async fn request(
@@ -586,22 +596,19 @@ impl<'a> Job<'a> {
         version: &StatementVersion,
         several: bool,
     ) -> Result<(), Failure> {
-        let Ok(stored) = serde_json::from_str::<StoredData>(&version.data) else {
+        let Some(body) = body_of(version) else {
             self.out.failed.push(format!("{}: a stored statement cannot be read", self.client.slug));
             return Ok(());
         };
-        let body = match stored {
-            StoredData::Table(table) => Body::Table(table),
-            StoredData::Register(register) => Body::Register(register),
-            StoredData::Document { .. } => return Ok(()),
-        };
-        let change = self.change(key, version, &body).await?;
+        let change = change_of(self.app, key, version, &body).await?;
         let statement = Statement { head: self.head(books, key, version, change.clone()), body };
         for at in 0..self.doors.len() {
             let Some(formats) = self.wanted_formats(at, key) else { continue };
             for format in formats {
                 let file_key = key.file_key(version.version, format.ext());
-                if self.doors.get(at).is_none_or(|d| d.there.contains_key(&file_key)) {
+                let there = self.doors.get(at).and_then(|d| d.there.get(&file_key));
+                let there = there.map(|f| f.delivered.content_hash.clone());
+                if there.is_some() && !self.only.rerender {
                     continue;
                 }
                 let rendered = match statement::render(&statement, format, &Look::default()) {
@@ -615,6 +622,9 @@ impl<'a> Job<'a> {
                         continue;
                     }
                 };
+                if there.is_some_and(|sha| sha == hex_sha(&rendered.bytes)) {
+                    continue;
+                }
                 self.rendering_findings(&rendered, key);
                 let wanted = self.wanted(books, key, several, version.version, None).rendered(format);
                 let file = Outgoing {
@@ -643,51 +653,10 @@ impl<'a> Job<'a> {
         }
     }
 
-    async fn change(
-        &self,
-        key: &StatementKey,
-        version: &StatementVersion,
-        body: &Body,
-    ) -> Result<Option<String>, Failure> {
-        if version.version < 2 {
-            return Ok(None);
-        }
-        let (text, before) = (key.text(), version.version - 1);
-        let old = self.app.store.run(move |db| db.statement_at(&text, before)).await?;
-        let old = old.and_then(|v| serde_json::from_str::<StoredData>(&v.data).ok());
-        let old = match old {
-            Some(StoredData::Table(table)) => StatementData::Table(table),
-            Some(StoredData::Register(register)) => StatementData::Register(register),
-            _ => return Ok(None),
-        };
-        let new = match body {
-            Body::Table(table) => StatementData::Table(table.clone()),
-            Body::Register(register) => StatementData::Register(register.clone()),
-        };
-        Ok(Some(statement::summary_of_change(&old, &new)))
-    }
-
     fn head(&self, books: &Books<'_>, key: &StatementKey, version: &StatementVersion, change: Option<String>) -> Head {
         let account = key.request.account.as_ref().and_then(|id| books.accounts.iter().find(|a| &a.id == id));
-        let firm = &self.app.config.firm;
-        Head {
-            firm: firm.name.clone(),
-            letterhead: if self.app.config.statements.letterhead { firm.letterhead.clone() } else { Vec::new() },
-            client: self.client.name.clone(),
-            organisation: books.profile.name.clone(),
-            source: books.source.manifest.title.to_owned(),
-            kind: key.request.kind,
-            account: account.map(|a| a.name.clone()),
-            account_kind: account.map(|a| a.kind),
-            period: key.request.period,
-            period_label: books.year_end.label(&key.request.period),
-            basis: key.request.basis,
-            currency: account.and_then(|a| a.currency.clone()).or_else(|| books.profile.currency.clone()),
-            first_read: version.first_read,
-            version: version.version,
-            change,
-            notes: Vec::new(),
-        }
+        let title = books.source.manifest.title;
+        head(self.app, &self.client.name, title, &books.profile, account, books.year_end, key, version, change)
     }
 
     /// The formats in which this folder wants this kind; `None` where it takes no file of it.
@@ -805,9 +774,14 @@ impl<'a> Job<'a> {
                 return Ok(());
             }
         };
-        let paths = naming::assign(&template, &[wanted].into(), &door.taken);
-        let Some((_, path)) = paths.into_iter().next() else { return Ok(()) };
-        let sha = Sha256::digest(&file.bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        // A new rendering takes its old one's place; everything else gets a name of its own.
+        let there = door.there.get(&file.key).cloned();
+        let path = match &there {
+            Some(_) => door.taken.get(&file.key).cloned(),
+            None => naming::assign(&template, &[wanted].into(), &door.taken).into_values().next(),
+        };
+        let Some(path) = path else { return Ok(()) };
+        let sha = hex_sha(&file.bytes);
         let size = file.bytes.len() as u64;
         let (api, read) = match (door.target.api(), door.target.read(self.app.now())) {
             (Ok(api), Ok(read)) => (api, read),
@@ -816,8 +790,8 @@ impl<'a> Job<'a> {
                 return Ok(());
             }
         };
-        let reserved = match api.reserve(&read, 1).await {
-            Ok(ids) => ids.into_iter().next(),
+        let reserved = match api.reserve(&read, usize::from(there.is_none())).await {
+            Ok(ids) => ids.into_iter().next().filter(|_| there.is_none()),
             Err(e) => {
                 self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
                 return Ok(());
@@ -834,7 +808,8 @@ impl<'a> Job<'a> {
         let (row, cx) = apply::begin(self.app, door.target, intent).await?;
         let out =
             StatementFile { key: file.key.clone(), path: path.clone(), mime: file.mime, bytes: file.bytes, reserved };
-        let result = api.put(&cx, fenced, &out, Expect::Absent).await;
+        let expect = there.map_or(Expect::Absent, |f| Expect::Unchanged(f.file, f.tag));
+        let result = api.put(&cx, fenced, &out, expect).await;
         let now = self.app.now();
         match result {
             Ok(stored) => {
@@ -882,6 +857,94 @@ struct Outgoing<'v> {
     version: &'v StatementVersion,
     format: &'static str,
     change: Option<String>,
+}
+
+/// Turning a client on back-fills to the start of the financial year that a day of three months ago is in;
+/// `clients since` bounds it otherwise.
+pub fn since(client: &Client, today: Date, year_end: YearEnd) -> Date {
+    client.statements_since.unwrap_or_else(|| {
+        let back = today.saturating_sub(jiff::Span::new().months(3));
+        year_end.containing(back, PeriodLength::Year).start
+    })
+}
+
+/// A ledger's bank accounts, or those of them that the firm chose.
+pub fn chosen_accounts(client: &Client, source: &SourceRef, accounts: &[LedgerAccount]) -> Vec<AccountId> {
+    let chosen = |a: &LedgerAccount| {
+        let is = |r: &crate::domain::firm::AccountRef| {
+            r.ledger.as_str() == source.id && r.account == a.id && r.connection == source.connection
+        };
+        client.accounts.as_ref().is_none_or(|c| c.iter().any(is))
+    };
+    let banks = accounts.iter().filter(|a| a.active && matches!(a.kind, AccountKind::Bank | AccountKind::CreditCard));
+    banks.filter(|a| chosen(a)).map(|a| a.id.clone()).collect()
+}
+
+/// What is stored of a version, to be rendered. `None` for a document: its bytes are not kept.
+pub fn body_of(version: &StatementVersion) -> Option<Body> {
+    match serde_json::from_str::<StoredData>(&version.data).ok()? {
+        StoredData::Table(table) => Some(Body::Table(table)),
+        StoredData::Register(register) => Some(Body::Register(register)),
+        StoredData::Document { .. } => None,
+    }
+}
+
+/// What a version changed of the one before it, in one sentence. `None` for the first.
+pub async fn change_of(
+    app: &App,
+    key: &StatementKey,
+    version: &StatementVersion,
+    body: &Body,
+) -> Result<Option<String>, Failure> {
+    if version.version < 2 {
+        return Ok(None);
+    }
+    let (text, before) = (key.text(), version.version - 1);
+    let old = app.store.run(move |db| db.statement_at(&text, before)).await?;
+    let data = |body: Body| match body {
+        Body::Table(table) => StatementData::Table(table),
+        Body::Register(register) => StatementData::Register(register),
+    };
+    let Some(old) = old.and_then(|v| body_of(&v)) else { return Ok(None) };
+    Ok(Some(statement::summary_of_change(&data(old), &data(body.clone()))))
+}
+
+/// The head of a document, the same for every way of rendering it.
+#[expect(clippy::too_many_arguments, reason = "a head names nine things")]
+pub fn head(
+    app: &App,
+    client: &str,
+    source: &str,
+    profile: &LedgerProfile,
+    account: Option<&LedgerAccount>,
+    year_end: YearEnd,
+    key: &StatementKey,
+    version: &StatementVersion,
+    change: Option<String>,
+) -> Head {
+    let firm = &app.config.firm;
+    Head {
+        firm: firm.name.clone(),
+        letterhead: if app.config.statements.letterhead { firm.letterhead.clone() } else { Vec::new() },
+        client: client.to_owned(),
+        organisation: profile.name.clone(),
+        source: source.to_owned(),
+        kind: key.request.kind,
+        account: account.map(|a| a.name.clone()),
+        account_kind: account.map(|a| a.kind),
+        period: key.request.period,
+        period_label: year_end.label(&key.request.period),
+        basis: key.request.basis,
+        currency: account.and_then(|a| a.currency.clone()).or_else(|| profile.currency.clone()),
+        first_read: version.first_read,
+        version: version.version,
+        change,
+        notes: Vec::new(),
+    }
+}
+
+fn hex_sha(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn template(app: &App, target: &Target, document: bool) -> Result<Template, String> {

@@ -280,8 +280,14 @@ What it cannot close (hand-made shares, groups, links) it prints, and exits 5.")
         /// A new file; an existing one is never overwritten
         file: PathBuf,
     },
-    /// Put a backup in the place of an absent state
-    Restore { file: PathBuf },
+    /// Put a backup in the place of an absent state; nothing is applied until it is confirmed
+    Restore {
+        #[arg(required_unless_present = "confirm")]
+        file: Option<PathBuf>,
+        /// The plan was compared: runs may write again
+        #[arg(long, conflicts_with = "file")]
+        confirm: bool,
+    },
     /// The key that seals the tokens
     Key {
         #[command(subcommand)]
@@ -424,6 +430,7 @@ mod tests {
             "audit export --since 2026-01-01",
             "backup b.db",
             "restore b.db",
+            "restore --confirm",
             "key rotate",
             "completions bash",
             "man",
@@ -463,6 +470,8 @@ mod tests {
             "private share own --target drive",
             "freeze on",
             "revoke bob",
+            "restore",
+            "restore b.db --confirm",
             "access --at yesterday",
             "--as nobody run",
         ] {

@@ -529,7 +529,7 @@ pub fn refused(refusal: change::Refusal) -> Failure {
     Failure::new(Exit::Failed, refusal.message).next(refusal.next)
 }
 
-async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) -> Result<Ask, Failure> {
+pub(super) async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) -> Result<Ask, Failure> {
     let clients = match client {
         None => None,
         Some(typed) => {

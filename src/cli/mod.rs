@@ -1,24 +1,35 @@
 //! The command line. `args` has the words, every other file one command or a few that belong together: it loads, asks the
 //! engine, and gives a [`outcome::Report`]. Printing happens once, here.
 
+pub mod access;
 pub mod accounts;
 pub mod act;
 pub mod args;
+pub mod audit;
+pub mod backup;
 pub mod changes;
 pub mod clients;
 pub mod connect;
+pub mod connectors;
 pub mod console;
 pub mod cycle;
 pub mod demo;
+pub mod doctor;
+pub mod findings;
 pub mod firm;
 pub mod holders;
 pub mod init;
+pub mod key;
 pub mod outcome;
 pub mod people;
 pub mod private;
 pub mod roles;
+pub mod runs;
 pub mod sandbox;
 pub mod select;
+pub mod statements;
+pub mod status;
+pub mod why;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -52,6 +63,9 @@ pub fn main() -> ExitCode {
 
 /// Does one command. Those that need an open firm get one; the others run without.
 async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<Report, Failure> {
+    if let Some(result) = stateless(&cli.command, &place) {
+        return result;
+    }
     let command = match cli.command {
         Command::Demo { dir } => return demo::run(console, dir.as_deref()).await,
         Command::Sandbox { listen, organisations } => return sandbox::run(console, listen, organisations).await,
@@ -70,6 +84,42 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
     let report = report?;
     closed?;
     Ok(report)
+}
+
+/// Commands that say something about the program itself, or that make the state: they need no open firm.
+fn stateless(command: &Command, place: &Place) -> Option<Result<Report, Failure>> {
+    match command {
+        Command::Connectors => Some(Ok(connectors::run())),
+        Command::Completions { shell } => Some(Ok(completions(*shell))),
+        Command::Man => Some(man()),
+        Command::Restore { file: Some(file), .. } => Some(backup::restore(place, file)),
+        _ => None,
+    }
+}
+
+/// For `source <(ledgerward completions bash)` and the packages.
+fn completions(shell: clap_complete::Shell) -> Report {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut args::command(), "ledgerward", &mut script);
+    let text = String::from_utf8_lossy(&script).into_owned();
+    let json = serde_json::json!({"schema": "ledgerward/completions/1", "shell": shell.to_string(), "script": text});
+    Report::new(Exit::Done, json, text)
+}
+
+/// The manual page, all commands in it, as roff.
+fn man() -> Result<Report, Failure> {
+    fn page(command: &clap::Command, out: &mut Vec<u8>) -> std::io::Result<()> {
+        clap_mangen::Man::new(command.clone()).render(out)?;
+        command.get_subcommands().try_for_each(|sub| page(sub, out))
+    }
+    let mut command = args::command();
+    command.build();
+    let mut page_of = Vec::new();
+    page(&command, &mut page_of)
+        .map_err(|e| Failure::new(Exit::Failed, "the manual page cannot be written").cause(&e))?;
+    let text = String::from_utf8_lossy(&page_of).into_owned();
+    let json = serde_json::json!({"schema": "ledgerward/man/1", "roff": text});
+    Ok(Report::new(Exit::Done, json, text))
 }
 
 /// Starts the providers' stand-ins that a demo's configuration asks for.
@@ -100,6 +150,20 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Private { act } => private::run(app, act).await,
         Command::Changes { act } => changes::run(app, act).await,
         Command::Firm { act } => firm::run(app, console, act).await,
+        Command::Access { person, client, at, format } => {
+            access::run(app, person.as_ref(), client.as_ref(), at, format).await
+        }
+        Command::Why { person, client } => why::run(app, &person, &client, false).await,
+        Command::WhyNot { person, client } => why::run(app, &person, &client, true).await,
+        Command::Status { check } => status::run(app, check).await,
+        Command::Runs { limit } => runs::run(app, limit).await,
+        Command::Findings { all } => findings::run(app, all).await,
+        Command::Doctor { offline } => doctor::run(app, console, offline).await,
+        Command::Audit { act } => audit::run(app, act).await,
+        Command::Backup { file } => backup::backup(app, &file).await,
+        Command::Restore { .. } => backup::confirm(app, console).await,
+        Command::Statements { which, act } => statements::run(app, console, which, act).await,
+        Command::Key { act } => key::run(app, act).await,
         _ => Err(Failure::new(Exit::Usage, "not yet")),
     }
 }

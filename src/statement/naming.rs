@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{
-    AccountId, ClientId, ConnectionName, FileKey, FilePath, LedgerId, PeriodLength, StatementRequest,
+    AccountId, Basis, ClientId, ConnectionName, FileKey, FilePath, LedgerId, Period, PeriodLength, StatementKind,
+    StatementRequest,
 };
 use sha2::{Digest, Sha256};
 
@@ -46,6 +47,30 @@ impl StatementKey {
             optional(item.as_deref()),
         ]
         .join("|")
+    }
+
+    /// The key of a stored row. `None` for anything that [`StatementKey::text`] would not write.
+    pub fn parse(text: &str) -> Option<Self> {
+        let unescape = |text: &str| text.replace("%7C", "|").replace("%25", "%");
+        let optional = |text: &str| match text {
+            "-" => Some(None),
+            text => text.strip_prefix('=').map(|t| Some(unescape(t))),
+        };
+        let parts: Vec<&str> = text.split('|').collect();
+        let [client, connection, ledger, account, kind, basis, length, start, end, item] = parts.as_slice() else {
+            return None;
+        };
+        let basis = [Basis::Accrual, Basis::Cash].into_iter().find(|b| basis_slug(*b) == *basis)?;
+        let period = Period { start: start.parse().ok()?, end: end.parse().ok()?, length: parse_length(length)? };
+        let account = optional(account)?.map(AccountId);
+        let key = Self {
+            client: ClientId(client.parse().ok()?),
+            connection: ConnectionName::from(unescape(connection)),
+            ledger: LedgerId(unescape(ledger)),
+            request: StatementRequest { kind: StatementKind::parse(kind)?, basis, period, account },
+            item: optional(item)?,
+        };
+        (key.text() == text).then_some(key)
     }
 
     /// The marker that a file in the world carries: 32 hex digits for the key, then version and format. Short, because

@@ -187,6 +187,18 @@ impl Db {
         self.meta("restored")?.map(|text| from_json(&text, "the mark of a restored state")).transpose()
     }
 
+    /// A backup was put in place on purpose: every run is a dry run until confirmed, whatever the watermark remembers.
+    pub fn mark_restored(&mut self, why: &str, at: Timestamp) -> Result<()> {
+        self.tx(|db| {
+            if db.restored()?.is_some() {
+                return Ok(());
+            }
+            let restored = Restored { since: at, why: why.to_owned() };
+            db.set_meta("restored", &to_json(&restored)?)?;
+            db.audit(at, "state.restored", "state", None::<&()>, Some(&restored), None)
+        })
+    }
+
     /// A person has compared the first plan with the world and takes this state as the current one.
     pub fn confirm_restored(&mut self, reason: &str, at: Timestamp) -> Result<()> {
         self.tx(|db| {

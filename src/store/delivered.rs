@@ -90,6 +90,16 @@ impl Db {
         .transpose()
     }
 
+    /// The newest version of every statement: its key, the version, and when that was first read.
+    pub fn statements(&self) -> Result<Vec<(String, u32, Timestamp)>> {
+        let mut stmt = self.conn.prepare_cached(
+            "SELECT key, version, first_read FROM statement s
+             WHERE version = (SELECT max(version) FROM statement WHERE key = s.key) ORDER BY key",
+        )?;
+        let rows = stmt.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get(1)?, r.get::<_, i64>(2)?)))?;
+        rows.map(|r| r.map_err(Into::into).and_then(|(key, version, at)| Ok((key, version, from_us(at)?)))).collect()
+    }
+
     pub(crate) fn save_delivered(
         &mut self,
         lane: i64,

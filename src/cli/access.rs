@@ -1,0 +1,400 @@
+//! `access`: who sees what (`product` 8), from what the last pull read and what was applied. It asks no provider.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use jiff::civil::Date;
+use ledgerward_contract::{ClientId, FolderRole, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    args::{ClientArg, PersonArg, TableFormat},
+    cycle::refused,
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    config::schema::Sharing,
+    domain::{
+        change,
+        explain::because_words,
+        firm::{Client, ClientState, Firm, Office, PersonId, TargetName},
+        lane::LaneKey,
+        policy::{Answer, Because, Decider, DesiredLane, LaneState},
+    },
+    memory,
+    render::{access as print, plan::time},
+    store::OwnedRow,
+};
+
+pub mod past;
+
+/// Whose access somebody may look at (`product` 5). Everybody's for those who manage it, else their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    Everything,
+    Own(PersonId),
+}
+
+impl Sight {
+    /// Errors: somebody acts who is no person of the firm.
+    pub fn of(app: &App, firm: &Firm) -> Result<Self, Failure> {
+        let Some(email) = &app.person else { return Ok(Self::Everything) };
+        let Some(person) = app.acting_person(firm) else {
+            return Err(
+                Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people")
+            );
+        };
+        Ok(match person.office {
+            Office::PrimaryOwner | Office::Owner | Office::Admin => Self::Everything,
+            Office::Employee | Office::Viewer | Office::Custom(_) => Self::Own(person.id),
+        })
+    }
+
+    pub fn sees(self, person: PersonId) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Own(own) => own == person,
+        }
+    }
+
+    /// Errors: it is somebody else's.
+    pub fn check(self, person: PersonId) -> Result<(), Failure> {
+        if self.sees(person) {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Failed, "you may look at your own access only")
+            .next("Ask an owner or administrator of the firm."))
+    }
+}
+
+/// The clients and people that a command is about.
+pub struct Filter {
+    pub sight: Sight,
+    pub person: Option<PersonId>,
+    pub client: Option<ClientId>,
+    /// Who asks: a private client is there for its own person only.
+    asking: Option<PersonId>,
+}
+
+impl Filter {
+    pub fn new(
+        app: &App,
+        firm: &Firm,
+        person: Option<&PersonArg>,
+        client: Option<&ClientArg>,
+    ) -> Result<Self, Failure> {
+        let sight = Sight::of(app, firm)?;
+        let asking = app.acting_person(firm).map(|p| p.id);
+        let person = person.map(|p| change::find_person(firm, &p.0)).transpose().map_err(refused)?.map(|p| p.id);
+        let client =
+            client.map(|c| change::find_client(firm, &c.0, asking)).transpose().map_err(refused)?.map(|c| c.id);
+        if let Some(person) = person {
+            sight.check(person)?;
+        }
+        Ok(Self { sight, person, client, asking })
+    }
+
+    pub fn client(&self, client: &Client) -> bool {
+        self.client.is_none_or(|c| c == client.id) && (client.private_to.is_none() || client.private_to == self.asking)
+    }
+
+    /// `None`: an address that belongs to nobody of the firm any more.
+    pub fn person(&self, person: Option<PersonId>) -> bool {
+        match person {
+            Some(p) => self.sight.sees(p) && self.person.is_none_or(|wanted| wanted == p),
+            None => self.sight == Sight::Everything && self.person.is_none(),
+        }
+    }
+}
+
+/// How a person's access to one folder stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Granted,
+    /// The target waits for the person to accept.
+    Invited,
+    /// Entitled, and not on the list yet by our doing.
+    ToGrant,
+    /// The evidence is unknown: what is there stays.
+    HeldKept,
+    /// The evidence is unknown, and nothing is there.
+    HeldOut,
+    /// On the list by our doing, and not entitled any more.
+    ToRevoke,
+    /// The client is archived; the list stays as it is.
+    Archived,
+    /// The target is only watched.
+    Reported,
+    /// The target has `sharing = "off"`: who can read it is decided elsewhere (`decisions` 17).
+    NotManaged,
+}
+
+impl State {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Invited => "invited",
+            Self::ToGrant => "to be granted",
+            Self::HeldKept => "held, stays",
+            Self::HeldOut => "held, nothing there",
+            Self::ToRevoke => "to be taken away",
+            Self::Archived => "stays (archived)",
+            Self::Reported => "reported only",
+            Self::NotManaged => "not managed",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ClientWords {
+    pub name: String,
+    pub slug: String,
+    pub id: String,
+}
+
+impl ClientWords {
+    pub fn of(client: &Client) -> Self {
+        Self { name: client.name.clone(), slug: client.slug.clone(), id: client.id.to_string() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PersonWords {
+    pub name: String,
+    pub email: String,
+    /// `unknown`: the address is nobody's of the firm any more.
+    pub id: String,
+}
+
+/// One person and one folder.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub client: ClientWords,
+    pub person: PersonWords,
+    pub target: TargetName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    pub answer: Answer,
+    pub role: FolderRole,
+    pub state: State,
+    /// The source that decides, where one does: `xero:<ledger>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    pub because: String,
+    /// Since when it is granted, or invited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// The end of a guest's access.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// What a target does with sharing lists, for the foot of each answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetWords {
+    pub name: TargetName,
+    pub sharing: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+}
+
+/// The whole answer of `access`.
+pub struct Matrix {
+    pub rows: Vec<Row>,
+    pub targets: Vec<TargetWords>,
+    /// Clients that nobody sees.
+    pub nobody: Vec<ClientWords>,
+    /// Proposed clients: they give nobody anything.
+    pub proposed: usize,
+    /// The asking person's own private clients.
+    pub private: Vec<ClientWords>,
+    /// When every ledger was last read whole.
+    pub read: Option<Timestamp>,
+}
+
+pub async fn run(
+    app: &App,
+    person: Option<&PersonArg>,
+    client: Option<&ClientArg>,
+    at: Option<Date>,
+    format: TableFormat,
+) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    let filter = Filter::new(app, &firm, person, client)?;
+    if let Some(day) = at {
+        return past::run(app, &firm, &filter, day, format).await;
+    }
+    let matrix = now(app, &firm, &filter).await?;
+    let json = json!({
+        "schema": "ledgerward/access/1",
+        "at": app.now(),
+        "last_read": matrix.read.map_or_else(|| "unknown".to_owned(), |t| t.to_string()),
+        "rows": matrix.rows, "targets": matrix.targets, "nobody": matrix.nobody,
+        "proposed": matrix.proposed, "private": matrix.private,
+    });
+    let text = match format {
+        TableFormat::Text => {
+            let mut text = print::matrix(&matrix);
+            let read = matrix.read.map_or_else(|| "never".to_owned(), |t| time(t, &app.config.firm.timezone));
+            let _ = writeln!(text, "All ledgers last read whole: {read}.");
+            text
+        }
+        TableFormat::Csv => print::matrix_csv(&matrix)?,
+        TableFormat::Json => format!("{json}\n"),
+    };
+    Ok(Report::new(Exit::Done, json, text))
+}
+
+/// The matrix as it is, from the store alone.
+pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    let (owned, read) = app
+        .store
+        .run(|db| {
+            let read = [db.last_complete("sync")?, db.last_complete("pull")?];
+            Ok((db.owned()?, read.into_iter().flatten().filter_map(|r| r.ended).max()))
+        })
+        .await?;
+    let mut targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    if targets.is_empty() {
+        // Who would see what is a question before there is anywhere to put it.
+        targets.push(TargetName("-".to_owned()));
+    }
+    let decider = Decider::new(firm, &facts, &targets, app.now());
+    let mut rows = Vec::new();
+    let mut seen = BTreeSet::new();
+    let grants = |key: &LaneKey| owned.get(key).map(Vec::as_slice).unwrap_or_default();
+    for (lane, _) in decider.lanes() {
+        seen.insert(lane.lane.clone());
+        lane_rows(app, filter, &decider, &lane, grants(&lane.lane), &mut rows);
+    }
+    for key in owned.keys().filter(|k| !seen.contains(*k)) {
+        lane_rows(app, filter, &decider, &decider.lane(key).0, grants(key), &mut rows);
+    }
+    rows.sort_by(|a, b| {
+        (&a.client.name, &a.client.slug, &a.person, &a.target, &a.account).cmp(&(
+            &b.client.name,
+            &b.client.slug,
+            &b.person,
+            &b.target,
+            &b.account,
+        ))
+    });
+    let shown: BTreeSet<&str> = rows.iter().map(|r| r.client.slug.as_str()).collect();
+    let nobody = firm
+        .clients
+        .values()
+        .filter(|c| filter.sight == Sight::Everything && filter.person.is_none() && filter.client(c))
+        .filter(|c| c.state == ClientState::Active && c.private_to.is_none() && !shown.contains(c.slug.as_str()))
+        .map(ClientWords::of)
+        .collect();
+    let proposed = firm.clients.values().filter(|c| c.state == ClientState::Proposed && filter.client(c)).count();
+    let private =
+        firm.clients.values().filter(|c| c.private_to.is_some() && filter.client(c)).map(ClientWords::of).collect();
+    Ok(Matrix { rows, targets: target_words(app), nobody, proposed, private, read })
+}
+
+pub fn target_words(app: &App) -> Vec<TargetWords> {
+    let words = |(name, target): (&TargetName, &crate::config::schema::Target)| TargetWords {
+        name: name.clone(),
+        sharing: target.sharing.slug(),
+        audience: match &target.sharing {
+            Sharing::Off { audience } => Some(audience.clone()),
+            Sharing::Mirror | Sharing::Report => None,
+        },
+    };
+    app.config.targets.iter().map(words).collect()
+}
+
+/// Everybody who is, should be or may have been on one folder.
+fn lane_rows(
+    app: &App,
+    filter: &Filter,
+    d: &Decider<'_>,
+    lane: &DesiredLane<'_>,
+    owned: &[OwnedRow],
+    rows: &mut Vec<Row>,
+) {
+    let Some(client) = lane.client.filter(|c| filter.client(c)) else { return };
+    let target = &lane.lane.target;
+    let sharing = app.config.targets.get(target).map_or("mirror", |t| t.sharing.slug());
+    let mut left: BTreeMap<&str, &OwnedRow> = owned.iter().map(|o| (o.grant.who.key(), o)).collect();
+    let row = |person: PersonWords, answer, role, state, source, because, since| Row {
+        client: ClientWords::of(client),
+        person,
+        target: target.clone(),
+        account: lane.lane.folder.account.as_ref().map(ToString::to_string),
+        answer,
+        role,
+        state,
+        source,
+        because,
+        since,
+        until: None,
+    };
+    let wants = lane.wants.iter().map(|w| (w.person, Answer::Yes, w.role, w.because));
+    let held = lane.held.iter().map(|(p, because)| (*p, Answer::Held, FolderRole::Reader, *because));
+    for (ix, answer, role, because) in wants.chain(held) {
+        let Some(person) = d.person(ix) else { continue };
+        let own = d.address(target, ix).and_then(|a| left.remove(a.key()));
+        if !filter.person(Some(person.id)) {
+            continue;
+        }
+        let state = match (sharing, answer, own) {
+            ("off", ..) => State::NotManaged,
+            (_, Answer::Held, Some(_)) => State::HeldKept,
+            (_, Answer::Held, None) => State::HeldOut,
+            (_, _, Some(own)) if own.invited_since.is_some() => State::Invited,
+            (_, _, Some(_)) => State::Granted,
+            ("report", ..) => State::Reported,
+            _ => State::ToGrant,
+        };
+        let words =
+            PersonWords { name: person.full_name(), email: person.email.to_string(), id: person.id.0.to_string() };
+        let since = own.map(|o| o.invited_since.unwrap_or(o.since));
+        let role = if answer == Answer::Held { own.map_or(role, |o| o.grant.role) } else { role };
+        let mut row = row(words, answer, role, state, source_of(d, because), because_words(d, ix, because), since);
+        row.until = lane.until.iter().find(|(p, _)| *p == ix).map(|(_, t)| *t);
+        rows.push(row);
+    }
+    for own in left.into_values() {
+        let ix = d.holder(target, &own.grant.who);
+        let person = ix.and_then(|ix| d.person(ix));
+        if !filter.person(person.map(|p| p.id)) {
+            continue;
+        }
+        let state = if lane.state == LaneState::Kept { State::Archived } else { State::ToRevoke };
+        let because = match (ix, person) {
+            (Some(ix), Some(p)) => because_words(d, ix, d.judge(p.id, client.id).because),
+            _ => "nobody of the firm".to_owned(),
+        };
+        let words = person.map_or_else(
+            || PersonWords {
+                name: own.grant.who.to_string(),
+                email: own.grant.who.to_string(),
+                id: "unknown".to_owned(),
+            },
+            |p| PersonWords { name: p.full_name(), email: p.email.to_string(), id: p.id.0.to_string() },
+        );
+        rows.push(row(words, Answer::No, own.grant.role, state, None, because, Some(own.since)));
+    }
+}
+
+/// The source that an answer rests on.
+fn source_of(d: &Decider<'_>, because: Because) -> Option<String> {
+    let ix = match because {
+        Because::Ledger(s, _)
+        | Because::LedgerAndSelected(s, _)
+        | Because::Roster(s, _)
+        | Because::Guest(s, _)
+        | Because::LedgerDenies(s, _)
+        | Because::LedgerUnknown(s, _) => s,
+        _ => return None,
+    };
+    d.facts().source(ix).map(|s| format!("{}:{}", s.source.connection, s.source.id))
+}

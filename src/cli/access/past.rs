@@ -1,0 +1,166 @@
+//! `access --at DAY`: the three clocks side by side (`decisions` 28). What the ledger said of that day as we know it now,
+//! what we knew at its end, and what was applied at its end.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use jiff::civil::Date;
+use ledgerward_contract::{ClientId, SourceRef, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{ClientWords, Filter, PersonWords, target_words};
+use crate::{
+    app::App,
+    cli::{
+        args::TableFormat,
+        outcome::{Exit, Failure, Report},
+    },
+    domain::firm::{Firm, PersonId, TargetName},
+    render::access as print,
+    store::{AppliedRow, FactValue, SeenFact},
+};
+
+/// One folder that held the person by our doing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Applied {
+    pub target: TargetName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    pub role: ledgerward_contract::FolderRole,
+    pub since: Timestamp,
+}
+
+/// One person and one client on that day. A fact is `granted`, `denied` or `unknown`, one for each of the client's sources.
+#[derive(Clone, Debug, Serialize)]
+pub struct PastRow {
+    pub client: ClientWords,
+    pub person: PersonWords,
+    pub ledger: BTreeMap<String, FactValue>,
+    pub known: BTreeMap<String, FactValue>,
+    pub applied: Vec<Applied>,
+}
+
+impl PastRow {
+    fn says(&self, value: FactValue) -> bool {
+        self.ledger.values().chain(self.known.values()).any(|v| *v == value)
+    }
+}
+
+/// The last microsecond of a day in the firm's zone, but never later than now.
+fn end_of(app: &App, day: Date) -> Result<Timestamp, Failure> {
+    let zone = app.config.firm.timezone.clone();
+    let today = app.now().to_zoned(zone.clone()).date();
+    if day > today {
+        return Err(
+            Failure::new(Exit::Usage, format!("{day} has not come yet")).next("Ask about today or an earlier day.")
+        );
+    }
+    let wrong = |_| Failure::new(Exit::Usage, format!("{day} is out of the calendar"));
+    let next = day.tomorrow().and_then(|d| d.to_zoned(zone)).map_err(wrong)?.timestamp();
+    let end = next.checked_sub(jiff::SignedDuration::from_micros(1)).map_err(wrong)?;
+    Ok(end.min(app.now()))
+}
+
+pub async fn run(app: &App, firm: &Firm, filter: &Filter, day: Date, format: TableFormat) -> Result<Report, Failure> {
+    let (end, now) = (end_of(app, day)?, app.now());
+    let (truth, known, applied) =
+        app.store.run(move |db| Ok((db.facts_at(end, now)?, db.facts_at(end, end)?, db.applied_at(end)?))).await?;
+    let rows = rows(firm, filter, &truth, &known, &applied);
+    let targets = target_words(app);
+    let json = json!({
+        "schema": "ledgerward/access-at/1", "day": day, "end": end, "rows": rows, "targets": targets,
+        "names_of": "today",
+    });
+    let text = match format {
+        TableFormat::Text => {
+            let mut text = print::past(&rows, &targets);
+            let _ = writeln!(
+                text,
+                "At the end of {day}. Names, and which ledger belongs to which client, are those of today. \"Ledger\" is what we \
+                 know now of that day; \"known\" is what we knew then; \"applied\" is what we had granted.",
+            );
+            text
+        }
+        TableFormat::Csv => print::past_csv(&rows)?,
+        TableFormat::Json => format!("{json}\n"),
+    };
+    Ok(Report::new(Exit::Done, json, text))
+}
+
+type Pair = (ClientId, Result<PersonId, String>);
+
+fn rows(firm: &Firm, filter: &Filter, truth: &[SeenFact], known: &[SeenFact], applied: &[AppliedRow]) -> Vec<PastRow> {
+    let mut bound: BTreeMap<&SourceRef, Vec<ClientId>> = BTreeMap::new();
+    for client in firm.clients.values() {
+        for source in &client.sources {
+            bound.entry(source).or_default().push(client.id);
+        }
+    }
+    let mut all: BTreeMap<Pair, PastRow> = BTreeMap::new();
+    for (facts, then) in [(truth, false), (known, true)] {
+        for fact in facts {
+            // Facts about users that nobody is pinned to are stored under the provider's own id.
+            let Ok(person) = fact.fact.subject.parse::<uuid::Uuid>() else { continue };
+            let source = &fact.fact.source;
+            for client in bound.get(source).into_iter().flatten() {
+                let Some(row) = row_of(&mut all, firm, filter, (*client, Ok(PersonId(person)))) else { continue };
+                let side = if then { &mut row.known } else { &mut row.ledger };
+                side.insert(format!("{}:{}", source.connection, source.id), fact.fact.value);
+            }
+        }
+    }
+    for one in applied {
+        let person = firm.people.values().find(|p| *p.address_on(&one.lane.target) == one.who);
+        let who = person.map_or_else(|| Err(one.who.to_string()), |p| Ok(p.id));
+        let Some(row) = row_of(&mut all, firm, filter, (one.lane.folder.client, who)) else { continue };
+        row.applied.push(Applied {
+            target: one.lane.target.clone(),
+            account: one.lane.folder.account.as_ref().map(ToString::to_string),
+            role: one.role,
+            since: one.from,
+        });
+    }
+    let narrow = filter.person.is_some() || filter.client.is_some();
+    let mut rows: Vec<PastRow> = all
+        .into_values()
+        .filter(|r| narrow || !r.applied.is_empty() || r.says(FactValue::Granted) || r.says(FactValue::Unknown))
+        .collect();
+    for row in &mut rows {
+        // What was not known then is unknown, not absent.
+        let (ledger, known) = (row.ledger.clone(), row.known.clone());
+        for source in ledger.keys().chain(known.keys()) {
+            row.known.entry(source.clone()).or_insert(FactValue::Unknown);
+            row.ledger.entry(source.clone()).or_insert(FactValue::Unknown);
+        }
+    }
+    rows.sort_by(|a, b| (&a.client, &a.person).cmp(&(&b.client, &b.person)));
+    rows
+}
+
+fn row_of<'a>(
+    all: &'a mut BTreeMap<Pair, PastRow>,
+    firm: &Firm,
+    filter: &Filter,
+    pair: Pair,
+) -> Option<&'a mut PastRow> {
+    let (client, who) = &pair;
+    let client = firm.clients.get(client).filter(|c| filter.client(c))?;
+    let person = who.as_ref().ok().and_then(|id| firm.people.get(id));
+    if !filter.person(person.map(|p| p.id)) {
+        return None;
+    }
+    let unknown = || "unknown".to_owned();
+    let words = match (person, who) {
+        (Some(p), _) => PersonWords { name: p.full_name(), email: p.email.to_string(), id: p.id.0.to_string() },
+        (None, Ok(id)) => PersonWords { name: unknown(), email: unknown(), id: id.0.to_string() },
+        (None, Err(address)) => PersonWords { name: address.clone(), email: address.clone(), id: unknown() },
+    };
+    let new = PastRow {
+        client: ClientWords::of(client),
+        person: words,
+        ledger: BTreeMap::new(),
+        known: BTreeMap::new(),
+        applied: Vec::new(),
+    };
+    Some(all.entry(pair.clone()).or_insert(new))
+}

@@ -1,0 +1,392 @@
+//! `statements`: what was delivered and what is due; the same files to a local folder; and pushing by hand.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::Path,
+};
+
+use ledgerward_contract::{AccountId, ClientId, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, SourceKind, SourceRef, StatementKind, StatementRequest, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    access::{self, Filter, Sight},
+    args::{StatementFilter, StatementsAct},
+    console::Console,
+    cycle,
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    deliver::{self, Only},
+    domain::{
+        firm::{Client, ClientState, Firm},
+        policy::Answer,
+    },
+    engine, registry,
+    render::plan::{applied, count},
+    statement::{self, Format, Look, Statement, StatementKey, YearEnd, naming},
+    store::{Db, DeliveredFile, Result as Stored},
+};
+
+pub async fn run(app: &App, console: &mut dyn Console, which: StatementFilter, act: Option<StatementsAct>) -> Result<Report, Failure> {
+    match act {
+        None | Some(StatementsAct::List) => list(app, &which).await,
+        Some(StatementsAct::Render { format, out }) => render(app, &which, format, &out).await,
+        Some(StatementsAct::Push { rerender }) => push(app, console, &which, rerender).await,
+    }
+}
+
+/// What the store knows about statements.
+struct Known {
+    firm: Firm,
+    /// The newest version of every statement: version, and when it was first read.
+    versions: BTreeMap<StatementKey, (u32, Timestamp)>,
+    /// By the part of a file's key that names the statement.
+    files: BTreeMap<String, Vec<DeliveredFile>>,
+    profiles: BTreeMap<String, (Timestamp, LedgerProfile)>,
+    accounts: BTreeMap<SourceRef, Vec<LedgerAccount>>,
+    /// The clients that may be shown.
+    clients: BTreeSet<ClientId>,
+}
+
+impl Known {
+    async fn read(app: &App, which: &StatementFilter) -> Result<Self, Failure> {
+        let firm = app.firm().await?;
+        let filter = Filter::new(app, &firm, None, which.client.as_ref())?;
+        let clients = match filter.sight {
+            Sight::Everything => firm.clients.values().filter(|c| filter.client(c)).map(|c| c.id).collect(),
+            Sight::Own(_) => {
+                let rows = access::now(app, &firm, &filter).await?.rows;
+                let own: BTreeSet<String> = rows.into_iter().filter(|r| r.answer == Answer::Yes).map(|r| r.client.id).collect();
+                firm.clients.keys().filter(|id| own.contains(&id.to_string())).copied().collect()
+            }
+        };
+        let sources: Vec<SourceRef> =
+            firm.clients.values().flat_map(|c| &c.sources).filter(|s| s.kind == SourceKind::Ledger).cloned().collect();
+        let (versions, delivered, profiles, accounts) = app.store.run(move |db| stored(db, sources)).await?;
+        let versions = versions.into_iter().filter_map(|(k, v, at)| Some((StatementKey::parse(&k)?, (v, at)))).collect();
+        let mut files: BTreeMap<String, Vec<DeliveredFile>> = BTreeMap::new();
+        for file in delivered.into_values().flatten() {
+            files.entry(stem(file.delivered.key.as_str()).to_owned()).or_default().push(file);
+        }
+        Ok(Self { firm, versions, files, profiles, accounts, clients })
+    }
+
+    fn year_end(&self, client: &Client, source: &SourceRef) -> YearEnd {
+        let profile = self.profiles.get(&crate::memory::source_key(source)).map(|(_, p)| p);
+        let (month, day) = client.year_end.or(profile.and_then(|p| p.year_end)).unwrap_or((12, 31));
+        YearEnd::new(month, day).unwrap_or(YearEnd::CALENDAR)
+    }
+
+    fn account(&self, key: &StatementKey) -> Option<&LedgerAccount> {
+        let id = key.request.account.as_ref()?;
+        self.accounts.get(&ledger(key))?.iter().find(|a| a.id == *id)
+    }
+}
+
+type FromStore = (
+    Vec<(String, u32, Timestamp)>,
+    BTreeMap<crate::domain::lane::LaneKey, Vec<DeliveredFile>>,
+    BTreeMap<String, (Timestamp, LedgerProfile)>,
+    BTreeMap<SourceRef, Vec<LedgerAccount>>,
+);
+
+fn stored(db: &mut Db, sources: Vec<SourceRef>) -> Stored<FromStore> {
+    let mut accounts = BTreeMap::new();
+    for source in sources {
+        if let Some(list) = db.accounts(&source.connection, &LedgerId(source.id.clone()))? {
+            accounts.insert(source, list);
+        }
+    }
+    Ok((db.statements()?, db.delivered()?, db.doc_all(deliver::PROFILE)?, accounts))
+}
+
+/// The statement's part of a file's key.
+fn stem(key: &str) -> &str {
+    key.split('.').next().unwrap_or(key)
+}
+
+fn ledger(key: &StatementKey) -> SourceRef {
+    SourceRef { connection: key.connection.clone(), kind: SourceKind::Ledger, id: key.ledger.0.clone() }
+}
+
+fn fits(which: &StatementFilter, kind: StatementKind, label: &str) -> bool {
+    which.kind.is_none_or(|k| k == kind) && which.period.as_ref().is_none_or(|p| p.eq_ignore_ascii_case(label))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Due,
+    /// Read from the ledger, and in no folder yet.
+    Read,
+    Delivered,
+}
+
+#[derive(Serialize)]
+struct Row {
+    client: String,
+    ledger: String,
+    kind: &'static str,
+    period: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    state: State,
+    version: String,
+    files: Vec<FileWords>,
+}
+
+#[derive(Serialize)]
+struct FileWords {
+    target: String,
+    path: String,
+    format: String,
+    version: String,
+    bytes: String,
+}
+
+fn row(known: &Known, key: &StatementKey, client: &Client, label: String, version: Option<u32>) -> Row {
+    let files: Vec<FileWords> = known
+        .files
+        .get(stem(key.file_key(1, "x").as_str()))
+        .into_iter()
+        .flatten()
+        .map(|f| FileWords {
+            target: f.delivered.lane.target.to_string(),
+            path: f.delivered.path.clone(),
+            format: f.format.clone(),
+            version: f.version.to_string(),
+            bytes: f.size.to_string(),
+        })
+        .collect();
+    let state = match version {
+        None => State::Due,
+        Some(_) if files.is_empty() => State::Read,
+        Some(_) => State::Delivered,
+    };
+    Row {
+        client: client.slug.clone(),
+        ledger: format!("{}:{}", key.connection, key.ledger),
+        kind: key.request.kind.slug(),
+        period: label,
+        account: key.request.account.as_ref().map(|a| known.account(key).map_or_else(|| a.to_string(), |a| a.name.clone())),
+        state,
+        version: version.map_or_else(|| "none".to_owned(), |v| v.to_string()),
+        files,
+    }
+}
+
+async fn list(app: &App, which: &StatementFilter) -> Result<Report, Failure> {
+    let known = Known::read(app, which).await?;
+    let mut rows = Vec::new();
+    for (key, (version, _)) in &known.versions {
+        let Some(client) = known.firm.clients.get(&key.client).filter(|c| known.clients.contains(&c.id)) else { continue };
+        let label = known.year_end(client, &ledger(key)).label(&key.request.period);
+        if fits(which, key.request.kind, &label) {
+            rows.push(row(&known, key, client, label, Some(*version)));
+        }
+    }
+    let mut unread = BTreeSet::new();
+    for client in known.firm.clients.values().filter(|c| known.clients.contains(&c.id) && c.state == ClientState::Active) {
+        for (key, label) in due(app, &known, client, &mut unread) {
+            if fits(which, key.request.kind, &label) && !known.versions.contains_key(&key) {
+                rows.push(row(&known, &key, client, label, None));
+            }
+        }
+    }
+    rows.sort_by(|a, b| (&a.client, &a.period, a.kind, &a.account, &a.ledger).cmp(&(&b.client, &b.period, b.kind, &b.account, &b.ledger)));
+    let json = json!({"schema": "ledgerward/statements/1", "statements": rows, "not_known": unread});
+    let mut report = Report::new(Exit::Done, json, list_text(&rows));
+    for line in unread {
+        report = report.note(line);
+    }
+    Ok(report)
+}
+
+/// Every statement that the settings ask for by today, as far as the store knows the ledger's year and accounts.
+fn due(app: &App, known: &Known, client: &Client, unread: &mut BTreeSet<String>) -> Vec<(StatementKey, String)> {
+    let settings = &app.config.statements;
+    let wanted = |t: &crate::config::schema::Target| t.kinds.clone().unwrap_or_else(|| settings.kinds.clone());
+    let targets = app.config.targets.iter().filter(|(name, _)| client.targets.as_ref().is_none_or(|t| t.contains(*name)));
+    let kinds: BTreeSet<StatementKind> = targets.flat_map(|(_, t)| wanted(t)).collect();
+    let today = app.now().to_zoned(app.config.firm.timezone.clone()).date();
+    let mut all = Vec::new();
+    for source in client.sources.iter().filter(|s| s.kind == SourceKind::Ledger) {
+        let entry = app.config.connections.get(&source.connection).and_then(|c| registry::entry(&c.remote.connector));
+        let Some(entry) = entry else { continue };
+        if client.year_end.is_none() && !known.profiles.contains_key(&crate::memory::source_key(source)) {
+            unread.insert(format!("{}: the year end of {}:{} has not been read yet; what is due there is unknown", client.slug, source.connection, source.id));
+            continue;
+        }
+        let year_end = known.year_end(client, source);
+        for kind in kinds.iter().copied().filter(|k| entry.factory.manifest().statements.contains(k) && !k.is_document()) {
+            let accounts: Vec<Option<AccountId>> = match (kind.per_account(), known.accounts.get(source)) {
+                (false, _) => vec![None],
+                (true, Some(list)) => deliver::chosen_accounts(client, source, list).into_iter().map(Some).collect(),
+                (true, None) => {
+                    unread.insert(format!("{}: the bank accounts of {}:{} have not been read yet", client.slug, source.connection, source.id));
+                    continue;
+                }
+            };
+            let lengths = if kind.per_account() { [PeriodLength::Month].into() } else { settings.periods.clone() };
+            let periods: Vec<Period> = lengths
+                .into_iter()
+                .flat_map(|l| year_end.due(l, deliver::since(client, today, year_end), today, settings.after_days))
+                .collect();
+            for period in periods {
+                for account in &accounts {
+                    let request = StatementRequest { kind, basis: settings.basis, period, account: account.clone() };
+                    let key = StatementKey {
+                        client: client.id,
+                        connection: source.connection.clone(),
+                        ledger: LedgerId(source.id.clone()),
+                        request,
+                        item: None,
+                    };
+                    all.push((key, year_end.label(&period)));
+                }
+            }
+        }
+    }
+    all
+}
+
+fn list_text(rows: &[Row]) -> String {
+    let mut out = String::new();
+    let mut client = "";
+    for row in rows {
+        if row.client != client {
+            let gap = if client.is_empty() { "" } else { "\n" };
+            client = &row.client;
+            let _ = writeln!(out, "{gap}{client}");
+        }
+        let account = row.account.as_ref().map_or_else(String::new, |a| format!(" {a}"));
+        let what = format!("{}{account}", row.kind);
+        let state = match row.state {
+            State::Due => "due".to_owned(),
+            State::Read => format!("v{}, in no folder yet", row.version),
+            State::Delivered => {
+                let files: Vec<String> = row.files.iter().map(|f| format!("{}: {}", f.target, f.path)).collect();
+                format!("v{}  {}", row.version, files.join(", "))
+            }
+        };
+        let _ = writeln!(out, "  {:<8}  {what:<28}  {state}", row.period);
+    }
+    let of = |s: State| rows.iter().filter(|r| r.state == s).count();
+    let _ = writeln!(out, "{} delivered, {} read and in no folder, {} due.", count(of(State::Delivered), "statement"), of(State::Read), of(State::Due));
+    out
+}
+
+/// Local files of the newest versions in the store. No provider is asked; documents' own bytes are not kept here.
+async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out: &Path) -> Result<Report, Failure> {
+    let known = Known::read(app, which).await?;
+    let (mut written, mut skipped) = (Vec::new(), Vec::new());
+    for key in known.versions.keys() {
+        let Some(client) = known.firm.clients.get(&key.client).filter(|c| known.clients.contains(&c.id)) else { continue };
+        let year_end = known.year_end(client, &ledger(key));
+        let label = year_end.label(&key.request.period);
+        if !fits(which, key.request.kind, &label) {
+            continue;
+        }
+        let formats: Vec<Format> = match format {
+            Some(f) => vec![f],
+            None => app.config.statements.formats.iter().copied().collect(),
+        };
+        for format in formats.into_iter().filter(|f| f.fits(key.request.kind)) {
+            match one(app, &known, client, key, format, out).await? {
+                Ok(path) => written.push(path),
+                Err(why) => skipped.push(format!("{} {label} {} as {}: {why}", client.slug, key.request.kind.slug(), format.slug())),
+            }
+        }
+    }
+    let text: String = written.iter().map(|p| format!("{p}\n")).collect();
+    let exit = if skipped.is_empty() { Exit::Done } else { Exit::Partly };
+    let json = json!({"schema": "ledgerward/statements-render/1", "files": written, "skipped": skipped});
+    let mut report = Report::new(exit, json, text).note(format!("{} in {}", count(written.len(), "file"), out.display()));
+    for line in skipped {
+        report = report.note(format!("skipped: {line}"));
+    }
+    Ok(report)
+}
+
+async fn one(app: &App, known: &Known, client: &Client, key: &StatementKey, format: Format, out: &Path) -> Result<Result<String, String>, Failure> {
+    let text = key.text();
+    let version = app.store.run(move |db| db.statement_latest(&text)).await?;
+    let Some((version, body)) = version.and_then(|v| deliver::body_of(&v).map(|b| (v, b))) else {
+        return Ok(Err("a document's bytes are not kept".to_owned()));
+    };
+    let Some((_, profile)) = known.profiles.get(&crate::memory::source_key(&ledger(key))) else {
+        return Ok(Err("the ledger's own name has not been read yet".to_owned()));
+    };
+    let change = deliver::change_of(app, key, &version, &body).await?;
+    let year_end = known.year_end(client, &ledger(key));
+    let title = app.config.connections.get(&key.connection).and_then(|c| registry::entry(&c.remote.connector));
+    let title = title.map_or(key.connection.as_str(), |e| e.factory.manifest().title);
+    let account = known.account(key);
+    let head = deliver::head(app, &client.name, title, profile, account, year_end, key, &version, change);
+    let rendered = match statement::render(&Statement { head, body }, format, &Look::default()) {
+        Ok(rendered) => rendered,
+        Err(e) => return Ok(Err(e.to_string())),
+    };
+    let template = match statement::Template::statements(&app.config.statements.template) {
+        Ok(template) => template,
+        Err(e) => return Ok(Err(e.to_string())),
+    };
+    let several = client.sources.iter().filter(|s| s.kind == SourceKind::Ledger).count() > 1;
+    let wanted = statement::Wanted {
+        key: key.clone(),
+        year_end,
+        ledger: several.then(|| profile.name.clone()),
+        account: account.map(|a| a.name.clone()),
+        document: None,
+        both_bases: false,
+        version: version.version,
+        ext: format.ext().to_owned(),
+    };
+    let paths = naming::assign(&template, &[wanted].into(), &BTreeMap::new());
+    let Some(path) = paths.into_values().next() else { return Ok(Err("it has no name".to_owned())) };
+    // The names are safe as components: what a client is called cannot leave the folder.
+    let to = out.join(&client.slug).join(path.to_string());
+    Ok(write(&to, &rendered.bytes).map(|()| to.display().to_string()).map_err(|e| format!("{}: {e}", to.display())))
+}
+
+/// Never over another file; the same bytes are there already on a repeat.
+fn write(to: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    match std::fs::OpenOptions::new().write(true).create_new(true).open(to) {
+        Ok(mut file) => {
+            file.write_all(bytes)?;
+            file.sync_all()
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && std::fs::read(to)? == bytes => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// The delivery alone, now, for these clients: it reads the folders, passes the same fence, and changes no sharing list.
+async fn push(app: &App, console: &mut dyn Console, which: &StatementFilter, rerender: bool) -> Result<Report, Failure> {
+    cycle::may_publish(app).await?;
+    cycle::refuse_restored(app).await?;
+    if let Some(freeze) = app.store.run(|db| db.freeze()).await? {
+        return Err(Failure::new(Exit::Held, format!("everything is frozen: {}", freeze.reason)).next("ledgerward freeze off"));
+    }
+    let (world, ask) = (app.world().await?, cycle::ask(app, which.client.as_ref(), false).await?);
+    let only = Only { period: which.period.clone(), kind: which.kind, rerender, part: true };
+    let run = cycle::start(app, "statements").await?;
+    let work = async {
+        crate::apply::settle(app, &world, run).await?;
+        let picture = engine::look(app, &world, run, &ask, console).await?;
+        deliver::run_only(app, &world, &picture, &[], &only, console).await
+    };
+    let done = work.await;
+    let exit = |d: &deliver::Delivery| if d.failed.is_empty() && d.waiting.is_empty() { Exit::Done } else { Exit::Partly };
+    let done = cycle::end(app, run, done, exit).await?;
+    let text = format!("{}{} delivered.\n", applied(&[], &done), count(done.files.len(), "file"));
+    let value = serde_json::to_value(&done).map_err(|e| Failure::new(Exit::Failed, "the result cannot be written").cause(&e))?;
+    Ok(Report::new(exit(&done), json!({"schema": "ledgerward/statements-push/1", "delivery": value}), text))
+}

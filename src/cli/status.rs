@@ -1,0 +1,343 @@
+//! `status`: how things stand, on one screen; and `--check`, the one line that a monitor reads (H06). Both ask nobody.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use ledgerward_contract::{AuthScheme, OAuthSpec, SourceKind, Timestamp};
+use ledgerward_kit::keepalive::{Expiry, expiry};
+use serde_json::{Value, json};
+
+use super::{
+    findings::severity,
+    outcome::{Exit, Failure, Report},
+    runs,
+};
+use crate::{
+    app::App,
+    config::schema::Remote,
+    daemon::schedule::next_due,
+    domain::{
+        fact::{Fact, Why},
+        finding::Severity,
+        lane::{Cause, Op},
+    },
+    memory, registry,
+    render::plan::{count, short, time},
+    store::{
+        AccessChange, Db, FactValue, FindingRow, Freeze, HoldRow, Restored, Result as Stored, RunRow, SeenFact, SignIn,
+        SignInState,
+    },
+};
+
+/// Kinds of runs that are shown, in this order.
+const KINDS: [&str; 6] = ["sync", "pull", "plan", "apply", "statements", "revoke"];
+/// Below this age a sync is never called stale.
+const FRESH: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+const EXPOSURE_DAYS: i64 = 30;
+
+/// What both forms read of the store, in one job.
+struct Seen {
+    attempts: Vec<(&'static str, RunRow)>,
+    complete: BTreeMap<&'static str, RunRow>,
+    sign_ins: Vec<SignIn>,
+    holds: Vec<HoldRow>,
+    findings: Vec<FindingRow>,
+    freeze: Option<Freeze>,
+    restored: Option<Restored>,
+    keys: Option<String>,
+}
+
+fn seen(db: &mut Db) -> Stored<Seen> {
+    let mut seen = Seen {
+        attempts: Vec::new(),
+        complete: BTreeMap::new(),
+        sign_ins: db.signins()?,
+        holds: db.holds()?,
+        findings: db.open_findings()?,
+        freeze: db.freeze()?,
+        restored: db.restored()?,
+        keys: db.keys_problem().map(|e| e.message),
+    };
+    for kind in KINDS {
+        seen.attempts.extend(db.last_attempt(kind)?.map(|run| (kind, run)));
+        seen.complete.extend(db.last_complete(kind)?.map(|run| (kind, run)));
+    }
+    Ok(seen)
+}
+
+/// One line of the sign-ins.
+struct Line {
+    name: String,
+    account: String,
+    /// `active`, `needs_reauth`, `refreshing`, `degraded`, `none`.
+    state: &'static str,
+    words: String,
+    broken: bool,
+}
+
+pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
+    let seen = app.store.run(seen).await?;
+    let lines = sign_ins(app, &seen.sign_ins);
+    let problems = problems(app, &seen, &lines);
+    if check {
+        return Ok(checked(app, &seen, &problems));
+    }
+    super::findings::everything(app).await?;
+    let firm = app.firm().await?;
+    let facts = memory::recall_all(app, &firm).await?;
+    let unreadable: Vec<(String, Option<Timestamp>, String)> = facts
+        .sources()
+        .iter()
+        .filter(|s| s.source.kind == SourceKind::Ledger && s.rest.fact() == Fact::Unknown && s.rest != Why::Unlisted)
+        .filter(|s| !matches!(s.rest, Why::FirstReading))
+        .map(|s| {
+            let why = s.trouble.clone().unwrap_or_else(|| s.rest.words().to_owned());
+            (format!("{} \"{}\"", s.source.connection, s.name), s.unknown_since, why)
+        })
+        .collect();
+    let exposure = exposure(app).await?;
+    let text = text(app, &seen, &lines, &unreadable, exposure.as_ref(), &problems);
+    let run = |r: Option<&RunRow>| r.map_or_else(|| json!("unknown"), runs::value);
+    let json = json!({
+        "schema": "ledgerward/status/1",
+        "ok": problems.is_empty(),
+        "problems": problems,
+        "firm": firm.name,
+        "people": firm.people.len().to_string(),
+        "clients": firm.clients.len().to_string(),
+        "runs": seen.attempts.iter().map(|(kind, last)| json!({
+            "kind": kind, "last_attempt": runs::value(last), "last_complete": run(seen.complete.get(kind)),
+        })).collect::<Vec<_>>(),
+        "sign_ins": lines.iter().map(|l| json!({"name": l.name, "account": l.account, "state": l.state, "text": l.words})).collect::<Vec<_>>(),
+        "holds": seen.holds.iter().map(|h| json!({"digest": h.digest, "since": h.at})).collect::<Vec<_>>(),
+        "findings": {
+            "urgent": of(&seen, Severity::Urgent), "warning": of(&seen, Severity::Warning), "notice": of(&seen, Severity::Notice),
+        },
+        "freeze": seen.freeze.as_ref().map_or_else(|| json!("off"), |f| json!(f)),
+        "restored": seen.restored.as_ref().map_or_else(|| json!("no"), |r| json!({"since": r.since, "why": r.why})),
+        "unreadable": unreadable.iter().map(|(name, since, why)| json!({
+            "source": name, "since": since.map_or_else(|| json!("unknown"), |t| json!(t)), "why": why,
+        })).collect::<Vec<_>>(),
+        "exposure": exposure.as_ref().map_or_else(|| json!("unknown"), Exposure::value),
+    });
+    Ok(Report::new(Exit::Done, json, text))
+}
+
+fn of(seen: &Seen, severity: Severity) -> usize {
+    seen.findings.iter().filter(|f| f.finding.severity == severity).count()
+}
+
+fn checked(app: &App, seen: &Seen, problems: &[String]) -> Report {
+    let age = seen.complete.get("sync").map(|r| age(r.ended.unwrap_or(r.started), app.now()));
+    let text = match problems {
+        [] => format!("ok: last complete sync {} ago\n", age.unwrap_or_default()),
+        some => format!("broken: {}\n", some.join("; ")),
+    };
+    let json = json!({
+        "schema": "ledgerward/check/1", "ok": problems.is_empty(), "problems": problems,
+        "last_complete_sync": seen.complete.get("sync").and_then(|r| r.ended).map_or_else(|| json!("unknown"), |t| json!(t)),
+    });
+    Report::new(if problems.is_empty() { Exit::Done } else { Exit::Failed }, json, text)
+}
+
+/// What a monitor must wake somebody for.
+fn problems(app: &App, seen: &Seen, lines: &[Line]) -> Vec<String> {
+    let mut problems = Vec::new();
+    problems.extend(
+        seen.restored.as_ref().map(|r| format!("the state is a restored one ({}) and nothing is applied", r.why)),
+    );
+    problems.extend(seen.keys.as_ref().map(|k| format!("the sign-ins cannot be opened: {k}")));
+    problems.extend(stale(app, seen));
+    problems.extend(lines.iter().filter(|l| l.broken).map(|l| format!("{}: {}", l.name, l.words)));
+    match of(seen, Severity::Urgent) {
+        0 => {}
+        n => problems.push(count(n, "urgent finding")),
+    }
+    problems
+}
+
+/// Two starts of the schedule have gone by since the last complete sync, and an hour.
+fn stale(app: &App, seen: &Seen) -> Option<String> {
+    let Some(last) = seen.complete.get("sync") else { return Some("no sync has ever been complete".to_owned()) };
+    let (tz, schedule) = (&app.config.firm.timezone, &app.config.schedule.access);
+    let after = |t: Timestamp| next_due(schedule, Some(t), t, tz, 0);
+    let second = after(last.started).and_then(after)?;
+    let ended = last.ended.unwrap_or(last.started);
+    let limit = second.max(ended.checked_add(FRESH).ok()?);
+    (app.now() > limit).then(|| format!("the last complete sync was {} ago", age(ended, app.now())))
+}
+
+fn age(since: Timestamp, now: Timestamp) -> String {
+    let minutes = now.duration_since(since).as_mins().max(0);
+    match minutes {
+        0..120 => format!("{minutes} min"),
+        120..2_880 => format!("{} h", minutes / 60),
+        _ => format!("{} days", minutes / 1_440),
+    }
+}
+
+/// Everything that needs somebody to sign in, signed in or not.
+fn sign_ins(app: &App, rows: &[SignIn]) -> Vec<Line> {
+    let connections = app.config.connections.iter().map(|(name, c)| (name.to_string(), &c.remote));
+    let targets = app.config.targets.iter().map(|(name, t)| (name.0.clone(), &t.remote));
+    let mut lines = Vec::new();
+    for (name, remote) in connections.chain(targets) {
+        let Some(spec) = sign_in_spec(remote) else { continue };
+        let own: Vec<&SignIn> = rows.iter().filter(|r| r.who.connection.as_str() == name).collect();
+        if own.is_empty() {
+            let words = format!("nobody has signed in; run: ledgerward connect {name}");
+            lines.push(Line { name: name.clone(), account: "unknown".to_owned(), state: "none", words, broken: true });
+        }
+        lines.extend(own.into_iter().map(|row| sign_in(&name, spec, row, app.now())));
+    }
+    lines
+}
+
+/// `None`: nobody signs in here (a disk, a fixed key, a service account).
+fn sign_in_spec(remote: &Remote) -> Option<OAuthSpec> {
+    match registry::entry(&remote.connector)?.factory.manifest().auth {
+        AuthScheme::OAuth(spec) => Some(spec),
+        AuthScheme::OAuthOrServiceAccount(spec) => remote.service_account.is_none().then_some(spec),
+        AuthScheme::None | AuthScheme::StaticKey => None,
+    }
+}
+
+fn sign_in(name: &str, spec: OAuthSpec, row: &SignIn, now: Timestamp) -> Line {
+    let end = expiry(&spec, row.issued_at, row.last_refreshed.unwrap_or(row.issued_at), row.refresh_expires_at, now);
+    let again = format!("run: ledgerward connect {name}");
+    let (state, words, broken) = match (&row.state, end) {
+        (SignInState::NeedsReauth { why, .. }, _) => {
+            ("needs_reauth", format!("needs a new sign-in: {why}; {again}"), true)
+        }
+        (SignInState::Degraded { .. }, _) => {
+            ("degraded", "its newest token is only in the spool: the state could not be written".to_owned(), true)
+        }
+        (_, Expiry::Over) => ("expired", format!("its time is over; {again}"), true),
+        (_, Expiry::Near) => ("active", format!("will end soon; {again}"), false),
+        (_, Expiry::Half) => ("active", "active; half of its time is over".to_owned(), false),
+        (SignInState::Refreshing { .. }, Expiry::Far) => ("refreshing", "a refresh is under way".to_owned(), false),
+        (SignInState::Active, Expiry::Far) => ("active", "active".to_owned(), false),
+    };
+    let account = row.who.email.clone().unwrap_or_else(|| row.who.subject.clone());
+    Line { name: name.to_owned(), account, state, words, broken }
+}
+
+/// How long people kept a folder after we knew that the ledger had let them go.
+struct Exposure {
+    minutes: Vec<i64>,
+}
+
+impl Exposure {
+    fn at(&self, percent: usize) -> i64 {
+        let last = self.minutes.len().saturating_sub(1);
+        self.minutes.get((last * percent).div_ceil(100)).copied().unwrap_or(0)
+    }
+
+    fn value(&self) -> Value {
+        json!({
+            "days": EXPOSURE_DAYS.to_string(), "removals": self.minutes.len().to_string(),
+            "minutes_p50": self.at(50).to_string(), "minutes_p95": self.at(95).to_string(), "minutes_max": self.at(100).to_string(),
+        })
+    }
+}
+
+/// From the moment a denial was recorded to the moment its revoke was done, over a month. Denials that were taken back since
+/// are not in it.
+async fn exposure(app: &App) -> Result<Option<Exposure>, Failure> {
+    let now = app.now();
+    let since = now.checked_sub(jiff::SignedDuration::from_hours(24 * EXPOSURE_DAYS)).unwrap_or(Timestamp::MIN);
+    let changes = app.store.run(move |db| db.access_changes_since(since)).await?;
+    let removals: Vec<&AccessChange> = changes
+        .iter()
+        .filter(|c| matches!((&c.op, &c.cause), (Op::Revoke { .. }, Some(Cause::Source { .. }))))
+        .collect();
+    if removals.is_empty() {
+        return Ok(None);
+    }
+    let firm = app.store.run(|db| db.firm()).await?;
+    let facts = app.store.run(move |db| db.facts_at(now, now)).await?;
+    let denied: BTreeMap<(&str, &str, &str), &SeenFact> = facts
+        .iter()
+        .filter(|f| f.fact.value == FactValue::Denied)
+        .map(|f| ((f.fact.source.connection.as_str(), f.fact.source.id.as_str(), f.fact.subject.as_str()), f))
+        .collect();
+    let mut minutes: Vec<i64> = removals
+        .into_iter()
+        .filter_map(|c| {
+            let Some(Cause::Source { connection, source }) = &c.cause else { return None };
+            let person = firm.people.values().find(|p| p.address_on(&c.lane.target).key() == c.holder)?;
+            let subject = person.id.0.to_string();
+            let fact = denied.get(&(connection.as_str(), source.as_str(), subject.as_str()))?;
+            Some(c.at.duration_since(fact.seen_from).as_mins().max(0))
+        })
+        .collect();
+    minutes.sort_unstable();
+    Ok((!minutes.is_empty()).then_some(Exposure { minutes }))
+}
+
+fn text(
+    app: &App,
+    seen: &Seen,
+    lines: &[Line],
+    unreadable: &[(String, Option<Timestamp>, String)],
+    exposure: Option<&Exposure>,
+    problems: &[String],
+) -> String {
+    let zone = &app.config.firm.timezone;
+    let mut out = format!("{}\n", app.config.firm.name);
+    for (kind, last) in &seen.attempts {
+        let whole = seen.complete.get(kind).map_or_else(
+            || "never complete".to_owned(),
+            |r| {
+                if r.id == last.id { "complete".to_owned() } else { format!("last complete {}", time(r.started, zone)) }
+            },
+        );
+        let _ = writeln!(out, "  {kind:<11} {}  {}; {whole}", time(last.started, zone), runs::ending(last));
+    }
+    if seen.attempts.is_empty() {
+        out.push_str("  nothing has run yet; next: ledgerward sync\n");
+    }
+    for line in lines {
+        let _ = writeln!(out, "  sign-in     {} ({}): {}", line.name, line.account, line.words);
+    }
+    for (name, since, why) in unreadable {
+        let since = since.map_or_else(String::new, |t| format!(" since {}", time(t, zone)));
+        let _ = writeln!(out, "  unreadable  {name}{since}: {why}");
+    }
+    if let Some(freeze) = &seen.freeze {
+        let _ = writeln!(out, "  frozen      since {} by {}: {}", time(freeze.since, zone), freeze.by, freeze.reason);
+    }
+    if let Some(restored) = &seen.restored {
+        let _ =
+            writeln!(out, "  restored    since {}: {}; nothing is applied", time(restored.since, zone), restored.why);
+    }
+    for hold in seen.holds.iter().take(5) {
+        let message = hold.body.get("message").and_then(Value::as_str).unwrap_or("held");
+        let _ = writeln!(out, "  held        {} since {}: {message}", short(&hold.digest), time(hold.at, zone));
+    }
+    if seen.holds.len() > 5 {
+        let _ = writeln!(out, "  held        and {} more: ledgerward hold", seen.holds.len() - 5);
+    }
+    let sums =
+        [Severity::Urgent, Severity::Warning, Severity::Notice].map(|s| format!("{} {}", of(seen, s), severity(s)));
+    let _ = writeln!(out, "  findings    {}", sums.join(", "));
+    for row in seen.findings.iter().filter(|f| f.finding.severity == Severity::Urgent).take(5) {
+        let _ = writeln!(out, "    {}  {}", row.label(), row.finding.text);
+    }
+    if let Some(exposure) = exposure {
+        let _ = writeln!(
+            out,
+            "  exposure    {} in {EXPOSURE_DAYS} days: {} min p50, {} min p95, {} min at most, from the ledger's denial to the folder",
+            count(exposure.minutes.len(), "removal"),
+            exposure.at(50),
+            exposure.at(95),
+            exposure.at(100),
+        );
+    }
+    match problems {
+        [] => out.push_str("All is well.\n"),
+        some => {
+            let _ = writeln!(out, "Not well: {}.", some.join("; "));
+        }
+    }
+    out
+}

@@ -1,0 +1,127 @@
+//! `why` and `why-not`: the reason of one answer, and the smallest change that would alter it (`product` 8).
+
+use std::fmt::Write as _;
+
+use ledgerward_contract::FolderKey;
+use serde_json::json;
+
+use super::{
+    access::{Filter, target_words},
+    args::{ClientArg, PersonArg},
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    domain::{
+        explain::{self, Explanation, SelectionState},
+        firm::TargetName,
+        policy::{Answer, Decider},
+    },
+    memory,
+    render::plan::time,
+};
+
+pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_not: bool) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    let filter = Filter::new(app, &firm, Some(person), Some(client))?;
+    let (Some(person), Some(client)) = (filter.person, filter.client) else {
+        return Err(Failure::new(Exit::Failed, "there is no such person or client"));
+    };
+    let facts = memory::recall_all(app, &firm).await?;
+    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    let decider = Decider::new(&firm, &facts, &targets, app.now());
+    let explained = explain::why(&decider, person, client).ok_or_else(|| {
+        Failure::new(Exit::Failed, "there is no such person or client")
+            .next("See: ledgerward people, ledgerward clients")
+    })?;
+    let key = FolderKey { client, account: None };
+    let owned = app.store.run(|db| db.owned()).await?;
+    let there: Vec<String> = owned
+        .iter()
+        .filter(|(lane, _)| lane.folder.client == key.client)
+        .flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, o)))
+        .filter(|(lane, o)| firm.people.get(&person).is_some_and(|p| *p.address_on(&lane.target) == o.grant.who))
+        .map(|(lane, o)| {
+            let how = if o.invited_since.is_some() { "invited as" } else { "granted as" };
+            let account = lane.folder.account.as_ref().map_or_else(String::new, |a| format!(" (account {a})"));
+            format!(
+                "{how} {} on {}{account} since {}",
+                o.grant.role,
+                lane.target,
+                time(o.since, &app.config.firm.timezone)
+            )
+        })
+        .collect();
+    let json = json!({
+        "schema": "ledgerward/why/1",
+        "person": person, "client": client,
+        "verdict": explained.verdict,
+        "text": explained.text,
+        "role": explained.role.map_or_else(|| "none".to_owned(), |r| r.to_string()),
+        "mode": explained.mode,
+        "selection": explained.selection,
+        "sources": explained.sources.iter().map(|s| json!({
+            "source": s.source, "name": s.name, "grade": s.grade, "fact": s.fact, "why": s.why, "role": s.role,
+            "since": s.since.map_or_else(|| "unknown".to_owned(), |t| t.to_string()), "text": s.text, "decides": s.decides,
+        })).collect::<Vec<_>>(),
+        "applied": there,
+        "would_change": explained.would_change,
+        "targets": target_words(app),
+    });
+    let mut report = Report::new(Exit::Done, json, text(app, &explained, &there));
+    let other = match (asked_why_not, explained.verdict) {
+        (true, Answer::Yes) => Some("You asked why not; in fact the answer is yes."),
+        (false, Answer::No) => Some("You asked why; in fact the answer is no."),
+        _ => None,
+    };
+    if let Some(other) = other {
+        report = report.note(other);
+    }
+    Ok(report)
+}
+
+fn text(app: &App, explained: &Explanation, there: &[String]) -> String {
+    let zone = &app.config.firm.timezone;
+    let mut out = format!("{}.\n", explained.text);
+    if let Some(role) = explained.role {
+        let _ = writeln!(out, "  role       {role}");
+    }
+    let _ = writeln!(out, "  mode       {}", explained.mode.slug());
+    let selection = match &explained.selection {
+        SelectionState::None => "not selected".to_owned(),
+        SelectionState::Whole => "selected".to_owned(),
+        SelectionState::Accounts(n) => format!("selected for {}", crate::render::plan::count(*n, "account")),
+        SelectionState::Pending => "a wish, until the ledger grants it".to_owned(),
+        SelectionState::Dormant => "selected, and asleep: the ledger took it away".to_owned(),
+    };
+    let _ = writeln!(out, "  selection  {selection}");
+    for source in &explained.sources {
+        let role = if source.role.is_empty() { String::new() } else { format!(", role {}", source.role) };
+        let since = source.since.map_or_else(String::new, |t| format!(", since {}", time(t, zone)));
+        let decides = if source.decides { "" } else { " (does not decide)" };
+        let _ = writeln!(out, "  source     {}{role}{since}{decides}", source.text);
+    }
+    for line in there {
+        let _ = writeln!(out, "  folder     {line}");
+    }
+    if there.is_empty() {
+        out.push_str("  folder     nothing granted by ledgerward\n");
+    }
+    for target in target_words(app) {
+        if let Some(audience) = target.audience {
+            let _ = writeln!(
+                out,
+                "  {:<9}  sharing is off; who can read it, in the firm's own words: {audience}",
+                target.name.0
+            );
+        }
+    }
+    if !explained.would_change.is_empty() {
+        let any = if explained.would_change.len() > 1 { " (any one of these)" } else { "" };
+        let _ = writeln!(out, "What would change it{any}:");
+        for change in &explained.would_change {
+            let _ = writeln!(out, "  {change}");
+        }
+    }
+    out
+}
