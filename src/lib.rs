@@ -12,6 +12,7 @@ pub mod engine;
 pub mod gather;
 pub mod lanes;
 pub mod memory;
+pub mod process;
 pub mod registry;
 pub mod render;
 pub mod sandbox;
