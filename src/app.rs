@@ -20,7 +20,7 @@ use crate::{
     },
     process::Process,
     registry,
-    store::{Actor, KeySource, Kind, Options, SignInState, Store, StoreError, SignIn},
+    store::{Actor, KeySource, Kind, Options, SignIn, SignInState, Store, StoreError},
     world::{Ground, SignInRow, World},
 };
 
@@ -185,9 +185,9 @@ fn sign_in_row(row: SignIn) -> SignInRow {
 pub fn options(place: &Place, config: &Config, now: Timestamp) -> Result<Options, Failure> {
     let options = Options::new(&place.state, now);
     let Some(secret) = &config.state_key else { return Ok(options) };
-    let path = secret.path(&SecretPlaces::of_process(&place.config)).map_err(|e| {
-        Failure::new(Exit::Refused, e.message).next(e.next)
-    })?;
+    let path = secret
+        .path(&SecretPlaces::of_process(&place.config))
+        .map_err(|e| Failure::new(Exit::Refused, e.message).next(e.next))?;
     Ok(options.key(KeySource::File(path)))
 }
 
@@ -209,8 +209,10 @@ fn who(config: &Config, acting: Option<&Email>, uid: u32, state: &Path) -> Resul
             .next("Only root and the service's own user may use --as. Ask for a line in [operators].")),
         (None, Some(email)) => Ok((email.to_string(), Some(email.clone()))),
         (None, None) if trusted => Ok((if uid == 0 { "root".to_owned() } else { format!("uid {uid}") }, None)),
-        (None, None) => Err(Failure::new(Exit::Failed, format!("no person of the firm is known for the local user {uid}"))
-            .next(format!("Add a line to [operators] in the configuration: {uid} = \"your address\"."))),
+        (None, None) => {
+            Err(Failure::new(Exit::Failed, format!("no person of the firm is known for the local user {uid}"))
+                .next(format!("Add a line to [operators] in the configuration: {uid} = \"your address\".")))
+        }
     }
 }
 

@@ -3,16 +3,12 @@
 //! A lane is read again before its first write and after its last. A step is on the disk before it is sent; what became of
 //! it is on the disk before the next one. An answer that was lost is settled by looking, never by sending again.
 
-use std::{
-    collections::BTreeSet,
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
-    Created, Email, Error, ErrorKind, FolderId, Gone, Granted, Holder, Job, Journalled, Permit, PermissionId, ReservedId,
-    SeenPermission, SeenRole, Snapshot, Stat, Timestamp, Via, WriteAuthority, WriteCx,
+    Created, Email, Error, ErrorKind, FolderId, Gone, Granted, Holder, Job, Journalled, PermissionId, Permit,
+    ReservedId, SeenPermission, SeenRole, Snapshot, Stat, Timestamp, Via, WriteAuthority, WriteCx,
 };
 use serde_json::json;
 
@@ -67,7 +63,10 @@ pub struct LaneDone {
 fn authority() -> Result<&'static WriteAuthority, Failure> {
     static AUTHORITY: OnceLock<Option<WriteAuthority>> = OnceLock::new();
     AUTHORITY.get_or_init(WriteAuthority::take).as_ref().ok_or_else(|| {
-        Failure::new(crate::cli::outcome::Exit::Failed, "a second writer was asked for in one process; this is a defect")
+        Failure::new(
+            crate::cli::outcome::Exit::Failed,
+            "a second writer was asked for in one process; this is a defect",
+        )
     })
 }
 
@@ -423,15 +422,13 @@ impl Lane<'_> {
             // The answer may be lost and the write done: look before anything is believed.
             Err(e) if e.kind == ErrorKind::Unavailable || e.kind == ErrorKind::Cancelled => {
                 let message = e.message.clone();
-                self.app
-                    .store
-                    .run(move |db| db.outcome(row, &Outcome::Unknown { message }, now))
-                    .await?;
+                self.app.store.run(move |db| db.outcome(row, &Outcome::Unknown { message }, now)).await?;
                 let settled = settle_one(self.app, self.target, &self.journal(row).await?).await?;
                 Ok(if settled { Ok(()) } else { Err(words(&e)) })
             }
             Err(e) => {
-                let failed = Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
+                let failed =
+                    Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
                 self.app.store.run(move |db| db.outcome(row, &failed, now)).await?;
                 Ok(Err(words(&e)))
             }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
-    AccountId, AccountKind, Allowed, Audience, Cursor, Date, Email, Error, ErrorKind, Expect, Fenced, FileKey, FilePath,
-    FolderId, Holder, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, Snapshot, SourceKind, SourceRef,
-    StatementData, StatementFile, StatementKind, StatementRef, StatementRequest, Timestamp,
+    AccountId, AccountKind, Allowed, Audience, Cursor, Date, Email, Error, ErrorKind, Expect, Fenced, FileKey,
+    FilePath, FolderId, Holder, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, Snapshot, SourceKind,
+    SourceRef, StatementData, StatementFile, StatementKind, StatementRef, StatementRequest, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -108,12 +108,8 @@ pub async fn run(
         let done = lanes.iter().find(|l| l.lane == plan.lane);
         let planned = plan.planned(&decider);
         let open = door(picture, target, plan, done, planned);
-        let there: BTreeMap<_, _> = delivered
-            .get(&plan.lane)
-            .into_iter()
-            .flatten()
-            .map(|f| (f.delivered.key.clone(), f.clone()))
-            .collect();
+        let there: BTreeMap<_, _> =
+            delivered.get(&plan.lane).into_iter().flatten().map(|f| (f.delivered.key.clone(), f.clone())).collect();
         let taken = there
             .iter()
             .filter_map(|(key, f)| {
@@ -328,7 +324,8 @@ impl<'a> Job<'a> {
 
     /// Every kind that some target of this client wants.
     fn kinds(&self) -> BTreeSet<StatementKind> {
-        let of = |d: &Door<'_>| d.target.settings.kinds.clone().unwrap_or_else(|| self.app.config.statements.kinds.clone());
+        let of =
+            |d: &Door<'_>| d.target.settings.kinds.clone().unwrap_or_else(|| self.app.config.statements.kinds.clone());
         self.doors.iter().filter(|d| d.open.is_ok()).flat_map(|d| of(d)).collect()
     }
 
@@ -359,10 +356,22 @@ impl<'a> Job<'a> {
                         break;
                     }
                     Err(e) => {
-                        let text = format!("{}: {} {}: {}", self.client.slug, kind.title(), books.year_end.label(&request.period), words(&e));
+                        let text = format!(
+                            "{}: {} {}: {}",
+                            self.client.slug,
+                            kind.title(),
+                            books.year_end.label(&request.period),
+                            words(&e)
+                        );
                         self.out.failed.push(text);
                         // A source that is down or asks us to wait is not asked for the rest of the list.
-                        if matches!(e.kind, ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Unauthenticated | ErrorKind::Forbidden) {
+                        if matches!(
+                            e.kind,
+                            ErrorKind::Unavailable
+                                | ErrorKind::RateLimited
+                                | ErrorKind::Unauthenticated
+                                | ErrorKind::Forbidden
+                        ) {
                             return Ok(());
                         }
                     }
@@ -423,7 +432,9 @@ impl<'a> Job<'a> {
             .filter(|a| a.active && matches!(a.kind, AccountKind::Bank | AccountKind::CreditCard))
             .filter(|a| {
                 chosen.is_none_or(|c| {
-                    c.iter().any(|r| r.ledger == books.ledger && r.account == a.id && r.connection == books.reference.connection)
+                    c.iter().any(|r| {
+                        r.ledger == books.ledger && r.account == a.id && r.connection == books.reference.connection
+                    })
                 })
             })
             .map(|a| a.id.clone())
@@ -431,7 +442,12 @@ impl<'a> Job<'a> {
             .into_iter()
     }
 
-    async fn request(&mut self, books: &Books<'a>, request: &StatementRequest, several: bool) -> Result<Result<(), Error>, Failure> {
+    async fn request(
+        &mut self,
+        books: &Books<'a>,
+        request: &StatementRequest,
+        several: bool,
+    ) -> Result<Result<(), Error>, Failure> {
         let key = |item: Option<String>| StatementKey {
             client: self.client.id,
             connection: books.reference.connection.clone(),
@@ -484,7 +500,12 @@ impl<'a> Job<'a> {
     }
 
     /// The last closed periods are compared again every week, up to the lock date.
-    async fn recheck_due(&self, books: &Books<'_>, request: &StatementRequest, key: &StatementKey) -> Result<bool, Failure> {
+    async fn recheck_due(
+        &self,
+        books: &Books<'_>,
+        request: &StatementRequest,
+        key: &StatementKey,
+    ) -> Result<bool, Failure> {
         let settings = &self.app.config.statements;
         let open = books.year_end.recheck(
             request.period.length,
@@ -524,7 +545,12 @@ impl<'a> Job<'a> {
                     Severity::Warning,
                     "statement.totals_differ",
                     format!("{}/{}", self.client.slug, key.id8()),
-                    format!("{} {} of {}: {mismatch}.", request.kind.title(), books.year_end.label(&request.period), self.client.name),
+                    format!(
+                        "{} {} of {}: {mismatch}.",
+                        request.kind.title(),
+                        books.year_end.label(&request.period),
+                        self.client.name
+                    ),
                     "Look at this report in the ledger; the file shows what the ledger says.",
                 ));
             }
@@ -532,10 +558,13 @@ impl<'a> Job<'a> {
         let stored = match data {
             StatementData::Table(table) => StoredData::Table(table),
             StatementData::Register(register) => StoredData::Register(register),
-            StatementData::Document(d) => StoredData::Document { name: d.name, mime: d.mime, size: d.bytes.len() as u64 },
+            StatementData::Document(d) => {
+                StoredData::Document { name: d.name, mime: d.mime, size: d.bytes.len() as u64 }
+            }
         };
-        let body = serde_json::to_string(&stored)
-            .map_err(|e| Failure::new(crate::cli::outcome::Exit::Failed, format!("a statement cannot be stored: {e}")))?;
+        let body = serde_json::to_string(&stored).map_err(|e| {
+            Failure::new(crate::cli::outcome::Exit::Failed, format!("a statement cannot be stored: {e}"))
+        })?;
         let (text, now) = (key.text(), self.picture.now);
         let version = self
             .app
@@ -550,7 +579,13 @@ impl<'a> Job<'a> {
     }
 
     /// Renders a version for every folder that lacks it.
-    async fn push(&mut self, books: &Books<'a>, key: &StatementKey, version: &StatementVersion, several: bool) -> Result<(), Failure> {
+    async fn push(
+        &mut self,
+        books: &Books<'a>,
+        key: &StatementKey,
+        version: &StatementVersion,
+        several: bool,
+    ) -> Result<(), Failure> {
         let Ok(stored) = serde_json::from_str::<StoredData>(&version.data) else {
             self.out.failed.push(format!("{}: a stored statement cannot be read", self.client.slug));
             return Ok(());
@@ -582,7 +617,14 @@ impl<'a> Job<'a> {
                 };
                 self.rendering_findings(&rendered, key);
                 let wanted = self.wanted(books, key, several, version.version, None).rendered(format);
-                let file = Outgoing { key: file_key, mime: rendered.mime.to_owned(), bytes: rendered.bytes, version, format: format.slug(), change: change.clone() };
+                let file = Outgoing {
+                    key: file_key,
+                    mime: rendered.mime.to_owned(),
+                    bytes: rendered.bytes,
+                    version,
+                    format: format.slug(),
+                    change: change.clone(),
+                };
                 self.put(at, wanted, file).await?;
             }
         }
@@ -601,7 +643,12 @@ impl<'a> Job<'a> {
         }
     }
 
-    async fn change(&self, key: &StatementKey, version: &StatementVersion, body: &Body) -> Result<Option<String>, Failure> {
+    async fn change(
+        &self,
+        key: &StatementKey,
+        version: &StatementVersion,
+        body: &Body,
+    ) -> Result<Option<String>, Failure> {
         if version.version < 2 {
             return Ok(None);
         }
@@ -655,7 +702,14 @@ impl<'a> Job<'a> {
             .then(|| Format::of(key.request.kind).filter(|f| formats.contains(f)).collect())
     }
 
-    fn wanted(&self, books: &Books<'_>, key: &StatementKey, several: bool, version: u32, document: Option<String>) -> Wanted {
+    fn wanted(
+        &self,
+        books: &Books<'_>,
+        key: &StatementKey,
+        several: bool,
+        version: u32,
+        document: Option<String>,
+    ) -> Wanted {
         let account = key.request.account.as_ref().and_then(|id| books.accounts.iter().find(|a| &a.id == id));
         Wanted {
             key: key.clone(),
@@ -670,7 +724,13 @@ impl<'a> Job<'a> {
     }
 
     /// A document goes byte for byte. Its bytes are read once for all folders, and only if one of them lacks it.
-    async fn document(&mut self, books: &Books<'a>, key: &StatementKey, one: &StatementRef, several: bool) -> Result<Result<(), Error>, Failure> {
+    async fn document(
+        &mut self,
+        books: &Books<'a>,
+        key: &StatementKey,
+        one: &StatementRef,
+        several: bool,
+    ) -> Result<Result<(), Error>, Failure> {
         let Some(item) = &one.item else { return Ok(Ok(())) };
         let latest = self.latest(key).await?;
         let lacking = |job: &Self, version: u32| -> Vec<usize> {
@@ -693,12 +753,17 @@ impl<'a> Job<'a> {
             Err(e) => return Ok(Err(e)),
         };
         let StatementData::Document(document) = &data else {
-            return Ok(Err(Error::contract("document.fetch", "the source gave figures where a document was asked for")));
+            return Ok(Err(Error::contract(
+                "document.fetch",
+                "the source gave figures where a document was asked for",
+            )));
         };
         if let Err(fault) = statement::document::inspect(document, Some(item))
             && !fault.may_pass()
         {
-            self.out.failed.push(format!("{}: the document \"{}\" was not delivered: {fault}", self.client.slug, item.name));
+            self.out
+                .failed
+                .push(format!("{}: the document \"{}\" was not delivered: {fault}", self.client.slug, item.name));
             return Ok(Ok(()));
         }
         let document = document.clone();
@@ -773,7 +838,8 @@ impl<'a> Job<'a> {
             reserved: reserved.clone(),
         };
         let (row, cx) = apply::begin(self.app, door.target, intent).await?;
-        let out = StatementFile { key: file.key.clone(), path: path.clone(), mime: file.mime, bytes: file.bytes, reserved };
+        let out =
+            StatementFile { key: file.key.clone(), path: path.clone(), mime: file.mime, bytes: file.bytes, reserved };
         let result = api.put(&cx, fenced, &out, Expect::Absent).await;
         let now = self.app.now();
         match result {
@@ -804,7 +870,8 @@ impl<'a> Job<'a> {
             }
             Err(e) => {
                 // A lost answer is no loss: the target is asked by the file's key when it is due again.
-                let outcome = Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
+                let outcome =
+                    Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
                 self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
                 self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
             }
@@ -831,7 +898,11 @@ fn template(app: &App, target: &Target, document: bool) -> Result<Template, Stri
     Template::statements(text).map_err(|e| format!("the name template \"{text}\": {e}"))
 }
 
-async fn references(books: &Books<'_>, request: &StatementRequest, now: Timestamp) -> Result<Snapshot<StatementRef>, Error> {
+async fn references(
+    books: &Books<'_>,
+    request: &StatementRequest,
+    now: Timestamp,
+) -> Result<Snapshot<StatementRef>, Error> {
     let Some(api) = books.source.connector.statements() else {
         return Err(Error::new(ErrorKind::Unsupported, "statements.list", "this provider has no statements"));
     };
@@ -843,7 +914,12 @@ async fn references(books: &Books<'_>, request: &StatementRequest, now: Timestam
     .await
 }
 
-async fn accounts(source: &Source, reach: &Reach, ledger: &LedgerId, now: Timestamp) -> Result<Snapshot<LedgerAccount>, Error> {
+async fn accounts(
+    source: &Source,
+    reach: &Reach,
+    ledger: &LedgerId,
+    now: Timestamp,
+) -> Result<Snapshot<LedgerAccount>, Error> {
     let Some(api) = source.connector.statements() else {
         return Err(Error::new(ErrorKind::Unsupported, "accounts.list", "this provider lists no accounts"));
     };

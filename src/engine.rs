@@ -74,7 +74,13 @@ impl Picture {
 }
 
 /// Reads, decides and guards. The answer is a plan; nothing was written to any target.
-pub async fn look(app: &App, world: &World, run: i64, ask: &Ask, console: &mut dyn Console) -> Result<Picture, Failure> {
+pub async fn look(
+    app: &App,
+    world: &World,
+    run: i64,
+    ask: &Ask,
+    console: &mut dyn Console,
+) -> Result<Picture, Failure> {
     let now = app.now();
     let epoch = app.process.gate.epoch();
     let mut firm = app.firm().await?;
@@ -195,13 +201,18 @@ async fn read_sources(
 }
 
 /// Clears or holds each step, then takes the approvals that people gave for exactly these holds.
-async fn guard(app: &App, firm: &Firm, plan: Plan<crate::domain::plan::Proposed>) -> Result<(Verdict, Vec<String>), Failure> {
+async fn guard(
+    app: &App,
+    firm: &Firm,
+    plan: Plan<crate::domain::plan::Proposed>,
+) -> Result<(Verdict, Vec<String>), Failure> {
     let now = app.now();
     let (history, freeze, approvals) = lanes::guard_ground(app, firm, now).await?;
     let published = BTreeSet::new();
     let guards = guards(&app.config.guards);
     let notes = BTreeMap::new();
-    let verdict = plan.check(&Check { guards: &guards, history: &history, published: &published, freeze, notes: &notes });
+    let verdict =
+        plan.check(&Check { guards: &guards, history: &history, published: &published, freeze, notes: &notes });
     let Verdict { mut cleared, held } = verdict;
     let (mut still, mut approved) = (Vec::new(), Vec::new());
     for hold in held {

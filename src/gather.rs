@@ -49,7 +49,9 @@ impl Reading {
         let outcome = match &self.outcome {
             ReadOutcome::Listed(list) => Outcome::Listed(list.items()),
             ReadOutcome::LostSight => Outcome::LostSight { since },
-            ReadOutcome::Failed(e) if e.kind == ErrorKind::Unsupported => Outcome::Unlisted { reason: e.message.clone() },
+            ReadOutcome::Failed(e) if e.kind == ErrorKind::Unsupported => {
+                Outcome::Unlisted { reason: e.message.clone() }
+            }
             ReadOutcome::Failed(e) => Outcome::Unreadable { kind: e.kind, why: e.message.clone(), since },
         };
         let own = self.own.email.is_some() || self.own.user_id.is_some();
@@ -88,7 +90,12 @@ pub enum Wanted {
 /// Reads one connection: its ledgers, and everybody in each of them.
 ///
 /// `known` are the ledgers that clients are bound to, with the names they had; each of them gets a reading whatever happens.
-pub async fn source(source: &Source, known: &BTreeMap<LedgerId, String>, wanted: &Wanted, now: Timestamp) -> ConnectionReading {
+pub async fn source(
+    source: &Source,
+    known: &BTreeMap<LedgerId, String>,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> ConnectionReading {
     let mut reading = ConnectionReading::default();
     let Some(api) = source.connector.ledgers() else { return reading };
     let grade = source.manifest.grade.unwrap_or(Grade::C);
@@ -166,7 +173,12 @@ async fn rows(source: &Source, api: &dyn LedgerSource, reach: &Reach, now: Times
     .await
 }
 
-async fn access(api: &dyn LedgerSource, reach: &Reach, ledger: &LedgerId, now: Timestamp) -> Result<Snapshot<AccessFact>> {
+async fn access(
+    api: &dyn LedgerSource,
+    reach: &Reach,
+    ledger: &LedgerId,
+    now: Timestamp,
+) -> Result<Snapshot<AccessFact>> {
     let cx = reach.read(now);
     let list = Snapshot::gather("access.list", now, PAGES_MAX, |at| {
         let cx = cx.clone();
@@ -203,7 +215,12 @@ pub struct FolderReading {
 }
 
 /// Reads the folders of one target, as many at once as the target likes.
-pub async fn folders(target: &Target, wanted: Vec<(LaneKey, FolderId)>, lists: bool, now: Timestamp) -> BTreeMap<LaneKey, FolderReading> {
+pub async fn folders(
+    target: &Target,
+    wanted: Vec<(LaneKey, FolderId)>,
+    lists: bool,
+    now: Timestamp,
+) -> BTreeMap<LaneKey, FolderReading> {
     let at_once = target.api().map_or(1, |t| t.limits().lanes_parallel.max(1));
     stream::iter(wanted)
         .map(|(lane, folder)| async move { (lane, folder_now(target, &folder, lists, now).await) })

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{Email, FolderId, Holder, LinkKind, PermissionId, SeenPermission, SharingSupport, Snapshot, Stat, Timestamp};
+use ledgerward_contract::{
+    Email, FolderId, Holder, LinkKind, PermissionId, SeenPermission, SharingSupport, Snapshot, Stat, Timestamp,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -215,7 +217,9 @@ fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
             known.now_named = Some(name.clone());
             match marker {
                 None => known.trouble.push(Trouble::MarkerMissing),
-                Some(m) if *m != key.folder.to_string() => known.trouble.push(Trouble::MarkerForeign { marker: m.clone() }),
+                Some(m) if *m != key.folder.to_string() => {
+                    known.trouble.push(Trouble::MarkerForeign { marker: m.clone() })
+                }
                 Some(_) => {}
             }
             if row.parent.is_some() && *parent != row.parent {
@@ -231,8 +235,12 @@ fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
     match &reading.list {
         Some(Err(e)) => known.unreadable = Some(e.message.clone()),
         Some(Ok(list)) => {
-            let open = |p: &SeenPermission| matches!(p.holder, Holder::Link(LinkKind::Anyone | LinkKind::Organisation) | Holder::Everyone(_));
-            if list.items().iter().any(open) && world.targets.get(&key.target).map(sharing_of) == Some(plan::Sharing::Mirror) {
+            let open = |p: &SeenPermission| {
+                matches!(p.holder, Holder::Link(LinkKind::Anyone | LinkKind::Organisation) | Holder::Everyone(_))
+            };
+            if list.items().iter().any(open)
+                && world.targets.get(&key.target).map(sharing_of) == Some(plan::Sharing::Mirror)
+            {
                 known.trouble.push(Trouble::LinkOn);
             }
             // The list shows an account's primary address; we granted to the one the firm knows.
@@ -300,7 +308,9 @@ fn changes_since(
     key: &LaneKey,
 ) -> BTreeMap<crate::domain::firm::PersonId, String> {
     let mut touched = BTreeMap::new();
-    for change in changes.iter().filter(|c| c.state == crate::store::ChangeState::Published && c.id > seen.copied().unwrap_or(0)) {
+    for change in
+        changes.iter().filter(|c| c.state == crate::store::ChangeState::Published && c.id > seen.copied().unwrap_or(0))
+    {
         // An op of a newer version that we cannot read causes nothing: its steps pass the gates like any other.
         let Ok(op) = serde_json::from_value::<ChangeOp>(change.op.clone()) else { continue };
         for person in change::touches(&op, key.folder.client) {
@@ -449,10 +459,8 @@ fn to_json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, Failure>
 pub async fn settled(app: &App, picture: &crate::engine::Picture, lanes: &BTreeSet<LaneKey>) -> Result<(), Failure> {
     let now = picture.now;
     let last = picture.book.last_change;
-    let rows: Vec<(String, String)> = lanes
-        .iter()
-        .filter_map(|key| Some((lane_text(key), picture.book.lanes.get(key)?.policy.clone())))
-        .collect();
+    let rows: Vec<(String, String)> =
+        lanes.iter().filter_map(|key| Some((lane_text(key), picture.book.lanes.get(key)?.policy.clone()))).collect();
     // A target's first plan is behind it once nothing of it is held any more.
     let held: BTreeSet<&TargetName> =
         picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane.target).collect();

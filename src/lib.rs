@@ -1,4 +1,43 @@
-//! Code map follows with the modules.
+//! ledgerward, from the inside. Read in this order: README, this page, [`engine`], `connectors/contract/src/traits.rs`,
+//! `connectors/local`.
+//!
+//! # One direction
+//!
+//! ```text
+//! config -> registry -> world -> gather -> memory -> domain (decide, propose, check) -> apply -> deliver
+//!                                  reads      joins     pure                              writes    writes
+//! ```
+//!
+//! # Where things are
+//!
+//! | Module | Its one job |
+//! |---|---|
+//! | [`engine`] | the cycle, top to bottom, on one screen |
+//! | [`gather`] | reads sources and folders, complete or not at all |
+//! | [`memory`] | joins what was read to people, and keeps what must be known in the next run |
+//! | [`lanes`] | each folder: what it should be, what it is, what the store knows |
+//! | [`domain`] | the pure core: who should hold what, which steps that takes, which of them may happen |
+//! | [`apply`] | carries cleared plans out; the only place that may write to targets |
+//! | [`deliver`] | which statement goes where, and the fence before it |
+//! | [`statement`] | statements as values, and their renderers |
+//! | [`store`], [`audit`] | the state: one file, one thread, one lock; the trail that shows any tampering |
+//! | [`world`], [`registry`] | the configuration's connections and targets, alive; the only list of connectors |
+//! | [`config`], [`firm_file`] | the two files a person writes |
+//! | [`cli`], [`render`] | one file a command; printing as pure functions of values |
+//! | [`daemon`] | the schedule, the socket, health |
+//! | [`sandbox`] | the providers' stand-ins over real HTTP |
+//! | [`app`] | what every command stands on: configuration, state, who is acting, the time |
+//!
+//! Every vendor is a crate of its own below `connectors/`, which knows the contract and the kit and nothing of this one.
+//!
+//! # What never happens, and where that is made sure
+//!
+//! * The core does no IO, reads no clock and cannot fail: it gives values and findings (`tests/tidy.rs`).
+//! * Nothing is written without a journal row, a permit and a write context: `Permit::issue` stands in [`apply`] once.
+//! * No file goes into a folder that was not fenced in this run: `put` takes nothing but a `Fenced` folder.
+//! * No list is short: a `Snapshot` is built after the last page or not at all.
+//! * No plan is applied that the guard did not clear or a person approve: [`apply`] takes only `Plan<Cleared>`.
+//! * No token is used that is not durable: the auth layer takes only `Durable`.
 
 pub mod app;
 pub mod apply;
@@ -9,6 +48,7 @@ pub mod daemon;
 pub mod deliver;
 pub mod domain;
 pub mod engine;
+pub mod firm_file;
 pub mod gather;
 pub mod lanes;
 pub mod memory;
@@ -19,4 +59,3 @@ pub mod sandbox;
 pub mod statement;
 pub mod store;
 pub mod world;
-pub mod firm_file;

@@ -11,6 +11,7 @@ use crate::{
     cli::outcome::Failure,
     domain::{
         fact::{Fact, Why},
+        facts::{Facts, FactsBuilder},
         finding::{Finding, Severity},
         firm::{Authority, Client, ClientState, Firm},
         identity::{self, AddressBook, Joined, SourceMemory},
@@ -116,6 +117,16 @@ fn keep(joined: &Joined) -> Kept {
     }
 }
 
+/// What the last pull left, as facts of `firm`'s people: for answers that need no provider.
+pub async fn recall_all(app: &App, firm: &Firm) -> Result<Facts, Failure> {
+    let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
+    let mut builder = FactsBuilder::new(firm.people.keys().copied());
+    for one in kept.values() {
+        builder.add(&recall(one));
+    }
+    Ok(builder.build())
+}
+
 /// A source that this run did not read speaks as it last did.
 fn recall(old: &Kept) -> Joined {
     Joined {
@@ -167,7 +178,9 @@ async fn save(
 
     let changed: Vec<_> = fresh
         .into_iter()
-        .filter(|(key, new)| kept.get(key).is_none_or(|old| old.memory != new.memory || old.last != new.last || old.name != new.name))
+        .filter(|(key, new)| {
+            kept.get(key).is_none_or(|old| old.memory != new.memory || old.last != new.last || old.name != new.name)
+        })
         .collect();
     let facts: Vec<FactRow> = out
         .sources
@@ -201,7 +214,12 @@ async fn save(
     Ok(())
 }
 
-fn fact_row(source: &SourceRef, person: &crate::domain::firm::PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
+fn fact_row(
+    source: &SourceRef,
+    person: &crate::domain::firm::PersonId,
+    fact: &identity::PersonFact,
+    now: Timestamp,
+) -> FactRow {
     FactRow {
         source: source.clone(),
         subject: person.0.to_string(),

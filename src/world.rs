@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ledgerward_contract::{
-    AuthScheme, Build, Connector, ConnectionName, Endpoints, Error, ErrorKind, LedgerRole, Manifest, OAuthSpec,
-    ReadCx, Result, RoleTable, Secret, StorageTarget, Timestamp, Transport,
+    AuthScheme, Build, ConnectionName, Connector, Endpoints, Error, ErrorKind, LedgerRole, Manifest, OAuthSpec, ReadCx,
+    Result, RoleTable, Secret, StorageTarget, Timestamp, Transport,
 };
 use ledgerward_kit::{
     clock::Clock,
@@ -155,8 +155,10 @@ impl World {
             let mut reaches = open.reaches(&name.0, &settings.remote, ground, sign_ins, false)?;
             let Open { manifest, connector, .. } = open;
             let reach = if reaches.is_empty() { None } else { Some(reaches.swap_remove(0)) };
-            targets
-                .insert(name.clone(), Target { name: name.clone(), manifest, connector, settings: settings.clone(), reach });
+            targets.insert(
+                name.clone(),
+                Target { name: name.clone(), manifest, connector, settings: settings.clone(), reach },
+            );
         }
         Ok(Self { sources, targets })
     }
@@ -193,7 +195,10 @@ impl Open {
         let named = |e: Error| e.with("configured as", name);
         let entry = registry::entry(&remote.connector).ok_or_else(|| {
             let text = format!("there is no connector \"{}\"", remote.connector);
-            named(Error::new(ErrorKind::Config, "connector.find", text).next(format!("Use one of: {}.", registry::names())))
+            named(
+                Error::new(ErrorKind::Config, "connector.find", text)
+                    .next(format!("Use one of: {}.", registry::names())),
+            )
         })?;
         let manifest = entry.factory.manifest();
         let endpoints = Endpoints::resolve(manifest, &remote.endpoints).map_err(named)?;
@@ -320,7 +325,8 @@ impl Open {
     }
 
     fn service_account(&self, remote: &Remote, ground: &Ground) -> Result<Option<Arc<dyn TokenSource>>> {
-        let (AuthScheme::OAuthOrServiceAccount(spec), Some(file)) = (self.manifest.auth, &remote.service_account) else {
+        let (AuthScheme::OAuthOrServiceAccount(spec), Some(file)) = (self.manifest.auth, &remote.service_account)
+        else {
             return Ok(None);
         };
         let key = read_secret(file, &ground.secrets)?;

@@ -54,9 +54,29 @@ fn offenders(below: &str, forbidden: &[&str]) -> Vec<String> {
 #[test]
 fn the_core_is_pure() {
     let forbidden = [
-        "async ", ".await", "HashMap", "HashSet", "std::fs", "std::net", "std::env", "std::io", "SystemTime", "Instant::now",
-        "Timestamp::now", "Zoned::now", "tokio", "reqwest", "rusqlite", "rand::", "println!", "tracing::", "crate::store",
-        "crate::engine", "crate::config", "now_v7", "new_v4",
+        "async ",
+        ".await",
+        "HashMap",
+        "HashSet",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::io",
+        "SystemTime",
+        "Instant::now",
+        "Timestamp::now",
+        "Zoned::now",
+        "tokio",
+        "reqwest",
+        "rusqlite",
+        "rand::",
+        "println!",
+        "tracing::",
+        "crate::store",
+        "crate::engine",
+        "crate::config",
+        "now_v7",
+        "new_v4",
     ];
     let bad = offenders("src/domain", &forbidden);
     assert!(bad.is_empty(), "src/domain does no IO, reads no clock and keeps no unordered map:\n{}", bad.join("\n"));
@@ -64,7 +84,8 @@ fn the_core_is_pure() {
 
 #[test]
 fn renderers_are_pure() {
-    let bad = offenders("src/statement", &["async ", ".await", "std::net", "Timestamp::now", "tokio", "reqwest", "rusqlite"]);
+    let bad =
+        offenders("src/statement", &["async ", ".await", "std::net", "Timestamp::now", "tokio", "reqwest", "rusqlite"]);
     assert!(bad.is_empty(), "src/statement renders values and nothing else:\n{}", bad.join("\n"));
 }
 
@@ -107,7 +128,11 @@ fn connectors_keep_no_clock_no_sleep_and_no_page_loop() {
     for (path, text) in sources("connectors") {
         let shown = path.display().to_string();
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
-        if shown.contains("/contract/") || shown.contains("/kit/") || shown.contains("/tests/") || shown.contains("fake") {
+        if shown.contains("/contract/")
+            || shown.contains("/kit/")
+            || shown.contains("/tests/")
+            || shown.contains("fake")
+        {
             continue;
         }
         for (n, line) in code(&text) {
@@ -123,12 +148,23 @@ fn nothing_is_left_open() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // Put together here, so that this file does not find itself.
     let open = ["to", "do!("].concat();
-    let words = [open, ["unimple", "mented!("].concat(), ["FIX", "ME"].concat(), ["#[ig", "nore"].concat(), ["#[al", "low("].concat()];
+    let words = [
+        open,
+        ["unimple", "mented!("].concat(),
+        ["FIX", "ME"].concat(),
+        ["#[ig", "nore"].concat(),
+        ["#[al", "low("].concat(),
+    ];
     for below in ["src", "connectors", "tests"] {
         for (path, text) in sources(below) {
             for (n, line) in text.lines().enumerate() {
                 for word in &words {
-                    assert!(!line.contains(word.as_str()), "{}:{}: {word}", path.strip_prefix(root).unwrap().display(), n + 1);
+                    assert!(
+                        !line.contains(word.as_str()),
+                        "{}:{}: {word}",
+                        path.strip_prefix(root).unwrap().display(),
+                        n + 1
+                    );
                 }
             }
         }

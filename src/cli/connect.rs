@@ -35,7 +35,8 @@ pub async fn run(app: &App, console: &mut dyn Console, name: &str, no_browser: b
     let signed_in = if no_browser {
         console.note("The browser ends on an address that it cannot open. Copy that whole address and paste it here.");
         let pasted = console.ask("Address:").ok_or_else(|| {
-            Failure::new(Exit::SignIn, "nobody pasted the address").next("Run the command on a terminal, or pipe the address in.")
+            Failure::new(Exit::SignIn, "nobody pasted the address")
+                .next("Run the command on a terminal, or pipe the address in.")
         })?;
         flow.paste(&pasted).await?
     } else {
@@ -59,7 +60,10 @@ pub async fn run(app: &App, console: &mut dyn Console, name: &str, no_browser: b
     let id = app.store.run(move |db| db.signin_put(&who, &tokens, now)).await?;
     let mut text = format!("Connected {name} ({title}) as {shown}.\n");
     if !missing.is_empty() {
-        text.push_str(&format!("Not granted: {}. What needs it will say that it is not available.\n", missing.join(", ")));
+        text.push_str(&format!(
+            "Not granted: {}. What needs it will say that it is not available.\n",
+            missing.join(", ")
+        ));
     }
     let json = json!({"schema": "ledgerward/connect/1", "connection": name, "sign_in": id, "account": shown, "not_granted": missing});
     Ok(Report::new(Exit::Done, json, text).note("Next: ledgerward pull"))
@@ -86,8 +90,11 @@ async fn refuse_another_account(app: &App, name: &str, who: &NewSignIn) -> Resul
         None => Ok(()),
         Some(old) => {
             let before = old.who.email.as_deref().unwrap_or("another account");
-            Err(Failure::new(Exit::Failed, format!("{name} is connected as {before}, and this sign-in is somebody else's"))
-                .next("Sign in with the account that holds the folders. Nothing was stored."))
+            Err(Failure::new(
+                Exit::Failed,
+                format!("{name} is connected as {before}, and this sign-in is somebody else's"),
+            )
+            .next("Sign in with the account that holds the folders. Nothing was stored."))
         }
     }
 }

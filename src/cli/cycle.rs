@@ -47,7 +47,12 @@ pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientAr
     Ok(with_troubles(Report::new(looked_exit(&picture), json, text), &picture))
 }
 
-pub async fn plan(app: &App, console: &mut dyn Console, client: Option<&ClientArg>, offline: bool) -> Result<Report, Failure> {
+pub async fn plan(
+    app: &App,
+    console: &mut dyn Console,
+    client: Option<&ClientArg>,
+    offline: bool,
+) -> Result<Report, Failure> {
     let (world, ask) = (app.world().await?, ask(app, client, offline).await?);
     let run = start(app, "plan").await?;
     let picture = engine::look(app, &world, run, &ask, console).await;
@@ -86,7 +91,8 @@ mod erased {
 
     impl<T: serde::Serialize> Ser for T {
         fn value(&self) -> Result<Value, Failure> {
-            serde_json::to_value(self).map_err(|e| Failure::new(Exit::Failed, format!("the result cannot be written: {e}")))
+            serde_json::to_value(self)
+                .map_err(|e| Failure::new(Exit::Failed, format!("the result cannot be written: {e}")))
         }
     }
 }
@@ -177,7 +183,9 @@ async fn whole(
 
 /// What a whole cycle comes to.
 pub fn done_exit(done: &Done) -> Exit {
-    let bad = done.lanes.iter().any(|l| l.end != LaneEnd::Done) || !done.delivered.failed.is_empty() || !done.delivered.waiting.is_empty();
+    let bad = done.lanes.iter().any(|l| l.end != LaneEnd::Done)
+        || !done.delivered.failed.is_empty()
+        || !done.delivered.waiting.is_empty();
     looked_exit(&done.picture).worst(held_exit(&done.picture)).worst(if bad { Exit::Partly } else { Exit::Done })
 }
 
@@ -231,7 +239,9 @@ pub async fn apply(app: &App, console: &mut dyn Console, digest: &str, yes: bool
     let prefix = digest.to_owned();
     let stored = app.store.run(move |db| db.plan_by_prefix(&prefix)).await?;
     if app.now().duration_since(stored.at) > APPROVAL_MAX {
-        return Err(Failure::new(Exit::Failed, "this plan is more than a day old").next("Make a new one: ledgerward plan"));
+        return Err(
+            Failure::new(Exit::Failed, "this plan is more than a day old").next("Make a new one: ledgerward plan")
+        );
     }
     refuse_restored(app).await?;
     let world = app.world().await?;
@@ -240,7 +250,11 @@ pub async fn apply(app: &App, console: &mut dyn Console, digest: &str, yes: bool
     let done = end(app, run, done, |d| d.as_ref().map_or(Exit::Done, done_exit)).await?;
     match done {
         Some(done) => report_done(&done),
-        None => Ok(Report::new(Exit::Done, json!({"schema": "ledgerward/sync/1", "applied": false}), "Nothing was applied.\n")),
+        None => Ok(Report::new(
+            Exit::Done,
+            json!({"schema": "ledgerward/sync/1", "applied": false}),
+            "Nothing was applied.\n",
+        )),
     }
 }
 
@@ -274,14 +288,16 @@ async fn exactly(
 
 pub async fn approve(app: &App, digest: &str, reason: &str, expires: &str) -> Result<Report, Failure> {
     let span: jiff::Span = expires.parse().map_err(|_| {
-        Failure::new(Exit::Usage, format!("\"{expires}\" is no length of time")).next("Say it like: 24 hours, 90 minutes.")
+        Failure::new(Exit::Usage, format!("\"{expires}\" is no length of time"))
+            .next("Say it like: 24 hours, 90 minutes.")
     })?;
     let now = app.now();
     let until = now.checked_add(span).map_err(|_| {
         Failure::new(Exit::Usage, "an approval is given in hours or minutes").next("At most: 24 hours.")
     })?;
     if until <= now || until.duration_since(now) > APPROVAL_MAX {
-        return Err(Failure::new(Exit::Usage, "an approval lives 24 hours at most").next("Say for example: --expires \"8 hours\"."));
+        return Err(Failure::new(Exit::Usage, "an approval lives 24 hours at most")
+            .next("Say for example: --expires \"8 hours\"."));
     }
     may_publish(app).await?;
     let (prefix, by, why) = (digest.to_owned(), app.actor.name.clone(), reason.to_owned());
@@ -310,9 +326,14 @@ async fn may_publish(app: &App) -> Result<(), Failure> {
     use crate::domain::firm::Office;
     match person {
         Some(p) if p.enabled && matches!(p.office, Office::PrimaryOwner | Office::Owner) => Ok(()),
-        Some(p) => Err(Failure::new(Exit::Failed, format!("{} may not approve: the permission \"publish\" is missing", p.full_name()))
-            .next("Ask an owner of the firm.")),
-        None => Err(Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people")),
+        Some(p) => Err(Failure::new(
+            Exit::Failed,
+            format!("{} may not approve: the permission \"publish\" is missing", p.full_name()),
+        )
+        .next("Ask an owner of the firm.")),
+        None => {
+            Err(Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people"))
+        }
     }
 }
 
@@ -344,7 +365,8 @@ fn hold_row(text: &mut String, hold: &HoldRow, app: &App) {
         let client = lane.get("client").and_then(Value::as_str).unwrap_or("?");
         for step in lane.get("steps").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
             let because = step.get("because").and_then(Value::as_str).unwrap_or_default();
-            let op = step.get("op").and_then(Value::as_object).and_then(|o| o.keys().next().cloned()).unwrap_or_default();
+            let op =
+                step.get("op").and_then(Value::as_object).and_then(|o| o.keys().next().cloned()).unwrap_or_default();
             let body = step.get("op").and_then(|o| o.get(&op));
             let who = body.and_then(|b| b.get("who")).map(|w| w.as_str().map_or_else(|| w.to_string(), str::to_owned));
             let what = who.or_else(|| body.and_then(|b| b.get("name")).and_then(Value::as_str).map(str::to_owned));
@@ -380,7 +402,12 @@ pub async fn freeze(app: &App, act: Option<FreezeAct>) -> Result<Report, Failure
 }
 
 /// Closes a person everywhere from what we know ourselves: no provider is asked, no guard and no freeze stands in the way.
-pub async fn revoke(app: &App, console: &mut dyn Console, person: &PersonArg, reason: Option<&str>) -> Result<Report, Failure> {
+pub async fn revoke(
+    app: &App,
+    console: &mut dyn Console,
+    person: &PersonArg,
+    reason: Option<&str>,
+) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     let target = change::find_person(&firm, &person.0).map_err(refused)?;
     let (id, name) = (target.id, target.full_name());
@@ -395,11 +422,23 @@ pub async fn revoke(app: &App, console: &mut dyn Console, person: &PersonArg, re
     let world = app.world().await?;
     let run = start(app, "revoke").await?;
     let done = engine::revoke_person(app, &world, run, id, console).await;
-    let done = end(app, run, done, |d: &Done| if d.lanes.iter().any(|l| l.end == LaneEnd::Failed) { Exit::Partly } else { Exit::Done }).await?;
+    let done =
+        end(
+            app,
+            run,
+            done,
+            |d: &Done| if d.lanes.iter().any(|l| l.end == LaneEnd::Failed) { Exit::Partly } else { Exit::Done },
+        )
+        .await?;
     let left = still_open(app, &world, &firm, id, &done).await;
     let closed = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_ok()).count();
     let mut text = print::applied(&done.lanes, &done.delivered);
-    let _ = writeln!(text, "{name} is closed: {} taken away. Lift it with: ledgerward people lift {}", print::count(closed, "access"), person.0);
+    let _ = writeln!(
+        text,
+        "{name} is closed: {} taken away. Lift it with: ledgerward people lift {}",
+        print::count(closed, "access"),
+        person.0
+    );
     for line in &left {
         let _ = writeln!(text, "  STILL OPEN  {line}");
     }
@@ -410,7 +449,13 @@ pub async fn revoke(app: &App, console: &mut dyn Console, person: &PersonArg, re
 }
 
 /// Ways in that are not ours to close: hand-made shares, groups, links, folders above.
-async fn still_open(app: &App, world: &World, firm: &Firm, id: crate::domain::firm::PersonId, done: &Done) -> Vec<String> {
+async fn still_open(
+    app: &App,
+    world: &World,
+    firm: &Firm,
+    id: crate::domain::firm::PersonId,
+    done: &Done,
+) -> Vec<String> {
     let Some(person) = firm.people.get(&id) else { return Vec::new() };
     let mut left = Vec::new();
     for (key, known) in &done.picture.book.lanes {
@@ -448,7 +493,8 @@ pub async fn commit(app: &App, ops: &[ChangeOp], reason: &str) -> Result<Vec<cha
     for op in ops {
         let (next, effect) = change::apply(&at, op, change::By { actor, at: now }).map_err(refused)?;
         if effect.changed {
-            let op = serde_json::to_value(op).map_err(|e| Failure::new(Exit::Failed, format!("a change cannot be written: {e}")))?;
+            let op = serde_json::to_value(op)
+                .map_err(|e| Failure::new(Exit::Failed, format!("a change cannot be written: {e}")))?;
             steps.push((op, at.clone(), next.clone()));
         }
         at = next;
@@ -502,8 +548,11 @@ async fn refuse_restored(app: &App) -> Result<(), Failure> {
     let restored: Option<Restored> = app.store.run(|db| db.restored()).await?;
     match restored {
         None => Ok(()),
-        Some(r) => Err(Failure::new(Exit::Refused, format!("the state is a restored one ({}); nothing is written to any target", r.why))
-            .next("Look at `ledgerward plan`; if it is right: ledgerward restore --confirm")),
+        Some(r) => Err(Failure::new(
+            Exit::Refused,
+            format!("the state is a restored one ({}); nothing is written to any target", r.why),
+        )
+        .next("Look at `ledgerward plan`; if it is right: ledgerward restore --confirm")),
     }
 }
 

@@ -355,10 +355,26 @@ pub fn touches(op: &ChangeOp, client: ClientId) -> Vec<PersonId> {
         | ChangeOp::ConfirmPin { person, .. } => vec![*person],
         ChangeOp::Select { person, client: of, .. }
         | ChangeOp::Unselect { person, client: of }
-        | ChangeOp::EndGuest { person, client: of } => if *of == client { vec![*person] } else { vec![] },
-        ChangeOp::AddGuest { guest, .. } => if guest.client == client { vec![guest.person] } else { vec![] },
+        | ChangeOp::EndGuest { person, client: of } => {
+            if *of == client {
+                vec![*person]
+            } else {
+                vec![]
+            }
+        }
+        ChangeOp::AddGuest { guest, .. } => {
+            if guest.client == client {
+                vec![guest.person]
+            } else {
+                vec![]
+            }
+        }
         ChangeOp::SharePrivate { client: of, people, .. } => {
-            if *of == client { people.iter().copied().collect() } else { vec![] }
+            if *of == client {
+                people.iter().copied().collect()
+            } else {
+                vec![]
+            }
         }
         ChangeOp::HandOver { .. }
         | ChangeOp::AddClient { .. }

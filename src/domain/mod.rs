@@ -7,16 +7,16 @@
 //! lane by lane, [`plan`] compares with what is there ([`order`] sorts the steps), [`guard`] clears or holds, [`explain`]
 //! answers questions about any of it.
 
+pub mod change;
 pub mod explain;
 pub mod fact;
 pub mod facts;
-pub mod change;
 pub mod finding;
 pub mod firm;
 pub mod guard;
 pub mod identity;
 pub mod lane;
+pub mod names;
 pub mod order;
 pub mod plan;
 pub mod policy;
-pub mod names;

@@ -98,7 +98,11 @@ fn lane_text(out: &mut String, lane: &LanePlan) {
         let _ = writeln!(out, "    held     {:<32} -        {}", held.who.to_string(), held.because);
     }
     for who in &lane.removed_by_hand {
-        let _ = writeln!(out, "    ask      {:<32} -        taken out by hand; put back only if you say so", who.to_string());
+        let _ = writeln!(
+            out,
+            "    ask      {:<32} -        taken out by hand; put back only if you say so",
+            who.to_string()
+        );
     }
 }
 
@@ -153,7 +157,14 @@ pub fn applied(lanes: &[LaneDone], delivery: &Delivery) -> String {
     }
     for file in &delivery.files {
         let change = file.change.as_deref().map(|c| format!("   {c}")).unwrap_or_default();
-        let _ = writeln!(out, "  ^ put      {:<20} {}:/{}  {}{change}", file.client, file.lane.target, file.path, size(file.size));
+        let _ = writeln!(
+            out,
+            "  ^ put      {:<20} {}:/{}  {}{change}",
+            file.client,
+            file.lane.target,
+            file.path,
+            size(file.size)
+        );
     }
     for wait in &delivery.waiting {
         let _ = writeln!(out, "  . wait     {:<20} {}: {}", wait.client, wait.lane.target, wait.why);

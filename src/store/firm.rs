@@ -174,6 +174,33 @@ impl Db {
         })
     }
 
+    /// Many changes that take effect now, as one: a line of the log each, the rows once, one audit row.
+    pub fn record_changes(
+        &mut self,
+        ops: &[Value],
+        author: &str,
+        reason: &str,
+        at: Timestamp,
+        before: &Firm,
+        after: &Firm,
+    ) -> Result<Vec<i64>> {
+        self.tx(|db| {
+            let mut ids = Vec::with_capacity(ops.len());
+            for op in ops {
+                ids.push(db.insert_change(op, author, reason, at, "published", Some(author), Some(at))?);
+            }
+            db.save_firm_diff(before, after)?;
+            let was = difference(before, after)?;
+            let subject = match (ids.first(), ids.last()) {
+                (Some(first), Some(last)) if first != last => format!("C-{first}..C-{last}"),
+                (Some(first), _) => format!("C-{first}"),
+                (None, _) => return Ok(ids),
+            };
+            db.audit(at, "firm.change", &subject, Some(&was.0), Some(&was.1), Some(reason))?;
+            Ok(ids)
+        })
+    }
+
     /// A change that waits for somebody to publish it. Nothing but the log is written.
     pub fn stage_change(&mut self, op: &Value, author: &str, reason: &str, at: Timestamp) -> Result<Change> {
         self.tx(|db| {

@@ -112,6 +112,25 @@ pub trait Fake: Send {
     /// Used by the demo, by tests, and over `POST /_sandbox/{verb}` with a JSON object. An unknown verb is an error that
     /// lists the known ones.
     fn control(&mut self, verb: &str, args: &Value) -> Result<Value, String>;
+
+    /// The whole state as JSON, for the fake's own `restore` to go on from in a later process: every sign-in, id, limit
+    /// and outage as it was. Saving what was restored gives the same JSON. Holds the fake's tokens and secrets in clear
+    /// text: they are the sandbox's own and open nothing else.
+    fn save(&self) -> Value;
+}
+
+/// Bytes in a saved state, as base64. For `#[serde(with = "…")]`.
+pub mod as_base64 {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub fn serialize<B: AsRef<[u8]>, S: Serializer>(bytes: &B, to: S) -> Result<S::Ok, S::Error> {
+        STANDARD.encode(bytes).serialize(to)
+    }
+
+    pub fn deserialize<'de, B: From<Vec<u8>>, D: Deserializer<'de>>(from: D) -> Result<B, D::Error> {
+        STANDARD.decode(String::deserialize(from)?).map(B::from).map_err(D::Error::custom)
+    }
 }
 
 /// A fake that several tasks share.

@@ -105,6 +105,10 @@ impl Fake for Told {
     fn control(&mut self, _: &str, _: &Value) -> Result<Value, String> {
         Err("nothing".to_owned())
     }
+
+    fn save(&self) -> Value {
+        Value::Null
+    }
 }
 
 struct Rig {

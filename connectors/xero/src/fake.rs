@@ -8,6 +8,7 @@ mod control;
 mod endpoints;
 mod finance;
 mod oauth;
+mod saved;
 mod seed;
 mod world;
 
@@ -16,6 +17,7 @@ use std::{collections::BTreeMap, time::Duration};
 use http::Method;
 use jiff::Timestamp;
 use ledgerward_kit::fake::{Fake as Vendor, FakeRequest, FakeResponse, Moment};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -34,11 +36,13 @@ const PER_MINUTE: u32 = 60;
 const APP_PER_MINUTE: u32 = 10_000;
 
 /// Xero, with its customers.
+#[derive(Deserialize, Serialize)]
 pub struct Fake {
     app: App,
     logins: Vec<Login>,
     /// Who the next consent is given by.
     signing_in: String,
+    #[serde(with = "saved")]
     orgs: BTreeMap<Uuid, Org>,
     tokens: Tokens,
     app_minute: Window,
@@ -67,6 +71,13 @@ impl Fake {
     pub fn sample() -> Result<Self, String> {
         let seed = serde_json::from_str(include_str!("../../../fixtures/xero/firm.json"));
         Self::from_seed(&seed.map_err(|e| e.to_string())?)
+    }
+
+    /// From what [`Vendor::save`] gave, in this process or another. An error says what is wrong with it.
+    pub fn restore(saved: &Value) -> Result<Self, String> {
+        Self::deserialize(saved).map_err(|e| {
+            format!("the saved state of the Xero sandbox does not fit this program ({e}); start a new sandbox")
+        })
     }
 
     fn new(World { app, logins, orgs }: World) -> Result<Self, String> {
@@ -129,15 +140,10 @@ impl Fake {
         let now = at.now.as_second();
         let phase = i64::from(tenant.as_bytes().first().copied().unwrap_or_default());
         let day_limit = self.app.day_limit;
+        self.app_minute.roll(now, 60, 0);
         let Some(org) = self.orgs.get_mut(&tenant) else { return Err(answers::not_found()) };
-        for (window, length, shift) in
-            [(&mut org.minute, 60, phase), (&mut org.day, 86_400, phase * 337), (&mut self.app_minute, 60, 0)]
-        {
-            let number = (now - shift).div_euclid(length);
-            if window.number != number {
-                *window = Window { number, calls: 0 };
-            }
-        }
+        org.minute.roll(now, 60, phase);
+        org.day.roll(now, 86_400, phase * 337);
         let wait = |w: &Window, length: i64, shift: i64| (w.number + 1) * length + shift - now;
         let full = match () {
             () if at.in_flight >= CONCURRENT => Some(("concurrent", None)),
@@ -161,13 +167,27 @@ impl Fake {
             None => answer,
         })
     }
+
+    /// Counts a call that is of no organisation: against the app's minute alone. What is left of it.
+    fn count_app(&mut self, now: Timestamp) -> Result<u32, FakeResponse> {
+        self.app_minute.roll(now.as_second(), 60, 0);
+        if self.app_minute.calls >= APP_PER_MINUTE {
+            *self.limited.entry("appminute".to_owned()).or_default() += 1;
+            return Err(app_limit(FakeResponse::new(429).header("x-rate-limit-problem", "appminute"), 0));
+        }
+        self.app_minute.calls += 1;
+        Ok(APP_PER_MINUTE - self.app_minute.calls)
+    }
 }
 
 fn limits(answer: FakeResponse, [minute, day, app]: [u32; 3]) -> FakeResponse {
-    answer
-        .header("x-minlimit-remaining", minute.to_string())
-        .header("x-daylimit-remaining", day.to_string())
-        .header("x-appminlimit-remaining", app.to_string())
+    let answer =
+        answer.header("x-minlimit-remaining", minute.to_string()).header("x-daylimit-remaining", day.to_string());
+    app_limit(answer, app)
+}
+
+fn app_limit(answer: FakeResponse, left: u32) -> FakeResponse {
+    answer.header("x-appminlimit-remaining", left.to_string())
 }
 
 fn tenant(request: &FakeRequest) -> Option<Uuid> {
@@ -217,6 +237,11 @@ impl Vendor for Fake {
 
     fn control(&mut self, verb: &str, args: &Value) -> Result<Value, String> {
         self.act(verb, args)
+    }
+
+    fn save(&self) -> Value {
+        // Every key is a string or an id, so there is nothing to fail; `Null` is what `restore` would refuse.
+        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -12,6 +12,7 @@ mod oauth;
 mod permissions;
 mod query;
 mod render;
+mod saved;
 mod search;
 mod seed;
 mod state;
@@ -23,6 +24,7 @@ use http::Method;
 use jiff::SignedDuration;
 use ledgerward_contract::Timestamp;
 use ledgerward_kit::fake::{Fake, FakeRequest, FakeResponse, Moment};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use control::permission_id;
@@ -36,7 +38,7 @@ const COMMON: &[&str] =
     &["alt", "fields", "key", "prettyPrint", "quotaUser", "access_token", "oauth_token", "$.xgafv", "userIp"];
 
 /// Whom a request comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 struct Who {
     user: String,
     app: String,
@@ -55,7 +57,7 @@ impl Who {
 }
 
 /// Something that goes wrong for the next so many requests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 struct Fault {
     path: String,
     method: Option<String>,
@@ -79,13 +81,16 @@ impl Fault {
 }
 
 /// The fake. Made by [`DriveFake::from_seed`].
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct DriveFake {
     st: State,
     now: Timestamp,
     /// Where requests come to when they name no host.
+    #[serde(skip)]
     base: String,
     oauth: oauth::OAuth,
+    /// Not saved: a client whose upload was under way begins it anew, as when Google forgets a session.
+    #[serde(skip)]
     sessions: BTreeMap<String, upload::Session>,
     outages: Vec<Fault>,
     /// The write is done and its answer is lost.
@@ -138,6 +143,11 @@ impl Fake for DriveFake {
 
     fn control(&mut self, verb: &str, args: &Value) -> Result<Value, String> {
         self.do_control(verb, args)
+    }
+
+    fn save(&self) -> Value {
+        // Every key is a string, so there is nothing to fail; `Null` is what `restore` would refuse.
+        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

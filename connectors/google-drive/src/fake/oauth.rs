@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use ledgerward_contract::Timestamp;
-use ledgerward_kit::fake::{FakeRequest, FakeResponse};
+use ledgerward_kit::fake::{FakeRequest, FakeResponse, as_base64};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -15,17 +16,19 @@ use super::{DriveFake, Who, state::hex};
 /// Seconds an access token lives; Google's own sample shows a figure a little under an hour.
 const LIFE: i64 = 3_599;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Service {
     pub key_id: String,
+    #[serde(with = "as_base64")]
     pub modulus: Vec<u8>,
+    #[serde(with = "as_base64")]
     pub exponent: Vec<u8>,
     /// Scopes that an administrator delegated, and for which domain.
     pub delegated: Vec<String>,
     pub domain: String,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 struct Code {
     who: Who,
     challenge: Option<String>,
@@ -34,7 +37,7 @@ struct Code {
     dies: Timestamp,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct OAuth {
     pub clients: BTreeMap<String, String>,
     /// Who sits in front of the browser.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use ledgerward_contract::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -115,6 +116,15 @@ impl DriveFake {
         fake.people(seed)?;
         fake.places(seed)?;
         Ok(fake)
+    }
+
+    /// From what [`Fake::save`] gave, in this process or another. `base` as in the seed: where requests come to that name
+    /// no host. An error says what is wrong with it.
+    pub fn restore(saved: &Value, base: &str) -> Result<Self, String> {
+        let fake = Self::deserialize(saved).map_err(|e| {
+            format!("the saved state of the Google Drive sandbox does not fit this program ({e}); start a new sandbox")
+        })?;
+        Ok(Self { base: base.to_owned(), ..fake })
     }
 
     fn people(&mut self, seed: &Value) -> Result<(), String> {

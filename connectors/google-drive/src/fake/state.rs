@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use ledgerward_contract::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub const FOLDER: &str = "application/vnd.google-apps.folder";
 
@@ -19,7 +20,7 @@ pub fn refuse<T>(status: u16, reason: &str, message: impl Into<String>) -> Resul
     Err(Refuse { status, reason: reason.to_owned(), message: message.into() })
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Account {
     pub email: String,
     pub name: String,
@@ -33,7 +34,7 @@ pub struct Account {
 }
 
 /// Sharing rules of a domain.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Policy {
     pub share_out: bool,
     pub share_in: bool,
@@ -49,7 +50,7 @@ impl Default for Policy {
     }
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 pub struct SharedDrive {
     pub domain: String,
     pub admin_managed: bool,
@@ -59,7 +60,7 @@ pub struct SharedDrive {
 }
 
 /// A direct entry.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Perm {
     pub kind: String,
     pub role: String,
@@ -69,7 +70,7 @@ pub struct Perm {
     pub expires: Option<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Node {
     pub id: String,
     pub name: String,
@@ -85,6 +86,7 @@ pub struct Node {
     pub private: BTreeMap<String, BTreeMap<String, String>>,
     pub properties: BTreeMap<String, String>,
     pub perms: BTreeMap<String, Perm>,
+    #[serde(with = "super::saved")]
     pub content: Option<Bytes>,
     /// MD5, SHA-1 and SHA-256 of the content.
     pub hashes: [String; 3],
@@ -135,7 +137,7 @@ pub fn rank(role: &str) -> u8 {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Change {
     pub file: String,
     pub at: Timestamp,
@@ -143,7 +145,7 @@ pub struct Change {
     pub drive: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct State {
     pub accounts: BTreeMap<String, Account>,
     pub groups: BTreeMap<String, BTreeSet<String>>,

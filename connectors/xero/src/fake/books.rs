@@ -1,13 +1,15 @@
 //! Double-entry books, and the reports that follow from them. Everything balances because every entry does.
 
 use jiff::{Timestamp, civil::Date};
+use ledgerward_kit::fake::as_base64;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{answers, world::Org};
 
-#[derive(Clone)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Account {
     pub id: Uuid,
     pub code: String,
@@ -38,16 +40,17 @@ impl Account {
 }
 
 /// A document: attached to a transaction, or in the library of files.
-#[derive(Clone)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Paper {
     pub id: Uuid,
     pub name: String,
     pub mime: String,
+    #[serde(with = "as_base64")]
     pub bytes: Vec<u8>,
     pub created: Timestamp,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Deserialize, Serialize)]
 pub enum Posting {
     /// What `BankTransactions` lists.
     Bank {
@@ -64,7 +67,7 @@ pub enum Posting {
     Journal { accrual: bool, cash_as: Option<usize> },
 }
 
-#[derive(Clone)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Entry {
     pub id: Uuid,
     pub date: Date,
@@ -85,7 +88,7 @@ impl Entry {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub struct Books {
     pub accounts: Vec<Account>,
     pub entries: Vec<Entry>,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
 use ledgerward_kit::fake::{FakeRequest, FakeResponse};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -40,7 +40,7 @@ const VERBS: &[&str] = &[
 ];
 
 /// Something is wrong with some answers, for a while.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outage {
     /// A status, or `empty` (`{}`), `blank` (no body), `empty_list`, `html`, `xml`, `cut`, `missing_field`, `repeat_page`,
@@ -66,14 +66,14 @@ pub struct Outage {
     seconds: u64,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 enum Kind {
     Status(u16),
     Word(Word),
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Word {
     Empty,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use ledgerward_kit::fake::{FakeRequest, FakeResponse};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -51,6 +52,7 @@ const BROAD: &[&str] = &["accounting.transactions", "accounting.transactions.rea
 const FINANCE: &[&str] = &["finance.bankstatementsplus.read"];
 
 /// A code that was given out and not yet used.
+#[derive(Deserialize, Serialize)]
 pub struct Code {
     user: String,
     redirect: String,
@@ -60,6 +62,7 @@ pub struct Code {
 }
 
 /// One consent: an authorising user and an app.
+#[derive(Deserialize, Serialize)]
 pub struct Grant {
     pub user: String,
     pub scopes: Vec<String>,
@@ -70,13 +73,14 @@ pub struct Grant {
     pub dead: bool,
 }
 
+#[derive(Deserialize, Serialize)]
 pub struct Access {
     /// Number of the grant.
     pub grant: usize,
     pub expires: Timestamp,
 }
 
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 pub struct Tokens {
     codes: BTreeMap<String, Code>,
     pub grants: Vec<Grant>,
@@ -350,8 +354,10 @@ impl Fake {
     }
 
     /// `GET /connections`: of the token's own user.
-    pub(super) fn connections(&self, now: Timestamp, request: &FakeRequest) -> Result<FakeResponse, FakeResponse> {
+    pub(super) fn connections(&mut self, now: Timestamp, request: &FakeRequest) -> Result<FakeResponse, FakeResponse> {
         super::only(request, &["authEventId"])?;
+        self.bearer(now, request)?;
+        let left = self.count_app(now)?;
         let (_, grant) = self.bearer(now, request)?;
         let event = request.query("authEventId").map(Uuid::parse_str).transpose();
         let event = event.map_err(|_| answers::validation("authEventId is not a UUID"))?;
@@ -360,7 +366,7 @@ impl Fake {
             Some(json!({"id": c.id, "authEventId": c.event, "tenantId": o.tenant, "tenantType": o.kind,
                 "tenantName": o.name, "createdDateUtc": answers::iso(c.created), "updatedDateUtc": answers::iso(c.created)}))
         };
-        Ok(FakeResponse::json(200, &self.orgs.values().filter_map(row).collect()))
+        Ok(super::app_limit(FakeResponse::json(200, &self.orgs.values().filter_map(row).collect()), left))
     }
 }
 

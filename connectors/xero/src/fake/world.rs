@@ -6,7 +6,7 @@ use jiff::{
     Timestamp,
     civil::{Date, date},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ pub struct World {
     pub orgs: BTreeMap<Uuid, Org>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct App {
     pub client_id: String,
@@ -71,7 +71,7 @@ fn yes() -> bool {
 }
 
 /// Somebody with a Xero login, who can consent.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     pub email: String,
@@ -94,7 +94,7 @@ pub fn user_id(email: &str) -> Uuid {
 }
 
 /// A user of one organisation.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
     #[serde(default)]
@@ -111,7 +111,7 @@ pub struct User {
     pub updated: Timestamp,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Connection {
     pub id: Uuid,
     pub event: Uuid,
@@ -120,12 +120,23 @@ pub struct Connection {
 }
 
 /// A fixed window of a limit: which one, and how many calls fell in it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub struct Window {
     pub number: i64,
     pub calls: u32,
 }
 
+impl Window {
+    /// Begins anew when the window of this second is another. Windows are `length` seconds long and begin `shift` late.
+    pub fn roll(&mut self, now: i64, length: i64, shift: i64) {
+        let number = (now - shift).div_euclid(length);
+        if self.number != number {
+            *self = Self { number, calls: 0 };
+        }
+    }
+}
+
+#[derive(Deserialize, Serialize)]
 pub struct Org {
     pub tenant: Uuid,
     pub kind: String,
@@ -137,7 +148,10 @@ pub struct Org {
     pub lock_date: Option<Date>,
     pub year_lock_date: Option<Date>,
     pub users: Vec<User>,
+    /// Saved once for all that share them.
+    #[serde(skip)]
     pub books: Arc<Books>,
+    #[serde(skip)]
     pub files: Arc<Vec<Paper>>,
     /// By the login that consented.
     pub connections: BTreeMap<String, Connection>,
