@@ -235,6 +235,11 @@ fn drifted(mut done: LaneDone, why: String) -> LaneDone {
     done
 }
 
+/// Steps that give somebody more than they have.
+const fn lets_in(op: &Op) -> bool {
+    matches!(op, Op::Grant { .. } | Op::SetRole { .. } | Op::Adopt { .. })
+}
+
 const fn word(op: &Op) -> &'static str {
     match op {
         Op::Revoke { .. } => "revoke",
@@ -305,6 +310,20 @@ struct Lane<'a> {
 impl Lane<'_> {
     /// `Err` of the outer kind stops the whole run: the state cannot be written.
     async fn step(&mut self, step: &Step) -> Result<Result<(), String>, Failure> {
+        let process = &self.app.process;
+        let _turn = match self.picture.epoch {
+            None => None,
+            Some(epoch) => {
+                let turn = process.gate.turn().await;
+                if process.stopping() {
+                    return Ok(Err("ledgerward is stopping; the next run does it".to_owned()));
+                }
+                if process.gate.epoch() != epoch && lets_in(&step.op) {
+                    return Ok(Err("somebody was closed meanwhile; the next run plans this again".to_owned()));
+                }
+                Some(turn)
+            }
+        };
         if let Op::Create { name } = &step.op {
             return self.create(step, name).await;
         }
@@ -701,6 +720,8 @@ async fn wait_for(target: &Target, cx: &WriteCx, job: &ledgerward_contract::JobI
 
 /// Settles what an earlier run left open, by reading the targets. Called before anything is planned.
 pub async fn settle(app: &App, world: &World, _run: i64) -> Result<(), Failure> {
+    // A revoke's step that is under way is not an earlier run's.
+    let _turn = app.process.gate.turn().await;
     let open = app.store.run(|db| db.unsettled()).await?;
     for row in open {
         if let Some(target) = world.targets.get(&row.intent.lane.target)

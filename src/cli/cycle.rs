@@ -412,10 +412,13 @@ pub async fn revoke(
     let target = change::find_person(&firm, &person.0).map_err(refused)?;
     let (id, name) = (target.id, target.full_name());
     let reason = reason.unwrap_or("revoke --now").to_owned();
+    // Held until the end: a cycle under way does none of its steps meanwhile.
+    let _closed = app.process.gate.close().await;
     if target.closed.is_none() {
         let op = ChangeOp::ClosePerson { person: id, reason: reason.clone() };
         commit(app, &[op], &reason).await?;
     }
+    app.process.gate.closed_somebody();
     let world = app.world().await?;
     let run = start(app, "revoke").await?;
     let done = engine::revoke_person(app, &world, run, id, console).await;
@@ -538,7 +541,7 @@ pub(super) async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) ->
             Some(BTreeSet::from([change::find_client(&firm, &typed.0, asking).map_err(refused)?.id]))
         }
     };
-    Ok(Ask { clients, offline })
+    Ok(Ask { clients, offline, ..Ask::default() })
 }
 
 pub async fn refuse_restored(app: &App) -> Result<(), Failure> {

@@ -31,14 +31,19 @@ pub mod statements;
 pub mod status;
 pub mod why;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use self::{
     args::{Cli, Command},
     console::{Console, Terminal},
     outcome::{Exit, Failure, Report, printable},
 };
-use crate::app::{App, Place};
+use crate::{
+    app::{App, Place},
+    daemon::{self, forward::forward, socket},
+};
+
+const TOKENS_SETTLE: Duration = Duration::from_secs(30);
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -74,13 +79,26 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
         }
         other => other,
     };
-    let app = App::open(place)?;
+    let app = match App::open(place.clone()) {
+        Ok(app) => app,
+        // Locked, or not ours to open: then the daemon that holds it does the command, if there is one.
+        Err(failure) if matches!(failure.exit, Exit::Locked | Exit::Refused) && !socket::on_its_own(&command) => {
+            return forward(&place, console).await.unwrap_or(Err(failure));
+        }
+        Err(failure) => return Err(failure),
+    };
     let stand_ins = resume(&app).await?;
-    let report = self::command(&app, console, command).await;
+    let (store, process) = (app.store.clone(), Arc::clone(&app.process));
+    let report = match command {
+        Command::Run => daemon::run(app).await,
+        other => self::command(&app, console, other).await,
+    };
+    // A token call that is under way is the only owner of its answer.
+    process.tokens.settle(TOKENS_SETTLE).await;
     if let Some(stand_ins) = stand_ins {
         stand_ins.save().map_err(|e| Failure::new(Exit::Failed, "the sandbox cannot be saved").cause(&e))?;
     }
-    let closed = app.store.clone().close().await;
+    let closed = store.close().await;
     let report = report?;
     closed?;
     Ok(report)
