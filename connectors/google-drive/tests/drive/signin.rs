@@ -15,6 +15,7 @@ pub struct Raw {
     pub fake: DriveFake,
     pub now: Timestamp,
     pub token: String,
+    pub host: Option<&'static str>,
 }
 
 impl Raw {
@@ -23,6 +24,7 @@ impl Raw {
             fake: DriveFake::from_seed(&seed()).unwrap(),
             now: "2026-11-21T10:00:00Z".parse().unwrap(),
             token: String::new(),
+            host: Some("127.0.0.1:9"),
         };
         raw.send("GET", "/revoke", "");
         raw.token = raw.fake.control("token", &json!({})).unwrap()["access_token"].as_str().unwrap().to_owned();
@@ -33,7 +35,9 @@ impl Raw {
         let url = Url::parse(&format!("http://127.0.0.1:9{path}")).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {}", self.token)).unwrap());
-        headers.insert("host", HeaderValue::from_static("127.0.0.1:9"));
+        if let Some(host) = self.host {
+            headers.insert("host", HeaderValue::from_static(host));
+        }
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let request = FakeRequest {
             method: Method::from_bytes(method.as_bytes()).unwrap(),

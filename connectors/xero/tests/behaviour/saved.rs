@@ -121,8 +121,8 @@ fn swapped_organisations_and_the_one_who_signs_in_outlive_the_process() {
 }
 
 #[test]
-fn ten_thousand_organisations_save_their_books_once() {
-    let mut fake = Fake::many(10_000).unwrap();
+fn a_large_firm_saves_its_shared_books_once() {
+    let mut fake = Fake::many(2_000).unwrap();
     let before = fake.save();
     assert_eq!(before["orgs"]["books"].as_array().unwrap().len(), 1);
     let post = |fake: &mut Fake, n: usize| {
@@ -161,9 +161,11 @@ fn p10_connections_count_towards_the_minute_of_the_app() {
     };
     assert_eq!(left(&get(&mut c, &tokens["access_token"], ACME, "/connections")), Some(9_999));
     assert_eq!(left(&get(&mut c, &tokens["access_token"], ACME, "/api.xro/2.0/Users")), Some(9_998));
-    for _ in 0..9_998 {
-        assert_eq!(get(&mut c, &tokens["access_token"], ACME, "/connections").status, 200);
-    }
+    let mut nearly = c.fake.save();
+    assert_eq!(nearly["app_minute"]["calls"], 2);
+    nearly["app_minute"]["calls"] = json!(9_999);
+    c.fake = Fake::restore(&nearly).unwrap();
+    assert_eq!(left(&get(&mut c, &tokens["access_token"], ACME, "/connections")), Some(0));
     let refused = get(&mut c, &tokens["access_token"], ACME, "/connections");
     assert_eq!((refused.status, left(&refused)), (429, Some(0)));
     assert!(refused.headers.contains(&("x-rate-limit-problem".to_owned(), "appminute".to_owned())));
