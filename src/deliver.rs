@@ -613,8 +613,9 @@ impl<'a> Job<'a> {
                 }
                 let rendered = match statement::render(&statement, format, &Look::default()) {
                     Ok(rendered) => rendered,
+                    // One format less is no missing statement: the others have the same lines.
                     Err(statement::RenderError::NoOfx(why)) => {
-                        self.not_available(books, key.request.kind, &format!("as OFX: {why}"));
+                        self.no_ofx(key, why);
                         continue;
                     }
                     Err(e) => {
@@ -639,6 +640,17 @@ impl<'a> Job<'a> {
             }
         }
         Ok(())
+    }
+
+    fn no_ofx(&mut self, key: &StatementKey, why: &str) {
+        let account = key.request.account.as_ref().map_or("", AccountId::as_str);
+        self.out.findings.push(Finding::new(
+            Severity::Notice,
+            "statement.no_ofx",
+            format!("{}/{account}", self.client.slug),
+            format!("{}: a bank statement has no OFX file: {why}.", self.client.name),
+            "Nothing must be done; take \"ofx\" out of the formats if no account needs it.",
+        ));
     }
 
     fn rendering_findings(&mut self, rendered: &statement::Rendered, key: &StatementKey) {

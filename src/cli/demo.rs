@@ -245,8 +245,8 @@ fn first_day(stage: &Stage, tell: &mut Teller<'_>) -> Result<(), Failure> {
     for slug in &slugs {
         stage.must(&["clients", "since", slug, &since])?;
     }
-    stage.must(&["private", "add", "Ana's own books"])?;
-    stage.must(&["select", "bob", "--all-granted"])?;
+    stage.must(&["--as", OWNER, "private", "add", "Ana's own books"])?;
+    stage.json(&["select", "bob", "--all-granted"], &[0, 5])?;
     stage.must(&["select", "cleo", "birch-llp", "dune-dental"])?;
     let greyed = stage.ask(&["select", "cleo", "cedar-bakery"])?;
     tell.check(greyed.exit != 0, "Cleo cannot be given Cedar Bakery: its ledger has to grant it first")?;
@@ -265,6 +265,8 @@ fn first_day(stage: &Stage, tell: &mut Teller<'_>) -> Result<(), Failure> {
     let files = done.get("delivery").map(|d| list(d, "files").len()).unwrap_or_default();
     tell.say(&format!("{files} statements and documents went out, as PDF, XLSX, CSV, JSON and OFX"));
     let access = expected(stage)?;
+    let folders = access.values().filter(|people| !people.is_empty()).count();
+    tell.check(folders >= 10 && permissions(stage)?.len() == 12, "each client has a folder of its own on Drive, the two Acmes too")?;
     tell.check(permissions(stage)? == access, "every sharing list on Drive equals the access that was computed, person by person")?;
     tell.check(files > 0 && on_disk(&stage.dir.join("folders")) > 0, "the statements are in the folders, whole")?;
     tell.check(!seen_by(&access, "dev@harbour.example").contains("Cedar Bakery"), "Dev, invoice-only at Cedar Bakery, does not get its papers")?;
