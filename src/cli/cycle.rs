@@ -559,7 +559,12 @@ pub(super) async fn start(app: &App, kind: &'static str) -> Result<i64, Failure>
 }
 
 /// Ends a run whatever came of it: a failure is written down before it is told.
-pub(super) async fn end<T>(app: &App, run: i64, result: Result<T, Failure>, exit: impl Fn(&T) -> Exit) -> Result<T, Failure> {
+pub(super) async fn end<T>(
+    app: &App,
+    run: i64,
+    result: Result<T, Failure>,
+    exit: impl Fn(&T) -> Exit,
+) -> Result<T, Failure> {
     let (code, complete, summary) = match &result {
         Ok(value) => {
             let exit = exit(value);
