@@ -18,6 +18,7 @@ use crate::{
         firm::{Firm, Person},
         identity::OwnIdentity,
     },
+    process::Process,
     registry,
     store::{Actor, KeySource, Kind, Options, SignIn, SignInState, Store, StoreError},
     world::{Ground, SignInRow, World},
@@ -79,6 +80,8 @@ pub struct App {
     /// The person of the firm who acts, where it is one.
     pub person: Option<Email>,
     pub clock: Arc<dyn Clock>,
+    /// Shared by all commands of one process.
+    pub process: Arc<Process>,
 }
 
 impl App {
@@ -90,7 +93,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Store::open(options(&place, &config, clock.now())?)?;
         let uid = rustix::process::getuid().as_raw();
-        Self::acting(place, Arc::new(config), store, clock, uid, "command line")
+        Self::acting(place, Arc::new(config), store, clock, uid, "command line", Arc::default())
     }
 
     /// The same open firm, for whoever asks: a command on this machine, or a peer of the daemon's socket.
@@ -101,10 +104,11 @@ impl App {
         clock: Arc<dyn Clock>,
         uid: u32,
         via: &str,
+        process: Arc<Process>,
     ) -> Result<Self, Failure> {
         let (name, person) = who(&config, place.acting.as_ref(), uid, place.state.as_path())?;
         let actor = Actor::new(name, Some(uid), via);
-        Ok(Self { store: store.acting(actor.clone()), place, config, actor, person, clock })
+        Ok(Self { store: store.acting(actor.clone()), place, config, actor, person, clock, process })
     }
 
     pub fn now(&self) -> Timestamp {
@@ -121,14 +125,16 @@ impl App {
             days: Arc::new(self.store.clone()),
             clock: Arc::clone(&self.clock),
             secrets: self.secrets(),
+            tokens: Arc::clone(&self.process.tokens),
         }
     }
 
     /// The connections and targets as configured now, with the sign-ins of the state.
-    pub async fn world(&self) -> Result<World, Failure> {
+    pub async fn world(&self) -> Result<Arc<World>, Failure> {
         let rows = self.store.run(|db| db.signins()).await?;
         let rows: Vec<_> = rows.into_iter().map(sign_in_row).collect();
-        Ok(World::build(&self.config, &self.ground(), &rows)?)
+        let build = || World::build(&self.config, &self.ground(), &rows);
+        self.process.world(&self.config, format!("{rows:?}"), build).await
     }
 
     /// The firm as it is stored, with what the configuration decides laid over it.

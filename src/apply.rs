@@ -236,6 +236,11 @@ fn drifted(mut done: LaneDone, why: String) -> LaneDone {
     done
 }
 
+/// Steps that give somebody more than they have.
+const fn lets_in(op: &Op) -> bool {
+    matches!(op, Op::Grant { .. } | Op::SetRole { .. } | Op::Adopt { .. })
+}
+
 const fn word(op: &Op) -> &'static str {
     match op {
         Op::Revoke { .. } => "revoke",
@@ -306,6 +311,20 @@ struct Lane<'a> {
 impl Lane<'_> {
     /// `Err` of the outer kind stops the whole run: the state cannot be written.
     async fn step(&mut self, step: &Step) -> Result<Result<(), String>, Failure> {
+        let process = &self.app.process;
+        let _turn = match self.picture.epoch {
+            None => None,
+            Some(epoch) => {
+                let turn = process.gate.turn().await;
+                if process.stopping() {
+                    return Ok(Err("ledgerward is stopping; the next run does it".to_owned()));
+                }
+                if process.gate.epoch() != epoch && lets_in(&step.op) {
+                    return Ok(Err("somebody was closed meanwhile; the next run plans this again".to_owned()));
+                }
+                Some(turn)
+            }
+        };
         if let Op::Create { name } = &step.op {
             return self.create(step, name).await;
         }
@@ -523,6 +542,7 @@ impl Lane<'_> {
             .run(move |db| {
                 let row = db.intend(&intent, now)?;
                 let grant = OwnedGrant { lane, folder, who, role, permission, step: row.row() };
+                lanes::adopted(db, &grant)?;
                 db.outcome_adopted(row, &grant, now)
             })
             .await?;
@@ -622,6 +642,71 @@ fn owned_address(lane: &LaneKey, picture: &Picture, op: &Op) -> Option<Email> {
     })
 }
 
+/// One entry of a folder's list that a person wants gone.
+pub struct Removal<'a> {
+    pub run: i64,
+    pub lane: &'a LaneKey,
+    pub folder: &'a FolderId,
+    pub seen: &'a SeenPermission,
+    /// Under which address it is ours, if it is.
+    pub owned: Option<&'a Email>,
+    pub reason: &'a str,
+}
+
+/// Takes one holder off a folder by a person's word (`holders remove`): journalled, sent once, read back. Not for what a plan
+/// decides.
+///
+/// The inner error is what went wrong, in words; the outer one is the state's.
+pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Result<Result<(), String>, Failure> {
+    let role = match what.seen.role {
+        SeenRole::Reader => ledgerward_contract::FolderRole::Reader,
+        _ => ledgerward_contract::FolderRole::Writer,
+    };
+    let op = Op::Revoke { who: what.seen.holder.clone(), permission: what.seen.id.clone(), role };
+    let intent = Intent {
+        run: what.run,
+        lane: what.lane.clone(),
+        op: JournalOp::Access(op.clone()),
+        cause: Some(Cause::Decision { change: "holders remove".to_owned() }),
+        because: what.reason.to_owned(),
+        reserved: None,
+    };
+    let (row, cx) = begin(app, target, intent).await?;
+    let sent = match target.api()?.revoke(&cx, what.folder, &what.seen.id).await {
+        Ok(Gone::Pending(job)) => wait_for(target, &cx, &job).await.map(|()| None),
+        Ok(Gone::StillVia(via)) => Ok(Some(via)),
+        Ok(Gone::Done | Gone::Already) => Ok(None),
+        Err(e) => Err(e),
+    };
+    let (now, owned) = (app.now(), what.owned.cloned());
+    match sent {
+        Ok(still) => {
+            app.store.run(move |db| db.outcome_revoked_by(row, owned.as_ref(), now)).await?;
+            if let Some(via) = still {
+                return Ok(Err(format!("the folder is still open to them {}", via_words(&via))));
+            }
+        }
+        Err(e) if e.kind == ErrorKind::Unavailable || e.kind == ErrorKind::Cancelled => {
+            let message = e.message.clone();
+            app.store.run(move |db| db.outcome(row, &Outcome::Unknown { message }, now)).await?;
+            let journal = app.store.run(move |db| db.journal_row(row)).await?;
+            if !settle_one(app, target, &journal).await? {
+                return Ok(Err(words(&e)));
+            }
+        }
+        Err(e) => {
+            let failed = Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
+            app.store.run(move |db| db.outcome(row, &failed, now)).await?;
+            return Ok(Err(words(&e)));
+        }
+    }
+    let step = StepDone {
+        step: Step { op, cause: Cause::Decision { change: "holders remove".to_owned() }, because: what.reason.to_owned() },
+        result: Ok(()),
+    };
+    Ok(read_back(target, what.folder, &[step], now).await.map(|_| ()))
+}
+
 async fn wait_for(target: &Target, cx: &WriteCx, job: &ledgerward_contract::JobId) -> Result<(), Error> {
     let api = target.api()?;
     for attempt in 0..30_u32 {
@@ -636,6 +721,8 @@ async fn wait_for(target: &Target, cx: &WriteCx, job: &ledgerward_contract::JobI
 
 /// Settles what an earlier run left open, by reading the targets. Called before anything is planned.
 pub async fn settle(app: &App, world: &World, _run: i64) -> Result<(), Failure> {
+    // A revoke's step that is under way is not an earlier run's.
+    let _turn = app.process.gate.turn().await;
     let open = app.store.run(|db| db.unsettled()).await?;
     for row in open {
         if let Some(target) = world.targets.get(&row.intent.lane.target)

@@ -772,6 +772,12 @@ impl<'a> Job<'a> {
     async fn put(&mut self, at: usize, wanted: Wanted, file: Outgoing<'_>) -> Result<(), Failure> {
         let Some(door) = self.doors.get_mut(at) else { return Ok(()) };
         let Ok(fenced) = &door.open else { return Ok(()) };
+        let process = &self.app.process;
+        if process.stopping() || self.picture.epoch.is_some_and(|e| e != process.gate.epoch()) {
+            let why = if process.stopping() { "ledgerward is stopping" } else { "somebody was closed meanwhile" };
+            self.out.failed.push(format!("{}: a file waits for the next run: {why}", self.client.slug));
+            return Ok(());
+        }
         let template = match template(self.app, door.target, wanted.document.is_some()) {
             Ok(template) => template,
             Err(e) => {

@@ -11,7 +11,7 @@ use ledgerward_contract::{ConnectionName, Email, Holder, LedgerId, PermissionId,
 use crate::{
     app::App,
     apply::{self, LaneDone},
-    cli::{console::Console, outcome::Failure},
+    cli::{console::Console, outcome::{Exit, Failure}},
     config::schema,
     deliver,
     domain::{
@@ -35,6 +35,10 @@ pub struct Ask {
     pub clients: Option<BTreeSet<ledgerward_contract::ClientId>>,
     /// From what the last pull read; no provider is asked.
     pub offline: bool,
+    /// Folders and people alone; statements wait for their own schedule.
+    pub access_only: bool,
+    /// Left out, because the program died over them again and again (D10). They speak as they last did.
+    pub skip: BTreeSet<ConnectionName>,
 }
 
 /// What a run knows and decided, before anything was written.
@@ -54,6 +58,9 @@ pub struct Picture {
     pub reread: BTreeMap<SourceRef, Timestamp>,
     /// Sources that could not be read now.
     pub unreadable: usize,
+    pub access_only: bool,
+    /// Of [`crate::process::Gate`], when the plan was begun. `None`: the plan of a revoke, which holds the gate itself.
+    pub epoch: Option<u64>,
 }
 
 impl Picture {
@@ -75,10 +82,12 @@ pub async fn look(
     console: &mut dyn Console,
 ) -> Result<Picture, Failure> {
     let now = app.now();
+    let epoch = app.process.gate.epoch();
     let mut firm = app.firm().await?;
-    let mut troubles = Vec::new();
+    let left_out = |name| format!("{name} is left out: reading it stopped ledgerward three times");
+    let mut troubles: Vec<String> = ask.skip.iter().map(left_out).collect();
 
-    let readings = if ask.offline { BTreeMap::new() } else { read_sources(world, &firm, ask, now, console).await };
+    let readings = if ask.offline { BTreeMap::new() } else { read_sources(app, world, &firm, run, ask, console).await? };
     let needs_sign_in = readings.values().any(|r| r.needs_sign_in);
     troubles.extend(readings.values().flat_map(|r| &r.troubles).map(ToString::to_string));
 
@@ -112,6 +121,8 @@ pub async fn look(
         approved,
         troubles,
         needs_sign_in,
+        access_only: ask.access_only,
+        epoch: Some(epoch),
     })
 }
 
@@ -125,24 +136,44 @@ pub struct Done {
 /// Looks, then does what the guard cleared, then delivers what is due.
 pub async fn sync(app: &App, world: &World, run: i64, ask: &Ask, console: &mut dyn Console) -> Result<Done, Failure> {
     apply::settle(app, world, run).await?;
-    let picture = look(app, world, run, ask, console).await?;
+    // Looking changes nothing, so it may be left at any point.
+    let picture = tokio::select! {
+        picture = look(app, world, run, ask, console) => picture?,
+        () = app.process.stopped() => return Err(Failure::new(Exit::Failed, "ledgerward was told to stop")),
+    };
     finish(app, world, picture, console).await
 }
 
 /// The second half of [`sync`], for a picture that a person has looked at.
 pub async fn finish(app: &App, world: &World, picture: Picture, console: &mut dyn Console) -> Result<Done, Failure> {
+    step(app, picture.run, "apply").await?;
     let lanes = apply::run(app, world, &picture, console).await?;
+    if picture.access_only {
+        return Ok(Done { picture, lanes, delivered: deliver::Delivery::default() });
+    }
+    step(app, picture.run, "deliver").await?;
     let delivered = deliver::run(app, world, &picture, &lanes, console).await?;
     Ok(Done { picture, lanes, delivered })
 }
 
+/// The words before a connection's name in a run's step.
+pub const CONNECTION_STEP: &str = "connection ";
+
+/// Writes down what comes next, so that a crash can be laid at its door.
+async fn step(app: &App, run: i64, step: impl Into<String>) -> Result<(), Failure> {
+    let step = step.into();
+    Ok(app.store.run(move |db| db.run_step(run, &step)).await?)
+}
+
 async fn read_sources(
+    app: &App,
     world: &World,
     firm: &Firm,
+    run: i64,
     ask: &Ask,
-    now: Timestamp,
     console: &mut dyn Console,
-) -> BTreeMap<ConnectionName, ConnectionReading> {
+) -> Result<BTreeMap<ConnectionName, ConnectionReading>, Failure> {
+    let now = app.now();
     let mut bound: BTreeMap<&ConnectionName, BTreeMap<LedgerId, String>> = BTreeMap::new();
     let mut asked: BTreeMap<&ConnectionName, BTreeSet<LedgerId>> = BTreeMap::new();
     for client in firm.clients.values() {
@@ -155,7 +186,8 @@ async fn read_sources(
         }
     }
     let mut readings = BTreeMap::new();
-    for (name, source) in &world.sources {
+    for (name, source) in world.sources.iter().filter(|(name, _)| !ask.skip.contains(*name)) {
+        step(app, run, format!("{CONNECTION_STEP}{name}")).await?;
         console.note(&format!("Reading {name} ({}) …", source.manifest.title));
         let known = bound.remove(name).unwrap_or_default();
         let wanted = match &ask.clients {
@@ -164,7 +196,8 @@ async fn read_sources(
         };
         readings.insert(name.clone(), gather::source(source, &known, &wanted, now).await);
     }
-    readings
+    step(app, run, "plan").await?;
+    Ok(readings)
 }
 
 /// Clears or holds each step, then takes the approvals that people gave for exactly these holds.
@@ -239,6 +272,7 @@ pub async fn revoke_person(
             || owned.contains(&(lane.clone(), permission.clone()))
     });
     picture.verdict = Verdict { cleared, held };
+    picture.epoch = None;
     let lanes = apply::run(app, world, &picture, console).await?;
     Ok(Done { picture, lanes, delivered: deliver::Delivery::default() })
 }

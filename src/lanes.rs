@@ -201,6 +201,14 @@ pub fn lane_text(key: &LaneKey) -> String {
     format!("{}:{}", key.target, key.folder)
 }
 
+/// The wish to take somebody over is fulfilled, and must not take over a later share by hand.
+pub fn adopted(db: &mut crate::store::Db, grant: &OwnedGrant) -> crate::store::Result<()> {
+    let key = lane_text(&grant.lane);
+    let Some(mut wishes) = db.doc_get::<Vec<Email>>(ADOPT, &key)? else { return Ok(()) };
+    wishes.retain(|e| *e != grant.who);
+    if wishes.is_empty() { db.doc_delete(ADOPT, &key).map(|_| ()) } else { db.doc_put(ADOPT, &key, &wishes) }
+}
+
 /// What is wrong with the folder itself, and who in its list is known by id.
 fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
     let Some(row) = known.row.as_ref().filter(|r| r.folder.is_some()) else { return };

@@ -52,6 +52,7 @@ pub mod firm_file;
 pub mod gather;
 pub mod lanes;
 pub mod memory;
+pub mod process;
 pub mod registry;
 pub mod render;
 pub mod sandbox;

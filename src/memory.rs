@@ -127,6 +127,19 @@ pub async fn recall_all(app: &App, firm: &Firm) -> Result<Facts, Failure> {
     Ok(builder.build())
 }
 
+/// The vendors' role words as last listed, with how many users had each, by connection. Those who are gone do not count.
+pub async fn roles_seen(app: &App) -> Result<BTreeMap<ConnectionName, BTreeMap<String, usize>>, Failure> {
+    let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
+    let mut seen: BTreeMap<ConnectionName, BTreeMap<String, usize>> = BTreeMap::new();
+    for one in kept.values() {
+        let roles = seen.entry(one.source.connection.clone()).or_default();
+        for user in one.memory.users.values().filter(|u| u.gone_at.is_none() && !u.role.is_empty()) {
+            *roles.entry(user.role.clone()).or_default() += 1;
+        }
+    }
+    Ok(seen)
+}
+
 /// A source that this run did not read speaks as it last did.
 fn recall(old: &Kept) -> Joined {
     Joined {

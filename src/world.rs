@@ -30,6 +30,7 @@ use crate::{
         secret::{SecretPlaces, SecretRef},
     },
     domain::{firm::TargetName, identity::OwnIdentity},
+    process::TokenPool,
     registry::{self, Entry},
 };
 
@@ -49,6 +50,8 @@ pub struct Reach {
     pub sign_in: String,
     pub own: OwnIdentity,
     pub dead: Option<String>,
+    /// What keeps the sign-in alive, where it is one by OAuth.
+    pub keep: Option<(OAuthSpec, Arc<OAuthTokens>)>,
     transport: Arc<dyn Transport>,
 }
 
@@ -122,6 +125,7 @@ pub struct Ground {
     pub clock: Arc<dyn Clock>,
     /// Where secret files are found.
     pub secrets: SecretPlaces,
+    pub tokens: Arc<TokenPool>,
 }
 
 impl World {
@@ -157,6 +161,14 @@ impl World {
             );
         }
         Ok(Self { sources, targets })
+    }
+}
+
+impl World {
+    /// Every sign-in of every connection and target.
+    pub fn reaches(&self) -> impl Iterator<Item = &Reach> {
+        let targets = self.targets.values().filter_map(|t| t.reach.as_ref());
+        self.sources.values().flat_map(|s| &s.reaches).chain(targets)
     }
 }
 
@@ -212,33 +224,37 @@ impl Open {
             AuthScheme::None => {
                 let own = OwnIdentity::default();
                 let transport = self.stack(remote, ground, Arc::new(Fixed::none()), read_only)?;
-                reaches.push(Reach { sign_in: String::new(), own, dead: None, transport });
+                reaches.push(Reach { sign_in: String::new(), own, dead: None, keep: None, transport });
             }
             AuthScheme::StaticKey => {
                 let key = remote.api_key.as_ref().map(|k| read_secret(k, &ground.secrets)).transpose()?;
                 let tokens = key.map_or_else(Fixed::none, Fixed::new);
                 let transport = self.stack(remote, ground, Arc::new(tokens), read_only)?;
-                reaches.push(Reach { sign_in: String::new(), own: OwnIdentity::default(), dead: None, transport });
+                reaches.push(Reach { sign_in: String::new(), own: OwnIdentity::default(), dead: None, keep: None, transport });
             }
             AuthScheme::OAuth(_) | AuthScheme::OAuthOrServiceAccount(_) => {
                 if let Some(tokens) = self.service_account(remote, ground)? {
                     let transport = self.stack(remote, ground, tokens, read_only)?;
-                    reaches.push(Reach { sign_in: String::new(), own: OwnIdentity::default(), dead: None, transport });
+                    reaches.push(Reach { sign_in: String::new(), own: OwnIdentity::default(), dead: None, keep: None, transport });
                     return Ok(reaches);
                 }
                 let client = Arc::new(self.oauth_client(remote, &ground.secrets)?);
                 for row in sign_ins.iter().filter(|r| r.connection == name) {
-                    let tokens = Arc::new(OAuthTokens::new(
-                        row.id.clone(),
-                        Arc::clone(&ground.vault),
-                        Arc::clone(&client),
-                        Arc::clone(&ground.clock),
-                    ));
-                    let transport = self.stack(remote, ground, tokens, read_only)?;
+                    let tokens = ground.tokens.get(&row.id, || {
+                        OAuthTokens::new(
+                            row.id.clone(),
+                            Arc::clone(&ground.vault),
+                            Arc::clone(&client),
+                            Arc::clone(&ground.clock),
+                        )
+                    });
+                    let source: Arc<dyn TokenSource> = Arc::clone(&tokens) as _;
+                    let transport = self.stack(remote, ground, source, read_only)?;
                     reaches.push(Reach {
                         sign_in: row.id.clone(),
                         own: row.own.clone(),
                         dead: row.dead.clone(),
+                        keep: Some((self.oauth_spec()?, tokens)),
                         transport,
                     });
                 }

@@ -37,10 +37,7 @@ pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, F
         .map(|(op, _)| serde_json::to_value(op))
         .collect::<Result<_, _>>()
         .map_err(|e| Failure::new(Exit::Failed, "a change cannot be written down").cause(&e))?;
-    let waits = match actor {
-        Actor::Person(id) => change::needs_publishing(&before, id, app.config.policy.four_eyes),
-        Actor::Setup | Actor::Daemon => false,
-    };
+    let waits = waits(app, &before, actor, &ops);
     let (author, reason) = (app.actor.name.clone(), reason.to_owned());
     let staged = app
         .store
@@ -57,6 +54,18 @@ pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, F
         })
         .await?;
     Ok(Acted { effects, staged })
+}
+
+/// An admin's changes wait, where four eyes are asked for. What employees may change at all gives nobody anything, and
+/// private books are their person's own business.
+fn waits(app: &App, firm: &Firm, actor: Actor, ops: &[ChangeOp]) -> bool {
+    let Actor::Person(id) = actor else { return false };
+    let own = |op: &ChangeOp| {
+        matches!(op, ChangeOp::AddPrivate { .. } | ChangeOp::ConvertPrivate { .. } | ChangeOp::SharePrivate { .. })
+    };
+    firm.people.get(&id).is_some_and(|p| p.office == Office::Admin)
+        && !ops.iter().all(own)
+        && change::needs_publishing(firm, id, app.config.policy.four_eyes)
 }
 
 /// [`act`], and what to say of it.

@@ -222,6 +222,11 @@ Examples:
         #[command(subcommand)]
         act: Option<PrivateAct>,
     },
+    /// Changes of the firm, and those that wait for an owner
+    Changes {
+        #[command(subcommand)]
+        act: Option<ChangesAct>,
+    },
     /// People, clients and selections as one file
     Firm {
         #[command(subcommand)]
@@ -387,6 +392,16 @@ mod tests {
             "clients targets acme-ltd --all",
             "clients accounts acme-ltd a b",
             "clients rename-folder acme-ltd",
+            "clients accept --all",
+            "clients since acme-ltd 2026-07-01",
+            "clients since acme-ltd beginning",
+            "clients year-end acme-ltd 03-31",
+            "clients year-end acme-ltd ledger",
+            "changes",
+            "changes list -n 5",
+            "changes publish C-7 8",
+            "changes publish --all",
+            "changes reject C-7 --reason no",
             "select bob acme-ltd birch-llp --when-granted",
             "select bob --all-granted",
             "select bob acme-ltd --account a --account b",
@@ -446,6 +461,12 @@ mod tests {
             "select bob acme --remove --when-granted",
             "clients targets acme",
             "clients accept",
+            "clients accept acme-ltd --all",
+            "clients since acme-ltd soon",
+            "clients year-end acme-ltd 02-30",
+            "changes publish",
+            "changes publish seven",
+            "changes reject C-7",
             "private share own --target drive",
             "freeze on",
             "revoke bob",

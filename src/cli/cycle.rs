@@ -319,7 +319,7 @@ pub async fn approve(app: &App, digest: &str, reason: &str, expires: &str) -> Re
 }
 
 /// Owners publish and approve (`product` 5). Root and the service's own user stand in for the primary owner.
-pub(super) async fn may_publish(app: &App) -> Result<(), Failure> {
+pub async fn may_publish(app: &App) -> Result<(), Failure> {
     let Some(email) = &app.person else { return Ok(()) };
     let firm = app.firm().await?;
     let person = firm.people.values().find(|p| &p.email == email);
@@ -412,10 +412,13 @@ pub async fn revoke(
     let target = change::find_person(&firm, &person.0).map_err(refused)?;
     let (id, name) = (target.id, target.full_name());
     let reason = reason.unwrap_or("revoke --now").to_owned();
+    // Held until the end: a cycle under way does none of its steps meanwhile.
+    let _closed = app.process.gate.close().await;
     if target.closed.is_none() {
         let op = ChangeOp::ClosePerson { person: id, reason: reason.clone() };
         commit(app, &[op], &reason).await?;
     }
+    app.process.gate.closed_somebody();
     let world = app.world().await?;
     let run = start(app, "revoke").await?;
     let done = engine::revoke_person(app, &world, run, id, console).await;
@@ -538,10 +541,10 @@ pub(super) async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) ->
             Some(BTreeSet::from([change::find_client(&firm, &typed.0, asking).map_err(refused)?.id]))
         }
     };
-    Ok(Ask { clients, offline })
+    Ok(Ask { clients, offline, ..Ask::default() })
 }
 
-pub(super) async fn refuse_restored(app: &App) -> Result<(), Failure> {
+pub async fn refuse_restored(app: &App) -> Result<(), Failure> {
     let restored: Option<Restored> = app.store.run(|db| db.restored()).await?;
     match restored {
         None => Ok(()),
@@ -553,18 +556,13 @@ pub(super) async fn refuse_restored(app: &App) -> Result<(), Failure> {
     }
 }
 
-pub(super) async fn start(app: &App, kind: &'static str) -> Result<i64, Failure> {
+pub async fn start(app: &App, kind: &'static str) -> Result<i64, Failure> {
     let now = app.now();
     Ok(app.store.run(move |db| db.run_start(kind, now)).await?)
 }
 
 /// Ends a run whatever came of it: a failure is written down before it is told.
-pub(super) async fn end<T>(
-    app: &App,
-    run: i64,
-    result: Result<T, Failure>,
-    exit: impl Fn(&T) -> Exit,
-) -> Result<T, Failure> {
+pub async fn end<T>(app: &App, run: i64, result: Result<T, Failure>, exit: impl Fn(&T) -> Exit) -> Result<T, Failure> {
     let (code, complete, summary) = match &result {
         Ok(value) => {
             let exit = exit(value);

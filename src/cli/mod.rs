@@ -2,9 +2,13 @@
 //! engine, and gives a [`outcome::Report`]. Printing happens once, here.
 
 pub mod access;
+pub mod accounts;
+pub mod act;
 pub mod args;
 pub mod audit;
 pub mod backup;
+pub mod changes;
+pub mod clients;
 pub mod connect;
 pub mod connectors;
 pub mod console;
@@ -12,22 +16,34 @@ pub mod cycle;
 pub mod demo;
 pub mod doctor;
 pub mod findings;
+pub mod firm;
+pub mod holders;
+pub mod init;
 pub mod key;
 pub mod outcome;
+pub mod people;
+pub mod private;
+pub mod roles;
 pub mod runs;
 pub mod sandbox;
+pub mod select;
 pub mod statements;
 pub mod status;
 pub mod why;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use self::{
     args::{Cli, Command},
     console::{Console, Terminal},
     outcome::{Exit, Failure, Report, printable},
 };
-use crate::app::{App, Place};
+use crate::{
+    app::{App, Place},
+    daemon::{self, forward::forward, socket},
+};
+
+const TOKENS_SETTLE: Duration = Duration::from_secs(30);
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -58,15 +74,31 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
     let command = match cli.command {
         Command::Demo { dir } => return demo::run(console, dir.as_deref()).await,
         Command::Sandbox { listen, organisations } => return sandbox::run(console, listen, organisations).await,
+        Command::Init { owner, name, first, last } => {
+            return init::run(&place, &init::Wish { owner: &owner, name: &name, first: first.as_deref(), last: last.as_deref() });
+        }
         other => other,
     };
-    let app = App::open(place)?;
+    let app = match App::open(place.clone()) {
+        Ok(app) => app,
+        // Locked, or not ours to open: then the daemon that holds it does the command, if there is one.
+        Err(failure) if matches!(failure.exit, Exit::Locked | Exit::Refused) && !socket::on_its_own(&command) => {
+            return forward(&place, console).await.unwrap_or(Err(failure));
+        }
+        Err(failure) => return Err(failure),
+    };
     let stand_ins = resume(&app).await?;
-    let report = self::command(&app, console, command).await;
+    let (store, process) = (app.store.clone(), Arc::clone(&app.process));
+    let report = match command {
+        Command::Run => daemon::run(app).await,
+        other => self::command(&app, console, other).await,
+    };
+    // A token call that is under way is the only owner of its answer.
+    process.tokens.settle(TOKENS_SETTLE).await;
     if let Some(stand_ins) = stand_ins {
         stand_ins.save().map_err(|e| Failure::new(Exit::Failed, "the sandbox cannot be saved").cause(&e))?;
     }
-    let closed = app.store.clone().close().await;
+    let closed = store.close().await;
     let report = report?;
     closed?;
     Ok(report)
@@ -128,6 +160,14 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Hold { act } => cycle::hold(app, act).await,
         Command::Freeze { act } => cycle::freeze(app, act).await,
         Command::Revoke { person, now: _, reason } => cycle::revoke(app, console, &person, reason.as_deref()).await,
+        Command::People { act } => people::run(app, act).await,
+        Command::Clients { act } => clients::run(app, act).await,
+        Command::Select(args) => select::run(app, args).await,
+        Command::Roles { act } => roles::run(app, act).await,
+        Command::Holders { act } => holders::run(app, console, act).await,
+        Command::Private { act } => private::run(app, act).await,
+        Command::Changes { act } => changes::run(app, act).await,
+        Command::Firm { act } => firm::run(app, console, act).await,
         Command::Access { person, client, at, format } => {
             access::run(app, person.as_ref(), client.as_ref(), at, format).await
         }

@@ -48,6 +48,11 @@ impl Exit {
     pub const fn code(self) -> u8 {
         self as u8
     }
+
+    /// The daemon's answer as this process's own; a number that nobody published is a failure.
+    pub fn from_code(code: u8) -> Self {
+        Self::ORDER.into_iter().find(|e| e.code() == code).unwrap_or(Self::Failed)
+    }
 }
 
 /// What a command has to say: the result as a value, and the same value for people.

@@ -258,6 +258,30 @@ fn denying(d: &Decider<'_>, what: &super::firm::Client, deciding: &[u32], ix: u3
     deciding.iter().filter(|s| says(**s) != Fact::Granted).map(|s| name(*s)).collect()
 }
 
+/// Whether the ledgers that decide for a client grant it to a person, modes and selections aside. `None`: no ledger decides
+/// for this client, or there is no such person or client.
+pub fn ledger_grants(d: &Decider<'_>, person: PersonId, client: ledgerward_contract::ClientId) -> Option<Answer> {
+    let (what, ix) = (d.firm().clients.get(&client)?, d.ix(person)?);
+    let deciding = d.deciding(what);
+    if deciding.is_empty() {
+        return None;
+    }
+    let says = |s: &u32| d.facts().lookup(*s, ix).0.fact();
+    let (mut granted, mut denied) = (0, 0);
+    for fact in deciding.iter().map(says) {
+        granted += usize::from(fact == Fact::Granted);
+        denied += usize::from(fact == Fact::Denied);
+    }
+    let any = what.authority == super::firm::Authority::Any;
+    Some(match (any, granted, denied) {
+        (true, 1.., _) => Answer::Yes,
+        (false, _, 1..) => Answer::No,
+        (true, 0, d) if d == deciding.len() => Answer::No,
+        (false, g, 0) if g == deciding.len() => Answer::Yes,
+        _ => Answer::Held,
+    })
+}
+
 /// Whether a client may be selected for a person, and which ledger must grant it first (`product` 4).
 pub fn can_select(d: &Decider<'_>, person: PersonId, client: ledgerward_contract::ClientId) -> CanSelect {
     use super::firm::{ClientState, Unlisted};

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use ledgerward_contract::{Email, StatementKind};
 
 use super::values::{
-    AuthorityArg, ClientArg, OfficeArg, PersonArg, SourceKindArg, UnlistedArg, authority, digest, email, filled,
-    format, kind, mode, office, unlisted,
+    AuthorityArg, ClientArg, OfficeArg, PersonArg, SinceArg, SourceKindArg, UnlistedArg, YearEndArg, authority, change_id,
+    digest, email, filled, format, kind, mode, office, since, unlisted, year_end,
 };
 use crate::{config::schema::Format, domain::firm::Mode};
 
@@ -139,10 +139,13 @@ pub enum ClientsAct {
         #[arg(value_parser = filled)]
         name: String,
     },
-    /// Make proposed clients real
+    /// Make proposed clients real, and say who gains what
+    #[command(group = clap::ArgGroup::new("which").required(true).args(["clients", "all"]))]
     Accept {
-        #[arg(required = true)]
         clients: Vec<ClientArg>,
+        /// Every proposed one
+        #[arg(long)]
+        all: bool,
     },
     /// Say that a source is this client's
     Bind {
@@ -203,8 +206,46 @@ pub enum ClientsAct {
         #[arg(long)]
         all: bool,
     },
-    /// Rename the folder by hand where a folder is its path
+    /// What becomes of the folders' names after a rename
     RenameFolder { client: ClientArg },
+    /// From which day on statements are made: YYYY-MM-DD, or beginning
+    Since {
+        client: ClientArg,
+        #[arg(value_name = "DATE", value_parser = since)]
+        date: SinceArg,
+    },
+    /// The last day of the financial year: MM-DD, or ledger for what the ledger says
+    YearEnd {
+        client: ClientArg,
+        #[arg(value_name = "MM-DD", value_parser = year_end)]
+        day: YearEndArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ChangesAct {
+    /// The last ones, and those that wait
+    List {
+        #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
+        limit: u32,
+    },
+    /// Make staged changes real
+    #[command(group = clap::ArgGroup::new("which").required(true).args(["changes", "all"]))]
+    Publish {
+        /// C-7, as `changes list` shows it
+        #[arg(value_parser = change_id)]
+        changes: Vec<i64>,
+        /// Every one that waits
+        #[arg(long)]
+        all: bool,
+    },
+    /// Refuse staged changes
+    Reject {
+        #[arg(required = true, value_parser = change_id)]
+        changes: Vec<i64>,
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: String,
+    },
 }
 
 /// `select PERSON CLIENT…`

@@ -75,6 +75,39 @@ pub enum AuthorityArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnlistedArg(pub Option<Unlisted>);
 
+/// `None`: from the beginning of the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinceArg(pub Option<jiff::civil::Date>);
+
+/// (month, day); `None`: as the ledger says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct YearEndArg(pub Option<(i8, i8)>);
+
+pub(super) fn since(s: &str) -> Result<SinceArg, String> {
+    match s {
+        "beginning" => Ok(SinceArg(None)),
+        _ => s.parse().map(|d| SinceArg(Some(d))).map_err(|_| "write a day like 2026-07-01, or: beginning".to_owned()),
+    }
+}
+
+pub(super) fn year_end(s: &str) -> Result<YearEndArg, String> {
+    if s == "ledger" {
+        return Ok(YearEndArg(None));
+    }
+    let wrong = || "write month and day like 03-31, or: ledger".to_owned();
+    let (month, day) = s.split_once('-').ok_or_else(wrong)?;
+    let (month, day): (i8, i8) = (month.parse().map_err(|_| wrong())?, day.parse().map_err(|_| wrong())?);
+    // A year may end on 29 February, and 2024 has one.
+    jiff::civil::Date::new(2024, month, day).map_err(|_| wrong())?;
+    Ok(YearEndArg(Some((month, day))))
+}
+
+/// `C-7` or `7`.
+pub(super) fn change_id(s: &str) -> Result<i64, String> {
+    let digits = s.strip_prefix("C-").or_else(|| s.strip_prefix("c-")).unwrap_or(s);
+    digits.parse().ok().filter(|n| *n > 0).ok_or_else(|| "write it as C-7: see `ledgerward changes`".to_owned())
+}
+
 pub(super) fn filled(s: &str) -> Result<String, String> {
     let s = s.trim();
     if s.is_empty() {

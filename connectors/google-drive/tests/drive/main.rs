@@ -11,4 +11,5 @@ mod common;
 mod conformance;
 mod files;
 mod folders;
+mod saved;
 mod signin;

@@ -11,29 +11,33 @@ use url::Url;
 
 use crate::common::*;
 
-struct Raw {
-    fake: DriveFake,
-    now: Timestamp,
-    token: String,
+pub struct Raw {
+    pub fake: DriveFake,
+    pub now: Timestamp,
+    pub token: String,
+    pub host: Option<&'static str>,
 }
 
 impl Raw {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut raw = Self {
             fake: DriveFake::from_seed(&seed()).unwrap(),
             now: "2026-11-21T10:00:00Z".parse().unwrap(),
             token: String::new(),
+            host: Some("127.0.0.1:9"),
         };
         raw.send("GET", "/revoke", "");
         raw.token = raw.fake.control("token", &json!({})).unwrap()["access_token"].as_str().unwrap().to_owned();
         raw
     }
 
-    fn send(&mut self, method: &str, path: &str, body: &str) -> FakeResponse {
+    pub fn send(&mut self, method: &str, path: &str, body: &str) -> FakeResponse {
         let url = Url::parse(&format!("http://127.0.0.1:9{path}")).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {}", self.token)).unwrap());
-        headers.insert("host", HeaderValue::from_static("127.0.0.1:9"));
+        if let Some(host) = self.host {
+            headers.insert("host", HeaderValue::from_static(host));
+        }
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let request = FakeRequest {
             method: Method::from_bytes(method.as_bytes()).unwrap(),
@@ -45,28 +49,28 @@ impl Raw {
         self.fake.answer(Moment { now: self.now, in_flight: 0 }, &request)
     }
 
-    fn json(&mut self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    pub fn json(&mut self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let answer = self.send(method, path, &text);
         (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
     }
 
-    fn reason(&mut self, method: &str, path: &str, body: Value) -> (u16, String) {
+    pub fn reason(&mut self, method: &str, path: &str, body: Value) -> (u16, String) {
         let (status, v) = self.json(method, path, body);
         (status, v["error"]["errors"][0]["reason"].as_str().unwrap_or_default().to_owned())
     }
 
-    fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
+    pub fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let answer = self.send("POST", path, &body);
         (answer.status, serde_json::from_slice(&answer.body).unwrap())
     }
 }
 
-const CLIENT: [(&str, &str); 2] =
+pub const CLIENT: [(&str, &str); 2] =
     [("client_id", "sandbox-drive-client"), ("client_secret", "sandbox-drive-client-word")];
 
-fn authorize(raw: &mut Raw, verifier: &str) -> String {
+pub fn authorize(raw: &mut Raw, verifier: &str) -> String {
     let proof = B64.encode(ring::digest::digest(&ring::digest::SHA256, verifier.as_bytes()));
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs([

@@ -12,6 +12,8 @@ mod oauth;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod saved;
+#[cfg(test)]
 mod stack;
 #[cfg(test)]
 mod statements;

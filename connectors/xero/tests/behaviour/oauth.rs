@@ -18,24 +18,24 @@ use url::Url;
 use crate::common::{ACME, SCOPES};
 
 const REDIRECT: &str = "http://127.0.0.1:8787/callback";
-const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-00";
+pub const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-00";
 
-struct Client {
-    fake: Fake,
-    now: Timestamp,
-    secret: String,
+pub struct Client {
+    pub fake: Fake,
+    pub now: Timestamp,
+    pub secret: String,
 }
 
 impl Client {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { fake: Fake::sample().unwrap(), now: crate::common::now(), secret: "sandbox-secret".to_owned() }
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub fn pass(&mut self, time: Duration) {
         self.now = self.now.saturating_add(time).unwrap();
     }
 
-    fn send(&mut self, method: Method, url: &str, headers: &[(&'static str, String)], body: &str) -> FakeResponse {
+    pub fn send(&mut self, method: Method, url: &str, headers: &[(&'static str, String)], body: &str) -> FakeResponse {
         let url = Url::parse(&format!("https://host.example{url}")).unwrap();
         let mut map = HeaderMap::new();
         headers.iter().for_each(|(k, v)| {
@@ -51,7 +51,7 @@ impl Client {
         self.fake.answer(Moment { now: self.now, in_flight: 0 }, &request)
     }
 
-    fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> FakeResponse {
+    pub fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> FakeResponse {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let basic = STANDARD.encode(format!("sandbox-app:{}", self.secret));
         let headers = [
@@ -61,13 +61,13 @@ impl Client {
         self.send(Method::POST, path, &headers, &body)
     }
 
-    fn token(&mut self, fields: &[(&str, &str)]) -> (u16, Value) {
+    pub fn token(&mut self, fields: &[(&str, &str)]) -> (u16, Value) {
         let answer = self.post("/connect/token", fields);
         (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
     }
 
     /// The address that the consent page sends the browser back to, or its refusal.
-    fn consent(&mut self, change: &[(&str, &str)]) -> Result<Url, u16> {
+    pub fn consent(&mut self, change: &[(&str, &str)]) -> Result<Url, u16> {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
         let mut fields = vec![
             ("response_type", "code"),
@@ -88,7 +88,7 @@ impl Client {
         back.map(|(_, v)| Url::parse(v).unwrap()).ok_or(answer.status)
     }
 
-    fn sign_in(&mut self) -> Value {
+    pub fn sign_in(&mut self) -> Value {
         let back = self.consent(&[]).unwrap();
         let code = param(&back, "code").unwrap();
         assert_eq!(param(&back, "state").as_deref(), Some("s-1"));
@@ -97,7 +97,7 @@ impl Client {
         tokens
     }
 
-    fn redeem(&mut self, code: &str, verifier: &str) -> (u16, Value) {
+    pub fn redeem(&mut self, code: &str, verifier: &str) -> (u16, Value) {
         self.token(&[
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -106,11 +106,11 @@ impl Client {
         ])
     }
 
-    fn refresh(&mut self, token: &Value) -> (u16, Value) {
+    pub fn refresh(&mut self, token: &Value) -> (u16, Value) {
         self.token(&[("grant_type", "refresh_token"), ("refresh_token", token.as_str().unwrap())])
     }
 
-    fn users(&mut self, access: &Value) -> u16 {
+    pub fn users(&mut self, access: &Value) -> u16 {
         let headers = [
             ("authorization", format!("Bearer {}", access.as_str().unwrap())),
             ("xero-tenant-id", ACME.to_owned()),
@@ -120,7 +120,7 @@ impl Client {
     }
 }
 
-fn param(url: &Url, name: &str) -> Option<String> {
+pub fn param(url: &Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(k, _)| k == name).map(|(_, v)| v.into_owned())
 }
 

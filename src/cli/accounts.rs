@@ -1,0 +1,120 @@
+//! From what somebody typed for bank accounts to accounts of a client's ledgers.
+
+use std::collections::BTreeSet;
+
+use ledgerward_contract::{AccountId, ConnectionName, LedgerAccount, LedgerId, SourceKind};
+
+use super::{
+    act,
+    outcome::{Exit, Failure},
+};
+use crate::{
+    app::App,
+    domain::firm::{AccountRef, Client},
+};
+
+pub struct Chosen {
+    pub accounts: BTreeSet<AccountRef>,
+    pub notes: Vec<String>,
+}
+
+type Ledger = (ConnectionName, LedgerId, Option<Vec<LedgerAccount>>);
+
+/// Each of `typed` is `CONNECTION:LEDGER:ACCOUNT`, or the account alone where the client has one ledger. An account is its
+/// id, code or name. Where the ledger's accounts were read before, one that is not among them is refused.
+pub async fn chosen(app: &App, client: &Client, typed: &[String]) -> Result<Chosen, Failure> {
+    let ledgers: Vec<(ConnectionName, LedgerId)> = client
+        .sources
+        .iter()
+        .filter(|s| s.kind == SourceKind::Ledger)
+        .map(|s| (s.connection.clone(), LedgerId(s.id.clone())))
+        .collect();
+    let ledgers: Vec<Ledger> = app
+        .store
+        .run(move |db| {
+            ledgers
+                .into_iter()
+                .map(|(connection, ledger)| {
+                    let accounts = db.accounts(&connection, &ledger)?;
+                    Ok((connection, ledger, accounts))
+                })
+                .collect()
+        })
+        .await?;
+    let mut out = Chosen { accounts: BTreeSet::new(), notes: Vec::new() };
+    for text in typed {
+        let account = one(client, &ledgers, text.trim(), &mut out.notes)?;
+        out.accounts.insert(account);
+    }
+    if out.accounts.is_empty() {
+        return Err(Failure::new(Exit::Usage, "an empty list of accounts")
+            .next("Name at least one account, or choose the whole client."));
+    }
+    Ok(out)
+}
+
+fn one(client: &Client, ledgers: &[Ledger], text: &str, notes: &mut Vec<String>) -> Result<AccountRef, Failure> {
+    if text.is_empty() {
+        return Err(Failure::new(Exit::Usage, "an account with no name in it")
+            .next("Name at least one account, or choose the whole client."));
+    }
+    let (ledger, account) = match (text.split(':').collect::<Vec<_>>().as_slice(), ledgers) {
+        ([connection, ledger, account], _) => {
+            let found = ledgers.iter().find(|(c, l, _)| c.as_str() == *connection && l.as_str() == *ledger);
+            let has: Vec<String> = ledgers.iter().map(|(c, l, _)| format!("{c}:{l}")).collect();
+            let missing = || {
+                Failure::new(Exit::Failed, format!("{} is not bound to {connection}:{ledger}", client.slug))
+                    .next(format!("It is bound to: {}", if has.is_empty() { "nothing".to_owned() } else { has.join(", ") }))
+            };
+            (found.ok_or_else(missing)?, *account)
+        }
+        ([account], [only]) => (only, *account),
+        ([_], []) => {
+            return Err(Failure::new(Exit::Failed, format!("{} is bound to no ledger, so it has no accounts", client.slug))
+                .next("Bind it first: ledgerward clients bind CLIENT CONNECTION ID"));
+        }
+        ([account], several) => {
+            let forms: Vec<String> = several.iter().map(|(c, l, _)| format!("{c}:{l}:{account}")).collect();
+            return Err(Failure::new(Exit::Failed, format!("{} has several ledgers, and {account} could be of any", client.slug))
+                .next(format!("Write one of: {}", forms.join(", "))));
+        }
+        _ => {
+            return Err(Failure::new(Exit::Usage, format!("\"{text}\" is no account"))
+                .next("Write CONNECTION:LEDGER:ACCOUNT, or the account alone where the client has one ledger."));
+        }
+    };
+    let (connection, id, known) = ledger;
+    let account = match known {
+        None => {
+            notes.push(format!("The accounts of {connection}:{id} have not been read yet, so {account} was not checked."));
+            AccountId(account.to_owned())
+        }
+        Some(list) => listed(list, account, connection, id)?,
+    };
+    Ok(AccountRef { connection: connection.clone(), ledger: id.clone(), account })
+}
+
+fn listed(list: &[LedgerAccount], typed: &str, connection: &ConnectionName, ledger: &LedgerId) -> Result<AccountId, Failure> {
+    let lower = typed.to_lowercase();
+    if let Some(exact) = list.iter().find(|a| a.id.as_str() == typed) {
+        return Ok(exact.id.clone());
+    }
+    let same = |a: &&LedgerAccount| {
+        a.name.to_lowercase() == lower || a.code.as_ref().is_some_and(|c| c.to_lowercase() == lower)
+    };
+    let found: Vec<&LedgerAccount> = list.iter().filter(same).collect();
+    match found.as_slice() {
+        [single] => Ok(single.id.clone()),
+        [] => {
+            let names: Vec<String> =
+                list.iter().flat_map(|a| [a.name.clone(), a.code.clone().unwrap_or_default()]).filter(|n| !n.is_empty()).collect();
+            let failure = Failure::new(Exit::Failed, format!("{connection}:{ledger} has no account \"{typed}\""))
+                .next(format!("It has: {}", names.join(", ")));
+            Err(act::suggest(failure, typed, &names))
+        }
+        several => {
+            let ids: Vec<&str> = several.iter().map(|a| a.id.as_str()).collect();
+            Err(Failure::new(Exit::Failed, format!("\"{typed}\" could be {}", ids.join(" or "))).next("Write one of these."))
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! `clients`: what they are bound to, where their folders are, and which of the proposed ones are real.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledgerward_contract::{ClientId, ConnectionName, Date, SourceKind, SourceRef};
+use serde_json::{Value, json};
+
+use super::{
+    accounts,
+    act::{self, act_and_tell},
+    args::{AuthorityArg, ClientArg, ClientsAct, SourceKindArg},
+    cycle::refused,
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::{App, with_settings},
+    domain::{
+        change::{self, ChangeOp, unlisted_slug},
+        facts::Facts,
+        firm::{Authority, Client, ClientState, Firm, PersonId, TargetName},
+        policy::{Answer, Decider},
+    },
+    memory,
+    render::{plan::count, table::lay_out},
+    store::{LaneRow, LedgerSeen},
+};
+
+pub async fn run(app: &App, act: Option<ClientsAct>) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    let find = |typed: &ClientArg| act::client(app, &firm, &typed.0).map(|c| c.id);
+    let op = match act {
+        None => return list(app, &firm, false).await,
+        Some(ClientsAct::List { all }) => return list(app, &firm, all).await,
+        Some(ClientsAct::Accept { clients, all }) => return accept(app, &firm, &clients, all).await,
+        Some(ClientsAct::Add { name }) => {
+            ChangeOp::AddClient { id: ClientId(uuid::Uuid::now_v7()), name, slug: None }
+        }
+        Some(ClientsAct::Bind { client, connection, id, kind }) => return bind(app, &firm, &client, &connection, id, kind).await,
+        Some(ClientsAct::Unbind { client, connection, id, kind }) => {
+            ChangeOp::UnbindSource { client: find(&client)?, source: source(app, &connection, id, kind)? }
+        }
+        Some(ClientsAct::Rename { client, name }) => return rename(app, find(&client)?, name).await,
+        Some(ClientsAct::RenameFolder { client }) => return rename_folder(app, &firm, find(&client)?).await,
+        Some(ClientsAct::Archive { client }) => {
+            ChangeOp::SetClientState { client: find(&client)?, state: ClientState::Archived }
+        }
+        Some(ClientsAct::Reopen { client }) => {
+            let found = act::client(app, &firm, &client.0)?;
+            if found.state == ClientState::Proposed {
+                return Err(Failure::new(Exit::Failed, format!("{} is proposed and not accepted yet", found.slug))
+                    .next(format!("ledgerward clients accept {}", found.slug)));
+            }
+            ChangeOp::SetClientState { client: found.id, state: ClientState::Active }
+        }
+        Some(ClientsAct::Close { client }) => {
+            ChangeOp::SetClientState { client: find(&client)?, state: ClientState::Closed }
+        }
+        Some(ClientsAct::Authority { client, authority }) => {
+            let found = act::client(app, &firm, &client.0)?;
+            ChangeOp::SetAuthority { client: found.id, authority: named_authority(app, found, authority)? }
+        }
+        Some(ClientsAct::Unlisted { client, unlisted }) => {
+            ChangeOp::SetUnlisted { client: find(&client)?, unlisted: unlisted.0 }
+        }
+        Some(ClientsAct::Targets { client, targets, all }) => {
+            let targets: BTreeSet<TargetName> = targets.iter().map(|t| act::target(app, t)).collect::<Result<_, _>>()?;
+            ChangeOp::SetTargets { client: find(&client)?, targets: (!all).then_some(targets) }
+        }
+        Some(ClientsAct::Accounts { client, accounts, all }) => {
+            return set_accounts(app, act::client(app, &firm, &client.0)?, &accounts, all).await;
+        }
+        Some(ClientsAct::Since { client, date }) => {
+            ChangeOp::SetStatementsSince { client: find(&client)?, since: date.0 }
+        }
+        Some(ClientsAct::YearEnd { client, day }) => ChangeOp::SetYearEnd { client: find(&client)?, year_end: day.0 },
+    };
+    act_and_tell(app, vec![op], "clients").await
+}
+
+fn source(app: &App, connection: &str, id: String, kind: SourceKindArg) -> Result<SourceRef, Failure> {
+    Ok(SourceRef { connection: act::connection(app, connection)?, kind: kind.into(), id })
+}
+
+/// `CONNECTION:ID` names one of the client's own sources, of whatever kind.
+fn named_authority(app: &App, client: &Client, wish: AuthorityArg) -> Result<Authority, Failure> {
+    let (connection, id) = match wish {
+        AuthorityArg::All => return Ok(Authority::All),
+        AuthorityArg::Any => return Ok(Authority::Any),
+        AuthorityArg::Named { connection, id } => (act::connection(app, &connection)?, id),
+    };
+    let found: Vec<&SourceRef> = client.sources.iter().filter(|s| s.connection == connection && s.id == id).collect();
+    match found.as_slice() {
+        [one] => Ok(Authority::Named((*one).clone())),
+        _ => {
+            let has: Vec<String> = client.sources.iter().map(|s| format!("{}:{}", s.connection, s.id)).collect();
+            let next = if has.is_empty() {
+                "It is bound to nothing yet: ledgerward clients bind CLIENT CONNECTION ID".to_owned()
+            } else {
+                format!("Use one of: {}", has.join(", "))
+            };
+            Err(Failure::new(Exit::Failed, format!("{} is not bound to {connection}:{id}", client.slug)).next(next))
+        }
+    }
+}
+
+async fn bind(
+    app: &App,
+    firm: &Firm,
+    client: &ClientArg,
+    connection: &str,
+    id: String,
+    kind: SourceKindArg,
+) -> Result<Report, Failure> {
+    let client = act::client(app, firm, &client.0)?.id;
+    let source = source(app, connection, id, kind)?;
+    let name = source.connection.clone();
+    let known = app.store.run(move |db| db.ledgers(Some(&name))).await?;
+    let seen = known.iter().find(|k| k.row.id.as_str() == source.id);
+    let note = match (source.kind, seen) {
+        (SourceKind::Ledger, None) => {
+            Some(format!("{} has not shown a ledger {} yet; until it does, what it grants is unknown.", source.connection, source.id))
+        }
+        (SourceKind::Ledger, Some(seen)) => Some(format!("This is {} in {}.", seen.row.name, source.connection)),
+        _ => None,
+    };
+    let mut report = act_and_tell(app, vec![ChangeOp::BindSource { client, source }], "clients bind").await?;
+    report.notes.splice(0..0, note);
+    Ok(report)
+}
+
+async fn rename(app: &App, client: ClientId, name: String) -> Result<Report, Failure> {
+    let report = act_and_tell(app, vec![ChangeOp::RenameClient { client, name }], "clients rename").await?;
+    let paths = path_targets(app, &folders(app, client).await?).await?;
+    Ok(if paths.is_empty() {
+        report
+    } else {
+        let names: Vec<String> = paths.iter().map(ToString::to_string).collect();
+        report.note(format!("On {} a folder is its path, and keeps its name.", names.join(", ")))
+    })
+}
+
+async fn folders(app: &App, client: ClientId) -> Result<Vec<LaneRow>, Failure> {
+    let lanes = app.store.run(|db| db.lanes()).await?;
+    Ok(lanes.into_values().filter(|l| l.key.folder.client == client && l.folder.is_some()).collect())
+}
+
+/// Targets among these lanes' on which a folder has no id of its own.
+async fn path_targets(app: &App, lanes: &[LaneRow]) -> Result<BTreeSet<TargetName>, Failure> {
+    if lanes.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let world = app.world().await?;
+    let path = |t: &TargetName| world.targets.get(t).and_then(|t| t.api().ok()).is_some_and(|t| !t.limits().folder_ids);
+    Ok(lanes.iter().map(|l| &l.key.target).filter(|t| path(t)).cloned().collect())
+}
+
+/// Where folders have ids the next plan renames by itself. Where a folder is its path, moving it would break every link and
+/// mount that people have to it, and no connector offers it; so it is said, and nothing is done.
+async fn rename_folder(app: &App, firm: &Firm, client: ClientId) -> Result<Report, Failure> {
+    let name = firm.clients.get(&client).map(|c| c.name.clone()).unwrap_or_default();
+    let lanes = folders(app, client).await?;
+    if lanes.is_empty() {
+        let json = json!({"schema": "ledgerward/rename-folder/1", "folders": []});
+        return Ok(Report::new(Exit::Done, json, format!("{name} has no folder yet; it is made under this name.\n")));
+    }
+    let paths = path_targets(app, &lanes).await?;
+    let (mut text, mut rows) = (String::new(), Vec::new());
+    for lane in &lanes {
+        let fixed = paths.contains(&lane.key.target);
+        let words = if fixed {
+            "keeps its name: on this target a folder is its path, and the connector cannot move it"
+        } else {
+            "is renamed by the next sync"
+        };
+        text.push_str(&format!("{}:/{} {words}\n", lane.key.target, lane.name));
+        rows.push(json!({"target": lane.key.target, "name": lane.name, "can_rename": !fixed}));
+    }
+    let json = json!({"schema": "ledgerward/rename-folder/1", "folders": rows});
+    let exit = if paths.is_empty() { Exit::Done } else { Exit::Failed };
+    Ok(Report::new(exit, json, text))
+}
+
+async fn set_accounts(app: &App, client: &Client, typed: &[String], all: bool) -> Result<Report, Failure> {
+    let (accounts, notes) = if all {
+        (None, Vec::new())
+    } else {
+        let chosen = accounts::chosen(app, client, typed).await?;
+        (Some(chosen.accounts), chosen.notes)
+    };
+    let op = ChangeOp::SetAccounts { client: client.id, accounts };
+    let mut report = act_and_tell(app, vec![op], "clients accounts").await?;
+    report.notes.extend(notes);
+    Ok(report)
+}
+
+/// What one client's acceptance gives.
+struct Gain<'f> {
+    client: &'f Client,
+    who: Vec<PersonId>,
+    held: usize,
+}
+
+async fn accept(app: &App, firm: &Firm, typed: &[ClientArg], all: bool) -> Result<Report, Failure> {
+    let chosen: Vec<&Client> = if all {
+        firm.clients.values().filter(|c| c.state == ClientState::Proposed && c.private_to.is_none()).collect()
+    } else {
+        act::clients(app, firm, typed)?
+    };
+    if let Some(old) = chosen.iter().find(|c| matches!(c.state, ClientState::Archived | ClientState::Closed)) {
+        return Err(Failure::new(Exit::Failed, format!("{} was accepted once and is archived or closed", old.slug))
+            .next(format!("To open it again: ledgerward clients reopen {}. Nothing was changed.", old.slug)));
+    }
+    let ops: Vec<ChangeOp> =
+        chosen.iter().map(|c| ChangeOp::SetClientState { client: c.id, state: ClientState::Active }).collect();
+    let gains = gains(app, firm, &chosen, &ops).await?;
+    let acted = act::act(app, ops, "clients accept").await?;
+    let mut text = String::new();
+    let mut rows = Vec::new();
+    for (gain, effect) in gains.iter().zip(&acted.effects) {
+        let words = if effect.changed { gain_words(firm, gain) } else { "was accepted already".to_owned() };
+        text.push_str(&format!("{}: {words}\n", gain.client.slug));
+        rows.push(json!({
+            "client": gain.client.slug,
+            "id": gain.client.id,
+            "changed": effect.changed,
+            "gain": gain.who.iter().filter_map(|p| firm.people.get(p)).map(|p| p.email.to_string()).collect::<Vec<_>>(),
+            "unknown": gain.held,
+        }));
+    }
+    if chosen.is_empty() {
+        text.push_str("No client is proposed.\n");
+    }
+    let changed = acted.effects.iter().any(|e| e.changed);
+    let json = json!({"schema": "ledgerward/accept/1", "clients": rows, "staged": acted.staged});
+    Ok(act::with_next(Report::new(Exit::Done, json, text), changed, &acted.staged))
+}
+
+async fn gains<'f>(app: &App, firm: &'f Firm, chosen: &[&'f Client], ops: &[ChangeOp]) -> Result<Vec<Gain<'f>>, Failure> {
+    let facts: Facts = memory::recall_all(app, firm).await?;
+    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    let by = change::By { actor: super::cycle::acting(app, firm)?, at: app.now() };
+    let (after, _) = change::apply_all(firm, ops, by).map_err(|(_, r)| refused(r))?;
+    let after = with_settings(after, &app.config);
+    let now = Decider::new(firm, &facts, &targets, app.now());
+    let then = Decider::new(&after, &facts, &targets, app.now());
+    Ok(chosen
+        .iter()
+        .map(|client| {
+            let mut gain = Gain { client, who: Vec::new(), held: 0 };
+            for id in firm.people.keys() {
+                let was = now.judge(*id, client.id).answer;
+                match then.judge(*id, client.id).answer {
+                    Answer::Yes if was != Answer::Yes => gain.who.push(*id),
+                    Answer::Held => gain.held += 1,
+                    _ => {}
+                }
+            }
+            gain
+        })
+        .collect())
+}
+
+/// Names shown of those who gain a client; the rest is a number.
+const NAMES_SHOWN: usize = 5;
+
+fn gain_words(firm: &Firm, gain: &Gain<'_>) -> String {
+    let names: Vec<String> =
+        gain.who.iter().filter_map(|p| firm.people.get(p)).take(NAMES_SHOWN).map(|p| p.full_name()).collect();
+    let held = match gain.held {
+        0 => String::new(),
+        n => format!("; {} unknown until its ledger can be read", count(n, "person").replace("persons", "people")),
+    };
+    match gain.who.len() {
+        0 => format!("accepted; nobody gains it{held}"),
+        n if n > NAMES_SHOWN => format!("accepted; {n} people gain it: {} and {} more{held}", names.join(", "), n - NAMES_SHOWN),
+        1 => format!("accepted; 1 person gains it: {}{held}", names.join(", ")),
+        n => format!("accepted; {n} people gain it: {}{held}", names.join(", ")),
+    }
+}
+
+/// What a person may see of the firm's clients: everybody's for those who manage them, else what they have been given.
+fn visible<'f>(app: &App, firm: &'f Firm, decider: &Decider<'_>) -> (Vec<&'f Client>, usize) {
+    let everything = act::sees_all(app, firm);
+    let own = act::asking(app, firm);
+    let sees = |c: &Client| match (c.private_to, own) {
+        (Some(owner), own) => Some(owner) == own,
+        (None, _) if everything => true,
+        (None, Some(p)) => decider.judge(p, c.id).answer == Answer::Yes || firm.selections.contains_key(&(p, c.id)),
+        (None, None) => false,
+    };
+    let (seen, others): (Vec<&Client>, Vec<&Client>) = firm.clients.values().partition(|c| sees(c));
+    // Somebody else's private client is not there, not even as a number.
+    let others = others.iter().filter(|c| c.private_to.is_none() && c.state == ClientState::Active).count();
+    (seen, others)
+}
+
+async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    let decider = Decider::new(firm, &facts, &targets, app.now());
+    let ledgers = app.store.run(|db| db.ledgers(None)).await?;
+    let (mut seen, others) = visible(app, firm, &decider);
+    let ended = |c: &Client| matches!(c.state, ClientState::Archived | ClientState::Closed);
+    let hidden = seen.iter().filter(|c| ended(c)).count();
+    if !all {
+        seen.retain(|c| !ended(c));
+    }
+    seen.sort_by(|a, b| a.slug.cmp(&b.slug));
+    let people_shown = act::sees_all(app, firm);
+    let chosen = selected(firm);
+    let known: BTreeMap<_, _> = ledgers.iter().map(|l| ((&l.connection, l.row.id.as_str()), l)).collect();
+    let rows = seen.iter().map(|c| {
+        [
+            c.slug.clone(),
+            c.name.clone(),
+            state_words(c),
+            c.sources.iter().map(|s| source_words(s, &known)).collect::<Vec<_>>().join(", "),
+            if people_shown { chosen.get(&c.id).copied().unwrap_or(0).to_string() } else { String::new() },
+            c.targets.as_ref().map_or_else(|| "all".to_owned(), join),
+        ]
+    });
+    let text = lay_out(["client", "name", "state", "ledgers", "selected", "targets"], rows, &[4]);
+    let values: Vec<Value> = seen
+        .iter()
+        .map(|c| client_json(c, people_shown.then(|| chosen.get(&c.id).copied().unwrap_or(0))))
+        .collect();
+    let json = json!({"schema": "ledgerward/clients/1", "clients": values, "others": others});
+    let mut report = Report::new(Exit::Done, json, text);
+    if seen.iter().any(|c| c.state == ClientState::Proposed) && people_shown {
+        report = report.note("Proposed ones give nobody anything: ledgerward clients accept CLIENT…");
+    }
+    if others > 0 {
+        report = report.note(format!("{others} more that you do not see."));
+    }
+    if hidden > 0 && !all {
+        report = report.note(format!("{hidden} archived or closed not shown: --all"));
+    }
+    if firm.clients.is_empty() {
+        report = report.note("There are no clients yet. Read what your connections reach: ledgerward pull");
+    }
+    Ok(report)
+}
+
+fn join(names: &BTreeSet<TargetName>) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn selected(firm: &Firm) -> BTreeMap<ClientId, usize> {
+    let mut counts = BTreeMap::new();
+    for (_, client) in firm.selections.keys() {
+        *counts.entry(*client).or_default() += 1;
+    }
+    counts
+}
+
+fn state_words(client: &Client) -> String {
+    let word = state_slug(client.state);
+    if client.private_to.is_some() { format!("{word}, private") } else { word.to_owned() }
+}
+
+pub const fn state_slug(state: ClientState) -> &'static str {
+    match state {
+        ClientState::Proposed => "proposed",
+        ClientState::Active => "active",
+        ClientState::Archived => "archived",
+        ClientState::Closed => "closed",
+    }
+}
+
+fn source_words(source: &SourceRef, known: &BTreeMap<(&ConnectionName, &str), &LedgerSeen>) -> String {
+    match known.get(&(&source.connection, source.id.as_str())) {
+        Some(l) if l.lost_since.is_some() => format!("{} \"{}\" (out of sight)", source.connection, l.row.name),
+        Some(l) => format!("{} \"{}\"", source.connection, l.row.name),
+        None => format!("{} {}", source.connection, source.id),
+    }
+}
+
+fn client_json(client: &Client, selected: Option<usize>) -> Value {
+    let Client {
+        id, slug, name, state, private_to, sources, authority, unlisted, targets, accounts, year_end, statements_since,
+    } = client;
+    let mut value = json!({
+        "id": id,
+        "slug": slug,
+        "name": name,
+        "state": state_slug(*state),
+        "private": private_to.is_some(),
+        "sources": sources,
+        "authority": authority,
+        "unlisted": unlisted.map_or("default", unlisted_slug),
+        "targets": targets.as_ref().map_or_else(|| json!("all"), |t| json!(t)),
+        "accounts": accounts.as_ref().map_or_else(|| json!("all"), |a| json!(a)),
+        "year_end": year_end.map_or_else(|| "ledger".to_owned(), |(m, d)| format!("{m:02}-{d:02}")),
+        "since": statements_since.map_or_else(|| "beginning".to_owned(), |d: Date| d.to_string()),
+    });
+    if let (Some(n), Some(map)) = (selected, value.as_object_mut()) {
+        map.insert("selected".to_owned(), json!(n));
+    }
+    value
+}

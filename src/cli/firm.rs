@@ -1,0 +1,126 @@
+//! `firm export | apply FILE`: people, clients and selections as one file.
+
+use std::{fmt::Write as _, io::Read as _, path::Path};
+
+use serde_json::json;
+
+use super::{
+    act,
+    args::FirmAct,
+    console::Console,
+    cycle::{acting, refused},
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    config::render_all,
+    domain::{
+        change::{self, By, Effect},
+        firm::Firm,
+    },
+    firm_file::{self, Names},
+    render::plan::count,
+};
+
+/// A firm of 10,000 people and 15,000 clients writes a tenth of this; a wrong path to something large stops here.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+pub async fn run(app: &App, console: &mut dyn Console, act: FirmAct) -> Result<Report, Failure> {
+    match act {
+        FirmAct::Export => export(app).await,
+        FirmAct::Apply { file, prune, dry_run, yes } => {
+            apply(app, console, &Wish { file: &file, prune, dry_run, yes }).await
+        }
+    }
+}
+
+async fn export(app: &App) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    if !act::sees_all(app, &firm) {
+        return Err(Failure::new(Exit::Failed, "only owners and admins export the whole firm")
+            .next("Your own clients and access: ledgerward clients list, ledgerward access"));
+    }
+    let text = firm_file::export(&firm);
+    let json = json!({"schema": "ledgerward/firm/1", "file": text});
+    Ok(Report::new(Exit::Done, json, text))
+}
+
+struct Wish<'a> {
+    file: &'a Path,
+    prune: bool,
+    dry_run: bool,
+    yes: bool,
+}
+
+async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<Report, Failure> {
+    let text = read(wish.file)?;
+    let firm = app.firm().await?;
+    let names = Names {
+        connections: app.config.connections.keys().cloned().collect(),
+        targets: app.config.targets.keys().cloned().collect(),
+    };
+    let file = firm_file::parse(&text, &firm, &names).map_err(|problems| {
+        let shown = wish.file.display().to_string();
+        Failure::new(Exit::Refused, render_all(&problems, &shown, &text)).next("Nothing was changed. Put these lines right and run it again.")
+    })?;
+    let ops = firm_file::diff(&file, &firm, wish.prune, uuid::Uuid::now_v7);
+    let by = By { actor: acting(app, &firm)?, at: app.now() };
+    let (_, effects) = change::apply_all(&firm, &ops, by).map_err(|(_, r)| {
+        let mut failure = refused(r);
+        failure.message = format!("{}: {}", wish.file.display(), failure.message);
+        failure.next = Some(format!("{} Nothing was changed.", failure.next.unwrap_or_default()).trim().to_owned());
+        failure
+    })?;
+    let changes: Vec<&Effect> = effects.iter().filter(|e| e.changed).collect();
+    let mut shown = String::new();
+    for effect in &changes {
+        let _ = writeln!(shown, "  {}", effect.summary);
+    }
+    let value = |applied: bool, staged: &[String]| {
+        json!({"schema": "ledgerward/firm-apply/1", "changes": changes, "applied": applied, "staged": staged})
+    };
+    if changes.is_empty() {
+        return Ok(Report::new(Exit::Done, value(false, &[]), "The firm is as the file says.\n"));
+    }
+    let total = count(changes.len(), "change");
+    if wish.dry_run {
+        return Ok(Report::new(Exit::Done, value(false, &[]), format!("{shown}{total}. Nothing was changed.\n"))
+            .note(left_out(wish, &firm, &file)));
+    }
+    if console.interactive() && !wish.yes {
+        console.note(&format!("{shown}{total}."));
+        let answer = console.ask("Make these changes? [y/N]").unwrap_or_default();
+        if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+            return Ok(Report::new(Exit::Done, value(false, &[]), "Nothing was changed.\n"));
+        }
+    }
+    let acted = act::act(app, ops, &format!("firm apply {}", wish.file.display())).await?;
+    let done = if acted.staged.is_empty() { "done" } else { "staged" };
+    let report = Report::new(Exit::Done, value(acted.staged.is_empty(), &acted.staged), format!("{shown}{total} {done}.\n"));
+    Ok(act::with_next(report, true, &acted.staged))
+}
+
+/// What the file does not name, said before anybody wonders.
+fn left_out(wish: &Wish<'_>, firm: &Firm, file: &firm_file::FirmFile) -> String {
+    let named = |email: &ledgerward_contract::Email| file.people.iter().any(|p| &p.email == email);
+    let people = firm.people.values().filter(|p| p.enabled && !named(&p.email)).count();
+    match (people, wish.prune) {
+        (0, _) => "To make them: the same command without --dry-run".to_owned(),
+        (n, false) => format!("The file does not name {}; they stay as they are. With --prune they would end.", count(n, "person")),
+        (n, true) => format!("The file does not name {}; with --prune they end.", count(n, "person")),
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let cannot = |why: String| {
+        Failure::new(Exit::Refused, format!("{} cannot be read: {why}", path.display()))
+            .next("Name a file that `ledgerward firm export` wrote. Nothing was changed.")
+    };
+    let file = std::fs::File::open(path).map_err(|e| cannot(e.to_string()))?;
+    let mut text = String::new();
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|e| cannot(e.to_string()))?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(cannot("it is larger than 64 MiB".to_owned()));
+    }
+    Ok(text)
+}

@@ -1,0 +1,184 @@
+//! `people`: who works here, their addresses, modes and offices.
+
+use ledgerward_contract::{Email, SourceKind, SourceRef};
+use serde_json::{Value, json};
+
+use super::{
+    act::{self, act_and_tell},
+    args::{PeopleAct, PersonArg},
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    domain::{
+        change::{ChangeOp, office_slug},
+        firm::{Firm, Mode, Person, PersonId, Pin},
+    },
+    render::table::lay_out,
+};
+
+pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    let find = |typed: &PersonArg| act::person(app, &firm, &typed.0).map(|p| p.id);
+    let op = match act {
+        None => return Ok(list(app, &firm, false)),
+        Some(PeopleAct::List { all }) => return Ok(list(app, &firm, all)),
+        Some(PeopleAct::Add { email, first, last, office, mode }) => {
+            return add(app, &firm, ChangeOp::AddPerson { id: PersonId(uuid::Uuid::now_v7()), first, last, email, office, mode })
+                .await;
+        }
+        Some(PeopleAct::Edit { person, first, last, email }) => {
+            ChangeOp::EditPerson { person: find(&person)?, first, last, email }
+        }
+        Some(PeopleAct::Disable { person }) => ChangeOp::SetEnabled { person: find(&person)?, enabled: false },
+        Some(PeopleAct::Enable { person }) => ChangeOp::SetEnabled { person: find(&person)?, enabled: true },
+        Some(PeopleAct::Mode { person, mode }) => return set_mode(app, find(&person)?, mode).await,
+        Some(PeopleAct::Office { person, office, mode }) => ChangeOp::SetOffice { person: find(&person)?, office, mode },
+        Some(PeopleAct::Alias { person, connection, email, remove }) => {
+            let (person, connection) = (find(&person)?, act::connection(app, &connection)?);
+            if remove {
+                ChangeOp::RemoveAlias { person, connection, email }
+            } else {
+                ChangeOp::AddAlias { person, connection, email }
+            }
+        }
+        Some(PeopleAct::Address { person, target, email, remove: _ }) => {
+            ChangeOp::SetTargetAddress { person: find(&person)?, target: act::target(app, &target)?, email }
+        }
+        Some(PeopleAct::AcceptDomain { person }) => ChangeOp::AcceptDomain { person: find(&person)? },
+        Some(PeopleAct::Lift { person }) => ChangeOp::LiftPerson { person: find(&person)? },
+        Some(PeopleAct::HandOver { person }) => ChangeOp::HandOver { to: find(&person)? },
+        Some(PeopleAct::ConfirmPin { person, connection, ledger, user }) => {
+            let source = SourceRef { connection: act::connection(app, &connection)?, kind: SourceKind::Ledger, id: ledger };
+            known_source(&firm, &source)?;
+            ChangeOp::ConfirmPin { person: find(&person)?, pin: Pin { source, user: user.as_str().into() } }
+        }
+    };
+    let disabled = matches!(op, ChangeOp::SetEnabled { enabled: false, .. });
+    let mut report = act_and_tell(app, vec![op], "people").await?;
+    if disabled {
+        report = report.note("It is done in the folders by the next sync. To close them within the minute: ledgerward revoke PERSON --now");
+    }
+    Ok(report)
+}
+
+async fn add(app: &App, firm: &Firm, op: ChangeOp) -> Result<Report, Failure> {
+    let ChangeOp::AddPerson { email, mode, .. } = &op else {
+        return Err(Failure::new(Exit::Failed, "this adds nobody"));
+    };
+    let (email, mode) = (email.clone(), *mode);
+    let mut report = act_and_tell(app, vec![op], "people add").await?;
+    if !firm.domains.contains(email.domain()) {
+        report = report.note(format!(
+            "{} is not one of the firm's domains, so everything for this person is held until somebody says that it is right: ledgerward people accept-domain {email}",
+            email.domain()
+        ));
+    }
+    if mode.needs_selection() {
+        report = report.note(format!("Nothing is selected yet, which gives nothing: ledgerward select {email} CLIENT…"));
+    }
+    Ok(report)
+}
+
+async fn set_mode(app: &App, person: PersonId, mode: Mode) -> Result<Report, Failure> {
+    let report = act_and_tell(app, vec![ChangeOp::SetMode { person, mode }], "people mode").await?;
+    Ok(match mode {
+        Mode::All => report.note("Mode all gives every client of today and of later, whatever their ledgers say."),
+        Mode::Selected => report.note("Mode selected gives the selected clients, whatever their ledgers say."),
+        Mode::Ledger | Mode::LedgerSelected => report,
+    })
+}
+
+/// A pin on a mistyped ledger would sit there for ever and do nothing.
+fn known_source(firm: &Firm, source: &SourceRef) -> Result<(), Failure> {
+    if firm.clients.values().any(|c| c.sources.contains(source)) {
+        return Ok(());
+    }
+    let ids: Vec<String> = firm
+        .clients
+        .values()
+        .filter(|c| c.private_to.is_none())
+        .flat_map(|c| &c.sources)
+        .filter(|s| s.connection == source.connection)
+        .map(|s| s.id.clone())
+        .collect();
+    let failure = Failure::new(Exit::Failed, format!("no client is bound to {} {}", source.connection, source.id))
+        .next("Write the ledger's id as `ledgerward findings` shows it.");
+    Err(act::suggest(failure, &source.id, &ids))
+}
+
+/// Employees and viewers see themselves; how many others there are is no secret.
+fn list(app: &App, firm: &Firm, all: bool) -> Report {
+    let everybody = act::sees_all(app, firm);
+    let own = act::asking(app, firm);
+    let mut people: Vec<&Person> = firm.people.values().filter(|p| everybody || Some(p.id) == own).collect();
+    let others = firm.people.len() - people.len();
+    let hidden = people.iter().filter(|p| !p.enabled).count();
+    if !all {
+        people.retain(|p| p.enabled);
+    }
+    people.sort_by(|a, b| (&a.last, &a.first, &a.email).cmp(&(&b.last, &b.first, &b.email)));
+    let rows = people.iter().map(|p| {
+        [
+            p.email.to_string(),
+            p.full_name(),
+            office_slug(&p.office),
+            p.mode.slug().to_owned(),
+            selected(firm, p).to_string(),
+            state(firm, p),
+        ]
+    });
+    let text = lay_out(["address", "name", "office", "mode", "selected", "state"], rows, &[4]);
+    let values: Vec<Value> = people.iter().map(|p| person_json(firm, p)).collect();
+    let json = json!({"schema": "ledgerward/people/1", "people": values, "others": others});
+    let mut report = Report::new(Exit::Done, json, text);
+    if others > 0 {
+        report = report.note(format!("{others} more whom you do not see."));
+    }
+    if hidden > 0 && !all {
+        report = report.note(format!("{hidden} disabled not shown: --all"));
+    }
+    report
+}
+
+fn selected(firm: &Firm, person: &Person) -> usize {
+    // Ids sort by person first.
+    let nil = ledgerward_contract::ClientId(uuid::Uuid::nil());
+    firm.selections.range((person.id, nil)..).take_while(|((p, _), _)| *p == person.id).count()
+}
+
+fn state(firm: &Firm, person: &Person) -> String {
+    let foreign = !person.domain_accepted && !firm.domains.contains(person.email.domain());
+    match (&person.closed, person.enabled) {
+        (Some(closed), _) => format!("closed by {}: {}", closed.by, closed.reason),
+        (None, false) => "disabled".to_owned(),
+        (None, true) if foreign => "domain not accepted".to_owned(),
+        (None, true) => String::new(),
+    }
+}
+
+fn person_json(firm: &Firm, person: &Person) -> Value {
+    let Person { id, first, last, email, aliases, target_addresses, mode, office, enabled, closed, domain_accepted } = person;
+    let pending = firm
+        .selections
+        .iter()
+        .filter(|((p, _), s)| p == id && s.when_granted)
+        .count();
+    let emails = |set: &std::collections::BTreeSet<Email>| set.iter().map(Email::to_string).collect::<Vec<_>>();
+    json!({
+        "id": id,
+        "email": email,
+        "first": first,
+        "last": last,
+        "office": office_slug(office),
+        "mode": mode.slug(),
+        "enabled": enabled,
+        "closed": closed,
+        "domain_accepted": domain_accepted,
+        "in_firm_domains": firm.domains.contains(email.domain()),
+        "aliases": aliases.iter().map(|(c, set)| (c.to_string(), emails(set))).collect::<std::collections::BTreeMap<_, _>>(),
+        "addresses": target_addresses.iter().map(|(t, e)| (t.to_string(), e.to_string())).collect::<std::collections::BTreeMap<_, _>>(),
+        "selected": selected(firm, person),
+        "when_granted": pending,
+    })
+}

@@ -1,0 +1,70 @@
+//! `private`: somebody's own books, which are in nobody else's access (`product` 4).
+
+use ledgerward_contract::ClientId;
+use serde_json::json;
+
+use super::{
+    act::{self, act_and_tell},
+    args::{ClientArg, PrivateAct},
+    clients::state_slug,
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    domain::{
+        change::ChangeOp,
+        firm::{Client, Firm, Person},
+    },
+    render::table::table,
+};
+
+pub async fn run(app: &App, act: Option<PrivateAct>) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    let own = own(app, &firm)?;
+    let find = |typed: &ClientArg| mine(app, &firm, own, typed);
+    let op = match act {
+        None | Some(PrivateAct::List) => return Ok(list(&firm, own)),
+        Some(PrivateAct::Add { name }) => ChangeOp::AddPrivate { id: ClientId(uuid::Uuid::now_v7()), name },
+        Some(PrivateAct::Convert { client }) => ChangeOp::ConvertPrivate { client: find(&client)?.id },
+        Some(PrivateAct::Share { client, target, people }) => {
+            let people = people.iter().map(|p| act::person(app, &firm, &p.0).map(|p| p.id)).collect::<Result<_, _>>()?;
+            ChangeOp::SharePrivate { client: find(&client)?.id, target: act::target(app, &target)?, people }
+        }
+    };
+    act_and_tell(app, vec![op], "private").await
+}
+
+/// Private books belong to a person, so nobody may act for "the machine" here, root included.
+fn own<'f>(app: &App, firm: &'f Firm) -> Result<&'f Person, Failure> {
+    app.acting_person(firm).ok_or_else(|| match &app.person {
+        None => Failure::new(Exit::Failed, "a private client belongs to a person").next("Say who acts: --as EMAIL"),
+        Some(email) => Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people list"),
+    })
+}
+
+fn mine<'f>(app: &App, firm: &'f Firm, own: &Person, typed: &ClientArg) -> Result<&'f Client, Failure> {
+    let found = act::client(app, firm, &typed.0)?;
+    if found.private_to == Some(own.id) {
+        return Ok(found);
+    }
+    Err(Failure::new(Exit::Failed, format!("{} is no private client of yours", found.slug)).next("See your own: ledgerward private list"))
+}
+
+fn list(firm: &Firm, own: &Person) -> Report {
+    let mine: Vec<&Client> = firm.clients.values().filter(|c| c.private_to == Some(own.id)).collect();
+    let shared = |c: &Client| -> Vec<String> {
+        let with = firm.selections.keys().filter(|(_, of)| *of == c.id);
+        with.filter_map(|(p, _)| firm.people.get(p)).map(|p| p.email.to_string()).collect()
+    };
+    let rows = mine.iter().map(|c| {
+        let targets = c.targets.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        [c.slug.clone(), c.name.clone(), state_slug(c.state).to_owned(), targets, shared(c).join(", ")]
+    });
+    let text = table(["client", "name", "state", "targets", "shared with"], rows);
+    let values: Vec<_> = mine
+        .iter()
+        .map(|c| json!({"id": c.id, "slug": c.slug, "name": c.name, "state": state_slug(c.state), "targets": c.targets, "shared_with": shared(c)}))
+        .collect();
+    let report = Report::new(Exit::Done, json!({"schema": "ledgerward/private/1", "clients": values}), text);
+    if mine.is_empty() { report.note("You have no private client. To add one: ledgerward private add NAME") } else { report }
+}
