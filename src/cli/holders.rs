@@ -133,7 +133,11 @@ async fn list(app: &App, console: &mut dyn Console, client: Option<&ClientArg>) 
     let world = app.world().await?;
     let ask = match client {
         None => Ask::default(),
-        Some(c) => Ask { clients: Some(BTreeSet::from([act::client(app, &firm, &c.0)?.id])), offline: true },
+        Some(c) => Ask {
+            clients: Some(BTreeSet::from([act::client(app, &firm, &c.0)?.id])),
+            offline: true,
+            ..Ask::default()
+        },
     };
     let read = read(app, &world, &firm, &ask, console).await?;
     let rows = read.entries.iter().map(|e| {
@@ -208,7 +212,7 @@ async fn meant(app: &App, world: &World, firm: &Firm, args: &HolderArgs, console
     if let Some(t) = world.targets.get(&target) {
         t.reach()?;
     }
-    let ask = Ask { clients: Some(BTreeSet::from([client.id])), offline: true };
+    let ask = Ask { clients: Some(BTreeSet::from([client.id])), offline: true, ..Ask::default() };
     let read = read(app, world, firm, &ask, console).await?;
     let here: Vec<Entry> = read.entries.into_iter().filter(|e| e.lane.target == target).collect();
     let typed = args.holder.trim().to_lowercase();

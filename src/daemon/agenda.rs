@@ -118,7 +118,8 @@ impl Agenda {
                 let passed = wall.checked_add(signed(mono.saturating_sub(*then))).unwrap_or(*wall);
                 return next_due(schedule, Some(*wall), passed, tz, seed).is_some_and(|at| at <= passed);
             }
-            mono >= self.doubt_until && next_due(schedule, last.map(|l| l.wall), now, tz, seed).is_some_and(|at| at <= now)
+            mono >= self.doubt_until
+                && next_due(schedule, last.map(|l| l.wall), now, tz, seed).is_some_and(|at| at <= now)
         };
         let all = [
             (Job::Reread, rereads),
@@ -171,8 +172,7 @@ mod tests {
     #[test]
     fn a_missed_night_is_made_up_for_by_one_statements_cycle() {
         let now = at("2026-11-21T09:00:00Z");
-        let last = ["statements", "access", "daily", "keep-alive"]
-            .map(|n| (n.to_owned(), at("2026-11-17T06:30:00Z")));
+        let last = ["statements", "access", "daily", "keep-alive"].map(|n| (n.to_owned(), at("2026-11-17T06:30:00Z")));
         let mut agenda = Agenda::new(last.into(), now, 0);
         let config = config("every 5 minutes", "30 6 * * *");
         assert_eq!(starts(&mut agenda, &config, now, Duration::ZERO), [Job::Statements, Job::KeepAlive, Job::Daily]);

@@ -38,7 +38,12 @@ pub async fn forward(place: &Place, console: &mut dyn Console) -> Option<Result<
     Some(converse(&path, stream, place, console).await)
 }
 
-async fn converse(path: &Path, stream: UnixStream, place: &Place, console: &mut dyn Console) -> Result<Report, Failure> {
+async fn converse(
+    path: &Path,
+    stream: UnixStream,
+    place: &Place,
+    console: &mut dyn Console,
+) -> Result<Report, Failure> {
     let mut args = Vec::new();
     for arg in std::env::args_os().skip(1) {
         let text = arg.into_string();
@@ -55,8 +60,11 @@ async fn converse(path: &Path, stream: UnixStream, place: &Place, console: &mut 
     let body = serde_json::to_vec(&request).map_err(|e| broken(&e))?;
     let answer = send(stream, Method::POST, "/v1/command", body).await?;
     if answer.status() != StatusCode::OK {
-        return Err(Failure::new(Exit::Failed, format!("the daemon refused the command (HTTP {})", answer.status().as_u16()))
-            .next("Restart the daemon if it is of another version than this program."));
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("the daemon refused the command (HTTP {})", answer.status().as_u16()),
+        )
+        .next("Restart the daemon if it is of another version than this program."));
     }
     let mut data = Body::new(answer.into_body()).into_data_stream();
     let mut buffer = Vec::new();
@@ -89,7 +97,12 @@ async fn reply(path: &Path, id: &str, console: &mut dyn Console, question: &str)
     send(stream, Method::POST, &format!("/v1/answer/{id}"), body).await.map(drop)
 }
 
-async fn send(stream: UnixStream, method: Method, path: &str, body: Vec<u8>) -> Result<http::Response<Incoming>, Failure> {
+async fn send(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<http::Response<Incoming>, Failure> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
     tokio::spawn(async move {
         // The answer's own stream says what went wrong.

@@ -65,15 +65,17 @@ async fn refresh(store: &Store) -> Result<(), StoreError> {
         })
         .await?;
     for (kind, attempt, complete) in runs {
-        for (name, run) in
-            [("ledgerward_last_attempt_timestamp_seconds", attempt), ("ledgerward_last_success_timestamp_seconds", complete)]
-        {
+        for (name, run) in [
+            ("ledgerward_last_attempt_timestamp_seconds", attempt),
+            ("ledgerward_last_success_timestamp_seconds", complete),
+        ] {
             if let Some(run) = run {
                 gauge!(name, "kind" => kind).set(run.started.as_second() as f64);
             }
         }
     }
-    for (severity, word) in [(Severity::Notice, "notice"), (Severity::Warning, "warning"), (Severity::Urgent, "urgent")] {
+    for (severity, word) in [(Severity::Notice, "notice"), (Severity::Warning, "warning"), (Severity::Urgent, "urgent")]
+    {
         let n = findings.iter().filter(|f| f.finding.severity == severity).count();
         gauge!("ledgerward_findings", "severity" => word).set(n as f64);
     }

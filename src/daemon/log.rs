@@ -38,7 +38,9 @@ pub fn start(settings: &LogSettings) -> Result<(), Failure> {
         }
         LogFormat::Journald => tracing_journald::layer()
             .map_err(|e| {
-                Failure::new(Exit::Refused, "the journal cannot be reached").cause(&e).next("Set format = \"text\" under [log].")
+                Failure::new(Exit::Refused, "the journal cannot be reached")
+                    .cause(&e)
+                    .next("Set format = \"text\" under [log].")
             })?
             .with_filter(ours)
             .boxed(),

@@ -25,12 +25,7 @@ use tokio::{
 };
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler};
 
-use self::{
-    agenda::Agenda,
-    health::Metrics,
-    runner::Daemon,
-    schedule::Slot,
-};
+use self::{agenda::Agenda, health::Metrics, runner::Daemon, schedule::Slot};
 use crate::{
     app::App,
     cli::outcome::{Exit, Failure, Report},
@@ -70,7 +65,9 @@ pub async fn run(app: App) -> Result<Report, Failure> {
 async fn serve_metrics(daemon: &Daemon) -> Result<Option<JoinHandle<()>>, Failure> {
     let Some(address) = daemon.config().metrics_listen else { return Ok(None) };
     let refused = |e: &std::io::Error| {
-        Failure::new(Exit::Refused, format!("metrics_listen: {address} cannot be used")).cause(e).next("Choose another port.")
+        Failure::new(Exit::Refused, format!("metrics_listen: {address} cannot be used"))
+            .cause(e)
+            .next("Choose another port.")
     };
     if !address.ip().is_loopback() {
         return Err(Failure::new(Exit::Refused, format!("metrics_listen: {address} is no loopback address"))
@@ -155,7 +152,11 @@ impl Loop {
         let (now, since) = (daemon.clock.now(), self.begun.elapsed());
         if let Some(jump) = self.agenda.clock(now, since) {
             health::clock_jumped();
-            tracing::warn!(event = "clock.jump", seconds = jump.as_secs(), "the clock was set; cron times wait ten minutes");
+            tracing::warn!(
+                event = "clock.jump",
+                seconds = jump.as_secs(),
+                "the clock was set; cron times wait ten minutes"
+            );
         }
         let rereads = daemon.rereads_due(now).await?;
         let config = daemon.config();
@@ -209,19 +210,24 @@ impl Ticker {
         let begun = async {
             let scheduler = JobScheduler::new().await?;
             // A tick that finds the last one waiting is the same tick.
-            scheduler.add(CronJob::new_repeated(every, move |_, _| drop(send.try_send(())))?).await?;
+            scheduler
+                .add(CronJob::new_repeated(every, move |_, _| {
+                    let _ = send.try_send(());
+                })?)
+                .await?;
             scheduler.start().await?;
             Ok::<_, tokio_cron_scheduler::JobSchedulerError>(scheduler)
         };
-        let scheduler = begun.await.inspect_err(|e| tracing::warn!(event = "ticker.failed", error = %e, "own ticks are used")).ok();
+        let scheduler =
+            begun.await.inspect_err(|e| tracing::warn!(event = "ticker.failed", error = %e, "own ticks are used")).ok();
         Self { ticks, every, scheduler }
     }
 
     async fn next(&mut self) {
         let silent = self.every * 2;
-        if self.scheduler.is_none() || tokio::time::timeout(silent, self.ticks.recv()).await.is_ok_and(|t| t.is_none()) {
+        if self.scheduler.is_none() || tokio::time::timeout(silent, self.ticks.recv()).await.is_ok_and(|t| t.is_none())
+        {
             tokio::time::sleep(self.every).await;
         }
     }
 }
-

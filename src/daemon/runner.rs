@@ -26,7 +26,10 @@ use crate::{
         outcome::{Exit, Failure},
     },
     config::Config,
-    domain::{finding::{Finding, Severity}, firm::Firm},
+    domain::{
+        finding::{Finding, Severity},
+        firm::Firm,
+    },
     engine::{self, Ask, CONNECTION_STEP, Done, Picture},
     memory::source_key,
     process::Process,
@@ -113,8 +116,12 @@ impl Daemon {
     pub async fn tell_start(&self) -> Result<(), Failure> {
         for note in self.store.run(|db| Ok(db.notes().to_vec())).await? {
             match note {
-                Note::Migrated { from, to, .. } => tracing::info!(event = "state.migrated", from, to, "the state was brought up to date"),
-                note => tracing::warn!(event = "state.note", ?note, "the state wants attention; see `ledgerward doctor`"),
+                Note::Migrated { from, to, .. } => {
+                    tracing::info!(event = "state.migrated", from, to, "the state was brought up to date")
+                }
+                note => {
+                    tracing::warn!(event = "state.note", ?note, "the state wants attention; see `ledgerward doctor`")
+                }
             }
         }
         Ok(())
@@ -143,11 +150,24 @@ impl Daemon {
         };
         let kind = job.kind();
         match result {
-            Ok(exit) => tracing::info!(event = "job.end", kind, exit = exit.code(), ms = begun.elapsed().as_millis() as u64, "done"),
+            Ok(exit) => tracing::info!(
+                event = "job.end",
+                kind,
+                exit = exit.code(),
+                ms = begun.elapsed().as_millis() as u64,
+                "done"
+            ),
             Err(failure) => {
                 health::count(kind, begun.elapsed(), None);
                 let (error, next) = (failure.message, failure.next.unwrap_or_default());
-                tracing::error!(event = "job.failed", kind, exit = failure.exit.code(), error, next, "failed; it is tried again at its next time");
+                tracing::error!(
+                    event = "job.failed",
+                    kind,
+                    exit = failure.exit.code(),
+                    error,
+                    next,
+                    "failed; it is tried again at its next time"
+                );
             }
         }
         if let Err(e) = self.store.run(|db| db.checkpoint().map(|()| db.wal_bytes())).await.map(tell_wal) {
@@ -167,7 +187,11 @@ impl Daemon {
         if let Some(restored) = restored {
             let picture = engine::look(&app, &world, run, &ask, &mut console).await;
             let _looked = cycle::end(&app, run, picture, |_| Exit::Held).await?;
-            tracing::warn!(event = "cycle.dry", why = restored.why, "the state is a restored one: nothing is written until a person confirms it");
+            tracing::warn!(
+                event = "cycle.dry",
+                why = restored.why,
+                "the state is a restored one: nothing is written until a person confirms it"
+            );
             return Ok(Exit::Held);
         }
         let done = engine::sync(&app, &world, run, &ask, &mut console).await;
@@ -186,7 +210,12 @@ impl Daemon {
                 if let Some(found) = db.crash_loop()?.filter(|c| c.times >= CRASHES)
                     && let Some(name) = found.step.strip_prefix(CONNECTION_STEP)
                 {
-                    tracing::error!(event = "crash.loop", connection = name, times = found.times, "left out for a day, because reading it ended the program");
+                    tracing::error!(
+                        event = "crash.loop",
+                        connection = name,
+                        times = found.times,
+                        "left out for a day, because reading it ended the program"
+                    );
                     let until = now.saturating_add(LEFT_OUT_FOR).unwrap_or(Timestamp::MAX);
                     db.doc_put(LEFT_OUT, name, &until)?;
                 }
@@ -243,7 +272,9 @@ impl Daemon {
         let now = self.clock.now();
         let mut exit = Exit::Done;
         for reach in world.reaches().filter(|r| r.dead.is_none()) {
-            let (Some((spec, tokens)), Some(row)) = (&reach.keep, rows.iter().find(|r| r.id == reach.sign_in)) else { continue };
+            let (Some((spec, tokens)), Some(row)) = (&reach.keep, rows.iter().find(|r| r.id == reach.sign_in)) else {
+                continue;
+            };
             let last = row.last_refreshed.unwrap_or(row.issued_at);
             if next_refresh_due(spec, last) > now {
                 continue;
@@ -285,7 +316,8 @@ impl Daemon {
             })
             .await
             .map_err(Failure::from);
-        let result = cycle::end(&app, run, result, |(whole, ..)| if *whole { Exit::Done } else { Exit::Failed }).await?;
+        let result =
+            cycle::end(&app, run, result, |(whole, ..)| if *whole { Exit::Done } else { Exit::Failed }).await?;
         let (whole, findings, holds, head) = result;
         let urgent = findings.iter().filter(|f| f.finding.severity == Severity::Urgent).count();
         // A cut tail of the chain cannot be seen in the chain alone (`decisions` 35).
@@ -344,12 +376,21 @@ pub async fn reload(daemon: Arc<Daemon>) {
         Ok(new) => {
             let old = daemon.config();
             if !daemon.process.tokens.settle(SETTLE).await {
-                tracing::error!(event = "config.refused", "a sign-in is being renewed; the old configuration stays. Send SIGHUP again");
+                tracing::error!(
+                    event = "config.refused",
+                    "a sign-in is being renewed; the old configuration stays. Send SIGHUP again"
+                );
                 return;
             }
             daemon.process.tokens.clear();
-            if old.metrics_listen != new.metrics_listen || old.log != new.log || format!("{:?}", old.state_key) != format!("{:?}", new.state_key) {
-                tracing::warn!(event = "config.restart", "metrics_listen, [log] and the state's key change with a restart only");
+            if old.metrics_listen != new.metrics_listen
+                || old.log != new.log
+                || format!("{:?}", old.state_key) != format!("{:?}", new.state_key)
+            {
+                tracing::warn!(
+                    event = "config.restart",
+                    "metrics_listen, [log] and the state's key change with a restart only"
+                );
             }
             *daemon.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
             tracing::info!(event = "config.loaded", "the configuration was read again");

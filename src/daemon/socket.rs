@@ -84,7 +84,9 @@ impl Line {
     /// The end of a command, or `None` for what comes before it.
     pub fn end(self) -> Option<Result<Report, Failure>> {
         match self {
-            Self::Report { exit, json, text, notes } => Some(Ok(Report { exit: Exit::from_code(exit), json, text, notes })),
+            Self::Report { exit, json, text, notes } => {
+                Some(Ok(Report { exit: Exit::from_code(exit), json, text, notes }))
+            }
             Self::Failure { exit, message, next, causes } => {
                 Some(Err(Failure { exit: Exit::from_code(exit), message, next, causes }))
             }
@@ -105,9 +107,11 @@ pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
         if !meta.file_type().is_socket() || meta.uid() != me {
             return Err(refused(format!("{} is there and is no socket of ours", path.display())));
         }
-        std::fs::remove_file(path).map_err(|e| refused(format!("the old {} cannot be removed", path.display())).cause(&e))?;
+        std::fs::remove_file(path)
+            .map_err(|e| refused(format!("the old {} cannot be removed", path.display())).cause(&e))?;
     }
-    let listener = UnixListener::bind(path).map_err(|e| refused(format!("{} cannot be opened", path.display())).cause(&e))?;
+    let listener =
+        UnixListener::bind(path).map_err(|e| refused(format!("{} cannot be opened", path.display())).cause(&e))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))
         .map_err(|e| refused(format!("{} cannot be closed to others", path.display())).cause(&e))?;
     let mode = path.symlink_metadata().map_or(0, |m| m.mode() & 0o777);
@@ -155,9 +159,12 @@ impl Server {
     fn app(&self, peer: Peer, request: &Request, named: Option<Email>) -> Result<(App, u32), Failure> {
         let daemon = &self.daemon;
         let uid = peer.0.map(|c| c.uid()).ok_or_else(|| Failure::new(Exit::Failed, "it is not known who is asking"))?;
-        let typed = request.acting.as_deref().map(Email::parse).transpose().map_err(|e| {
-            Failure::new(Exit::Usage, format!("acting: {e}"))
-        })?;
+        let typed = request
+            .acting
+            .as_deref()
+            .map(Email::parse)
+            .transpose()
+            .map_err(|e| Failure::new(Exit::Usage, format!("acting: {e}")))?;
         let mut place = daemon.place.clone();
         place.acting = named.or(typed);
         (place.json, place.quiet) = (request.json, request.quiet);
@@ -214,7 +221,9 @@ const fn turn(command: &Command) -> Turn {
         | Command::Pull { .. }
         | Command::Plan { .. }
         | Command::Doctor { .. }
-        | Command::Statements { act: Some(StatementsAct::Push { .. } | StatementsAct::Render { .. }), .. } => Turn::Cycle,
+        | Command::Statements { act: Some(StatementsAct::Push { .. } | StatementsAct::Render { .. }), .. } => {
+            Turn::Cycle
+        }
         Command::Connect { .. } => Turn::Alone,
         _ => Turn::Change,
     }
@@ -245,8 +254,11 @@ fn files(command: &mut Command, trusted: bool, cwd: Option<&Path>) -> Result<(),
         _ => return Ok(()),
     };
     if !trusted {
-        return Err(Failure::new(Exit::Failed, "while the daemon runs, only root and the service's own user may name files")
-            .next("Ask one of them, or use a command that prints to the terminal."));
+        return Err(Failure::new(
+            Exit::Failed,
+            "while the daemon runs, only root and the service's own user may name files",
+        )
+        .next("Ask one of them, or use a command that prints to the terminal."));
     }
     if let Some(cwd) = cwd {
         *path = cwd.join(&*path);
@@ -264,7 +276,11 @@ fn parsed(request: &Request) -> Result<Cli, Failure> {
     Ok(cli)
 }
 
-async fn command(State(server): State<Server>, ConnectInfo(peer): ConnectInfo<Peer>, Json(request): Json<Request>) -> Response {
+async fn command(
+    State(server): State<Server>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<Request>,
+) -> Response {
     let working = Arc::clone(&server.daemon.working);
     let (send, lines) = mpsc::unbounded_channel();
     let prepared = parsed(&request).and_then(|cli| {
@@ -369,7 +385,8 @@ impl Console for Far {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (self.uid, send));
         let asked = self.lines.send(Line::Ask { id: id.clone(), question: question.to_owned() });
         // The trait is synchronous, as a terminal is; the other tasks of this thread move elsewhere meanwhile.
-        let answer = asked.is_ok().then(|| tokio::task::block_in_place(|| receive.recv_timeout(ANSWER_MAX).ok())).flatten();
+        let answer =
+            asked.is_ok().then(|| tokio::task::block_in_place(|| receive.recv_timeout(ANSWER_MAX).ok())).flatten();
         self.questions.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         answer
     }
