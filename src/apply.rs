@@ -181,9 +181,10 @@ async fn lane(app: &App, world: &World, picture: &Picture, plan: &LanePlan) -> R
     let lists = picture.book.sharing(&plan.lane.target) != plan::Sharing::Off;
     // Whoever is shut out by a person's decision goes whatever else happened to the list (`decisions` 14); and with the list
     // out of reach only such revokes are planned, without a base.
-    let urgent = plan.steps.iter().all(|s| {
-        matches!((&s.op, &s.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. }))
-    });
+    let urgent = plan
+        .steps
+        .iter()
+        .all(|s| matches!((&s.op, &s.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. })));
     if let (Some(folder), true) = (&plan.folder, lists && !urgent) {
         match gather::sharing(target, folder, picture.now).await {
             Err(e) => return Ok(drifted(done, format!("the list could not be read again: {}", e.message))),

@@ -428,7 +428,12 @@ impl<'a> Job<'a> {
         let periods: Vec<Period> = lengths
             .into_iter()
             .flat_map(|length| {
-                books.year_end.due(length, since(self.client, self.today(), books.year_end), self.today(), settings.after_days)
+                books.year_end.due(
+                    length,
+                    since(self.client, self.today(), books.year_end),
+                    self.today(),
+                    settings.after_days,
+                )
             })
             .filter(|period| {
                 self.only.period.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(&books.year_end.label(period)))

@@ -15,13 +15,17 @@ use ledgerward::{
     domain::{
         fact::Why,
         finding::{Finding, Severity},
-        firm::{Authority, Client, ClientState, Firm, Mode, Office, Person, PersonId, Selection, SelectionScope, TargetName},
+        firm::{
+            Authority, Client, ClientState, Firm, Mode, Office, Person, PersonId, Selection, SelectionScope, TargetName,
+        },
         lane::{LaneKey, Op, OwnedGrant},
     },
+    statement::StatementKey,
     store::{Db, FactRow, FactValue, Intent, JournalOp, LaneRow, Options},
 };
 use ledgerward_contract::{
-    ClientId, Email, FolderId, FolderKey, FolderRole, PermissionId, SourceKind, SourceRef, Timestamp,
+    Basis, ClientId, Email, FolderId, FolderKey, FolderRole, LedgerProfile, Period, PeriodLength, PermissionId,
+    SourceKind, SourceRef, StatementKind, StatementRequest, Timestamp,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -110,9 +114,15 @@ fn kept(id: &str, name: &str, rest: Why, facts: &[(u128, Why, &str)]) -> Value {
     let facts: Vec<Value> = facts
         .iter()
         .map(|(who, why, role)| {
-            json!([Uuid::from_u128(*who), ledgerward::domain::identity::PersonFact {
-                why: *why, role: (*role).to_owned(), user: (*role).into(), since: None,
-            }])
+            json!([
+                Uuid::from_u128(*who),
+                ledgerward::domain::identity::PersonFact {
+                    why: *why,
+                    role: (*role).to_owned(),
+                    user: (*role).into(),
+                    since: None,
+                }
+            ])
         })
         .collect();
     json!({
@@ -142,7 +152,10 @@ impl World {
         db.save_firm_diff(&Firm::default(), &firm()).unwrap();
         let run = db.run_start("sync", at(READ)).unwrap();
         let all = [
-            (kept("L11", "Acme", Why::NeverListed, &[(ANA, Why::Writer, "ADVISER"), (BOB, Why::Reader, "STANDARD")]), "L11"),
+            (
+                kept("L11", "Acme", Why::NeverListed, &[(ANA, Why::Writer, "ADVISER"), (BOB, Why::Reader, "STANDARD")]),
+                "L11",
+            ),
             (kept("L12", "Birch", Why::Unreadable, &[]), "L12"),
         ];
         for (doc, id) in &all {
@@ -159,7 +172,8 @@ impl World {
         db.record_facts(run, at(READ), &[fact(FactValue::Granted)]).unwrap();
         grant(&mut db, run);
         db.run_end(run, 0, true, &json!({}), at(READ)).unwrap();
-        let finding = Finding::new(Severity::Warning, "folder.link_on", "drive/acme-ltd", "A link is on.", "Turn it off.");
+        let finding =
+            Finding::new(Severity::Warning, "folder.link_on", "drive/acme-ltd", "A link is on.", "Turn it off.");
         db.sync_findings(run, "lanes", &[finding], at(READ)).unwrap();
         drop(db);
         world
@@ -259,16 +273,36 @@ fn has(text: &str, parts: &[&str]) {
 fn access_says_who_sees_what_and_how_it_stands() {
     let world = World::new();
     let text = world.text("access", 0);
-    has(&text, &["Acme Ltd (acme-ltd)", "Ana Harbour", "to be granted on drive", "Bob Harbour", "granted on drive", "Birch LLP"]);
-    has(&text, &["held, nothing there", "everybody in the office", "1 client only proposed", "last read whole: 31 Oct 2026 09:00"]);
+    has(
+        &text,
+        &[
+            "Acme Ltd (acme-ltd)",
+            "Ana Harbour",
+            "to be granted on drive",
+            "Bob Harbour",
+            "granted on drive",
+            "Birch LLP",
+        ],
+    );
+    has(
+        &text,
+        &[
+            "held, nothing there",
+            "everybody in the office",
+            "1 client only proposed",
+            "last read whole: 31 Oct 2026 09:00",
+        ],
+    );
     assert!(!text.contains("Cas"), "Cas is no user of the ledger\n{text}");
     assert!(!text.contains("Own Books"), "private books are in nobody else's answer\n{text}");
 
     let rows = world.json("access", 0, "access")["rows"].clone();
     let state = |email: &str, slug: &str, target: &str| {
-        let row = rows.as_array().unwrap().iter().find(|r| {
-            r["person"]["email"] == email && r["client"]["slug"] == slug && r["target"] == target
-        });
+        let row = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|r| r["person"]["email"] == email && r["client"]["slug"] == slug && r["target"] == target);
         row.map(|r| (r["state"].as_str().unwrap().to_owned(), r["role"].as_str().unwrap().to_owned()))
     };
     let is = |s: &str, r: &str| Some((s.to_owned(), r.to_owned()));
@@ -341,8 +375,18 @@ fn access_at_a_day_tells_the_three_clocks_apart() {
 #[test]
 fn why_and_why_not_give_the_reason_and_what_would_change_it() {
     let world = World::new();
-    has(&world.text("why bob acme-ltd", 0), &["Bob Harbour sees Acme Ltd", "granted as reader on drive since 31 Oct 2026", "select bob@harbour.example --remove acme-ltd"]);
-    has(&world.text("why-not cas acme-ltd", 0), &["Cas Harbour does not see Acme Ltd", "is not a user", "nothing granted by ledgerward", "grants it"]);
+    has(
+        &world.text("why bob acme-ltd", 0),
+        &[
+            "Bob Harbour sees Acme Ltd",
+            "granted as reader on drive since 31 Oct 2026",
+            "select bob@harbour.example --remove acme-ltd",
+        ],
+    );
+    has(
+        &world.text("why-not cas acme-ltd", 0),
+        &["Cas Harbour does not see Acme Ltd", "is not a user", "nothing granted by ledgerward", "grants it"],
+    );
     has(&world.text("why cas acme-ltd", 0), &["in fact the answer is no"]);
     let why = world.json("why ana birch-llp", 0, "why");
     assert_eq!((&why["verdict"], &why["role"]), (&json!("held"), &json!("none")));
@@ -354,7 +398,10 @@ fn why_and_why_not_give_the_reason_and_what_would_change_it() {
 #[test]
 fn findings_have_numbers_and_a_next_step() {
     let world = World::new();
-    has(&world.text("findings", 0), &["F-001", "warning", "A link is on.", "since 31 Oct 2026", "next: Turn it off.", "1 open finding"]);
+    has(
+        &world.text("findings", 0),
+        &["F-001", "warning", "A link is on.", "since 31 Oct 2026", "next: Turn it off.", "1 open finding"],
+    );
     let mut db = world.open(false);
     db.sync_findings(1, "lanes", &[], at("2026-10-31T20:00:00Z")).unwrap();
     drop(db);
@@ -367,9 +414,15 @@ fn findings_have_numbers_and_a_next_step() {
 fn h06_status_check_tells_a_monitor_that_nobody_syncs_any_more() {
     let world = World::new();
     let check = world.text("status --check", 1);
-    has(&check, &["broken:", "the last complete sync was", "xero: nobody has signed in", "drive: nobody has signed in"]);
+    has(
+        &check,
+        &["broken:", "the last complete sync was", "xero: nobody has signed in", "drive: nobody has signed in"],
+    );
     assert_eq!(check.lines().count(), 1, "one line\n{check}");
-    has(&world.text("status", 0), &["Harbour & Co", "sync", "complete", "connect xero", "unreadable  xero \"Birch\"", "1 warning", "Not well"]);
+    has(
+        &world.text("status", 0),
+        &["Harbour & Co", "sync", "complete", "connect xero", "unreadable  xero \"Birch\"", "1 warning", "Not well"],
+    );
     assert_eq!(world.json("status", 0, "status")["ok"], false);
     has(&world.text("runs", 0), &["sync", "done in 0 s"]);
     assert_eq!(world.json("runs -n 1", 0, "runs")["runs"][0]["id"], "1");
@@ -473,7 +526,8 @@ fn d09_an_altered_row_of_the_trail_is_found_and_named() {
     assert!(later.is_empty());
 
     let db = rusqlite::Connection::open(world.db()).unwrap();
-    let mut triggers = db.prepare("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'").unwrap();
+    let mut triggers =
+        db.prepare("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'").unwrap();
     let names: Vec<String> = triggers.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect();
     drop(triggers);
     for name in names {
@@ -499,7 +553,10 @@ fn t13_a_restored_state_writes_nothing_until_it_is_confirmed() {
     for tail in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(format!("{}{tail}", world.db().display()));
     }
-    has(&world.text(&format!("restore {}", copy.display()), 0), &["Nothing is applied until you confirm it", "restore --confirm"]);
+    has(
+        &world.text(&format!("restore {}", copy.display()), 0),
+        &["Nothing is applied until you confirm it", "restore --confirm"],
+    );
     has(&world.text("sync --yes", 78), &["restored", "nothing is written to any target"]);
     has(&world.text("status", 0), &["restored", "nothing is applied"]);
     has(&world.text("status --check", 1), &["the state is a restored one"]);
@@ -532,4 +589,84 @@ fn the_key_rotates_and_the_old_one_stays() {
     assert!(!id.is_empty());
     world.text("status", 0);
     has(&world.text("key rotate --as bob@harbour.example", 1), &["publish"]);
+}
+
+fn key(account: Option<&str>) -> StatementKey {
+    let day = |text: &str| text.parse().unwrap();
+    StatementKey {
+        client: ClientId(Uuid::from_u128(ACME)),
+        connection: "xero".into(),
+        ledger: "L11".into(),
+        request: StatementRequest {
+            kind: if account.is_some() { StatementKind::BankRegister } else { StatementKind::BalanceSheet },
+            basis: Basis::Accrual,
+            period: Period { start: day("2026-09-01"), end: day("2026-09-30"), length: PeriodLength::Month },
+            account: account.map(Into::into),
+        },
+        item: None,
+    }
+}
+
+#[test]
+fn a_statement_key_comes_back_from_its_text() {
+    for account in [None, Some("1000"), Some("a|b%7C%25=-")] {
+        let key = key(account);
+        assert_eq!(StatementKey::parse(&key.text()), Some(key));
+    }
+    for wrong in ["", "a|b", &key(None).text().replace("accrual", "barter"), &format!("{}|", key(None).text())] {
+        assert_eq!(StatementKey::parse(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn statements_are_listed_due_read_and_delivered() {
+    let world = World::new();
+    has(&world.text("statements", 0), &["has not been read yet", "0 due"]);
+    let mut db = world.open(false);
+    let profile = LedgerProfile {
+        name: "Acme".into(),
+        currency: None,
+        country: None,
+        year_end: Some((3, 31)),
+        locked_to: None,
+        link: None,
+        is_demo: false,
+    };
+    db.doc_put("profile", "xero/ledger/L11", &(at(READ), profile)).unwrap();
+    let report = json!({"document": {"name": "x", "mime": "y", "size": 1}}).to_string();
+    db.statement_version(&key(None).text(), "hash", &report, at(READ)).unwrap();
+    drop(db);
+    let text = world.text("statements --client acme-ltd --kind balance-sheet", 0);
+    has(&text, &["acme-ltd", "2026-09", "v1, in no folder yet", "due"]);
+    assert!(!text.contains("profit-and-loss"), "{text}");
+    let one = world.json("statements list --client acme-ltd --period 2026-09 --kind balance-sheet", 0, "statements");
+    assert_eq!(one["statements"].as_array().unwrap().len(), 1, "{one}");
+    assert_eq!((&one["statements"][0]["state"], &one["statements"][0]["version"]), (&json!("read"), &json!("1")));
+    has(&world.text("statements render --out out", 5), &["bytes are not kept"]);
+    assert!(!world.path("out").exists());
+    has(&world.text("statements push --as bob@harbour.example", 1), &["publish"]);
+    world.text("freeze on --reason audit", 0);
+    has(&world.text("statements push", 3), &["everything is frozen: audit"]);
+}
+
+#[test]
+fn doctor_ends_with_the_worst_it_found_and_changes_nothing() {
+    let world = World::new();
+    let text = world.text("doctor --offline", 4);
+    has(
+        &text,
+        &[
+            "is right",
+            "is whole",
+            "nobody has signed in",
+            "sharing is off",
+            "could not be checked from here",
+            "No provider was asked.",
+        ],
+    );
+    let value = world.json("doctor --offline", 4, "doctor");
+    assert!(value["assumptions"].as_array().unwrap().iter().all(|a| a["checked"] == "unknown"));
+    let config = fs::read_to_string(world.path("config.toml")).unwrap();
+    fs::write(world.path("config.toml"), format!("{config}[nonsense]\n")).unwrap();
+    has(&world.text("doctor", 78), &["nonsense"]);
 }

@@ -25,7 +25,8 @@ async fn verify(app: &App) -> Result<Report, Failure> {
             Report::new(Exit::Done, json, format!("The audit trail is whole: {} rows, head {}.\n", head.seq, head.hash))
         }
         Verdict::Broken { seq, why } => {
-            let json = json!({"schema": "ledgerward/audit-verify/1", "whole": false, "row": seq.to_string(), "why": why});
+            let json =
+                json!({"schema": "ledgerward/audit-verify/1", "whole": false, "row": seq.to_string(), "why": why});
             Report::new(Exit::Failed, json, format!("THE AUDIT TRAIL IS BROKEN at row {seq}: {why}.\n"))
                 .note("Keep this state as it is, compare it with a backup and with the heads in the daily reports.")
         }
@@ -49,8 +50,11 @@ async fn export(app: &App, since: Option<Date>) -> Result<Report, Failure> {
     let whole = String::from_utf8_lossy(&bytes);
     let mut rows: Vec<Value> = Vec::new();
     for line in whole.lines() {
-        let row: Value = serde_json::from_str(line)
-            .map_err(|e| Failure::new(Exit::Failed, "a row of the audit trail cannot be read").cause(&e).next("Run: ledgerward audit verify"))?;
+        let row: Value = serde_json::from_str(line).map_err(|e| {
+            Failure::new(Exit::Failed, "a row of the audit trail cannot be read")
+                .cause(&e)
+                .next("Run: ledgerward audit verify")
+        })?;
         let at = row.get("at").and_then(Value::as_str).and_then(|t| t.parse::<jiff::Timestamp>().ok());
         // A row whose time cannot be read is never left out.
         if from.is_none_or(|from| at.is_none_or(|at| at >= from)) {

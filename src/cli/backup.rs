@@ -29,17 +29,22 @@ pub fn restore(place: &Place, file: &Path) -> Result<Report, Failure> {
     let config = load_config(&place.config)?;
     let from = absolute(file)?;
     if !from.is_file() {
-        return Err(Failure::new(Exit::Failed, format!("{} is not there", from.display())).next("Name the backup file."));
+        return Err(
+            Failure::new(Exit::Failed, format!("{} is not there", from.display())).next("Name the backup file.")
+        );
     }
     let now = jiff::Timestamp::now();
     let db = place.state.join("ledgerward.db");
     let there = db.symlink_metadata().is_ok();
     if there && !damaged(options(place, &config, now)?)? {
-        return Err(Failure::new(Exit::Refused, format!("there is a whole state in {} already; nothing was changed", place.state.display()))
-            .next(format!(
-                "If it is the wrong one, stop the daemon, move {} and its -wal file away, and run this again.",
-                db.display()
-            )));
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("there is a whole state in {} already; nothing was changed", place.state.display()),
+        )
+        .next(format!(
+            "If it is the wrong one, stop the daemon, move {} and its -wal file away, and run this again.",
+            db.display()
+        )));
     }
     make_folder(&place.state)?;
     let kept = store::restore(&place.state, &from, now)?;
@@ -61,14 +66,19 @@ pub fn restore(place: &Place, file: &Path) -> Result<Report, Failure> {
         "schema": "ledgerward/restore/1", "file": from.display().to_string(), "state": place.state.display().to_string(),
         "restored": true, "keys": if locked.is_some() { "shut" } else { "open" },
     });
-    let text = format!("The state in {} is the one of {}. Nothing is applied until you confirm it.\n", place.state.display(), from.display());
+    let text = format!(
+        "The state in {} is the one of {}. Nothing is applied until you confirm it.\n",
+        place.state.display(),
+        from.display()
+    );
     let mut report = Report::new(Exit::Done, json, text)
         .note("Next: ledgerward plan, compare it with what you know, then: ledgerward restore --confirm");
     if there {
         report = report.note(format!("The damaged file is kept as {}.", kept.display()));
     }
     if let Some(problem) = locked {
-        report = report.note(format!("The sign-ins are shut: {}. Put the key file back, or connect again.", problem.message));
+        report = report
+            .note(format!("The sign-ins are shut: {}. Put the key file back, or connect again.", problem.message));
     }
     Ok(report)
 }

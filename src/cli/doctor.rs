@@ -38,11 +38,23 @@ struct Chart {
 
 impl Chart {
     fn good(&mut self, about: &str, text: impl Into<String>) {
-        self.lines.push(Line { about: about.to_owned(), level: NoteLevel::Good, text: text.into(), next: None, exit: Exit::Done });
+        self.lines.push(Line {
+            about: about.to_owned(),
+            level: NoteLevel::Good,
+            text: text.into(),
+            next: None,
+            exit: Exit::Done,
+        });
     }
 
     fn warn(&mut self, about: &str, text: impl Into<String>, next: Option<String>) {
-        self.lines.push(Line { about: about.to_owned(), level: NoteLevel::Warning, text: text.into(), next, exit: Exit::Done });
+        self.lines.push(Line {
+            about: about.to_owned(),
+            level: NoteLevel::Warning,
+            text: text.into(),
+            next,
+            exit: Exit::Done,
+        });
     }
 
     fn block(&mut self, about: &str, exit: Exit, text: impl Into<String>, next: Option<String>) {
@@ -92,20 +104,34 @@ async fn state(app: &App, chart: &mut Chart) -> Result<(), Failure> {
         chart.good("state", format!("{} is whole", app.place.state.display()));
     } else {
         let what = found.pages.iter().chain(&found.foreign_keys).cloned().collect::<Vec<_>>().join("; ");
-        chart.block("state", Exit::Refused, format!("the state file is damaged: {what}"), Some("Stop the daemon and bring back the newest backup: ledgerward restore FILE".to_owned()));
+        chart.block(
+            "state",
+            Exit::Refused,
+            format!("the state file is damaged: {what}"),
+            Some("Stop the daemon and bring back the newest backup: ledgerward restore FILE".to_owned()),
+        );
     }
     match keys {
         None => chart.good("key", "the sign-ins' key opens them"),
         Some(e) => chart.block("key", Exit::Refused, e.message.clone(), e.next.clone()),
     }
     if let Some(r) = restored {
-        chart.block("state", Exit::Refused, format!("it is a restored one: {}; nothing is applied", r.why), Some("Compare `ledgerward plan`, then: ledgerward restore --confirm".to_owned()));
+        chart.block(
+            "state",
+            Exit::Refused,
+            format!("it is a restored one: {}; nothing is applied", r.why),
+            Some("Compare `ledgerward plan`, then: ledgerward restore --confirm".to_owned()),
+        );
     }
     if let Some(f) = freeze {
         chart.warn("freeze", format!("on since {}: {}", f.since, f.reason), Some("ledgerward freeze off".to_owned()));
     }
     if wal > 64 << 20 {
-        chart.warn("state", format!("its write-ahead log has {}", size(wal)), Some("Something keeps an old reading open; restart the daemon.".to_owned()));
+        chart.warn(
+            "state",
+            format!("its write-ahead log has {}", size(wal)),
+            Some("Something keeps an old reading open; restart the daemon.".to_owned()),
+        );
     }
     Ok(())
 }
@@ -158,21 +184,40 @@ async fn connection(app: &App, source: &Source, chart: &mut Chart) {
         .await;
         match list {
             Ok(list) if list.items().is_empty() => {
-                chart.warn(about, format!("{who} reaches no ledger"), Some(format!("Connect an organisation: ledgerward connect {about}")));
+                chart.warn(
+                    about,
+                    format!("{who} reaches no ledger"),
+                    Some(format!("Connect an organisation: ledgerward connect {about}")),
+                );
             }
-            Ok(list) => chart.good(about, format!("{who} reaches {}", crate::render::plan::count(list.items().len(), "ledger"))),
+            Ok(list) => {
+                chart.good(about, format!("{who} reaches {}", crate::render::plan::count(list.items().len(), "ledger")))
+            }
             Err(e) => chart.error(about, e),
         }
     }
 }
 
-async fn targets(app: &App, world: &World, rows: &[SignIn], offline: bool, console: &mut dyn Console, chart: &mut Chart) {
+async fn targets(
+    app: &App,
+    world: &World,
+    rows: &[SignIn],
+    offline: bool,
+    console: &mut dyn Console,
+    chart: &mut Chart,
+) {
     for (name, target) in &world.targets {
         let about = name.0.as_str();
         scopes(app, about, Some(&target.settings.remote), rows, chart);
         match &target.settings.sharing {
             Sharing::Off { audience } => {
-                chart.warn(about, format!("sharing is off: files go there unfenced; who can read them, in the firm's words: {audience}"), None);
+                chart.warn(
+                    about,
+                    format!(
+                        "sharing is off: files go there unfenced; who can read them, in the firm's words: {audience}"
+                    ),
+                    None,
+                );
             }
             of => chart.good(about, format!("sharing = \"{}\"", of.slug())),
         }
@@ -187,7 +232,12 @@ async fn targets(app: &App, world: &World, rows: &[SignIn], offline: bool, conso
 }
 
 fn limits(of: &TargetLimits) -> String {
-    let mut text = format!("limits: {} grants on a folder, files up to {}, names up to {} bytes", of.grants_max, size(of.file_bytes_max), of.name_bytes_max);
+    let mut text = format!(
+        "limits: {} grants on a folder, files up to {}, names up to {} bytes",
+        of.grants_max,
+        size(of.file_bytes_max),
+        of.name_bytes_max
+    );
     if let Some(chars) = of.path_chars_max {
         let _ = write!(text, ", paths up to {chars} characters");
     }
@@ -213,18 +263,32 @@ async fn probe(app: &App, target: &Target, chart: &mut Chart) {
     }
     let mirrors = target.settings.sharing == Sharing::Mirror;
     if mirrors && !probe.may_share {
-        chart.block(about, Exit::Failed, "we may not share folders there", Some("Give this account the right to share, or set sharing = \"report\".".to_owned()));
+        chart.block(
+            about,
+            Exit::Failed,
+            "we may not share folders there",
+            Some("Give this account the right to share, or set sharing = \"report\".".to_owned()),
+        );
     }
     if let Some(quota) = &probe.quota {
         let of = quota.limit.map_or_else(String::new, |l| format!(" of {}", size(l)));
         let text = format!("{}{of} used", size(quota.used));
         match quota.limit {
-            Some(limit) if quota.used >= limit / 10 * 9 => chart.warn(about, text, Some("Make room: a full target takes no statement.".to_owned())),
+            Some(limit) if quota.used >= limit / 10 * 9 => {
+                chart.warn(about, text, Some("Make room: a full target takes no statement.".to_owned()))
+            }
             _ => chart.good(about, text),
         }
     }
     for seen in &probe.inherited {
-        chart.warn(about, format!("{} gets into the root, and from there into each client's folder unless inheritance is cut", seen.holder), None);
+        chart.warn(
+            about,
+            format!(
+                "{} gets into the root, and from there into each client's folder unless inheritance is cut",
+                seen.holder
+            ),
+            None,
+        );
     }
     for note in &probe.notes {
         match note.level {
@@ -277,8 +341,11 @@ fn report(chart: &Chart, offline: bool) -> Report {
         .iter()
         .map(|l| json!({"about": l.about, "level": l.level, "text": l.text, "next": l.next.as_deref().unwrap_or_default()}))
         .collect();
-    let assumptions: Vec<Value> =
-        chart.assumptions.iter().map(|(title, fact)| json!({"connector": title, "text": fact, "checked": "unknown"})).collect();
+    let assumptions: Vec<Value> = chart
+        .assumptions
+        .iter()
+        .map(|(title, fact)| json!({"connector": title, "text": fact, "checked": "unknown"}))
+        .collect();
     let json = json!({"schema": "ledgerward/doctor/1", "offline": offline, "lines": lines, "assumptions": assumptions});
     Report::new(exit, json, text)
 }

@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use ledgerward_contract::{AccountId, ClientId, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, SourceKind, SourceRef, StatementKind, StatementRequest, Timestamp};
+use ledgerward_contract::{
+    AccountId, ClientId, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, SourceKind, SourceRef,
+    StatementKind, StatementRequest, Timestamp,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -30,7 +33,12 @@ use crate::{
     store::{Db, DeliveredFile, Result as Stored},
 };
 
-pub async fn run(app: &App, console: &mut dyn Console, which: StatementFilter, act: Option<StatementsAct>) -> Result<Report, Failure> {
+pub async fn run(
+    app: &App,
+    console: &mut dyn Console,
+    which: StatementFilter,
+    act: Option<StatementsAct>,
+) -> Result<Report, Failure> {
     match act {
         None | Some(StatementsAct::List) => list(app, &which).await,
         Some(StatementsAct::Render { format, out }) => render(app, &which, format, &out).await,
@@ -59,14 +67,16 @@ impl Known {
             Sight::Everything => firm.clients.values().filter(|c| filter.client(c)).map(|c| c.id).collect(),
             Sight::Own(_) => {
                 let rows = access::now(app, &firm, &filter).await?.rows;
-                let own: BTreeSet<String> = rows.into_iter().filter(|r| r.answer == Answer::Yes).map(|r| r.client.id).collect();
+                let own: BTreeSet<String> =
+                    rows.into_iter().filter(|r| r.answer == Answer::Yes).map(|r| r.client.id).collect();
                 firm.clients.keys().filter(|id| own.contains(&id.to_string())).copied().collect()
             }
         };
         let sources: Vec<SourceRef> =
             firm.clients.values().flat_map(|c| &c.sources).filter(|s| s.kind == SourceKind::Ledger).cloned().collect();
         let (versions, delivered, profiles, accounts) = app.store.run(move |db| stored(db, sources)).await?;
-        let versions = versions.into_iter().filter_map(|(k, v, at)| Some((StatementKey::parse(&k)?, (v, at)))).collect();
+        let versions =
+            versions.into_iter().filter_map(|(k, v, at)| Some((StatementKey::parse(&k)?, (v, at)))).collect();
         let mut files: BTreeMap<String, Vec<DeliveredFile>> = BTreeMap::new();
         for file in delivered.into_values().flatten() {
             files.entry(stem(file.delivered.key.as_str()).to_owned()).or_default().push(file);
@@ -171,7 +181,11 @@ fn row(known: &Known, key: &StatementKey, client: &Client, label: String, versio
         ledger: format!("{}:{}", key.connection, key.ledger),
         kind: key.request.kind.slug(),
         period: label,
-        account: key.request.account.as_ref().map(|a| known.account(key).map_or_else(|| a.to_string(), |a| a.name.clone())),
+        account: key
+            .request
+            .account
+            .as_ref()
+            .map(|a| known.account(key).map_or_else(|| a.to_string(), |a| a.name.clone())),
         state,
         version: version.map_or_else(|| "none".to_owned(), |v| v.to_string()),
         files,
@@ -182,21 +196,28 @@ async fn list(app: &App, which: &StatementFilter) -> Result<Report, Failure> {
     let known = Known::read(app, which).await?;
     let mut rows = Vec::new();
     for (key, (version, _)) in &known.versions {
-        let Some(client) = known.firm.clients.get(&key.client).filter(|c| known.clients.contains(&c.id)) else { continue };
+        let Some(client) = known.firm.clients.get(&key.client).filter(|c| known.clients.contains(&c.id)) else {
+            continue;
+        };
         let label = known.year_end(client, &ledger(key)).label(&key.request.period);
         if fits(which, key.request.kind, &label) {
             rows.push(row(&known, key, client, label, Some(*version)));
         }
     }
     let mut unread = BTreeSet::new();
-    for client in known.firm.clients.values().filter(|c| known.clients.contains(&c.id) && c.state == ClientState::Active) {
+    for client in
+        known.firm.clients.values().filter(|c| known.clients.contains(&c.id) && c.state == ClientState::Active)
+    {
         for (key, label) in due(app, &known, client, &mut unread) {
             if fits(which, key.request.kind, &label) && !known.versions.contains_key(&key) {
                 rows.push(row(&known, &key, client, label, None));
             }
         }
     }
-    rows.sort_by(|a, b| (&a.client, &a.period, a.kind, &a.account, &a.ledger).cmp(&(&b.client, &b.period, b.kind, &b.account, &b.ledger)));
+    rows.sort_by(|a, b| {
+        (&a.client, &a.period, a.kind, &a.account, &a.ledger)
+            .cmp(&(&b.client, &b.period, b.kind, &b.account, &b.ledger))
+    });
     let json = json!({"schema": "ledgerward/statements/1", "statements": rows, "not_known": unread});
     let mut report = Report::new(Exit::Done, json, list_text(&rows));
     for line in unread {
@@ -209,7 +230,8 @@ async fn list(app: &App, which: &StatementFilter) -> Result<Report, Failure> {
 fn due(app: &App, known: &Known, client: &Client, unread: &mut BTreeSet<String>) -> Vec<(StatementKey, String)> {
     let settings = &app.config.statements;
     let wanted = |t: &crate::config::schema::Target| t.kinds.clone().unwrap_or_else(|| settings.kinds.clone());
-    let targets = app.config.targets.iter().filter(|(name, _)| client.targets.as_ref().is_none_or(|t| t.contains(*name)));
+    let targets =
+        app.config.targets.iter().filter(|(name, _)| client.targets.as_ref().is_none_or(|t| t.contains(*name)));
     let kinds: BTreeSet<StatementKind> = targets.flat_map(|(_, t)| wanted(t)).collect();
     let today = app.now().to_zoned(app.config.firm.timezone.clone()).date();
     let mut all = Vec::new();
@@ -217,16 +239,24 @@ fn due(app: &App, known: &Known, client: &Client, unread: &mut BTreeSet<String>)
         let entry = app.config.connections.get(&source.connection).and_then(|c| registry::entry(&c.remote.connector));
         let Some(entry) = entry else { continue };
         if client.year_end.is_none() && !known.profiles.contains_key(&crate::memory::source_key(source)) {
-            unread.insert(format!("{}: the year end of {}:{} has not been read yet; what is due there is unknown", client.slug, source.connection, source.id));
+            unread.insert(format!(
+                "{}: the year end of {}:{} has not been read yet; what is due there is unknown",
+                client.slug, source.connection, source.id
+            ));
             continue;
         }
         let year_end = known.year_end(client, source);
-        for kind in kinds.iter().copied().filter(|k| entry.factory.manifest().statements.contains(k) && !k.is_document()) {
+        for kind in
+            kinds.iter().copied().filter(|k| entry.factory.manifest().statements.contains(k) && !k.is_document())
+        {
             let accounts: Vec<Option<AccountId>> = match (kind.per_account(), known.accounts.get(source)) {
                 (false, _) => vec![None],
                 (true, Some(list)) => deliver::chosen_accounts(client, source, list).into_iter().map(Some).collect(),
                 (true, None) => {
-                    unread.insert(format!("{}: the bank accounts of {}:{} have not been read yet", client.slug, source.connection, source.id));
+                    unread.insert(format!(
+                        "{}: the bank accounts of {}:{} have not been read yet",
+                        client.slug, source.connection, source.id
+                    ));
                     continue;
                 }
             };
@@ -275,7 +305,13 @@ fn list_text(rows: &[Row]) -> String {
         let _ = writeln!(out, "  {:<8}  {what:<28}  {state}", row.period);
     }
     let of = |s: State| rows.iter().filter(|r| r.state == s).count();
-    let _ = writeln!(out, "{} delivered, {} read and in no folder, {} due.", count(of(State::Delivered), "statement"), of(State::Read), of(State::Due));
+    let _ = writeln!(
+        out,
+        "{} delivered, {} read and in no folder, {} due.",
+        count(of(State::Delivered), "statement"),
+        of(State::Read),
+        of(State::Due)
+    );
     out
 }
 
@@ -284,7 +320,9 @@ async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out:
     let known = Known::read(app, which).await?;
     let (mut written, mut skipped) = (Vec::new(), Vec::new());
     for key in known.versions.keys() {
-        let Some(client) = known.firm.clients.get(&key.client).filter(|c| known.clients.contains(&c.id)) else { continue };
+        let Some(client) = known.firm.clients.get(&key.client).filter(|c| known.clients.contains(&c.id)) else {
+            continue;
+        };
         let year_end = known.year_end(client, &ledger(key));
         let label = year_end.label(&key.request.period);
         if !fits(which, key.request.kind, &label) {
@@ -297,21 +335,34 @@ async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out:
         for format in formats.into_iter().filter(|f| f.fits(key.request.kind)) {
             match one(app, &known, client, key, format, out).await? {
                 Ok(path) => written.push(path),
-                Err(why) => skipped.push(format!("{} {label} {} as {}: {why}", client.slug, key.request.kind.slug(), format.slug())),
+                Err(why) => skipped.push(format!(
+                    "{} {label} {} as {}: {why}",
+                    client.slug,
+                    key.request.kind.slug(),
+                    format.slug()
+                )),
             }
         }
     }
     let text: String = written.iter().map(|p| format!("{p}\n")).collect();
     let exit = if skipped.is_empty() { Exit::Done } else { Exit::Partly };
     let json = json!({"schema": "ledgerward/statements-render/1", "files": written, "skipped": skipped});
-    let mut report = Report::new(exit, json, text).note(format!("{} in {}", count(written.len(), "file"), out.display()));
+    let mut report =
+        Report::new(exit, json, text).note(format!("{} in {}", count(written.len(), "file"), out.display()));
     for line in skipped {
         report = report.note(format!("skipped: {line}"));
     }
     Ok(report)
 }
 
-async fn one(app: &App, known: &Known, client: &Client, key: &StatementKey, format: Format, out: &Path) -> Result<Result<String, String>, Failure> {
+async fn one(
+    app: &App,
+    known: &Known,
+    client: &Client,
+    key: &StatementKey,
+    format: Format,
+    out: &Path,
+) -> Result<Result<String, String>, Failure> {
     let text = key.text();
     let version = app.store.run(move |db| db.statement_latest(&text)).await?;
     let Some((version, body)) = version.and_then(|v| deliver::body_of(&v).map(|b| (v, b))) else {
@@ -369,11 +420,18 @@ fn write(to: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// The delivery alone, now, for these clients: it reads the folders, passes the same fence, and changes no sharing list.
-async fn push(app: &App, console: &mut dyn Console, which: &StatementFilter, rerender: bool) -> Result<Report, Failure> {
+async fn push(
+    app: &App,
+    console: &mut dyn Console,
+    which: &StatementFilter,
+    rerender: bool,
+) -> Result<Report, Failure> {
     cycle::may_publish(app).await?;
     cycle::refuse_restored(app).await?;
     if let Some(freeze) = app.store.run(|db| db.freeze()).await? {
-        return Err(Failure::new(Exit::Held, format!("everything is frozen: {}", freeze.reason)).next("ledgerward freeze off"));
+        return Err(
+            Failure::new(Exit::Held, format!("everything is frozen: {}", freeze.reason)).next("ledgerward freeze off")
+        );
     }
     let (world, ask) = (app.world().await?, cycle::ask(app, which.client.as_ref(), false).await?);
     let only = Only { period: which.period.clone(), kind: which.kind, rerender, part: true };
@@ -384,9 +442,11 @@ async fn push(app: &App, console: &mut dyn Console, which: &StatementFilter, rer
         deliver::run_only(app, &world, &picture, &[], &only, console).await
     };
     let done = work.await;
-    let exit = |d: &deliver::Delivery| if d.failed.is_empty() && d.waiting.is_empty() { Exit::Done } else { Exit::Partly };
+    let exit =
+        |d: &deliver::Delivery| if d.failed.is_empty() && d.waiting.is_empty() { Exit::Done } else { Exit::Partly };
     let done = cycle::end(app, run, done, exit).await?;
     let text = format!("{}{} delivered.\n", applied(&[], &done), count(done.files.len(), "file"));
-    let value = serde_json::to_value(&done).map_err(|e| Failure::new(Exit::Failed, "the result cannot be written").cause(&e))?;
+    let value = serde_json::to_value(&done)
+        .map_err(|e| Failure::new(Exit::Failed, "the result cannot be written").cause(&e))?;
     Ok(Report::new(exit(&done), json!({"schema": "ledgerward/statements-push/1", "delivery": value}), text))
 }

@@ -204,7 +204,7 @@ fn changes(
         }
         Because::Guest(..) | Because::GuestManual | Because::BreakGlass => vec!["end the guest access".to_owned()],
         Because::Disabled => vec![format!("ledgerward people enable {email}")],
-        Because::Closed => vec![format!("ledgerward people reopen {email}")],
+        Because::Closed => vec![format!("ledgerward people lift {email}")],
         Because::ClientProposed => vec![format!("ledgerward clients accept {slug}")],
         Because::ClientClosed => vec![format!("ledgerward clients reopen {slug}")],
         Because::Private => vec![format!("ledgerward private convert {slug}")],
