@@ -701,7 +701,11 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
         }
     }
     let step = StepDone {
-        step: Step { op, cause: Cause::Decision { change: "holders remove".to_owned() }, because: what.reason.to_owned() },
+        step: Step {
+            op,
+            cause: Cause::Decision { change: "holders remove".to_owned() },
+            because: what.reason.to_owned(),
+        },
         result: Ok(()),
     };
     Ok(read_back(target, what.folder, &[step], now).await.map(|_| ()))

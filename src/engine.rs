@@ -11,7 +11,10 @@ use ledgerward_contract::{ConnectionName, Email, Holder, LedgerId, PermissionId,
 use crate::{
     app::App,
     apply::{self, LaneDone},
-    cli::{console::Console, outcome::{Exit, Failure}},
+    cli::{
+        console::Console,
+        outcome::{Exit, Failure},
+    },
     config::schema,
     deliver,
     domain::{
@@ -87,7 +90,8 @@ pub async fn look(
     let left_out = |name| format!("{name} is left out: reading it stopped ledgerward three times");
     let mut troubles: Vec<String> = ask.skip.iter().map(left_out).collect();
 
-    let readings = if ask.offline { BTreeMap::new() } else { read_sources(app, world, &firm, run, ask, console).await? };
+    let readings =
+        if ask.offline { BTreeMap::new() } else { read_sources(app, world, &firm, run, ask, console).await? };
     let needs_sign_in = readings.values().any(|r| r.needs_sign_in);
     troubles.extend(readings.values().flat_map(|r| &r.troubles).map(ToString::to_string));
 

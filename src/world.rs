@@ -230,12 +230,24 @@ impl Open {
                 let key = remote.api_key.as_ref().map(|k| read_secret(k, &ground.secrets)).transpose()?;
                 let tokens = key.map_or_else(Fixed::none, Fixed::new);
                 let transport = self.stack(remote, ground, Arc::new(tokens), read_only)?;
-                reaches.push(Reach { sign_in: String::new(), own: OwnIdentity::default(), dead: None, keep: None, transport });
+                reaches.push(Reach {
+                    sign_in: String::new(),
+                    own: OwnIdentity::default(),
+                    dead: None,
+                    keep: None,
+                    transport,
+                });
             }
             AuthScheme::OAuth(_) | AuthScheme::OAuthOrServiceAccount(_) => {
                 if let Some(tokens) = self.service_account(remote, ground)? {
                     let transport = self.stack(remote, ground, tokens, read_only)?;
-                    reaches.push(Reach { sign_in: String::new(), own: OwnIdentity::default(), dead: None, keep: None, transport });
+                    reaches.push(Reach {
+                        sign_in: String::new(),
+                        own: OwnIdentity::default(),
+                        dead: None,
+                        keep: None,
+                        transport,
+                    });
                     return Ok(reaches);
                 }
                 let client = Arc::new(self.oauth_client(remote, &ground.secrets)?);

@@ -32,10 +32,10 @@ pub async fn run(app: &App, act: Option<ClientsAct>) -> Result<Report, Failure> 
         None => return list(app, &firm, false).await,
         Some(ClientsAct::List { all }) => return list(app, &firm, all).await,
         Some(ClientsAct::Accept { clients, all }) => return accept(app, &firm, &clients, all).await,
-        Some(ClientsAct::Add { name }) => {
-            ChangeOp::AddClient { id: ClientId(uuid::Uuid::now_v7()), name, slug: None }
+        Some(ClientsAct::Add { name }) => ChangeOp::AddClient { id: ClientId(uuid::Uuid::now_v7()), name, slug: None },
+        Some(ClientsAct::Bind { client, connection, id, kind }) => {
+            return bind(app, &firm, &client, &connection, id, kind).await;
         }
-        Some(ClientsAct::Bind { client, connection, id, kind }) => return bind(app, &firm, &client, &connection, id, kind).await,
         Some(ClientsAct::Unbind { client, connection, id, kind }) => {
             ChangeOp::UnbindSource { client: find(&client)?, source: source(app, &connection, id, kind)? }
         }
@@ -63,7 +63,8 @@ pub async fn run(app: &App, act: Option<ClientsAct>) -> Result<Report, Failure> 
             ChangeOp::SetUnlisted { client: find(&client)?, unlisted: unlisted.0 }
         }
         Some(ClientsAct::Targets { client, targets, all }) => {
-            let targets: BTreeSet<TargetName> = targets.iter().map(|t| act::target(app, t)).collect::<Result<_, _>>()?;
+            let targets: BTreeSet<TargetName> =
+                targets.iter().map(|t| act::target(app, t)).collect::<Result<_, _>>()?;
             ChangeOp::SetTargets { client: find(&client)?, targets: (!all).then_some(targets) }
         }
         Some(ClientsAct::Accounts { client, accounts, all }) => {
@@ -117,9 +118,10 @@ async fn bind(
     let known = app.store.run(move |db| db.ledgers(Some(&name))).await?;
     let seen = known.iter().find(|k| k.row.id.as_str() == source.id);
     let note = match (source.kind, seen) {
-        (SourceKind::Ledger, None) => {
-            Some(format!("{} has not shown a ledger {} yet; until it does, what it grants is unknown.", source.connection, source.id))
-        }
+        (SourceKind::Ledger, None) => Some(format!(
+            "{} has not shown a ledger {} yet; until it does, what it grants is unknown.",
+            source.connection, source.id
+        )),
         (SourceKind::Ledger, Some(seen)) => Some(format!("This is {} in {}.", seen.row.name, source.connection)),
         _ => None,
     };
@@ -235,7 +237,12 @@ async fn accept(app: &App, firm: &Firm, typed: &[ClientArg], all: bool) -> Resul
     Ok(act::with_next(Report::new(Exit::Done, json, text), changed, &acted.staged))
 }
 
-async fn gains<'f>(app: &App, firm: &'f Firm, chosen: &[&'f Client], ops: &[ChangeOp]) -> Result<Vec<Gain<'f>>, Failure> {
+async fn gains<'f>(
+    app: &App,
+    firm: &'f Firm,
+    chosen: &[&'f Client],
+    ops: &[ChangeOp],
+) -> Result<Vec<Gain<'f>>, Failure> {
     let facts: Facts = memory::recall_all(app, firm).await?;
     let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
     let by = change::By { actor: super::cycle::acting(app, firm)?, at: app.now() };
@@ -272,7 +279,9 @@ fn gain_words(firm: &Firm, gain: &Gain<'_>) -> String {
     };
     match gain.who.len() {
         0 => format!("accepted; nobody gains it{held}"),
-        n if n > NAMES_SHOWN => format!("accepted; {n} people gain it: {} and {} more{held}", names.join(", "), n - NAMES_SHOWN),
+        n if n > NAMES_SHOWN => {
+            format!("accepted; {n} people gain it: {} and {} more{held}", names.join(", "), n - NAMES_SHOWN)
+        }
         1 => format!("accepted; 1 person gains it: {}{held}", names.join(", ")),
         n => format!("accepted; {n} people gain it: {}{held}", names.join(", ")),
     }
@@ -320,10 +329,8 @@ async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
         ]
     });
     let text = lay_out(["client", "name", "state", "ledgers", "selected", "targets"], rows, &[4]);
-    let values: Vec<Value> = seen
-        .iter()
-        .map(|c| client_json(c, people_shown.then(|| chosen.get(&c.id).copied().unwrap_or(0))))
-        .collect();
+    let values: Vec<Value> =
+        seen.iter().map(|c| client_json(c, people_shown.then(|| chosen.get(&c.id).copied().unwrap_or(0)))).collect();
     let json = json!({"schema": "ledgerward/clients/1", "clients": values, "others": others});
     let mut report = Report::new(Exit::Done, json, text);
     if seen.iter().any(|c| c.state == ClientState::Proposed) && people_shown {
@@ -380,7 +387,18 @@ fn source_words(source: &SourceRef, known: &BTreeMap<(&ConnectionName, &str), &L
 
 fn client_json(client: &Client, selected: Option<usize>) -> Value {
     let Client {
-        id, slug, name, state, private_to, sources, authority, unlisted, targets, accounts, year_end, statements_since,
+        id,
+        slug,
+        name,
+        state,
+        private_to,
+        sources,
+        authority,
+        unlisted,
+        targets,
+        accounts,
+        year_end,
+        statements_since,
     } = client;
     let mut value = json!({
         "id": id,

@@ -75,7 +75,10 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
         Command::Demo { dir } => return demo::run(console, dir.as_deref()).await,
         Command::Sandbox { listen, organisations } => return sandbox::run(console, listen, organisations).await,
         Command::Init { owner, name, first, last } => {
-            return init::run(&place, &init::Wish { owner: &owner, name: &name, first: first.as_deref(), last: last.as_deref() });
+            return init::run(
+                &place,
+                &init::Wish { owner: &owner, name: &name, first: first.as_deref(), last: last.as_deref() },
+            );
         }
         other => other,
     };

@@ -18,7 +18,11 @@ use crate::{
 };
 
 /// Serves every provider that has a stand-in: the first on `listen`, each further one on the next port.
-pub async fn run(console: &mut dyn Console, listen: SocketAddr, organisations: Option<usize>) -> Result<Report, Failure> {
+pub async fn run(
+    console: &mut dyn Console,
+    listen: SocketAddr,
+    organisations: Option<usize>,
+) -> Result<Report, Failure> {
     let mut mounted = Vec::new();
     let mut at = listen;
     for entry in registry::CONNECTORS {
@@ -50,11 +54,18 @@ fn words(mounted: &[Mounted]) -> String {
     let mut text = String::from("The providers' stand-ins listen here:\n");
     for one in mounted {
         let Some(entry) = registry::entry(&one.name) else { continue };
-        let names: Vec<_> = entry.factory.manifest().endpoints.iter().map(|e| {
-            // The vendor's host is replaced, its path stays.
-            let path = e.url.parse::<url::Url>().map(|u| u.path().trim_end_matches('/').to_owned()).unwrap_or_default();
-            format!("{} = \"{}{path}\"", e.name, one.url())
-        }).collect();
+        let names: Vec<_> = entry
+            .factory
+            .manifest()
+            .endpoints
+            .iter()
+            .map(|e| {
+                // The vendor's host is replaced, its path stays.
+                let path =
+                    e.url.parse::<url::Url>().map(|u| u.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+                format!("{} = \"{}{path}\"", e.name, one.url())
+            })
+            .collect();
         let _ = writeln!(text, "  {:<14} {}", one.name, one.url());
         let _ = writeln!(text, "  {:<14} endpoints = {{ {} }}", "", names.join(", "));
         if let Some(clients) = entry.fake.as_ref().map(|f| f.sample).and_then(registered) {

@@ -3,8 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    path::PathBuf,
     ops::Range,
+    path::PathBuf,
 };
 
 use jiff::tz::TimeZone;
