@@ -358,7 +358,7 @@ impl<'a> Job<'a> {
         let of =
             |d: &Door<'_>| d.target.settings.kinds.clone().unwrap_or_else(|| self.app.config.statements.kinds.clone());
         let wanted = |k: &StatementKind| self.only.kind.is_none_or(|only| only == *k);
-        self.doors.iter().filter(|d| d.open.is_ok()).flat_map(|d| of(d)).filter(wanted).collect()
+        self.doors.iter().filter(|d| d.open.is_ok()).flat_map(of).filter(wanted).collect()
     }
 
     fn today(&self) -> Date {

@@ -20,13 +20,16 @@ pub struct Entry {
     pub fake: Option<FakeMaker>,
 }
 
+/// A stand-in, or why there is none.
+type Made = Result<Box<dyn Fake>, String>;
+
 /// Makes a stand-in, for the address it will be reached under.
 pub struct FakeMaker {
-    pub from_seed: fn(&Value, SocketAddr) -> Result<Box<dyn Fake>, String>,
+    pub from_seed: fn(&Value, SocketAddr) -> Made,
     /// From what [`Fake::save`] gave.
-    pub restore: fn(&Value, SocketAddr) -> Result<Box<dyn Fake>, String>,
+    pub restore: fn(&Value, SocketAddr) -> Made,
     /// A vendor with so many ledgers, for measuring.
-    pub many: Option<fn(usize) -> Result<Box<dyn Fake>, String>>,
+    pub many: Option<fn(usize) -> Made>,
     /// The demo's firm at this vendor.
     pub sample: &'static str,
 }
@@ -66,25 +69,25 @@ pub static CONNECTORS: &[Entry] = &[
 ];
 
 mod fakes {
-    use super::{Fake, SocketAddr, Value};
+    use super::{Made, SocketAddr, Value};
 
     #[cfg(feature = "xero")]
-    pub fn xero(seed: &Value, _: SocketAddr) -> Result<Box<dyn Fake>, String> {
+    pub fn xero(seed: &Value, _: SocketAddr) -> Made {
         Ok(Box::new(ledgerward_xero::fake::Fake::from_seed(seed)?))
     }
 
     #[cfg(feature = "xero")]
-    pub fn xero_again(saved: &Value, _: SocketAddr) -> Result<Box<dyn Fake>, String> {
+    pub fn xero_again(saved: &Value, _: SocketAddr) -> Made {
         Ok(Box::new(ledgerward_xero::fake::Fake::restore(saved)?))
     }
 
     #[cfg(feature = "google-drive")]
-    pub fn google_drive_again(saved: &Value, at: SocketAddr) -> Result<Box<dyn Fake>, String> {
+    pub fn google_drive_again(saved: &Value, at: SocketAddr) -> Made {
         Ok(Box::new(ledgerward_google_drive::fake::DriveFake::restore(saved, &format!("http://{at}"))?))
     }
 
     #[cfg(feature = "google-drive")]
-    pub fn google_drive(seed: &Value, at: SocketAddr) -> Result<Box<dyn Fake>, String> {
+    pub fn google_drive(seed: &Value, at: SocketAddr) -> Made {
         let mut seed = seed.clone();
         if let Some(map) = seed.as_object_mut() {
             map.insert("base".into(), Value::String(format!("http://{at}")));

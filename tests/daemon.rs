@@ -1,6 +1,6 @@
 //! The real program as a daemon: a temporary state, a folder on this disk, nobody's network.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper of a test fails like the test")]
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test")]
 
 use std::{
     io::{Read as _, Write as _},

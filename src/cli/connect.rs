@@ -56,7 +56,7 @@ pub async fn run(app: &App, console: &mut dyn Console, name: &str, no_browser: b
     let now = app.now();
     refuse_another_account(app, name, &who).await?;
     let shown = who.email.clone().unwrap_or_else(|| "an account that does not say its address".to_owned());
-    let tokens = signed_in.tokens(now).into();
+    let tokens = signed_in.tokens(now);
     let id = app.store.run(move |db| db.signin_put(&who, &tokens, now)).await?;
     let mut text = format!("Connected {name} ({title}) as {shown}.\n");
     if !missing.is_empty() {

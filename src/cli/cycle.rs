@@ -31,7 +31,7 @@ pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientAr
     let (world, ask) = (app.world().await?, ask(app, client, false).await?);
     let run = start(app, "pull").await?;
     let picture = engine::look(app, &world, run, &ask, console).await;
-    let picture = end(app, run, picture, |p| looked_exit(p)).await?;
+    let picture = end(app, run, picture, looked_exit).await?;
     let sources = picture.facts.sources().len();
     let unreadable = picture.unreadable;
     let text = format!(
