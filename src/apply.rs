@@ -346,6 +346,7 @@ impl Lane<'_> {
             cause: Some(step.cause.clone()),
             because: step.because.clone(),
             reserved,
+            approved: self.picture.approved_steps.contains(&(self.plan.lane.clone(), step.op.clone())),
         }
     }
 
@@ -506,6 +507,7 @@ impl Lane<'_> {
             cause: None,
             because: "a new folder is closed before anybody is let in".to_owned(),
             reserved: None,
+            approved: false,
         };
         let (row, cx) = begin(self.app, self.target, intent).await?;
         match self.target.api()?.close_spread(&cx, folder).await {
@@ -670,6 +672,7 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
         cause: Some(Cause::Decision { change: "holders remove".to_owned() }),
         because: what.reason.to_owned(),
         reserved: None,
+        approved: true,
     };
     let (row, cx) = begin(app, target, intent).await?;
     let sent = match target.api()?.revoke(&cx, what.folder, &what.seen.id).await {

@@ -827,6 +827,7 @@ impl<'a> Job<'a> {
             cause: None,
             because: file.change.clone().unwrap_or_else(|| "due".to_owned()),
             reserved: reserved.clone(),
+            approved: false,
         };
         let (row, cx) = apply::begin(self.app, door.target, intent).await?;
         let out =

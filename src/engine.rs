@@ -21,7 +21,7 @@ use crate::{
         facts::{Facts, FactsBuilder},
         firm::{Firm, PersonId, TargetName},
         guard::{Check, Guards, Limit, Verdict},
-        lane::LaneKey,
+        lane::{LaneKey, Op},
         plan::Plan,
         policy::Decider,
     },
@@ -54,6 +54,8 @@ pub struct Picture {
     pub verdict: Verdict,
     /// Holds of this plan that a person approved, by digest.
     pub approved: Vec<String>,
+    /// The steps of those holds.
+    pub approved_steps: BTreeSet<(LaneKey, Op)>,
     /// What was wrong with whole sign-ins and targets, in words.
     pub troubles: Vec<String>,
     pub needs_sign_in: bool,
@@ -108,7 +110,7 @@ pub async fn look(
     troubles.extend(book.troubles.iter().cloned());
 
     let (plan, findings) = lanes::propose(&decider, &book, ask);
-    let (verdict, approved) = guard(app, &firm, plan).await?;
+    let Guarded { verdict, approved, approved_steps } = guard(app, &firm, plan).await?;
 
     let whole = ask.clients.is_none() && !ask.offline;
     memory::findings(app, run, &joined, findings, whole, now).await?;
@@ -123,6 +125,7 @@ pub async fn look(
         book,
         verdict,
         approved,
+        approved_steps,
         troubles,
         needs_sign_in,
         access_only: ask.access_only,
@@ -204,12 +207,15 @@ async fn read_sources(
     Ok(readings)
 }
 
+/// What the guard said, with the approvals that it took.
+struct Guarded {
+    verdict: Verdict,
+    approved: Vec<String>,
+    approved_steps: BTreeSet<(LaneKey, Op)>,
+}
+
 /// Clears or holds each step, then takes the approvals that people gave for exactly these holds.
-async fn guard(
-    app: &App,
-    firm: &Firm,
-    plan: Plan<crate::domain::plan::Proposed>,
-) -> Result<(Verdict, Vec<String>), Failure> {
+async fn guard(app: &App, firm: &Firm, plan: Plan<crate::domain::plan::Proposed>) -> Result<Guarded, Failure> {
     let now = app.now();
     let (history, freeze, approvals) = lanes::guard_ground(app, firm, now).await?;
     let published = BTreeSet::new();
@@ -218,7 +224,7 @@ async fn guard(
     let verdict =
         plan.check(&Check { guards: &guards, history: &history, published: &published, freeze, notes: &notes });
     let Verdict { mut cleared, held } = verdict;
-    let (mut still, mut approved) = (Vec::new(), Vec::new());
+    let (mut still, mut approved, mut steps) = (Vec::new(), Vec::new(), BTreeSet::new());
     for hold in held {
         let word = approvals.iter().find(|a| hold.digest.starts_with(&a.digest));
         match word {
@@ -226,13 +232,16 @@ async fn guard(
             Some(approval) => match hold.approve(approval, now) {
                 Ok(plan) => {
                     approved.push(approval.digest.clone());
+                    steps.extend(
+                        plan.lanes().iter().flat_map(|l| l.steps.iter().map(|s| (l.lane.clone(), s.op.clone()))),
+                    );
                     cleared = cleared.join(plan);
                 }
                 Err(refused) => still.push(*refused.hold),
             },
         }
     }
-    Ok((Verdict { cleared, held: still }, approved))
+    Ok(Guarded { verdict: Verdict { cleared, held: still }, approved, approved_steps: steps })
 }
 
 /// The configuration's numbers as the guard takes them.

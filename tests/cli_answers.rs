@@ -250,6 +250,7 @@ fn grant(db: &mut Db, run: i64) {
         cause: None,
         because: "selected".into(),
         reserved: None,
+        approved: false,
     };
     let step = db.intend(&intent, at(READ)).unwrap();
     let owned = OwnedGrant {

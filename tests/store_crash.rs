@@ -84,6 +84,7 @@ fn writer() {
             cause: None,
             because: "selected".into(),
             reserved: None,
+            approved: false,
         };
         let step = db.intend(&intent, t(generation)).unwrap();
         say(&format!("intent {}", step.row()));

@@ -357,6 +357,7 @@ fn grant_intent() -> Intent {
         cause: None,
         because: "selected".into(),
         reserved: None,
+        approved: false,
     }
 }
 

@@ -175,6 +175,7 @@ fn intend(db: &mut Db, lane_no: u128, op: Op, at: i64) -> Journalled {
         cause: Some(Cause::RevokeNow),
         because: "because".into(),
         reserved: Some("r-1".into()),
+        approved: false,
     };
     let step = db.intend(&intent, t(at)).unwrap();
     assert_eq!(db.journal_row(step).unwrap().intent, intent);
@@ -257,6 +258,7 @@ fn files_and_versions() {
         cause: None,
         because: "due".into(),
         reserved: None,
+        approved: false,
     };
     let step = db.intend(&put, t(4)).unwrap();
     let file = DeliveredFile {

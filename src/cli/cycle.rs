@@ -435,8 +435,8 @@ pub async fn revoke(
     let mut text = print::applied(&done.lanes, &done.delivered);
     let _ = writeln!(
         text,
-        "{name} is closed: {} taken away. Lift it with: ledgerward people lift {}",
-        print::count(closed, "access"),
+        "{name} is closed and out of {}. Lift it with: ledgerward people lift {}",
+        print::count(closed, "folder"),
         person.0
     );
     for line in &left {

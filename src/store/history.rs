@@ -34,11 +34,11 @@ pub struct AppliedRow {
 }
 
 impl Db {
-    /// Changes of access carried out after `since`, oldest first.
+    /// Changes of access carried out after `since`, oldest first, those that a person approved as a hold left out.
     pub fn access_changes_since(&self, since: Timestamp) -> Result<Vec<AccessChange>> {
         let mut stmt = self.conn.prepare_cached(
             "SELECT l.target, l.client, l.account, j.ended, j.run, j.op, j.holder, j.cause FROM journal j JOIN lane l ON l.id = j.lane
-             WHERE j.state = 'done' AND j.ended > ?1 AND j.kind IN ('grant', 'revoke', 'set_role') ORDER BY j.ended, j.id",
+             WHERE j.state = 'done' AND j.ended > ?1 AND j.approved = 0 AND j.kind IN ('grant', 'revoke', 'set_role') ORDER BY j.ended, j.id",
         )?;
         let mut rows = stmt.query([us(since)])?;
         let mut all = Vec::new();

@@ -78,6 +78,8 @@ pub struct Intent {
     pub because: String,
     /// An id the target gave out beforehand, so that a create can be settled after a crash.
     pub reserved: Option<ReservedId>,
+    /// A person approved the hold that this step was in. Such a step fills no gate: an approval loosens no limit.
+    pub approved: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -115,8 +117,8 @@ impl Db {
             let lane = db.lane_id(&intent.lane, intent.op.lane_name())?;
             db.conn
                 .prepare_cached(
-                    "INSERT INTO journal (run, lane, target, kind, holder, op, cause, because, reserved, state, at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'intended', ?10)",
+                    "INSERT INTO journal (run, lane, target, kind, holder, op, cause, because, reserved, approved, state, at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11, 'intended', ?10)",
                 )?
                 .execute(params![
                     intent.run,
@@ -128,7 +130,8 @@ impl Db {
                     intent.cause.as_ref().map(to_json).transpose()?,
                     intent.because,
                     intent.reserved.as_ref().map(ReservedId::as_str),
-                    us(at)
+                    us(at),
+                    intent.approved
                 ])?;
             let row = db.conn.last_insert_rowid();
             let act = format!("{}.intend", intent.op.word());
@@ -316,7 +319,7 @@ impl Db {
 
     fn journal_where(&self, what: &str, n: i64) -> Result<Vec<JournalRow>> {
         let mut stmt = self.conn.prepare_cached(&format!(
-            "SELECT l.target, l.client, l.account, j.id, j.run, j.op, j.cause, j.because, j.reserved, j.state, j.at, j.ended, j.result
+            "SELECT l.target, l.client, l.account, j.id, j.run, j.op, j.cause, j.because, j.reserved, j.state, j.at, j.ended, j.result, j.approved
              FROM journal j JOIN lane l ON l.id = j.lane WHERE {what}"
         ))?;
         let mut rows = stmt.query([n])?;
@@ -333,6 +336,7 @@ impl Db {
                     cause: cause.map(|t| from_json(&t, "a step's cause")).transpose()?,
                     because: r.get(7)?,
                     reserved: r.get::<_, Option<String>>(8)?.map(ReservedId),
+                    approved: r.get(13)?,
                 },
                 state: from_word(&r.get::<_, String>(9)?, "a step's state")?,
                 at: from_us(r.get(10)?)?,

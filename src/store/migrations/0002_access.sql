@@ -72,6 +72,8 @@ CREATE TABLE journal (
     cause    TEXT,
     because  TEXT NOT NULL,
     reserved TEXT,
+    -- A person approved the hold that this step was in: it fills no gate.
+    approved INTEGER NOT NULL DEFAULT 0,
     state    TEXT NOT NULL CHECK (state IN ('intended', 'done', 'failed', 'unknown')),
     at       INTEGER NOT NULL,
     ended    INTEGER,
