@@ -8,6 +8,7 @@ use super::{
     fact::Why,
     firm::PersonId,
     identity::{Joined, PersonFact},
+    index::{self, Index},
 };
 
 /// The facts of a run. Built once, then read only.
@@ -18,6 +19,7 @@ use super::{
 pub struct Facts {
     people: Vec<PersonId>,
     sources: Vec<SourceFacts>,
+    by_source: Index,
     who: Vec<u32>,
     why: Vec<Why>,
     role: Vec<u16>,
@@ -133,6 +135,8 @@ impl FactsBuilder {
                 end: facts.who.len(),
             });
         }
+        facts.by_source =
+            Index::of(facts.sources.len(), (0..).zip(&facts.sources).map(|(ix, s)| (hash(&s.source), ix)));
         facts.words = vec![String::new(); words.len().min(usize::from(u16::MAX) + 1)];
         for (word, ix) in words {
             if let Some(slot) = facts.words.get_mut(usize::from(ix)) {
@@ -141,6 +145,10 @@ impl FactsBuilder {
         }
         facts
     }
+}
+
+fn hash(source: &SourceRef) -> u64 {
+    index::hash(index::hash(source.kind as u64, source.connection.as_str().as_bytes()), source.id.as_bytes())
 }
 
 fn older(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
@@ -196,7 +204,7 @@ impl Facts {
     }
 
     pub fn source_ix(&self, source: &SourceRef) -> Option<u32> {
-        self.sources.binary_search_by(|s| s.source.cmp(source)).ok().and_then(|i| u32::try_from(i).ok())
+        self.by_source.find(hash(source), |ix| self.sources.get(ix as usize).is_some_and(|s| s.source == *source))
     }
 
     pub fn source(&self, ix: u32) -> Option<&SourceFacts> {
@@ -207,6 +215,18 @@ impl Facts {
     pub fn run(&self, ix: u32) -> (&[u32], &[Why]) {
         let Some(s) = self.source(ix) else { return (&[], &[]) };
         (self.who.get(s.start..s.end).unwrap_or_default(), self.why.get(s.start..s.end).unwrap_or_default())
+    }
+
+    /// The vendor's role word for one person, as a number: equal words have equal numbers. `at` is a hint that moves forward
+    /// when people are asked for in order.
+    pub(super) fn word(&self, source: u32, person: u32, at: &mut usize) -> Option<u16> {
+        let s = self.source(source)?;
+        let who = self.run(source).0;
+        while who.get(*at).is_some_and(|p| *p < person) {
+            *at += 1;
+        }
+        let at = if who.get(*at) == Some(&person) { *at } else { who.binary_search(&person).ok()? };
+        self.role.get(s.start + at).copied()
     }
 
     /// What a source says about one person: reason, the vendor's role word, since.
