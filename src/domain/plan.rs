@@ -637,8 +637,7 @@ impl<'w> Work<'w, '_> {
             }
             w += usize::from(want.is_some());
             h += usize::from(held.is_some());
-            let always =
-                !allowed.is_empty() && self.address(ix).is_some_and(|e| allowed.contains(e));
+            let always = !allowed.is_empty() && self.address(ix).is_some_and(|e| allowed.contains(e));
             match (protected, always, want, held) {
                 (Some((p, why)), ..) => {
                     self.keep(p, why);
@@ -729,8 +728,8 @@ impl<'w> Work<'w, '_> {
             let Some(email) = self.address(g.ix) else { continue };
             let op = Op::Grant { who: email.clone(), role: g.role };
             // A published change of this very person is a cause of their own.
-            let own = !self.cx.changes.is_empty()
-                && self.d.person(g.ix).is_some_and(|p| self.cx.changes.contains_key(&p.id));
+            let own =
+                !self.cx.changes.is_empty() && self.d.person(g.ix).is_some_and(|p| self.cx.changes.contains_key(&p.id));
             match told.iter().find(|t| !own && t.0 == g.because && t.1 == g.word) {
                 Some((_, _, cause, because)) => {
                     self.plan.steps.push(Step { op, cause: cause.clone(), because: because.clone() });
@@ -895,7 +894,10 @@ impl<'w> Work<'w, '_> {
         // that another account accepted (`decisions` 18). Ours to take back either way.
         let same_entry = p.via == Via::Direct
             && email.is_some()
-            && outside.ours.get_or_insert_with(|| self.current_owned().map(|o| &o.permission).collect()).contains(&p.id);
+            && outside
+                .ours
+                .get_or_insert_with(|| self.current_owned().map(|o| &o.permission).collect())
+                .contains(&p.id);
         if p.via == Via::Direct && outside.lost.iter().any(|o| email == Some(&o.who)) {
             return self.outgoing(p, "is an address of nobody in the firm any more");
         }
