@@ -108,24 +108,34 @@ fn firm(size: &Size) -> (Firm, Facts) {
 }
 
 /// A folder in which everybody wanted is, by us.
-fn folder(lane: &LaneKey, who: &[Email]) -> (FolderId, Vec<SeenPermission>, Vec<OwnedGrant>) {
+fn folder(
+    lane: &LaneKey,
+    who: &[(u32, Email)],
+    by_us: &[(u32, Email)],
+) -> (FolderId, Vec<SeenPermission>, Vec<OwnedGrant>) {
     let id = FolderId(lane.folder.to_string());
-    let mut list = vec![];
-    let mut owned = vec![];
-    for (n, email) in (0_i64..).zip(who) {
-        let permission = ledgerward_contract::PermissionId(format!("{n:08}"));
-        list.push(SeenPermission {
-            id: permission.clone(),
-            holder: Holder::Person(email.clone()),
-            role: SeenRole::Reader,
-            via: Via::Direct,
-            pending: false,
-            ourselves: false,
-            expires: None,
-        });
-        let (lane, folder) = (lane.clone(), id.clone());
-        owned.push(OwnedGrant { lane, folder, who: email.clone(), role: FolderRole::Reader, permission, step: n });
-    }
+    let permission = |person: &u32| ledgerward_contract::PermissionId(format!("{person:08}"));
+    // Parsed again: what a target lists shares no memory with the firm's book.
+    let parsed = |email: &Email| Email::parse(email.as_given()).unwrap();
+    let seen = |(person, email): &(u32, Email)| SeenPermission {
+        id: permission(person),
+        holder: Holder::Person(parsed(email)),
+        role: SeenRole::Reader,
+        via: Via::Direct,
+        pending: false,
+        ourselves: false,
+        expires: None,
+    };
+    let list = who.iter().map(seen).collect();
+    let own = |(person, email): &(u32, Email)| OwnedGrant {
+        lane: lane.clone(),
+        folder: id.clone(),
+        who: parsed(email),
+        role: FolderRole::Reader,
+        permission: permission(person),
+        step: i64::from(*person),
+    };
+    let owned = by_us.iter().map(own).collect();
     (id, list, owned)
 }
 
@@ -177,14 +187,14 @@ fn there(d: &Decider<'_>, target: &TargetName, case: Case) -> Folders {
     }
     for (lane, _) in d.lanes() {
         if let Entry::Vacant(slot) = folders.entry(lane.wants.iter().map(|w| w.person).collect()) {
-            let who: Vec<Email> = slot.key().iter().filter_map(|p| d.address(target, *p)).cloned().collect();
-            let (id, mut list, mut owned) = folder(&lane.lane, &who);
+            let address = |p: &u32| Some((*p, d.address(target, *p)?.clone()));
+            let mut who: Vec<(u32, Email)> = slot.key().iter().filter_map(address).collect();
+            let mut by_us = who.clone();
             if case == Case::Shuffled {
-                let scatter = |n: usize| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
-                list.sort_by_key(|p| scatter(p.id.as_str().parse().unwrap()));
-                owned.sort_by_key(|o| scatter(usize::try_from(o.step).unwrap() + 1));
+                who.sort_by_key(|(p, _)| p.wrapping_mul(0x9e37_79b9).rotate_left(7));
+                by_us.sort_by_key(|(p, _)| p.wrapping_mul(0x85eb_ca6b).rotate_left(11));
             }
-            slot.insert((id, list, owned));
+            slot.insert(folder(&lane.lane, &who, &by_us));
         }
     }
     folders

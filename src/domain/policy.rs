@@ -158,10 +158,28 @@ pub struct Decider<'a> {
     by_ledger: Vec<PersonIx>,
     clients: Vec<&'a Client>,
     /// Selections, client after client, people in order; `chosen_from[i]` is where client `i` begins.
-    chosen: Vec<(PersonIx, &'a Selection)>,
+    chosen: Vec<(PersonIx, Chosen<'a>)>,
     chosen_from: Vec<usize>,
     guests: BTreeMap<(ClientId, PersonIx), &'a Guest>,
     targets: Vec<TargetBook<'a>>,
+}
+
+/// A selection, taken along: following it into the firm's map again for every client is what deciding would mostly do.
+#[derive(Clone, Copy, Debug)]
+struct Chosen<'a> {
+    when_granted: bool,
+    /// `None`: the whole client.
+    accounts: Option<&'a std::collections::BTreeSet<super::firm::AccountRef>>,
+}
+
+impl<'a> Chosen<'a> {
+    fn of(selection: &'a Selection) -> Self {
+        let accounts = match &selection.scope {
+            SelectionScope::Whole => None,
+            SelectionScope::Accounts(set) => Some(set),
+        };
+        Self { when_granted: selection.when_granted, accounts }
+    }
 }
 
 /// What of a person every answer needs.
@@ -376,7 +394,7 @@ impl<'a> Decider<'a> {
         // Ids side by side: a search that follows a reference at every step costs ten times as much.
         let ids: Vec<ClientId> = self.clients.iter().map(|c| c.id).collect();
         let by_id = Index::of(ids.len(), ids.iter().map(hash).zip(0..));
-        let mut rows: Vec<(u32, PersonIx, &'a Selection)> = Vec::with_capacity(self.firm.selections.len());
+        let mut rows: Vec<(u32, (PersonIx, Chosen<'a>))> = Vec::with_capacity(self.firm.selections.len());
         let mut last: Option<(PersonId, Option<PersonIx>)> = None;
         let mut from = vec![0_usize; self.clients.len() + 1];
         for ((person, client), selection) in &self.firm.selections {
@@ -387,7 +405,7 @@ impl<'a> Decider<'a> {
             last = Some((*person, ix));
             let at = by_id.find(hash(client), |at| ids.get(at as usize) == Some(client));
             if let (Some(ix), Some(client)) = (ix, at) {
-                rows.push((client, ix, selection));
+                rows.push((client, (ix, Chosen::of(selection))));
                 if let Some(n) = from.get_mut(client as usize + 1) {
                     *n += 1;
                 }
@@ -399,11 +417,11 @@ impl<'a> Decider<'a> {
             *n = sum;
         }
         let mut next = from.clone();
-        self.chosen = rows.iter().map(|(_, ix, selection)| (*ix, *selection)).collect();
-        for (client, ix, selection) in rows {
+        self.chosen = rows.iter().map(|(_, chosen)| *chosen).collect();
+        for (client, chosen) in rows {
             if let Some(n) = next.get_mut(client as usize) {
                 if let Some(slot) = self.chosen.get_mut(*n) {
-                    *slot = (ix, selection);
+                    *slot = chosen;
                 }
                 *n += 1;
             }
@@ -540,7 +558,7 @@ impl<'a> Decider<'a> {
             return no(Because::NotOurs);
         };
         let selection = self.firm.selections.get(&(person, client.id));
-        self.view(client).judge(ix, selection, &mut 0, &mut 0)
+        self.view(client).judge(ix, selection.map(Chosen::of), &mut 0, &mut 0)
     }
 
     /// All lanes of all clients, in order of client, target and account; findings with the first lane of their client.
@@ -567,8 +585,8 @@ impl<'a> Decider<'a> {
         let chosen = self.chosen.get(from..to).unwrap_or_default();
         let mut accounts: Vec<&AccountId> = vec![];
         for (person, selection) in chosen {
-            if let SelectionScope::Accounts(set) = &selection.scope
-                && self.person(*person).is_some_and(|p| p.mode.needs_selection() && !p.shut())
+            if let Some(set) = selection.accounts
+                && matches!(self.standing(*person), Standing::Open(mode) if mode.needs_selection())
             {
                 accounts.extend(set.iter().map(|a| &a.account));
             }
@@ -748,7 +766,7 @@ impl<'a> ClientView<'_, 'a> {
     /// selections in order; `who`: room to work in.
     fn everybody(
         &self,
-        chosen: &[(PersonIx, &'a Selection)],
+        chosen: &[(PersonIx, Chosen<'a>)],
         who: &mut Vec<PersonIx>,
         findings: &mut Vec<Finding>,
         mut each: impl FnMut(usize, PersonIx, &Judgement<'a>),
@@ -791,7 +809,7 @@ impl<'a> ClientView<'_, 'a> {
     fn judge(
         &self,
         ix: PersonIx,
-        selection: Option<&'a Selection>,
+        selection: Option<Chosen<'a>>,
         at: &mut usize,
         roster_at: &mut usize,
     ) -> Judgement<'a> {
@@ -830,12 +848,12 @@ impl<'a> ClientView<'_, 'a> {
     fn by_mode(
         &self,
         mode: Mode,
-        selection: Option<&'a Selection>,
+        selection: Option<Chosen<'a>>,
         fact: Option<(u32, Why)>,
         roster: Option<(u32, Why)>,
     ) -> Judgement<'a> {
-        let reach = match selection.map(|s| &s.scope) {
-            Some(SelectionScope::Accounts(set)) if mode.needs_selection() => Reach::Accounts(set),
+        let reach = match selection.and_then(|s| s.accounts) {
+            Some(set) if mode.needs_selection() => Reach::Accounts(set),
             _ => Reach::Whole,
         };
         let yes = |role, because| Judgement { answer: Answer::Yes, role, reach, because, until: None };
@@ -889,7 +907,7 @@ impl<'a> ClientView<'_, 'a> {
         }
     }
 
-    fn selection_finding(&self, ix: PersonIx, selection: &Selection, judged: &Judgement<'_>) -> Option<Finding> {
+    fn selection_finding(&self, ix: PersonIx, selection: Chosen<'_>, judged: &Judgement<'_>) -> Option<Finding> {
         let person = self.decider.person(ix)?;
         // Made only where it is told: this runs for every selection of the firm.
         let subject = || format!("{}/{}", person.email, self.client.slug);
