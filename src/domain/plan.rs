@@ -387,8 +387,8 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
         Listing::NoFolder => work.people(&[]),
         Listing::Read(list) => work.people(list),
     }
+    super::order::sort(&mut work.plan.steps);
     work.grants();
-    super::order::sort(&mut plan.steps);
     plan.keeps.sort();
     plan.remaining = plan.planned.len();
     if let (Listing::Read(list), false) = (actual.list, plan.steps.is_empty()) {
@@ -524,6 +524,10 @@ impl<'w> Work<'w, '_> {
             // Rows about a folder that this lane no longer has prove nothing about the one it has.
             self.plan.released.extend(self.actual.owned.iter().filter(|o| o.folder != *folder).map(|o| o.step));
         }
+        if self.agrees(list) {
+            self.plan.planned.extend(self.desired.wants.iter().map(|w| w.person));
+            return;
+        }
         let mut ours: Vec<(PersonIx, &OwnedGrant)> = Vec::with_capacity(self.actual.owned.len());
         let mut outside = Outside { lost: vec![], ours: None };
         let mut next = 0;
@@ -556,6 +560,24 @@ impl<'w> Work<'w, '_> {
             seen.sort_by_key(|(ix, _)| *ix);
         }
         self.merge(&ours, &seen);
+    }
+
+    /// Whether the list and our rows are just the wanted people, in their order: then there is nothing to compare further.
+    fn agrees(&self, list: &[SeenPermission]) -> bool {
+        let (wants, owned) = (&self.desired.wants, self.actual.owned);
+        let (Some(book), Some(folder)) = (self.book, self.actual.folder) else { return false };
+        list.len() == wants.len()
+            && owned.len() == wants.len()
+            && self.desired.held.is_empty()
+            && self.actual.known_ids.is_empty()
+            && self.d.firm().policy.always_allowed.is_empty()
+            && wants.iter().zip(list).zip(owned).all(|((want, p), own)| {
+                let theirs = |email| book.is(want.person, email);
+                in_place(want, p)
+                    && matches!(&p.holder, Holder::Person(email) if theirs(email))
+                    && own.folder == *folder
+                    && theirs(&own.who)
+            })
     }
 
     /// Whose address this is. Lists are mostly the wanted people in one order, so `next` of them is tried before any search.
@@ -722,6 +744,9 @@ impl<'w> Work<'w, '_> {
     fn grants(&mut self) {
         let mut grants = std::mem::take(&mut self.grants);
         grants.sort_unstable_by_key(|g| (g.rank, g.ix));
+        // In order as they come, unless there are steps already that belong among or behind them.
+        let among = |s: &Step| matches!(s.op, Op::Grant { .. } | Op::Adopt { .. });
+        let sorted = self.book.is_some() && !self.plan.steps.iter().any(among);
         self.plan.steps.reserve_exact(grants.len());
         let mut told: Vec<(Because, Option<u16>, Cause, String)> = vec![];
         for g in grants {
@@ -741,6 +766,9 @@ impl<'w> Work<'w, '_> {
                     }
                 }
             }
+        }
+        if !sorted {
+            super::order::sort(&mut self.plan.steps);
         }
     }
 

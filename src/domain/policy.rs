@@ -392,7 +392,7 @@ impl<'a> Decider<'a> {
     fn sort_selections(&mut self) {
         let hash = |id: &ClientId| index::hash(0, id.0.as_bytes());
         // Ids side by side: a search that follows a reference at every step costs ten times as much.
-        let ids: Vec<ClientId> = self.clients.iter().map(|c| c.id).collect();
+        let ids: Vec<ClientId> = self.firm.clients.keys().copied().collect();
         let by_id = Index::of(ids.len(), ids.iter().map(hash).zip(0..));
         let mut rows: Vec<(u32, (PersonIx, Chosen<'a>))> = Vec::with_capacity(self.firm.selections.len());
         let mut last: Option<(PersonId, Option<PersonIx>)> = None;
