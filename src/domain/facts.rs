@@ -8,6 +8,7 @@ use super::{
     fact::Why,
     firm::PersonId,
     identity::{Joined, PersonFact},
+    index::{self, Index},
 };
 
 /// The facts of a run. Built once, then read only.
@@ -18,6 +19,7 @@ use super::{
 pub struct Facts {
     people: Vec<PersonId>,
     sources: Vec<SourceFacts>,
+    by_source: Index,
     who: Vec<u32>,
     why: Vec<Why>,
     role: Vec<u16>,
@@ -42,9 +44,13 @@ pub struct SourceFacts {
 /// Collects joined sources, in any order, into [`Facts`].
 #[derive(Debug, Default)]
 pub struct FactsBuilder {
-    people: Vec<PersonId>,
+    facts: Facts,
     sources: BTreeMap<SourceRef, Raw>,
+    words: BTreeMap<String, u16>,
 }
+
+/// (person, reason, number of the role word, since).
+type Row = (u32, Why, u16, Option<Timestamp>);
 
 #[derive(Debug)]
 struct Raw {
@@ -53,7 +59,10 @@ struct Raw {
     rest: Why,
     unknown_since: Option<Timestamp>,
     trouble: Option<String>,
-    run: Vec<(u32, Why, String, Option<Timestamp>)>,
+    /// Where the rows are in the tables of [`Facts`].
+    start: usize,
+    end: usize,
+    since: Vec<(u32, Timestamp)>,
 }
 
 impl FactsBuilder {
@@ -62,7 +71,7 @@ impl FactsBuilder {
         let mut people: Vec<_> = people.into_iter().collect();
         people.sort_unstable();
         people.dedup();
-        Self { people, sources: BTreeMap::new() }
+        Self { facts: Facts { people, ..Facts::default() }, ..Self::default() }
     }
 
     /// Adds what one source says. The same source again (a second sign-in that reaches it) is combined: where the two
@@ -85,43 +94,64 @@ impl FactsBuilder {
         rest: Why,
         run: impl IntoIterator<Item = (PersonId, Why, &'r str, Option<Timestamp>)>,
     ) {
-        let mut run: Vec<_> = run
-            .into_iter()
-            .filter_map(|(p, why, role, since)| {
-                let ix = u32::try_from(self.people.binary_search(&p).ok()?).ok()?;
-                Some((ix, why, role.to_owned(), since))
-            })
-            .collect();
-        run.sort_by_key(|(ix, ..)| *ix);
-        run.dedup_by_key(|(ix, ..)| *ix);
-        let new = Raw { name: name.to_owned(), grade, rest, unknown_since: None, trouble: None, run };
-        match self.sources.remove(source) {
-            None => self.sources.insert(source.clone(), new),
-            Some(old) => self.sources.insert(source.clone(), agree(old, new)),
+        let mut rows: Vec<Row> = vec![];
+        let mut next = 0;
+        for (person, why, role, since) in run {
+            // Mostly everybody comes in order: try the next before searching.
+            let people = &self.facts.people;
+            let at = if people.get(next) == Some(&person) { Ok(next) } else { people.binary_search(&person) };
+            let Some(ix) = at.ok().and_then(|at| u32::try_from(at).ok()) else { continue };
+            next = ix as usize + 1;
+            rows.push((ix, why, self.word(role), since));
+        }
+        rows.sort_by_key(|(ix, ..)| *ix);
+        rows.dedup_by_key(|(ix, ..)| *ix);
+        let mut raw = Raw {
+            name: name.to_owned(),
+            grade,
+            rest,
+            unknown_since: None,
+            trouble: None,
+            start: 0,
+            end: 0,
+            since: vec![],
         };
+        if let Some(old) = self.sources.remove(source) {
+            rows = agree(&mut raw, rows, old, &self.facts);
+        }
+        self.put(source, raw, rows);
+    }
+
+    /// The number of a role word. More than 65,535 different role words are no role words: the last one stands for the rest.
+    fn word(&mut self, role: &str) -> u16 {
+        if let Some(word) = self.words.get(role) {
+            return *word;
+        }
+        let word = u16::try_from(self.words.len()).unwrap_or(u16::MAX);
+        self.words.insert(role.to_owned(), word);
+        word
+    }
+
+    fn put(&mut self, source: &SourceRef, mut raw: Raw, rows: Vec<Row>) {
+        let facts = &mut self.facts;
+        raw.start = facts.who.len();
+        raw.end = raw.start + rows.len();
+        for (ix, why, role, since) in rows {
+            facts.who.push(ix);
+            facts.why.push(why);
+            facts.role.push(role);
+            raw.since.extend(since.map(|t| (ix, t)));
+        }
+        self.sources.insert(source.clone(), raw);
     }
 
     pub fn build(self) -> Facts {
-        let total = self.sources.values().map(|r| r.run.len()).sum();
-        let mut facts = Facts { people: self.people, ..Facts::default() };
-        facts.who.reserve_exact(total);
-        facts.why.reserve_exact(total);
-        facts.role.reserve_exact(total);
-        let mut words: BTreeMap<String, u16> = BTreeMap::new();
-        for (source, raw) in self.sources {
-            let start = facts.who.len();
-            let at = u32::try_from(facts.sources.len()).unwrap_or(u32::MAX);
-            for (ix, why, role, since) in raw.run {
-                let next = words.len();
-                // More than 65,535 different role words are no role words: the last one stands for all the rest.
-                let word = *words.entry(role).or_insert_with(|| u16::try_from(next).unwrap_or(u16::MAX));
-                facts.who.push(ix);
-                facts.why.push(why);
-                facts.role.push(word);
-                if let Some(since) = since {
-                    facts.since.insert((at, ix), since);
-                }
-            }
+        let (mut facts, words) = (self.facts, self.words);
+        facts.who.shrink_to_fit();
+        facts.why.shrink_to_fit();
+        facts.role.shrink_to_fit();
+        for (at, (source, raw)) in (0..).zip(self.sources) {
+            facts.since.extend(raw.since.into_iter().map(|(ix, t)| ((at, ix), t)));
             facts.sources.push(SourceFacts {
                 source,
                 name: raw.name,
@@ -129,10 +159,12 @@ impl FactsBuilder {
                 rest: raw.rest,
                 unknown_since: raw.unknown_since,
                 trouble: raw.trouble,
-                start,
-                end: facts.who.len(),
+                start: raw.start,
+                end: raw.end,
             });
         }
+        facts.by_source =
+            Index::of(facts.sources.len(), (0..).zip(&facts.sources).map(|(ix, s)| (hash(&s.source), ix)));
         facts.words = vec![String::new(); words.len().min(usize::from(u16::MAX) + 1)];
         for (word, ix) in words {
             if let Some(slot) = facts.words.get_mut(usize::from(ix)) {
@@ -141,6 +173,10 @@ impl FactsBuilder {
         }
         facts
     }
+}
+
+fn hash(source: &SourceRef) -> u64 {
+    index::hash(index::hash(source.kind as u64, source.connection.as_str().as_bytes()), source.id.as_bytes())
 }
 
 fn older(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
@@ -152,7 +188,7 @@ fn older(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 
 /// Two readings of one source. Equal facts stay; one that is unknown in either, or denied in one and granted in the other,
 /// is unknown.
-fn agree(a: Raw, b: Raw) -> Raw {
+fn agree(new: &mut Raw, rows: Vec<Row>, old: Raw, facts: &Facts) -> Vec<Row> {
     use super::fact::Fact;
     let pick = |x: Why, y: Why| match (x.fact(), y.fact()) {
         (p, q) if p == q => x.min(y),
@@ -160,25 +196,26 @@ fn agree(a: Raw, b: Raw) -> Raw {
         (_, Fact::Unknown) => y,
         _ => Why::StandingUnknown,
     };
-    let mut run = BTreeMap::new();
-    let left: BTreeMap<_, _> = a.run.into_iter().map(|(ix, w, r, s)| (ix, (w, r, s))).collect();
-    let mut right: BTreeMap<_, _> = b.run.into_iter().map(|(ix, w, r, s)| (ix, (w, r, s))).collect();
-    for (ix, (w, r, s)) in left {
-        let other = right.remove(&ix);
-        let since = older(s, other.as_ref().and_then(|o| o.2));
-        run.insert(ix, (pick(w, other.map_or(b.rest, |o| o.0)), r, since));
+    let since: BTreeMap<u32, Timestamp> = old.since.iter().copied().collect();
+    let mut run: BTreeMap<u32, Row> = BTreeMap::new();
+    for at in old.start..old.end {
+        if let (Some(ix), Some(why), Some(role)) = (facts.who.get(at), facts.why.get(at), facts.role.get(at)) {
+            run.insert(*ix, (*ix, *why, *role, since.get(ix).copied()));
+        }
     }
-    for (ix, (w, r, s)) in right {
-        run.insert(ix, (pick(w, a.rest), r, s));
+    let mut right: BTreeMap<u32, Row> = rows.into_iter().map(|row| (row.0, row)).collect();
+    for (ix, row) in &mut run {
+        let other = right.remove(ix);
+        row.1 = pick(row.1, other.map_or(new.rest, |o| o.1));
+        row.3 = older(row.3, other.and_then(|o| o.3));
     }
-    Raw {
-        name: a.name,
-        grade: a.grade.min(b.grade),
-        rest: pick(a.rest, b.rest),
-        unknown_since: older(a.unknown_since, b.unknown_since),
-        trouble: a.trouble.or(b.trouble),
-        run: run.into_iter().map(|(ix, (w, r, s))| (ix, w, r, s)).collect(),
-    }
+    run.extend(right.into_iter().map(|(ix, (_, why, role, since))| (ix, (ix, pick(why, old.rest), role, since))));
+    new.name = old.name;
+    new.grade = old.grade.min(new.grade);
+    new.rest = pick(old.rest, new.rest);
+    new.unknown_since = older(old.unknown_since, new.unknown_since);
+    new.trouble = old.trouble.or(new.trouble.take());
+    run.into_values().collect()
 }
 
 impl Facts {
@@ -196,7 +233,7 @@ impl Facts {
     }
 
     pub fn source_ix(&self, source: &SourceRef) -> Option<u32> {
-        self.sources.binary_search_by(|s| s.source.cmp(source)).ok().and_then(|i| u32::try_from(i).ok())
+        self.by_source.find(hash(source), |ix| self.sources.get(ix as usize).is_some_and(|s| s.source == *source))
     }
 
     pub fn source(&self, ix: u32) -> Option<&SourceFacts> {
@@ -207,6 +244,18 @@ impl Facts {
     pub fn run(&self, ix: u32) -> (&[u32], &[Why]) {
         let Some(s) = self.source(ix) else { return (&[], &[]) };
         (self.who.get(s.start..s.end).unwrap_or_default(), self.why.get(s.start..s.end).unwrap_or_default())
+    }
+
+    /// The vendor's role word for one person, as a number: equal words have equal numbers. `at` is a hint that moves forward
+    /// when people are asked for in order.
+    pub(super) fn word(&self, source: u32, person: u32, at: &mut usize) -> Option<u16> {
+        let s = self.source(source)?;
+        let who = self.run(source).0;
+        while who.get(*at).is_some_and(|p| *p < person) {
+            *at += 1;
+        }
+        let at = if who.get(*at) == Some(&person) { *at } else { who.binary_search(&person).ok()? };
+        self.role.get(s.start + at).copied()
     }
 
     /// What a source says about one person: reason, the vendor's role word, since.

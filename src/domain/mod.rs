@@ -15,6 +15,7 @@ pub mod finding;
 pub mod firm;
 pub mod guard;
 pub mod identity;
+mod index;
 pub mod lane;
 pub mod names;
 pub mod order;

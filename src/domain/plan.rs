@@ -3,7 +3,10 @@
 //! Nothing outside `owned` is ever revoked or changed. Nobody whose evidence is unknown is touched. What a person did by
 //! hand is shown, kept, or asked about; it is never undone in silence.
 
-use std::{collections::BTreeMap, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    marker::PhantomData,
+};
 
 use ledgerward_contract::{
     Email, FolderId, FolderRole, Holder, PermissionId, SeenPermission, SeenRole, Timestamp, Via,
@@ -14,7 +17,7 @@ use super::{
     finding::{Finding, Severity},
     firm::AcceptedHolder,
     lane::{Cause, LaneKey, Op, OwnedGrant, Step},
-    policy::{Because, Decider, DesiredLane, LaneState, PersonIx},
+    policy::{Because, Decider, DesiredLane, LaneState, PersonIx, TargetBook, Wanted},
 };
 
 /// How the firm lets us work on a target (`product` 7).
@@ -158,7 +161,7 @@ pub struct LanePlan {
     /// Ends of grants in `steps`, for targets that can end them natively.
     pub until: BTreeMap<Email, Timestamp>,
     /// Revokes in `steps` that rest on somebody's absence from a list.
-    pub absences: std::collections::BTreeSet<Email>,
+    pub absences: BTreeSet<Email>,
     pub trouble: Vec<Trouble>,
     pub findings: Vec<Finding>,
     pub unknown_since: Option<Timestamp>,
@@ -177,7 +180,7 @@ pub struct LanePlan {
     #[serde(skip)]
     pub planned: Vec<PersonIx>,
     /// Addresses whose grant a guard holds: not planned until it is cleared.
-    pub not_planned: std::collections::BTreeSet<Email>,
+    pub not_planned: BTreeSet<Email>,
 }
 
 /// The state of a plan: not looked at by the guard yet.
@@ -303,7 +306,7 @@ impl<S> Serialize for Plan<S> {
 
 impl LanePlan {
     /// Whom the fence lets in by this plan: everybody it leaves with access, at their address on the target.
-    pub fn planned(&self, decider: &Decider<'_>) -> std::collections::BTreeSet<Email> {
+    pub fn planned(&self, decider: &Decider<'_>) -> BTreeSet<Email> {
         let at = |ix: &PersonIx| decider.address(&self.lane.target, *ix).filter(|e| !self.not_planned.contains(e));
         self.planned.iter().filter_map(at).cloned().collect()
     }
@@ -362,7 +365,7 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
         strangers: vec![],
         released: vec![],
         until: BTreeMap::new(),
-        absences: std::collections::BTreeSet::new(),
+        absences: BTreeSet::new(),
         trouble: actual.trouble.to_vec(),
         findings: vec![],
         unknown_since: None,
@@ -374,16 +377,18 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
         policy: cx.policy.to_owned(),
         base: vec![],
         planned: Vec::with_capacity(desired.wants.len()),
-        not_planned: std::collections::BTreeSet::new(),
+        not_planned: BTreeSet::new(),
     };
-    let mut work = Work { d: decider, desired, actual, cx, plan: &mut plan };
+    let book = decider.target(&desired.lane.target);
+    let mut work = Work { d: decider, book, desired, actual, cx, plan: &mut plan, grants: vec![], word_at: (0, 0) };
     work.folder();
     match actual.list {
         Listing::Unreadable(why) => work.blind(why),
         Listing::NoFolder => work.people(&[]),
         Listing::Read(list) => work.people(list),
     }
-    super::order::sort(&mut plan.steps);
+    super::order::sort(&mut work.plan.steps);
+    work.grants();
     plan.keeps.sort();
     plan.remaining = plan.planned.len();
     if let (Listing::Read(list), false) = (actual.list, plan.steps.is_empty()) {
@@ -394,15 +399,51 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
 
 struct Work<'w, 'a> {
     d: &'w Decider<'a>,
+    book: Option<&'w TargetBook<'a>>,
     desired: &'w DesiredLane<'a>,
     actual: &'w ActualLane<'w>,
     cx: &'w LaneCx<'w>,
     plan: &'w mut LanePlan,
+    /// Grants that are to become steps, once all are known and their order is.
+    grants: Vec<Granting>,
+    /// A source and how far its facts were looked at for words.
+    word_at: (u32, usize),
+}
+
+/// A grant before it is a step: a new folder of ten thousand people has its steps made once, in order.
+#[derive(Clone, Copy)]
+struct Granting {
+    /// The address's place among all addresses in order.
+    rank: u32,
+    ix: PersonIx,
+    role: FolderRole,
+    because: Because,
+    /// The vendor's role word, which the sentence has.
+    word: Option<u16>,
+}
+
+/// The entries that are ours and in the list, to be looked up by what does not belong to anybody of the firm.
+struct Outside<'w> {
+    /// Our rows under addresses that are nobody's (any more).
+    lost: Vec<&'w OwnedGrant>,
+    /// The entries of all our rows; filled when first asked for.
+    ours: Option<BTreeSet<&'w PermissionId>>,
 }
 
 /// The folder itself is not there to work on.
 fn unusable(t: &Trouble) -> bool {
     matches!(t, Trouble::Gone | Trouble::Trashed | Trouble::NoAccess)
+}
+
+/// An entry on the folder itself, accepted, with just the role that is wanted.
+#[inline]
+fn in_place(want: &Wanted, p: &SeenPermission) -> bool {
+    let role = match p.role {
+        SeenRole::Reader => FolderRole::Reader,
+        SeenRole::Writer => FolderRole::Writer,
+        _ => return false,
+    };
+    role == want.role && p.via == Via::Direct && !p.pending && !p.ourselves
 }
 
 /// Everything known about one holder in this lane.
@@ -483,45 +524,114 @@ impl<'w> Work<'w, '_> {
             // Rows about a folder that this lane no longer has prove nothing about the one it has.
             self.plan.released.extend(self.actual.owned.iter().filter(|o| o.folder != *folder).map(|o| o.step));
         }
-        let target = self.plan.lane.target.clone();
-        let mut ours: Vec<(PersonIx, &OwnedGrant)> = vec![];
-        let mut lost: Vec<&OwnedGrant> = vec![];
+        if self.agrees(list) {
+            self.plan.planned.extend(self.desired.wants.iter().map(|w| w.person));
+            return;
+        }
+        let mut ours: Vec<(PersonIx, &OwnedGrant)> = Vec::with_capacity(self.actual.owned.len());
+        let mut outside = Outside { lost: vec![], ours: None };
+        let mut next = 0;
         for owned in self.current_owned() {
-            match self.d.holder(&target, &owned.who) {
+            match self.holder(&owned.who, &mut next) {
                 Some(ix) => ours.push((ix, owned)),
-                None => lost.push(owned),
+                None => outside.lost.push(owned),
             }
         }
         let mut seen: Vec<(PersonIx, &SeenPermission)> = Vec::with_capacity(list.len());
+        let mut next = 0;
+        let known_ids = Some(self.actual.known_ids).filter(|k| !k.is_empty());
         for p in list {
-            let known = self.actual.known_ids.get(&p.id);
-            match (&p.holder, known) {
-                (Holder::Person(_), Some(email)) | (Holder::Person(email), None) => match self.d.holder(&target, email)
-                {
-                    Some(ix) => seen.push((ix, p)),
-                    None => self.outsider(p, &lost),
-                },
-                _ => self.outsider(p, &lost),
+            let known = known_ids.and_then(|k| k.get(&p.id));
+            let email = match (&p.holder, known) {
+                (Holder::Person(_), Some(email)) | (Holder::Person(email), None) => Some(email),
+                _ => None,
+            };
+            match email.and_then(|email| self.holder(email, &mut next)) {
+                Some(ix) => seen.push((ix, p)),
+                None => self.outsider(p, &mut outside),
             }
         }
-        for owned in &lost {
-            let there = |p: &SeenPermission| {
-                p.via == Via::Direct && (p.id == owned.permission || p.holder == Holder::Person(owned.who.clone()))
-            };
-            if !list.iter().any(there) {
+        self.release_lost(&outside.lost, list);
+        // Both are in order already where the store and the target keep the firm's.
+        if !ours.is_sorted_by_key(|(ix, _)| *ix) {
+            ours.sort_by_key(|(ix, _)| *ix);
+        }
+        if !seen.is_sorted_by_key(|(ix, _)| *ix) {
+            seen.sort_by_key(|(ix, _)| *ix);
+        }
+        self.merge(&ours, &seen);
+    }
+
+    /// Whether the list and our rows are just the wanted people, in their order: then there is nothing to compare further.
+    fn agrees(&self, list: &[SeenPermission]) -> bool {
+        let (wants, owned) = (&self.desired.wants, self.actual.owned);
+        let (Some(book), Some(folder)) = (self.book, self.actual.folder) else { return false };
+        list.len() == wants.len()
+            && owned.len() == wants.len()
+            && self.desired.held.is_empty()
+            && self.actual.known_ids.is_empty()
+            && self.d.firm().policy.always_allowed.is_empty()
+            && wants.iter().zip(list).zip(owned).all(|((want, p), own)| {
+                let theirs = |email| book.is(want.person, email);
+                in_place(want, p)
+                    && matches!(&p.holder, Holder::Person(email) if theirs(email))
+                    && own.folder == *folder
+                    && theirs(&own.who)
+            })
+    }
+
+    /// Whose address this is. Lists are mostly the wanted people in one order, so `next` of them is tried before any search.
+    #[inline]
+    fn holder(&self, email: &Email, next: &mut usize) -> Option<PersonIx> {
+        let Some(book) = self.book else { return self.d.holder(&self.plan.lane.target, email) };
+        let wants = &self.desired.wants;
+        if let Some(want) = wants.get(*next)
+            && book.is(want.person, email)
+        {
+            *next += 1;
+            return Some(want.person);
+        }
+        let found = book.find(email)?;
+        while wants.get(*next).is_some_and(|w| w.person <= found) {
+            *next += 1;
+        }
+        Some(found)
+    }
+
+    /// Our rows under an address that is nobody's: over, once neither the entry nor the address is in the list.
+    fn release_lost(&mut self, lost: &[&OwnedGrant], list: &[SeenPermission]) {
+        if lost.is_empty() {
+            return;
+        }
+        let direct = || list.iter().filter(|p| p.via == Via::Direct);
+        let entries: BTreeSet<&PermissionId> = direct().map(|p| &p.id).collect();
+        let holders: BTreeSet<&Holder> = direct().map(|p| &p.holder).collect();
+        for owned in lost {
+            if !entries.contains(&owned.permission) && !holders.contains(&Holder::Person(owned.who.clone())) {
                 self.plan.released.push(owned.step);
             }
         }
-        ours.sort_by_key(|(ix, _)| *ix);
-        seen.sort_by_key(|(ix, _)| *ix);
-        self.merge(&ours, &seen);
     }
 
     /// Walks wants, held people, our grants and the list side by side, person after person.
     fn merge(&mut self, ours: &[(PersonIx, &'w OwnedGrant)], seen: &[(PersonIx, &'w SeenPermission)]) {
         let desired = self.desired;
         let (mut w, mut h, mut o, mut s) = (0, 0, 0, 0);
+        let allowed = &self.d.firm().policy.always_allowed;
         loop {
+            // The usual case by far: wanted, there with just that role, and ours; nobody else's head is at this place.
+            if let (Some(want), Some((own, _)), Some((there, p))) = (desired.wants.get(w), ours.get(o), seen.get(s))
+                && (want.person == *own && want.person == *there)
+                && allowed.is_empty()
+                && in_place(want, p)
+                && desired.held.get(h).is_none_or(|x| x.0 > want.person)
+                && ours.get(o + 1).is_none_or(|x| x.0 != want.person)
+                && seen.get(s + 1).is_none_or(|x| x.0 != want.person)
+            {
+                self.plan.planned.push(want.person);
+                (w, o, s) = (w + 1, o + 1, s + 1);
+                continue;
+            }
             let heads = [
                 desired.wants.get(w).map(|x| x.person),
                 desired.held.get(h).map(|x| x.0),
@@ -549,9 +659,7 @@ impl<'w> Work<'w, '_> {
             }
             w += usize::from(want.is_some());
             h += usize::from(held.is_some());
-            let allowed = &self.d.firm().policy.always_allowed;
-            let always =
-                !allowed.is_empty() && self.d.address(&self.plan.lane.target, ix).is_some_and(|e| allowed.contains(e));
+            let always = !allowed.is_empty() && self.address(ix).is_some_and(|e| allowed.contains(e));
             match (protected, always, want, held) {
                 (Some((p, why)), ..) => {
                     self.keep(p, why);
@@ -584,7 +692,7 @@ impl<'w> Work<'w, '_> {
 
     fn wanted(&mut self, ix: PersonIx, role: FolderRole, because: Because, has: Holding<'_>) {
         self.plan.planned.push(ix);
-        let Some(email) = self.d.address(&self.plan.lane.target, ix) else { return };
+        let Some(email) = self.address(ix) else { return };
         if let Some(p) = has.direct {
             if p.pending {
                 self.plan.invited.push(email.clone());
@@ -611,16 +719,64 @@ impl<'w> Work<'w, '_> {
         if !self.mirrors() {
             return;
         }
-        let op = Op::Grant { who: email.clone(), role };
-        if let Some(until) = self.desired.until.iter().find(|(p, _)| *p == ix) {
-            self.plan.until.insert(email.clone(), until.1);
+        if let Some((_, until)) = self.desired.until.iter().find(|(p, _)| *p == ix) {
+            self.plan.until.insert(email.clone(), *until);
         }
         if has.owned.is_some() {
             self.plan.removed_by_hand.push(email.clone());
+            let op = Op::Grant { who: email.clone(), role };
             let because = "was taken out by hand and is still entitled; put back only if somebody says so".to_owned();
             self.plan.steps.push(Step { op, cause: Cause::Drift, because });
         } else {
-            self.step(ix, op, because, "");
+            let word = because.source().and_then(|source| {
+                if self.word_at.0 != source {
+                    self.word_at = (source, 0);
+                }
+                self.d.facts().word(source, ix, &mut self.word_at.1)
+            });
+            let rank = self.book.map_or(0, |b| b.rank(ix));
+            self.grants.push(Granting { rank, ix, role, because, word });
+        }
+    }
+
+    /// Makes the steps of all grants, in the order of addresses that steps have anyway. Cause and sentence are made once for
+    /// all that share them: they depend on the reason and the role word alone.
+    fn grants(&mut self) {
+        let mut grants = std::mem::take(&mut self.grants);
+        grants.sort_unstable_by_key(|g| (g.rank, g.ix));
+        // In order as they come, unless there are steps already that belong among or behind them.
+        let among = |s: &Step| matches!(s.op, Op::Grant { .. } | Op::Adopt { .. });
+        let sorted = self.book.is_some() && !self.plan.steps.iter().any(among);
+        self.plan.steps.reserve_exact(grants.len());
+        let mut told: Vec<(Because, Option<u16>, Cause, String)> = vec![];
+        for g in grants {
+            let Some(email) = self.address(g.ix) else { continue };
+            let op = Op::Grant { who: email.clone(), role: g.role };
+            // A published change of this very person is a cause of their own.
+            let own =
+                !self.cx.changes.is_empty() && self.d.person(g.ix).is_some_and(|p| self.cx.changes.contains_key(&p.id));
+            match told.iter().find(|t| !own && t.0 == g.because && t.1 == g.word) {
+                Some((_, _, cause, because)) => {
+                    self.plan.steps.push(Step { op, cause: cause.clone(), because: because.clone() });
+                }
+                None => {
+                    self.step(g.ix, op, g.because, "");
+                    if let Some(step) = self.plan.steps.last().filter(|_| !own && told.len() < 32) {
+                        told.push((g.because, g.word, step.cause.clone(), step.because.clone()));
+                    }
+                }
+            }
+        }
+        if !sorted {
+            super::order::sort(&mut self.plan.steps);
+        }
+    }
+
+    #[inline]
+    fn address(&self, ix: PersonIx) -> Option<&'w Email> {
+        match self.book {
+            Some(book) => book.address(ix),
+            None => self.d.address(&self.plan.lane.target, ix),
         }
     }
 
@@ -663,7 +819,7 @@ impl<'w> Work<'w, '_> {
     }
 
     fn held(&mut self, ix: PersonIx, because: Because, has: Holding<'_>) {
-        let Some(email) = self.d.address(&self.plan.lane.target, ix) else { return };
+        let Some(email) = self.address(ix) else { return };
         let there = has.direct.or(has.indirect);
         for p in [has.direct, has.indirect].into_iter().flatten() {
             self.keep(p, KeepWhy::Held);
@@ -738,7 +894,7 @@ impl<'w> Work<'w, '_> {
     }
 
     /// An entry that is no person of the firm: never touched, unless it is ours from before.
-    fn outsider(&mut self, p: &SeenPermission, lost: &[&OwnedGrant]) {
+    fn outsider(&mut self, p: &SeenPermission, outside: &mut Outside<'w>) {
         let email = match &p.holder {
             _ if p.ourselves => return self.keep(p, KeepWhy::Ourselves),
             _ if p.role == SeenRole::MetadataOnly => return self.keep(p, KeepWhy::NameOnly),
@@ -762,14 +918,18 @@ impl<'w> Work<'w, '_> {
         if email.is_some_and(|e| self.d.firm().policy.always_allowed.contains(e)) {
             return self.keep(p, KeepWhy::AlwaysAllowed);
         }
-        let same_holder = |o: &&&OwnedGrant| email == Some(&o.who);
         // The entry that we made, now under an address that is nobody of the firm: a changed address, or an invitation
         // that another account accepted (`decisions` 18). Ours to take back either way.
-        let same_entry = |o: &&OwnedGrant| o.permission == p.id && p.via == Via::Direct && email.is_some();
-        if p.via == Via::Direct && lost.iter().any(|o| same_holder(&o)) {
+        let same_entry = p.via == Via::Direct
+            && email.is_some()
+            && outside
+                .ours
+                .get_or_insert_with(|| self.current_owned().map(|o| &o.permission).collect())
+                .contains(&p.id);
+        if p.via == Via::Direct && outside.lost.iter().any(|o| email == Some(&o.who)) {
             return self.outgoing(p, "is an address of nobody in the firm any more");
         }
-        if self.current_owned().any(|o| same_entry(&o)) {
+        if same_entry {
             return self.outgoing(p, "holds an entry that we made for somebody else");
         }
         self.stranger(p);

@@ -15,6 +15,7 @@ use super::{
         Authority, Client, ClientState, Firm, Guest, Mode, Person, PersonId, Selection, SelectionScope, TargetName,
         Unlisted,
     },
+    index::{self, Index},
     lane::LaneKey,
 };
 
@@ -58,6 +59,21 @@ pub enum Because {
     NotReadYet,
     /// Wanted, and the address is outside the firm's domains and not accepted yet (`decisions` 4).
     ForeignDomain,
+}
+
+impl Because {
+    /// The source that an answer rests on.
+    pub const fn source(self) -> Option<u32> {
+        match self {
+            Self::Ledger(source, _)
+            | Self::LedgerAndSelected(source, _)
+            | Self::Roster(source, _)
+            | Self::Guest(source, _)
+            | Self::LedgerDenies(source, _)
+            | Self::LedgerUnknown(source, _) => Some(source),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -135,33 +151,71 @@ pub struct Decider<'a> {
     now: Timestamp,
     /// By index: first the people of `facts`, then those the facts do not know.
     people: Vec<Option<&'a Person>>,
+    /// The same people in a byte or two each: every answer needs it, and a person is a hundred times as large.
+    standing: Vec<Standing>,
     extra: Vec<PersonId>,
     everything: Vec<PersonIx>,
     by_ledger: Vec<PersonIx>,
     clients: Vec<&'a Client>,
     /// Selections, client after client, people in order; `chosen_from[i]` is where client `i` begins.
-    chosen: Vec<(PersonIx, &'a Selection)>,
+    chosen: Vec<(PersonIx, Chosen<'a>)>,
     chosen_from: Vec<usize>,
     guests: BTreeMap<(ClientId, PersonIx), &'a Guest>,
     targets: Vec<TargetBook<'a>>,
 }
 
-/// The people's addresses on one target, both ways.
-#[derive(Debug)]
-struct TargetBook<'a> {
-    name: &'a TargetName,
-    addresses: Vec<Option<&'a Email>>,
-    /// Outside the firm's domains and not accepted yet.
-    foreign: Vec<bool>,
-    /// Open addressing over FNV-1a of the address: a run looks up every entry of every list, so this is the hot path.
-    slots: Vec<PersonIx>,
+/// A selection, taken along: following it into the firm's map again for every client is what deciding would mostly do.
+#[derive(Clone, Copy, Debug)]
+struct Chosen<'a> {
+    when_granted: bool,
+    /// `None`: the whole client.
+    accounts: Option<&'a std::collections::BTreeSet<super::firm::AccountRef>>,
 }
 
-const EMPTY: PersonIx = PersonIx::MAX;
+impl<'a> Chosen<'a> {
+    fn of(selection: &'a Selection) -> Self {
+        let accounts = match &selection.scope {
+            SelectionScope::Whole => None,
+            SelectionScope::Accounts(set) => Some(set),
+        };
+        Self { when_granted: selection.when_granted, accounts }
+    }
+}
 
-fn fnv(text: &str) -> usize {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    usize::try_from(hash >> 7).unwrap_or(0)
+/// What of a person every answer needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    NotOurs,
+    Closed,
+    Disabled,
+    Open(Mode),
+}
+
+impl Standing {
+    fn of(person: Option<&Person>) -> Self {
+        match person {
+            None => Self::NotOurs,
+            Some(p) if p.closed.is_some() => Self::Closed,
+            Some(p) if !p.enabled => Self::Disabled,
+            Some(p) => Self::Open(p.mode),
+        }
+    }
+}
+
+/// The people's addresses on one target, both ways.
+#[derive(Debug)]
+pub(super) struct TargetBook<'a> {
+    name: &'a TargetName,
+    addresses: Vec<Option<&'a Email>>,
+    /// The keys of `addresses` in one text, person after person: comparing a whole list in order stays in the cache. Empty
+    /// for whoever has none here, or has the address of somebody before them.
+    keys: String,
+    ends: Vec<u32>,
+    /// Each person's place among the addresses in order.
+    ranks: Vec<u32>,
+    /// Outside the firm's domains and not accepted yet.
+    foreign: Vec<bool>,
+    by_address: Index,
 }
 
 impl<'a> TargetBook<'a> {
@@ -172,31 +226,57 @@ impl<'a> TargetBook<'a> {
             .iter()
             .map(|p| p.is_some_and(|p| !p.domain_accepted && (outside(p.address_on(name)) || outside(&p.email))))
             .collect();
-        let mut slots = vec![EMPTY; (people.len() * 2 + 1).next_power_of_two()];
-        let mask = slots.len() - 1;
-        for (ix, email) in (0..).zip(&addresses) {
-            let Some(email) = email else { continue };
-            let mut at = fnv(email.key()) & mask;
-            while slots.get(at).is_some_and(|s| *s != EMPTY) {
-                at = (at + 1) & mask;
+        let address = |ix: PersonIx| addresses.get(ix as usize).copied().flatten();
+        let mut order: Vec<PersonIx> = (0..).zip(&addresses).map(|(ix, _)| ix).collect();
+        order.sort_by_key(|ix| address(*ix));
+        let mut ranks = vec![0; order.len()];
+        // Two people with one address: the first has it, whoever of them is asked for.
+        let mut second = vec![false; order.len()];
+        let mut before = None;
+        for (rank, ix) in (0..).zip(order) {
+            let at = ix as usize;
+            if let (Some(place), Some(second)) = (ranks.get_mut(at), second.get_mut(at)) {
+                (*place, *second) = (rank, before == address(ix));
             }
-            if let Some(slot) = slots.get_mut(at) {
-                *slot = ix;
-            }
+            before = address(ix);
         }
-        Self { name, addresses, foreign, slots }
+        let (mut keys, mut ends) = (String::new(), Vec::with_capacity(people.len()));
+        for (email, second) in addresses.iter().zip(second) {
+            keys.push_str(email.filter(|_| !second).map_or("", Email::key));
+            // A text of 4 GiB is 16 million people; an end that is cut short compares as another address, never as this one.
+            ends.push(u32::try_from(keys.len()).unwrap_or(u32::MAX));
+        }
+        let hashes = (0..).zip(&addresses).filter_map(|(ix, e)| Some((index::hash(0, (*e)?.key().as_bytes()), ix)));
+        let by_address = Index::of(people.len(), hashes);
+        Self { name, addresses, keys, ends, ranks, foreign, by_address }
     }
 
-    fn find(&self, email: &Email) -> Option<PersonIx> {
-        let mask = self.slots.len() - 1;
-        let mut at = fnv(email.key()) & mask;
-        loop {
-            let ix = *self.slots.get(at).filter(|s| **s != EMPTY)?;
-            if self.addresses.get(ix as usize).copied().flatten() == Some(email) {
-                return Some(ix);
-            }
-            at = (at + 1) & mask;
-        }
+    /// Whether this is the person's address here.
+    #[inline]
+    pub fn is(&self, ix: PersonIx, email: &Email) -> bool {
+        let at = ix as usize;
+        let start = at.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let key = match (start, self.ends.get(at)) {
+            (Some(start), Some(end)) => self.keys.as_bytes().get(start as usize..*end as usize),
+            _ => None,
+        };
+        key.is_some_and(|key| !key.is_empty() && key == email.key().as_bytes())
+    }
+
+    #[inline]
+    pub fn find(&self, email: &Email) -> Option<PersonIx> {
+        self.by_address.find(index::hash(0, email.key().as_bytes()), |ix| self.is(ix, email))
+    }
+
+    #[inline]
+    pub fn address(&self, ix: PersonIx) -> Option<&'a Email> {
+        self.addresses.get(ix as usize).copied().flatten()
+    }
+
+    /// The person's place among all addresses in order.
+    #[inline]
+    pub fn rank(&self, ix: PersonIx) -> u32 {
+        self.ranks.get(ix as usize).copied().unwrap_or(u32::MAX)
     }
 }
 
@@ -243,12 +323,13 @@ impl Evidence<'_> {
         }
     }
 
-    fn listed(&self, mut each: impl FnMut(PersonIx)) {
-        match self {
-            Self::Unlisted => {}
-            Self::One { people, .. } => people.iter().for_each(|p| each(*p)),
-            Self::Many(run, _) => run.iter().for_each(|r| each(r.0)),
-        }
+    fn listed(&self) -> impl Iterator<Item = PersonIx> {
+        let (one, many): (&[PersonIx], &[(PersonIx, u32, Why)]) = match self {
+            Self::Unlisted => (&[], &[]),
+            Self::One { people, .. } => (people, &[]),
+            Self::Many(run, _) => (&[], run),
+        };
+        one.iter().copied().chain(many.iter().map(|r| r.0))
     }
 }
 
@@ -283,6 +364,7 @@ impl<'a> Decider<'a> {
             firm,
             facts,
             now,
+            standing: people.iter().map(|p| Standing::of(*p)).collect(),
             people,
             extra,
             everything,
@@ -308,24 +390,25 @@ impl<'a> Decider<'a> {
 
     /// A stable counting sort by client: the map is in order of people already.
     fn sort_selections(&mut self) {
+        let hash = |id: &ClientId| index::hash(0, id.0.as_bytes());
         // Ids side by side: a search that follows a reference at every step costs ten times as much.
-        let ids: Vec<ClientId> = self.clients.iter().map(|c| c.id).collect();
-        let mut rows: Vec<(usize, PersonIx, &'a Selection)> = Vec::with_capacity(self.firm.selections.len());
+        let ids: Vec<ClientId> = self.firm.clients.keys().copied().collect();
+        let by_id = Index::of(ids.len(), ids.iter().map(hash).zip(0..));
+        let mut rows: Vec<(u32, (PersonIx, Chosen<'a>))> = Vec::with_capacity(self.firm.selections.len());
         let mut last: Option<(PersonId, Option<PersonIx>)> = None;
+        let mut from = vec![0_usize; self.clients.len() + 1];
         for ((person, client), selection) in &self.firm.selections {
             let ix = match last {
                 Some((p, ix)) if p == *person => ix,
                 _ => self.ix(*person),
             };
             last = Some((*person, ix));
-            if let (Some(ix), Ok(client)) = (ix, ids.binary_search(client)) {
-                rows.push((client, ix, selection));
-            }
-        }
-        let mut from = vec![0_usize; self.clients.len() + 1];
-        for (client, ..) in &rows {
-            if let Some(n) = from.get_mut(client + 1) {
-                *n += 1;
+            let at = by_id.find(hash(client), |at| ids.get(at as usize) == Some(client));
+            if let (Some(ix), Some(client)) = (ix, at) {
+                rows.push((client, (ix, Chosen::of(selection))));
+                if let Some(n) = from.get_mut(client as usize + 1) {
+                    *n += 1;
+                }
             }
         }
         let mut sum = 0;
@@ -334,16 +417,15 @@ impl<'a> Decider<'a> {
             *n = sum;
         }
         let mut next = from.clone();
-        let mut chosen: Vec<Option<(PersonIx, &'a Selection)>> = vec![None; rows.len()];
-        for (client, ix, selection) in rows {
-            if let Some(n) = next.get_mut(client) {
-                if let Some(slot) = chosen.get_mut(*n) {
-                    *slot = Some((ix, selection));
+        self.chosen = rows.iter().map(|(_, chosen)| *chosen).collect();
+        for (client, chosen) in rows {
+            if let Some(n) = next.get_mut(client as usize) {
+                if let Some(slot) = self.chosen.get_mut(*n) {
+                    *slot = chosen;
                 }
                 *n += 1;
             }
         }
-        self.chosen = chosen.into_iter().flatten().collect();
         self.chosen_from = from;
         if !self.extra.is_empty() {
             for i in 0..self.clients.len() {
@@ -378,18 +460,23 @@ impl<'a> Decider<'a> {
         })
     }
 
+    #[inline]
+    fn standing(&self, ix: PersonIx) -> Standing {
+        self.standing.get(ix as usize).copied().unwrap_or(Standing::NotOurs)
+    }
+
     pub fn person(&self, ix: PersonIx) -> Option<&'a Person> {
         self.people.get(ix as usize).copied().flatten()
     }
 
-    fn target(&self, name: &TargetName) -> Option<&TargetBook<'a>> {
+    pub(super) fn target(&self, name: &TargetName) -> Option<&TargetBook<'a>> {
         self.targets.iter().find(|t| t.name == name)
     }
 
     /// The address a person has on a target.
     pub fn address(&self, target: &TargetName, ix: PersonIx) -> Option<&'a Email> {
         match self.target(target) {
-            Some(book) => book.addresses.get(ix as usize).copied().flatten(),
+            Some(book) => book.address(ix),
             None => self.person(ix).map(|p| p.address_on(target)),
         }
     }
@@ -402,10 +489,6 @@ impl<'a> Decider<'a> {
                 (0..).zip(&self.people).find(|(_, p)| p.is_some_and(|p| p.address_on(target) == email)).map(|(i, _)| i)
             }
         }
-    }
-
-    fn foreign(&self, target: &TargetName, ix: PersonIx) -> bool {
-        self.target(target).is_some_and(|b| b.foreign.get(ix as usize).copied().unwrap_or(true))
     }
 
     /// The sources that decide for a client; a source that nobody has read yet counts as `NeverRead`.
@@ -442,6 +525,10 @@ impl<'a> Decider<'a> {
         }
     }
 
+    fn guests_of(&self, client: &Client) -> impl Iterator<Item = PersonIx> {
+        self.guests.range((client.id, 0)..=(client.id, PersonIx::MAX)).map(|((_, p), _)| *p)
+    }
+
     fn view<'s>(&'s self, client: &'a Client) -> ClientView<'s, 'a> {
         let evidence = self.evidence(client, &self.deciding(client), client.authority != Authority::Any);
         let unlisted = client.unlisted.unwrap_or(self.firm.policy.unlisted);
@@ -454,7 +541,8 @@ impl<'a> Decider<'a> {
         } else {
             Evidence::Unlisted
         };
-        ClientView { decider: self, client, evidence, unlisted, roster }
+        let guests = !self.guests.is_empty() && self.guests_of(client).next().is_some();
+        ClientView { decider: self, client, evidence, unlisted, roster, guests }
     }
 
     /// The answer for one person and one client, folders and domains aside.
@@ -470,7 +558,7 @@ impl<'a> Decider<'a> {
             return no(Because::NotOurs);
         };
         let selection = self.firm.selections.get(&(person, client.id));
-        self.view(client).judge(ix, selection, &mut 0, &mut 0)
+        self.view(client).judge(ix, selection.map(Chosen::of), &mut 0, &mut 0)
     }
 
     /// All lanes of all clients, in order of client, target and account; findings with the first lane of their client.
@@ -479,13 +567,15 @@ impl<'a> Decider<'a> {
     /// off a client, a private client) are asked for with [`Decider::lane`].
     pub fn lanes(&self) -> impl Iterator<Item = (DesiredLane<'a>, Vec<Finding>)> + '_ {
         let mut told = std::collections::BTreeSet::new();
-        (0..self.clients.len()).flat_map(move |ix| self.client_lanes(ix, &mut told))
+        let mut who = vec![];
+        (0..self.clients.len()).flat_map(move |ix| self.client_lanes(ix, &mut told, &mut who))
     }
 
     fn client_lanes(
         &self,
         ix: usize,
         told: &mut std::collections::BTreeSet<PersonIx>,
+        who: &mut Vec<PersonIx>,
     ) -> Vec<(DesiredLane<'a>, Vec<Finding>)> {
         let Some(client) = self.clients.get(ix).copied() else { return vec![] };
         if client.state == ClientState::Proposed || client.private_to.is_some() {
@@ -493,23 +583,17 @@ impl<'a> Decider<'a> {
         }
         let (from, to) = self.chosen_range(ix);
         let chosen = self.chosen.get(from..to).unwrap_or_default();
-        let mut findings = vec![];
-        let judged = if client.state == ClientState::Active {
-            self.view(client).everybody(chosen, &mut findings)
-        } else {
-            vec![]
-        };
         let mut accounts: Vec<&AccountId> = vec![];
         for (person, selection) in chosen {
-            if let SelectionScope::Accounts(set) = &selection.scope
-                && self.person(*person).is_some_and(|p| p.mode.needs_selection() && !p.shut())
+            if let Some(set) = selection.accounts
+                && matches!(self.standing(*person), Standing::Open(mode) if mode.needs_selection())
             {
                 accounts.extend(set.iter().map(|a| &a.account));
             }
         }
         accounts.sort();
         accounts.dedup();
-        let mut lanes = vec![];
+        let mut lanes = Vec::with_capacity(self.targets.len() * (accounts.len() + 1));
         for target in &self.targets {
             if client.targets.as_ref().is_some_and(|t| !t.contains(target.name)) {
                 continue;
@@ -519,16 +603,25 @@ impl<'a> Decider<'a> {
                     target: target.name.clone(),
                     folder: FolderKey { client: client.id, account: account.cloned() },
                 };
-                let lane = self.build(key, client, &judged);
-                for (person, because) in &lane.held {
-                    if *because == Because::ForeignDomain && told.insert(*person) {
-                        findings.extend(self.person(*person).map(foreign_finding));
-                    }
-                }
-                lanes.push((lane, std::mem::take(&mut findings)));
+                lanes.push((Building::new(key, client, Some(target)), vec![]));
             }
         }
-        lanes
+        let mut findings = vec![];
+        if client.state == ClientState::Active {
+            self.view(client).everybody(chosen, who, &mut findings, |count, person, judged| {
+                lanes.iter_mut().for_each(|(lane, _)| lane.take(self, count, person, judged));
+            });
+        }
+        for (building, found) in &mut lanes {
+            building.lane.create &= building.named;
+            for (person, because) in &building.lane.held {
+                if *because == Because::ForeignDomain && told.insert(*person) {
+                    findings.extend(self.person(*person).map(foreign_finding));
+                }
+            }
+            *found = std::mem::take(&mut findings);
+        }
+        lanes.into_iter().map(|(building, found)| (building.lane, found)).collect()
     }
 
     /// One lane by its key, whether or not [`Decider::lanes`] gives it: for folders that exist already.
@@ -551,57 +644,19 @@ impl<'a> Decider<'a> {
         };
         let mut findings = vec![];
         let (from, to) = self.chosen_range(ix);
-        let live = client.state == ClientState::Active && client.private_to.is_none();
-        let chosen = self.chosen.get(from..to).unwrap_or_default();
-        let judged = if live { self.view(client).everybody(chosen, &mut findings) } else { vec![] };
-        let mut lane = self.build(key.clone(), client, &judged);
+        let mut building = Building::new(key.clone(), client, self.target(&key.target));
+        if building.lane.state == LaneState::Live {
+            let chosen = self.chosen.get(from..to).unwrap_or_default();
+            self.view(client).everybody(chosen, &mut vec![], &mut findings, |count, person, judged| {
+                building.take(self, count, person, judged);
+            });
+        }
+        let mut lane = building.lane;
+        lane.create &= building.named;
         if client.targets.as_ref().is_some_and(|t| !t.contains(&key.target)) {
             (lane.delivery, lane.create) = (false, false);
         }
         (lane, findings)
-    }
-
-    /// Picks from a client's answers those that concern one folder.
-    fn build(&self, key: LaneKey, client: &'a Client, judged: &[(PersonIx, Judgement<'a>)]) -> DesiredLane<'a> {
-        let state = match client.state {
-            _ if client.private_to.is_some() => LaneState::Ending,
-            ClientState::Active => LaneState::Live,
-            ClientState::Archived => LaneState::Kept,
-            ClientState::Proposed | ClientState::Closed => LaneState::Ending,
-        };
-        let mut lane = empty(key, Some(client), state);
-        if state != LaneState::Live {
-            return lane;
-        }
-        lane.wants.reserve(judged.len());
-        let mut named = false;
-        for (person, j) in judged {
-            match (&lane.lane.folder.account, j.reach) {
-                (Some(account), Reach::Accounts(set)) if set.iter().any(|a| a.account == *account) => {
-                    named |= j.answer == Answer::Yes;
-                }
-                (_, Reach::Whole) => {}
-                (_, Reach::Accounts(_)) => continue,
-            }
-            match j.answer {
-                Answer::Yes if self.foreign(&lane.lane.target, *person) => {
-                    lane.held.push((*person, Because::ForeignDomain))
-                }
-                Answer::Yes => {
-                    lane.wants.push(Wanted { person: *person, role: j.role, because: j.because });
-                    lane.until.extend(j.until.map(|t| (*person, t)));
-                }
-                Answer::Held => {
-                    lane.unknown_since =
-                        [lane.unknown_since, self.since(*person, j.because)].into_iter().flatten().min();
-                    lane.held.push((*person, j.because));
-                }
-                Answer::No => {}
-            }
-        }
-        lane.delivery = true;
-        lane.create = lane.lane.folder.account.is_none() || named;
-        lane
     }
 
     /// Since when an unknown is unknown. A first reading and a list without our own user have no age: nothing was lost.
@@ -613,6 +668,60 @@ impl<'a> Decider<'a> {
                 self.facts.source(source)?.unknown_since
             }
             _ => self.facts.lookup(source, person).2,
+        }
+    }
+}
+
+/// A lane that takes its people one after the other, in order.
+struct Building<'s, 'a> {
+    lane: DesiredLane<'a>,
+    /// By person; `None` for a target of no configuration.
+    foreign: Option<&'s [bool]>,
+    /// The whole client's folder, or an account that somebody with an answer of yes is selected for.
+    named: bool,
+}
+
+impl<'s, 'a> Building<'s, 'a> {
+    fn new(key: LaneKey, client: &'a Client, target: Option<&'s TargetBook<'a>>) -> Self {
+        let state = match client.state {
+            _ if client.private_to.is_some() => LaneState::Ending,
+            ClientState::Active => LaneState::Live,
+            ClientState::Archived => LaneState::Kept,
+            ClientState::Proposed | ClientState::Closed => LaneState::Ending,
+        };
+        let named = key.folder.account.is_none();
+        let mut lane = empty(key, Some(client), state);
+        (lane.delivery, lane.create) = (state == LaneState::Live, state == LaneState::Live);
+        Self { lane, foreign: target.map(|t| t.foreign.as_slice()), named }
+    }
+
+    /// Takes what concerns this folder. `count`: how many people at most are to come.
+    #[inline]
+    fn take(&mut self, d: &Decider<'a>, count: usize, person: PersonIx, j: &Judgement<'a>) {
+        let lane = &mut self.lane;
+        match (&lane.lane.folder.account, j.reach) {
+            (_, Reach::Whole) => {}
+            (Some(account), Reach::Accounts(set)) if set.iter().any(|a| a.account == *account) => {
+                self.named |= j.answer == Answer::Yes;
+            }
+            (_, Reach::Accounts(_)) => return,
+        }
+        match j.answer {
+            Answer::Yes if self.foreign.is_some_and(|f| f.get(person as usize).copied().unwrap_or(true)) => {
+                lane.held.push((person, Because::ForeignDomain));
+            }
+            Answer::Yes => {
+                if lane.wants.capacity() == 0 {
+                    lane.wants.reserve_exact(count);
+                }
+                lane.wants.push(Wanted { person, role: j.role, because: j.because });
+                lane.until.extend(j.until.map(|t| (person, t)));
+            }
+            Answer::Held => {
+                lane.unknown_since = [lane.unknown_since, d.since(person, j.because)].into_iter().flatten().min();
+                lane.held.push((person, j.because));
+            }
+            Answer::No => {}
         }
     }
 }
@@ -648,33 +757,41 @@ struct ClientView<'s, 'a> {
     evidence: Evidence<'a>,
     unlisted: Unlisted,
     roster: Evidence<'a>,
+    /// Whether the client has guests at all.
+    guests: bool,
 }
 
 impl<'a> ClientView<'_, 'a> {
-    /// Everybody with an answer of yes or held, in order. `chosen`: the client's selections in order.
+    /// Gives `each` everybody with an answer of yes or held, in order, with how many there are at most. `chosen`: the client's
+    /// selections in order; `who`: room to work in.
     fn everybody(
         &self,
-        chosen: &[(PersonIx, &'a Selection)],
+        chosen: &[(PersonIx, Chosen<'a>)],
+        who: &mut Vec<PersonIx>,
         findings: &mut Vec<Finding>,
-    ) -> Vec<(PersonIx, Judgement<'a>)> {
+        mut each: impl FnMut(usize, PersonIx, &Judgement<'a>),
+    ) {
         let d = self.decider;
-        let mut who: Vec<PersonIx> = Vec::with_capacity(d.everything.len() + chosen.len());
+        who.clear();
         who.extend(&d.everything);
         who.extend(chosen.iter().map(|(p, _)| *p));
-        who.extend(d.guests.range((self.client.id, 0)..=(self.client.id, EMPTY)).map(|((_, p), _)| *p));
+        if self.guests {
+            who.extend(d.guests_of(self.client));
+        }
         let unknown = |e: &Evidence<'_>| e.rest().is_some_and(|(_, w)| w.fact() == Fact::Unknown);
         if unknown(&self.evidence) || unknown(&self.roster) {
             who.extend(&d.by_ledger);
         } else if !d.by_ledger.is_empty() {
-            let by_ledger = |p: PersonIx| d.person(p).is_some_and(|p| p.mode == Mode::Ledger);
-            self.evidence.listed(|p| who.extend(by_ledger(p).then_some(p)));
-            self.roster.listed(|p| who.extend(by_ledger(p).then_some(p)));
+            let by_ledger = |p: &PersonIx| d.standing(*p) == Standing::Open(Mode::Ledger);
+            who.extend(self.evidence.listed().filter(by_ledger));
+            who.extend(self.roster.listed().filter(by_ledger));
         }
-        who.sort_unstable();
-        who.dedup();
+        if !who.is_sorted_by(|a, b| a < b) {
+            who.sort_unstable();
+            who.dedup();
+        }
         let (mut at, mut roster_at, mut sel_at) = (0, 0, 0);
-        let mut out = Vec::with_capacity(who.len());
-        for person in who {
+        for &person in who.iter() {
             while chosen.get(sel_at).is_some_and(|(p, _)| *p < person) {
                 sel_at += 1;
             }
@@ -684,28 +801,26 @@ impl<'a> ClientView<'_, 'a> {
                 findings.extend(self.selection_finding(person, selection, &judged));
             }
             if judged.answer != Answer::No {
-                out.push((person, judged));
+                each(who.len(), person, &judged);
             }
         }
-        out
     }
 
     fn judge(
         &self,
         ix: PersonIx,
-        selection: Option<&'a Selection>,
+        selection: Option<Chosen<'a>>,
         at: &mut usize,
         roster_at: &mut usize,
     ) -> Judgement<'a> {
         let answer = |answer, role, because| Judgement { answer, role, reach: Reach::Whole, because, until: None };
         let no = |because| answer(Answer::No, FolderRole::Reader, because);
-        let Some(person) = self.decider.person(ix) else { return no(Because::NotOurs) };
-        if person.closed.is_some() {
-            return no(Because::Closed);
-        }
-        if !person.enabled {
-            return no(Because::Disabled);
-        }
+        let mode = match self.decider.standing(ix) {
+            Standing::NotOurs => return no(Because::NotOurs),
+            Standing::Closed => return no(Because::Closed),
+            Standing::Disabled => return no(Because::Disabled),
+            Standing::Open(mode) => mode,
+        };
         if self.client.private_to.is_some() {
             return no(Because::Private);
         }
@@ -716,8 +831,10 @@ impl<'a> ClientView<'_, 'a> {
         }
         let fact = self.evidence.of(ix, at);
         let roster = self.roster.of(ix, roster_at);
-        let mut judged = self.by_mode(person.mode, selection, fact, roster);
-        if let Some(guest) = self.decider.guests.get(&(self.client.id, ix)) {
+        let mut judged = self.by_mode(mode, selection, fact, roster);
+        if self.guests
+            && let Some(guest) = self.decider.guests.get(&(self.client.id, ix))
+        {
             let by_guest = self.by_guest(guest, fact, roster);
             let wider =
                 by_guest.answer == Answer::Yes && (judged.answer != Answer::Yes || judged.reach != Reach::Whole);
@@ -731,12 +848,12 @@ impl<'a> ClientView<'_, 'a> {
     fn by_mode(
         &self,
         mode: Mode,
-        selection: Option<&'a Selection>,
+        selection: Option<Chosen<'a>>,
         fact: Option<(u32, Why)>,
         roster: Option<(u32, Why)>,
     ) -> Judgement<'a> {
-        let reach = match selection.map(|s| &s.scope) {
-            Some(SelectionScope::Accounts(set)) if mode.needs_selection() => Reach::Accounts(set),
+        let reach = match selection.and_then(|s| s.accounts) {
+            Some(set) if mode.needs_selection() => Reach::Accounts(set),
             _ => Reach::Whole,
         };
         let yes = |role, because| Judgement { answer: Answer::Yes, role, reach, because, until: None };
@@ -790,21 +907,22 @@ impl<'a> ClientView<'_, 'a> {
         }
     }
 
-    fn selection_finding(&self, ix: PersonIx, selection: &Selection, judged: &Judgement<'_>) -> Option<Finding> {
+    fn selection_finding(&self, ix: PersonIx, selection: Chosen<'_>, judged: &Judgement<'_>) -> Option<Finding> {
         let person = self.decider.person(ix)?;
-        let subject = format!("{}/{}", person.email, self.client.slug);
+        // Made only where it is told: this runs for every selection of the firm.
+        let subject = || format!("{}/{}", person.email, self.client.slug);
         match (selection.when_granted, judged.answer, judged.because) {
             (true, Answer::Yes, _) => Some(Finding::new(
                 Severity::Notice,
                 "selection.turned_on",
-                subject,
+                subject(),
                 format!("the ledger of {} now grants {}; the kept wish is in force", self.client.slug, person.email),
                 "nothing to do",
             )),
             (false, Answer::No, Because::LedgerDenies(source, why)) => Some(Finding::new(
                 Severity::Notice,
                 "selection.dormant",
-                subject,
+                subject(),
                 format!(
                     "{} is selected for {} and gives nothing: {}",
                     self.client.slug,
@@ -815,5 +933,45 @@ impl<'a> ClientView<'_, 'a> {
             )),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{facts::FactsBuilder, firm::Office};
+
+    fn person(n: u128, shared: &TargetName) -> Person {
+        Person {
+            id: PersonId(uuid::Uuid::from_u128(n)),
+            first: "Pat".into(),
+            last: n.to_string(),
+            email: Email::parse(&format!("pat{n}@harbour.example")).unwrap(),
+            aliases: BTreeMap::new(),
+            target_addresses: [(shared.clone(), Email::parse("Desk@harbour.example").unwrap())].into(),
+            mode: Mode::Selected,
+            office: Office::Employee,
+            enabled: true,
+            closed: None,
+            domain_accepted: false,
+        }
+    }
+
+    #[test]
+    fn an_address_that_two_people_have_on_a_target_is_the_firsts() {
+        let targets = [TargetName("drive".into()), TargetName("disk".into())];
+        let mut firm = Firm::default();
+        firm.domains.insert("harbour.example".into());
+        firm.people = [1, 2].map(|n| person(n, &targets[0])).into_iter().map(|p| (p.id, p)).collect();
+        let facts = FactsBuilder::new(firm.people.keys().copied()).build();
+        let d = Decider::new(&firm, &facts, &targets, Timestamp::UNIX_EPOCH);
+        let desk = Email::parse("desk@harbour.example").unwrap();
+        assert_eq!(d.holder(&targets[0], &desk), Some(0));
+        let book = d.target(&targets[0]).unwrap();
+        assert!(book.is(0, &desk) && !book.is(1, &desk), "trying the second first must not give it to them");
+        assert_eq!(d.address(&targets[0], 1), Some(&desk));
+        let second = Email::parse("PAT2@harbour.example").unwrap();
+        assert_eq!(d.holder(&targets[1], &second), Some(1));
+        assert_eq!(d.holder(&targets[1], &desk), None);
     }
 }

@@ -4,6 +4,7 @@ use std::{
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
+    sync::Arc,
 };
 
 /// An address that was parsed once.
@@ -13,8 +14,9 @@ use std::{
 /// refused, and whoever holds it waits for a person. `as_given` is what is sent to a vendor.
 #[derive(Clone)]
 pub struct Email {
-    given: String,
-    key: String,
+    /// The key, and behind it the address as given where the two differ. Shared: a plan names the same person in every folder.
+    text: Arc<str>,
+    key_len: u16,
 }
 
 /// Why a text is no address. The text itself is in the message only as far as it is harmless.
@@ -65,31 +67,34 @@ impl Email {
         {
             return Err(EmailError::BadDomain);
         }
-        Ok(Self {
-            key: format!("{}@{}", local.to_ascii_lowercase(), a_label.to_ascii_lowercase()),
-            given: given.to_owned(),
-        })
+        let mut text = format!("{}@{}", local.to_ascii_lowercase(), a_label.to_ascii_lowercase());
+        // A-labels of 254 characters are far from this limit.
+        let key_len = u16::try_from(text.len()).map_err(|_| EmailError::TooLong)?;
+        if text != given {
+            text.push_str(given);
+        }
+        Ok(Self { text: text.into(), key_len })
     }
 
     /// The comparison form: lower-case ASCII with an A-label domain. This is what is stored as a key.
     pub fn key(&self) -> &str {
-        &self.key
+        self.text.get(..usize::from(self.key_len)).unwrap_or(&self.text)
     }
 
     /// As the source or the firm wrote it.
     pub fn as_given(&self) -> &str {
-        &self.given
+        self.text.get(usize::from(self.key_len)..).filter(|given| !given.is_empty()).unwrap_or(&self.text)
     }
 
     /// The domain as A-labels, lower case.
     pub fn domain(&self) -> &str {
-        self.key.split_once('@').map_or("", |(_, d)| d)
+        self.key().split_once('@').map_or("", |(_, d)| d)
     }
 }
 
 impl PartialEq for Email {
     fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
+        self.key() == other.key()
     }
 }
 impl Eq for Email {}
@@ -100,22 +105,22 @@ impl PartialOrd for Email {
 }
 impl Ord for Email {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.key.cmp(&other.key)
+        self.key().cmp(other.key())
     }
 }
 impl Hash for Email {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key.hash(state);
+        self.key().hash(state);
     }
 }
 impl fmt::Display for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.key)
+        f.write_str(self.key())
     }
 }
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.key)
+        f.write_str(self.key())
     }
 }
 impl std::str::FromStr for Email {
@@ -126,7 +131,7 @@ impl std::str::FromStr for Email {
 }
 impl serde::Serialize for Email {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&self.given)
+        s.serialize_str(self.as_given())
     }
 }
 impl<'de> serde::Deserialize<'de> for Email {
