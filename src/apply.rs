@@ -7,14 +7,16 @@ use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
-    Created, Email, Error, ErrorKind, FolderId, Gone, Granted, Holder, Job, Journalled, PermissionId, Permit,
-    ReservedId, SeenPermission, SeenRole, Snapshot, Stat, Timestamp, Via, WriteAuthority, WriteCx,
+    Created, Email, Error, ErrorKind, FolderId, FolderKey, Gone, Granted, Holder, Job, Journalled, PermissionId,
+    Permit, ReadCx, ReservedId, SeenPermission, SeenRole, Snapshot, Stat, StorageTarget, Timestamp, Via,
+    WriteAuthority, WriteCx,
 };
 use serde_json::json;
 
 use crate::{
     app::App,
     cli::{console::Console, outcome::Failure},
+    config::schema,
     domain::{
         lane::{Cause, LaneKey, Op, OwnedGrant, Step},
         order,
@@ -72,11 +74,16 @@ fn authority() -> Result<&'static WriteAuthority, Failure> {
 
 /// A journalled write: its intent is on the disk when this returns.
 pub async fn begin(app: &App, target: &Target, intent: Intent) -> Result<(Journalled, WriteCx), Failure> {
-    let transport = target.transport()?;
-    let authority = authority()?;
+    // What cannot be sent at all leaves no row behind.
+    target.transport()?;
     let now = app.now();
     let step = app.store.run(move |db| db.intend(&intent, now)).await?;
-    Ok((step, Permit::issue(authority, step).open(transport, now)))
+    Ok((step, write_cx(target, step, now)?))
+}
+
+/// A context to write with, for a step that is journalled.
+fn write_cx(target: &Target, step: Journalled, now: Timestamp) -> Result<WriteCx, Failure> {
+    Ok(Permit::issue(authority()?, step).open(target.transport()?, now))
 }
 
 /// Applies everything the guard cleared. Lanes go side by side; a bad one never stops the others.
@@ -196,6 +203,14 @@ async fn lane(app: &App, world: &World, picture: &Picture, plan: &LanePlan) -> R
     }
     let mut writer = Lane { app, target, picture, plan, folder: plan.folder.clone(), lists };
     let mut failed: Vec<Op> = Vec::new();
+    if lists
+        && plan.steps.iter().any(|s| lets_in(&s.op))
+        && let Err(why) = writer.close_left_open().await?
+    {
+        done.trouble = Some(why);
+        // As if it had not been made: everything waits but revokes.
+        failed.push(Op::Create { name: plan.name.clone() });
+    }
     for step in &plan.steps {
         if let Some(blocker) = failed.iter().find(|f| !order::goes_on(f, &step.op)) {
             let why = format!("not tried, because an earlier step failed ({})", word(blocker));
@@ -422,7 +437,7 @@ impl Lane<'_> {
                 Ok(Ok(()))
             }
             // The answer may be lost and the write done: look before anything is believed.
-            Err(e) if e.kind == ErrorKind::Unavailable || e.kind == ErrorKind::Cancelled => {
+            Err(e) if may_be_done(&e) => {
                 let message = e.message.clone();
                 self.app.store.run(move |db| db.outcome(row, &Outcome::Unknown { message }, now)).await?;
                 let settled = settle_one(self.app, self.target, &self.journal(row).await?).await?;
@@ -471,7 +486,7 @@ impl Lane<'_> {
                 let text = format!("a folder named \"{name}\" is there already and is not ours");
                 return self.fail(row, &text, "Rename that folder, or bind it with `ledgerward holders adopt`.").await;
             }
-            Err(e) if e.kind == ErrorKind::Unavailable => match api.find(&read, key).await {
+            Err(e) if may_be_done(&e) => match made(api, &read, key, reserved.as_ref()).await {
                 Ok(Some(id)) => id,
                 _ => {
                     let message = e.message.clone();
@@ -510,14 +525,20 @@ impl Lane<'_> {
             approved: false,
         };
         let (row, cx) = begin(self.app, self.target, intent).await?;
-        match self.target.api()?.close_spread(&cx, folder).await {
-            Ok(()) => {
-                let now = self.app.now();
-                self.app.store.run(move |db| db.outcome(row, &Outcome::Done(json!({})), now)).await?;
-                Ok(Ok(()))
+        let result = self.target.api()?.close_spread(&cx, folder).await;
+        closed(self.app, row, result).await
+    }
+
+    /// A folder that an earlier run could not close: it is closed first, or nobody is let in.
+    async fn close_left_open(&self) -> Result<Result<(), String>, Failure> {
+        let lane = self.plan.lane.clone();
+        let open = self.app.store.run(|db| db.unsettled()).await?;
+        for row in open.iter().filter(|r| r.intent.lane == lane && r.intent.op == JournalOp::CloseSpread) {
+            if !settle_one(self.app, self.target, row).await? {
+                return Ok(Err("the folder could not be closed to others, so nobody is let in yet".to_owned()));
             }
-            Err(e) => self.fail(row, &words(&e), "").await,
         }
+        Ok(Ok(()))
     }
 
     async fn fail(&self, row: Journalled, text: &str, next: &str) -> Result<Result<(), String>, Failure> {
@@ -689,7 +710,7 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
                 return Ok(Err(format!("the folder is still open to them {}", via_words(&via))));
             }
         }
-        Err(e) if e.kind == ErrorKind::Unavailable || e.kind == ErrorKind::Cancelled => {
+        Err(e) if may_be_done(&e) => {
             let message = e.message.clone();
             app.store.run(move |db| db.outcome(row, &Outcome::Unknown { message }, now)).await?;
             let journal = app.store.run(move |db| db.journal_row(row)).await?;
@@ -726,6 +747,43 @@ async fn wait_for(target: &Target, cx: &WriteCx, job: &ledgerward_contract::JobI
     Err(Error::new(ErrorKind::Unavailable, "job.poll", "the target is still working on it"))
 }
 
+/// Whether a write that ended so may have been done all the same: no answer, or one that says nothing.
+fn may_be_done(e: &Error) -> bool {
+    matches!(e.kind, ErrorKind::Unavailable | ErrorKind::Cancelled | ErrorKind::Contract)
+}
+
+/// The folder of a create whose answer is not known: by its mark, or under the id that was made for it, because a search may
+/// lag behind a write (S10).
+async fn made(
+    api: &dyn StorageTarget,
+    read: &ReadCx,
+    key: &FolderKey,
+    reserved: Option<&ReservedId>,
+) -> Result<Option<FolderId>, Error> {
+    let found = api.find(read, key).await?;
+    let Some(id) = reserved.filter(|_| found.is_none()) else { return Ok(found) };
+    let id = FolderId(id.0.clone());
+    match api.stat(read, &id).await? {
+        Stat::Present { marker, .. } if marker == Some(key.to_string()) => Ok(Some(id)),
+        _ => Ok(None),
+    }
+}
+
+fn lists_of(target: &Target) -> bool {
+    !matches!(target.settings.sharing, schema::Sharing::Off { .. })
+}
+
+/// A folder that could not be closed stays on the journal's open rows until it is.
+async fn closed(app: &App, row: Journalled, result: Result<(), Error>) -> Result<Result<(), String>, Failure> {
+    let now = app.now();
+    let (outcome, told) = match result {
+        Ok(()) => (Outcome::Done(json!({})), Ok(())),
+        Err(e) => (Outcome::Unknown { message: e.message.clone() }, Err(words(&e))),
+    };
+    app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
+    Ok(told)
+}
+
 /// Settles what an earlier run left open, by reading the targets. Called before anything is planned.
 pub async fn settle(app: &App, world: &World, _run: i64) -> Result<(), Failure> {
     // A revoke's step that is under way is not an earlier run's.
@@ -754,19 +812,35 @@ async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> Result<bool
     let failed = |text: &str| Outcome::Failed { kind: "settled".to_owned(), message: text.to_owned() };
     match &row.intent.op {
         JournalOp::Access(Op::Create { name }) => {
-            let found = match api.find(&read, &lane.folder).await {
+            let found = match made(api, &read, &lane.folder, row.intent.reserved.as_ref()).await {
                 Ok(found) => found,
                 // Still out of reach: it stays open, and nothing is made beside it.
                 Err(_) => return Ok(false),
             };
             match found {
                 Some(id) => {
-                    let parent = match api.stat(&read, &id).await {
-                        Ok(Stat::Present { parent, .. }) => parent,
-                        _ => None,
+                    // Whoever made it may have been stopped before it was closed.
+                    if lists_of(target) && api.close_spread(&write_cx(target, step, now)?, &id).await.is_err() {
+                        return Ok(false);
+                    }
+                    let (parent, owner) = match api.stat(&read, &id).await {
+                        Ok(Stat::Present { parent, owner, .. }) => (parent, owner),
+                        _ => (None, None),
                     };
                     let name = name.clone();
-                    app.store.run(move |db| db.outcome_created(step, &id, &name, parent.as_ref(), now)).await?;
+                    app.store
+                        .run(move |db| {
+                            db.outcome_created(step, &id, &name, parent.as_ref(), now)?;
+                            match db.lane(&lane)? {
+                                Some(mut row) => {
+                                    row.owner = owner;
+                                    row.marker = Some(lane.folder.to_string());
+                                    db.save_lane(&row, now)
+                                }
+                                None => Ok(()),
+                            }
+                        })
+                        .await?;
                     Ok(true)
                 }
                 None => {
@@ -785,8 +859,17 @@ async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> Result<bool
             let Ok(list) = gather::sharing(target, &folder, now).await else { return Ok(false) };
             settle_access(app, step, op, lane, folder, &list).await
         }
+        JournalOp::CloseSpread => {
+            let Some(folder) = folder else {
+                let outcome = failed("there is no folder");
+                app.store.run(move |db| db.outcome(step, &outcome, now)).await?;
+                return Ok(true);
+            };
+            let result = api.close_spread(&write_cx(target, step, now)?, &folder).await;
+            Ok(closed(app, step, result).await?.is_ok())
+        }
         // A put is settled when its statement is due again: the target is asked for the file by its key first.
-        JournalOp::Put { .. } | JournalOp::CloseSpread | JournalOp::CreateRoot { .. } => {
+        JournalOp::Put { .. } | JournalOp::CreateRoot { .. } => {
             let outcome = failed("interrupted; it is looked for and done again when it is due");
             app.store.run(move |db| db.outcome(step, &outcome, now)).await?;
             Ok(false)

@@ -38,6 +38,10 @@ const RECHECK_PERIODS: usize = 3;
 const RECHECK_DAYS: i64 = 7;
 /// When a statement's content was last compared with its source.
 const READ: &str = "statement_read";
+/// The findings that a delivery speaks about.
+const SCOPE: &str = "files";
+/// Subject: target and client. All others of the scope begin with the client.
+const WAITING: &str = "files.waiting";
 /// What a ledger said of itself, and when.
 pub const PROFILE: &str = "profile";
 
@@ -176,15 +180,32 @@ async fn tell(app: &App, picture: &Picture, all: &Delivery) -> Result<(), Failur
     for wait in &all.waiting {
         found.push(Finding::new(
             Severity::Warning,
-            "files.waiting",
+            WAITING,
             format!("{}/{}", wait.lane.target, wait.client),
             format!("No file goes into the folder of {} on {}: {}.", wait.client, wait.lane.target, wait.why),
             "Put it right, or accept it with `ledgerward holders accept`; what waits goes by itself then.",
         ));
     }
     let (run, now) = (picture.run, picture.now);
-    app.store.run(move |db| db.sync_findings(run, "files", &found, now)).await?;
+    // After a look at some clients, what is known of all others stays as it was.
+    let looked: Option<BTreeSet<String>> = picture.clients.as_ref().map(|ids| {
+        ids.iter().filter_map(|id| picture.firm.clients.get(id)).map(|client| client.slug.clone()).collect()
+    });
+    app.store
+        .run(move |db| {
+            if let Some(slugs) = looked {
+                let open = db.open_findings()?.into_iter().filter(|row| row.scope == SCOPE).map(|row| row.finding);
+                found.extend(open.filter(|f| !slug_of(f).is_some_and(|slug| slugs.contains(slug))));
+            }
+            db.sync_findings(run, SCOPE, &found, now)
+        })
+        .await?;
     Ok(())
+}
+
+/// The client that a finding of this scope is about.
+fn slug_of(finding: &Finding) -> Option<&str> {
+    finding.subject.split('/').nth(usize::from(finding.code == WAITING))
 }
 
 /// The fence, and everything else that keeps files out of a folder.

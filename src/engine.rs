@@ -64,6 +64,8 @@ pub struct Picture {
     /// Sources that could not be read now.
     pub unreadable: usize,
     pub access_only: bool,
+    /// Of [`Ask::clients`]: nothing is said about any other client.
+    pub clients: Option<BTreeSet<ledgerward_contract::ClientId>>,
     /// Of [`crate::process::Gate`], when the plan was begun. `None`: the plan of a revoke, which holds the gate itself.
     pub epoch: Option<u64>,
 }
@@ -129,6 +131,7 @@ pub async fn look(
         troubles,
         needs_sign_in,
         access_only: ask.access_only,
+        clients: ask.clients.clone(),
         epoch: Some(epoch),
     })
 }

@@ -257,10 +257,13 @@ fn propose_clients(firm: &mut Firm, readings: &BTreeMap<ConnectionName, Connecti
         .filter(|s| s.kind == SourceKind::Ledger)
         .map(|s| (s.connection.clone(), LedgerId(s.id.clone())))
         .collect();
+    // Ten thousand may come at once, on the first pull.
+    let mut slugs: BTreeSet<String> = firm.clients.values().map(|c| c.slug.clone()).collect();
     for (connection, reading) in readings {
         for row in reading.ledgers.values().filter(|r| !bound.contains(&(connection.clone(), r.id.clone()))) {
             let source = SourceRef { connection: connection.clone(), kind: SourceKind::Ledger, id: row.id.0.clone() };
-            let client = proposed(firm, &row.name, source);
+            let client = proposed(&slugs, &row.name, source);
+            slugs.insert(client.slug.clone());
             firm.clients.insert(client.id, client);
         }
     }
@@ -279,11 +282,11 @@ fn propose_clients(firm: &mut Firm, readings: &BTreeMap<ConnectionName, Connecti
         .collect()
 }
 
-fn proposed(firm: &Firm, name: &str, source: SourceRef) -> Client {
+fn proposed(slugs: &BTreeSet<String>, name: &str, source: SourceRef) -> Client {
     let id = ledgerward_contract::ClientId(uuid::Uuid::now_v7());
     Client {
         id,
-        slug: crate::domain::change::slug_for(firm, name, id),
+        slug: crate::domain::change::free_slug(|s| slugs.contains(s), name, id),
         name: name.to_owned(),
         state: ClientState::Proposed,
         private_to: None,

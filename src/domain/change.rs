@@ -17,7 +17,7 @@ use ledgerward_contract::{ClientId, ConnectionName, Date, Email, RoleTable, Sour
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    clients::{slug_for, valid_slug},
+    clients::{free_slug, slug_for, valid_slug},
     invariants::violations,
     lookup::{find_client, find_person},
     rights::{may, needs_publishing},

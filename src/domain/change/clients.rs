@@ -13,6 +13,11 @@ use crate::domain::firm::Selection;
 /// A short name for people to type: small ASCII letters and digits with single hyphens, at most 40, unique in the firm. It
 /// is made once, and a rename leaves it, because scripts and notes hold it.
 pub fn slug_for(firm: &Firm, name: &str, id: ClientId) -> String {
+    free_slug(|slug| firm.clients.values().any(|c| c.slug == slug), name, id)
+}
+
+/// [`slug_for`] where many clients come at once: `taken` says whether the firm has a slug already.
+pub fn free_slug(taken: impl Fn(&str) -> bool, name: &str, id: ClientId) -> String {
     let mut base = String::new();
     for c in name.to_lowercase().chars() {
         match c {
@@ -27,7 +32,6 @@ pub fn slug_for(firm: &Firm, name: &str, id: ClientId) -> String {
     if base.is_empty() {
         base = format!("client-{}", id.0.simple().to_string().chars().skip(24).collect::<String>());
     }
-    let taken = |slug: &str| firm.clients.values().any(|c| c.slug == slug);
     if !taken(&base) {
         return base;
     }

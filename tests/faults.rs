@@ -1,0 +1,213 @@
+//! A proxy between ledgerward and its providers spoils chosen answers. Nobody loses access because of it, nobody gains any,
+//! and the exit code and `status` tell the truth. `LEDGERWARD_FAULTS=all` tries every fault on every kind of request.
+
+mod common;
+
+use std::{
+    collections::BTreeSet,
+    env,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{
+    Firm, Lists,
+    proxy::{Fault, Rule},
+};
+use serde_json::{Value, json};
+
+/// A kind of request: provider, method, words of its path.
+const CLASSES: [(&str, &str, &str, &str); 12] = [
+    ("token", "xero", "POST", "/connect/token"),
+    ("connections", "xero", "GET", "/connections"),
+    ("users", "xero", "GET", "/Users"),
+    ("reports", "xero", "GET", "/Reports/"),
+    ("drive-token", "drive", "POST", "/token"),
+    ("folder", "drive", "GET", "/files"),
+    ("list", "drive", "GET", "/permissions"),
+    ("grant", "drive", "POST", "/permissions"),
+    ("revoke", "drive", "DELETE", "/permissions/"),
+    ("create", "drive", "POST", "/drive/v3/files?"),
+    ("close", "drive", "PATCH", "/files/"),
+    ("upload", "drive", "POST", "/upload/"),
+];
+
+const EVER: usize = usize::MAX;
+
+/// The fault, how often, and whether a run may ride it out and end with 0.
+const FAULTS: [(Fault, usize); 18] = [
+    (Fault::CutBody, 1),
+    (Fault::CutHead, EVER),
+    (Fault::LostAnswer, 1),
+    (Fault::LostAnswer, EVER),
+    (Fault::Refused, 1),
+    (Fault::Refused, EVER),
+    (Fault::Delay(Duration::from_secs(2)), 2),
+    (Fault::Garble, EVER),
+    (Fault::Body(""), EVER),
+    (Fault::Body("{}"), EVER),
+    (Fault::Body("<html><body>We are back soon</body></html>"), EVER),
+    (Fault::Status(401, None), EVER),
+    (Fault::Status(403, None), EVER),
+    (Fault::Status(404, None), EVER),
+    (Fault::Status(429, Some(1)), 1),
+    (Fault::Status(429, Some(3_600)), EVER),
+    (Fault::Status(500, None), EVER),
+    (Fault::Status(503, None), 1),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ground {
+    AtRest,
+    /// Bob must leave Acme, Dev may enter Birch.
+    Pending,
+    /// The first plan is approved: folders are made, people let in, files sent.
+    FirstDay,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    class: (&'static str, &'static str, &'static str, &'static str),
+    fault: (Fault, usize),
+    ground: Ground,
+}
+
+fn cases() -> Vec<Case> {
+    let all = env::var("LEDGERWARD_FAULTS").is_ok_and(|v| v == "all");
+    let mut cases = Vec::new();
+    for (c, class) in CLASSES.into_iter().enumerate() {
+        let ground = match class.0 {
+            "create" | "close" | "upload" | "reports" => Ground::FirstDay,
+            _ => Ground::Pending,
+        };
+        for (f, fault) in FAULTS.into_iter().enumerate() {
+            // One in seven, another set for each class: every class and every fault is met.
+            if all || (f + c * 5) % 9 == 0 {
+                cases.push(Case { class, fault, ground });
+            }
+            if all && ground == Ground::Pending {
+                cases.push(Case { class, fault, ground: Ground::AtRest });
+            }
+        }
+    }
+    cases
+}
+
+#[test]
+fn p_any_answer_may_be_spoilt_and_nobody_loses_or_gains() {
+    let cases = cases();
+    let count = cases.len();
+    drop(Firm::at_rest());
+    let begun = Instant::now();
+    let work = Arc::new(Mutex::new(cases));
+    let failed = Arc::new(Mutex::new(Vec::new()));
+    let met = Arc::new(Mutex::new(0));
+    thread::scope(|scope| {
+        // Most of the time is spent waiting between repeats.
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let Some(case) = work.lock().unwrap().pop() else { return };
+                    let begun = Instant::now();
+                    match std::panic::catch_unwind(|| run(case)) {
+                        Ok(hits) => *met.lock().unwrap() += usize::from(hits > 0),
+                        Err(e) => {
+                            let text = e.downcast_ref::<String>().cloned().unwrap_or_default();
+                            failed.lock().unwrap().push(format!("{case:?}: {text}"));
+                        }
+                    }
+                    eprintln!("{:5.1} s {case:?}", begun.elapsed().as_secs_f64());
+                }
+            });
+        }
+    });
+    let met = *met.lock().unwrap();
+    eprintln!("{count} cases, {met} of them met their request, in {:.0} s", begun.elapsed().as_secs_f64());
+    let failed = failed.lock().unwrap();
+    assert!(failed.is_empty(), "{} of {count} cases:\n\n{}", failed.len(), failed.join("\n\n"));
+    assert!(met * 4 > count * 3, "only {met} of {count} faults met a request");
+}
+
+fn change(lists: &mut Lists, client: &str, who: &str, on: bool) {
+    let list = lists.get_mut(client).unwrap();
+    if on {
+        list.insert(who.to_owned())
+    } else {
+        list.remove(who)
+    };
+}
+
+/// Gives how many answers were spoilt.
+fn run(case: Case) -> usize {
+    let firm = if case.ground == Ground::FirstDay { Firm::on_first_day() } else { Firm::at_rest() };
+    let before = firm.lists();
+    let mut wanted = before.clone();
+    match case.ground {
+        Ground::AtRest => {}
+        Ground::Pending => {
+            let (bob, dev) = ("bob@harbour.example", "dev@harbour.example");
+            firm.at("xero", "remove_user", json!({"tenant": "Acme Ltd", "user": bob}));
+            let user = json!({"email": dev, "first": "Dev", "last": "Harbour", "role": "FINANCIALADVISER"});
+            firm.at("xero", "add_user", json!({"tenant": "Birch LLP", "user": user}));
+            change(&mut wanted, "Acme Ltd", bob, false);
+            change(&mut wanted, "Birch LLP", dev, true);
+        }
+        Ground::FirstDay => wanted = Firm::at_rest().lists(),
+    }
+    let (_, provider, method, path) = case.class;
+    if case.class.0.ends_with("token") {
+        firm.at("xero", "expire_tokens", json!({}));
+        firm.at("drive", "expire", json!({}));
+    }
+    let (fault, times) = case.fault;
+    firm.proxies[provider].spoil(Some(Rule { method, path, skip: 0, times, fault }));
+    let told = firm.sync();
+    let hits = firm.proxies[provider].hits();
+    firm.proxies[provider].spoil(None);
+
+    nobody_lost_or_gained(&firm, &before, &wanted, &format!("{told:?}"));
+    tells_the_truth(&firm, &told, &wanted, hits > 0 && times == EVER);
+
+    let mut after = firm.sync();
+    for _ in 0..2 {
+        if after.exit != 0 {
+            // What is left of a first plan is a new first plan.
+            firm.approve_all();
+            after = firm.sync();
+        }
+    }
+    assert_eq!(after.exit, 0, "it does not heal: {after:?}\nafter {told:?}");
+    assert_eq!(firm.lists(), wanted, "it heals to something else, after {told:?}");
+    firm.check_whole("healed");
+    hits
+}
+
+fn nobody_lost_or_gained(firm: &Firm, before: &Lists, wanted: &Lists, told: &str) {
+    let none = BTreeSet::new();
+    let now = firm.lists();
+    for (client, people) in &now {
+        let (was, to) = (before.get(client).unwrap_or(&none), wanted.get(client).unwrap_or(&none));
+        let gained: Vec<_> = people.iter().filter(|p| !was.contains(*p) && !to.contains(*p)).collect();
+        assert!(gained.is_empty(), "{client}: {gained:?} came in: {told}");
+        let lost: Vec<_> = was.intersection(to).filter(|p| !people.contains(*p)).collect();
+        // A folder that is being made has nobody on it yet.
+        assert!(lost.is_empty() || people.is_empty(), "{client}: {lost:?} lost it: {told}");
+    }
+}
+
+fn tells_the_truth(firm: &Firm, told: &common::Told, wanted: &Lists, must_tell: bool) {
+    assert!([0, 1, 3, 4, 5].contains(&told.exit), "{told:?}");
+    if told.exit == 0 {
+        assert!(!must_tell || firm.lists() == *wanted, "it says that all is well: {told:?}");
+        assert_eq!(firm.lists(), *wanted, "it says that all is well: {told:?}");
+    } else {
+        let said = format!("{}{}", told.out, told.err);
+        assert!(said.len() > 20, "it does not say what is wrong: {told:?}");
+    }
+    let status: Value = firm.must(&["status", "--json", "--quiet"]).json();
+    let sync = status["runs"].as_array().unwrap().iter().find(|r| r["kind"] == "sync").unwrap();
+    assert_eq!(sync["last_attempt"]["exit"], told.exit, "{status}");
+    let same = sync["last_attempt"]["id"] == sync["last_complete"]["id"];
+    assert_eq!(same, told.exit == 0, "status calls complete what was not: {status}");
+}
