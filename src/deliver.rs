@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
     AccountId, AccountKind, Allowed, Audience, Cursor, Date, Email, Error, ErrorKind, Expect, Fenced, FileKey,
-    FilePath, FolderId, Holder, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, Snapshot, SourceKind,
-    SourceRef, StatementData, StatementFile, StatementKind, StatementRef, StatementRequest, Timestamp,
+    FilePath, FolderId, Holder, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, SeenPermission, Snapshot,
+    SourceKind, SourceRef, StatementData, StatementFile, StatementKind, StatementRef, StatementRequest, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -98,11 +98,19 @@ pub struct Only {
     pub part: bool,
 }
 
+/// Whether a folder takes files.
+enum Entry {
+    Open(Fenced<FolderId>),
+    Closed(String),
+    /// Its list was not read in this run, because nothing changed there: it is read before the first file.
+    Unread(FolderId, Allowed),
+}
+
 /// A folder that may take files, or why it may not.
 struct Door<'a> {
     lane: LaneKey,
     target: &'a Target,
-    open: Result<Fenced<FolderId>, String>,
+    entry: Entry,
     taken: BTreeMap<FileKey, FilePath>,
     there: BTreeMap<FileKey, DeliveredFile>,
 }
@@ -135,7 +143,7 @@ pub async fn run_only(
         let Some(target) = world.targets.get(&plan.lane.target).filter(|_| plan.delivery) else { continue };
         let done = lanes.iter().find(|l| l.lane == plan.lane);
         let planned = plan.planned(&decider);
-        let open = door(picture, target, plan, done, planned);
+        let entry = door(picture, target, plan, done, planned).unwrap_or_else(Entry::Closed);
         let there: BTreeMap<_, _> =
             delivered.get(&plan.lane).into_iter().flatten().map(|f| (f.delivered.key.clone(), f.clone())).collect();
         let taken = there
@@ -148,7 +156,7 @@ pub async fn run_only(
         doors.entry(plan.lane.folder.client).or_default().push(Door {
             lane: plan.lane.clone(),
             target,
-            open,
+            entry,
             taken,
             there,
         });
@@ -215,7 +223,7 @@ fn door(
     plan: &plan::LanePlan,
     done: Option<&LaneDone>,
     planned: BTreeSet<Email>,
-) -> Result<Fenced<FolderId>, String> {
+) -> Result<Entry, String> {
     if let Some(why) = plan.waits(picture.now) {
         return Err(why.to_owned());
     }
@@ -235,18 +243,11 @@ fn door(
             return Err("the target has no sharing lists; set sharing = \"off\" and say who can read it".to_owned());
         };
         let audience = Audience::new(audience).ok_or("the configuration does not say who can read this target")?;
-        return Ok(Fenced::managed_elsewhere(folder, &audience));
+        return Ok(Entry::Open(Fenced::managed_elsewhere(folder, &audience)));
     }
-    let list = done.and_then(|d| d.list.as_ref()).or_else(|| known.and_then(|k| k.list()));
-    let Some(list) = list else { return Err("its sharing list could not be read in this run".to_owned()) };
     let mut allowed = Allowed { planned, ..Allowed::default() };
     allowed.always.extend(picture.firm.policy.always_allowed.iter().cloned());
     allowed.always.extend(target.settings.always_allowed.iter().cloned());
-    // The owner is always allowed: it is whose folder it is.
-    allowed.always.extend(list.items().iter().filter_map(|p| match (&p.holder, &p.role) {
-        (Holder::Person(email), ledgerward_contract::SeenRole::Owner) => Some(email.clone()),
-        _ => None,
-    }));
     if let Some(known) = known {
         allowed.accepted.extend(known.accepted.iter().map(|a| a.holder.clone()));
         let planned = &allowed.planned;
@@ -255,10 +256,59 @@ fn door(
         let granted = known.owned.iter().filter(|o| allowed.planned.contains(&o.grant.who));
         allowed.known_ids.extend(granted.map(|o| o.grant.permission.clone()));
     }
-    Fenced::check(folder, list, &allowed).map_err(|broken| {
-        let who: Vec<_> = broken.strangers.iter().map(|p| format!("{} ({})", p.holder, via_words(&p.via))).collect();
-        format!("it is open to {}", who.join(", "))
-    })
+    match done.and_then(|d| d.list.as_ref()).or_else(|| known.and_then(|k| k.list())) {
+        Some(list) => fence(folder, list, allowed).map(Entry::Open),
+        None => match known.filter(|k| k.is_remembered()).and_then(|k| k.entries()) {
+            Some(list) => {
+                // Whoever was there when nothing changed since is there now: no need to ask for a folder that is open.
+                let strangers: Vec<_> = list.iter().filter(|p| !with_owner(&allowed, list).admits(p)).collect();
+                if strangers.is_empty() { Ok(Entry::Unread(folder, allowed)) } else { Err(open_to(strangers)) }
+            }
+            None => Err("its sharing list could not be read in this run".to_owned()),
+        },
+    }
+}
+
+/// The owner is always allowed: it is whose folder it is.
+fn with_owner(allowed: &Allowed, list: &[SeenPermission]) -> Allowed {
+    let mut allowed = allowed.clone();
+    allowed.always.extend(list.iter().filter_map(|p| match (&p.holder, &p.role) {
+        (Holder::Person(email), ledgerward_contract::SeenRole::Owner) => Some(email.clone()),
+        _ => None,
+    }));
+    allowed
+}
+
+fn fence(folder: FolderId, list: &Snapshot<SeenPermission>, allowed: Allowed) -> Result<Fenced<FolderId>, String> {
+    let allowed = with_owner(&allowed, list.items());
+    Fenced::check(folder, list, &allowed).map_err(|broken| open_to(&broken.strangers))
+}
+
+fn open_to<'p>(strangers: impl IntoIterator<Item = &'p SeenPermission>) -> String {
+    let who: Vec<_> = strangers.into_iter().map(|p| format!("{} ({})", p.holder, via_words(&p.via))).collect();
+    format!("it is open to {}", who.join(", "))
+}
+
+impl Door<'_> {
+    fn takes_files(&self) -> bool {
+        !matches!(self.entry, Entry::Closed(_))
+    }
+
+    /// Reads and fences the folder if that was not done yet in this run. `Some`: it is closed, and why.
+    async fn enter(&mut self, now: Timestamp) -> Option<String> {
+        if let Entry::Unread(folder, allowed) = &self.entry {
+            let list = gather::sharing(self.target, folder, now).await;
+            let fenced = match list {
+                Ok(list) => fence(folder.clone(), &list, allowed.clone()),
+                Err(e) => Err(format!("its sharing list could not be read: {}", words(&e))),
+            };
+            self.entry = fenced.map_or_else(Entry::Closed, Entry::Open);
+            if let Entry::Closed(why) = &self.entry {
+                return Some(why.clone());
+            }
+        }
+        None
+    }
 }
 
 /// One client's statements.
@@ -297,9 +347,9 @@ impl<'a> Job<'a> {
         let ledgers: Vec<SourceRef> =
             self.client.sources.iter().filter(|s| s.kind == SourceKind::Ledger).cloned().collect();
         let several = ledgers.len() > 1;
-        let open = self.doors.iter().any(|d| d.open.is_ok());
+        let open = self.doors.iter().any(Door::takes_files);
         for door in &self.doors {
-            if let Err(why) = &door.open {
+            if let Entry::Closed(why) = &door.entry {
                 self.out.waiting.push(Waiting {
                     client: self.client.slug.clone(),
                     lane: door.lane.clone(),
@@ -379,7 +429,7 @@ impl<'a> Job<'a> {
         let of =
             |d: &Door<'_>| d.target.settings.kinds.clone().unwrap_or_else(|| self.app.config.statements.kinds.clone());
         let wanted = |k: &StatementKind| self.only.kind.is_none_or(|only| only == *k);
-        self.doors.iter().filter(|d| d.open.is_ok()).flat_map(of).filter(wanted).collect()
+        self.doors.iter().filter(|d| d.takes_files()).flat_map(of).filter(wanted).collect()
     }
 
     fn today(&self) -> Date {
@@ -699,7 +749,7 @@ impl<'a> Job<'a> {
 
     /// The formats in which this folder wants this kind; `None` where it takes no file of it.
     fn wanted_formats(&self, at: usize, key: &StatementKey) -> Option<Vec<Format>> {
-        let door = self.doors.get(at).filter(|d| d.open.is_ok())?;
+        let door = self.doors.get(at).filter(|d| d.takes_files())?;
         let settings = &door.target.settings;
         let kinds = settings.kinds.as_ref().unwrap_or(&self.app.config.statements.kinds);
         let formats = settings.formats.as_ref().unwrap_or(&self.app.config.statements.formats);
@@ -797,14 +847,18 @@ impl<'a> Job<'a> {
     fn takes_document(&self, at: usize, key: &StatementKey) -> bool {
         self.doors.get(at).is_some_and(|d| {
             let kinds = d.target.settings.kinds.as_ref().unwrap_or(&self.app.config.statements.kinds);
-            d.open.is_ok() && d.lane.folder.account.is_none() && kinds.contains(&key.request.kind)
+            d.takes_files() && d.lane.folder.account.is_none() && kinds.contains(&key.request.kind)
         })
     }
 
     /// One file into one folder: journalled, sent, verified by the target, recorded.
     async fn put(&mut self, at: usize, wanted: Wanted, file: Outgoing<'_>) -> Result<(), Failure> {
         let Some(door) = self.doors.get_mut(at) else { return Ok(()) };
-        let Ok(fenced) = &door.open else { return Ok(()) };
+        if let Some(why) = door.enter(self.app.now()).await {
+            let (client, lane) = (self.client.slug.clone(), door.lane.clone());
+            self.out.waiting.push(Waiting { client, lane, why });
+        }
+        let Entry::Open(fenced) = &door.entry else { return Ok(()) };
         let process = &self.app.process;
         if process.stopping() || self.picture.epoch.is_some_and(|e| e != process.gate.epoch()) {
             let why = if process.stopping() { "ledgerward is stopping" } else { "somebody was closed meanwhile" };

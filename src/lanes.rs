@@ -21,6 +21,7 @@ use crate::{
         plan::{self, ActualLane, LaneCx, LanePlan, Listing, Plan, Proposed, Trouble},
         policy::{Decider, DesiredLane},
     },
+    drift::{self, Hint, Seen},
     engine::Ask,
     gather::{self, FolderReading},
     store::{AppliedRow, Change, LaneRow, OwnedRow},
@@ -43,6 +44,9 @@ pub struct Known {
     /// Its name on the target now.
     pub now_named: Option<String>,
     pub reading: Option<FolderReading>,
+    /// As the folder was when it was last read, where the target's change feed says that nothing happened since. Good for
+    /// planning; the fence asks for a list of this run.
+    remembered: Option<Seen>,
     pub owned: Vec<OwnedRow>,
     grants: Vec<OwnedGrant>,
     pub accepted: Vec<AcceptedHolder>,
@@ -61,8 +65,22 @@ impl Known {
         self.row.as_ref().and_then(|r| r.folder.as_ref())
     }
 
+    /// The list as it was read in this run.
     pub fn list(&self) -> Option<&Snapshot<SeenPermission>> {
         self.reading.as_ref().and_then(|r| r.list.as_ref()).and_then(|l| l.as_ref().ok())
+    }
+
+    /// Who is on the folder's list, as read in this run or as remembered.
+    pub fn entries(&self) -> Option<&[SeenPermission]> {
+        match &self.remembered {
+            Some(seen) => seen.list.as_deref(),
+            None => self.list().map(Snapshot::items),
+        }
+    }
+
+    /// The list was not read in this run, because nothing changed.
+    pub fn is_remembered(&self) -> bool {
+        self.remembered.is_some()
     }
 
     /// Ids in the list that are planned people under another address.
@@ -133,7 +151,7 @@ pub async fn read(
     keys.retain(|k| world.targets.contains_key(&k.target) && wanted(ask, k));
 
     let mut book = Book { last_change: stored.changes.iter().map(|c| c.id).max().unwrap_or(0), ..Book::default() };
-    let mut readings = BTreeMap::new();
+    let (mut readings, mut remembered) = (BTreeMap::new(), BTreeMap::new());
     for (name, target) in &world.targets {
         let sharing = sharing_of(target);
         book.sharing.insert(name.clone(), sharing);
@@ -146,14 +164,28 @@ pub async fn read(
             .filter(|k| &k.target == name)
             .filter_map(|k| Some((k.clone(), stored.lanes.get(k)?.folder.clone()?)))
             .collect();
-        if !folders.is_empty() {
-            console.note(&format!("Reading {} folders on {name} …", folders.len()));
-        }
         let lists = sharing != plan::Sharing::Off;
-        match target.reach() {
-            Ok(_) => readings.extend(gather::folders(target, folders, lists, now).await),
-            Err(e) => book.troubles.push(format!("{name}: {e}")),
+        if let Err(e) = target.reach() {
+            book.troubles.push(format!("{name}: {e}"));
+            continue;
         }
+        // Whoever looks at a part, or must see for himself (`revoke --now`), follows no feed.
+        let whole = ask.clients.is_none() && !ask.offline;
+        let hint = if whole { drift::hint(app, target, now).await? } else { Hint::none() };
+        let mut fresh = Vec::new();
+        for (key, folder) in folders {
+            match hint.unchanged(&key, &folder) {
+                Some(seen) => {
+                    remembered.insert(key, seen);
+                }
+                None => fresh.push((key, folder)),
+            }
+        }
+        if !fresh.is_empty() {
+            console.note(&format!("Reading {} folders on {name} …", fresh.len()));
+        }
+        readings.extend(gather::folders(target, fresh, lists, now).await);
+        drift::keep(app, name, hint, &readings).await?;
     }
     for key in keys {
         let row = stored.lanes.get(&key).cloned();
@@ -161,6 +193,7 @@ pub async fn read(
         let mut known = Known {
             now_named: None,
             reading: readings.remove(&key),
+            remembered: remembered.remove(&key),
             grants: owned.iter().map(|o| o.grant.clone()).collect(),
             owned,
             accepted: stored.accepted.get(&key).into_iter().flatten().map(|a| a.holder.clone()).collect(),
@@ -212,11 +245,15 @@ pub fn adopted(db: &mut crate::store::Db, grant: &OwnedGrant) -> crate::store::R
 /// What is wrong with the folder itself, and who in its list is known by id.
 fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
     let Some(row) = known.row.as_ref().filter(|r| r.folder.is_some()) else { return };
-    let Some(reading) = &known.reading else {
-        known.unreadable = Some("the target cannot be reached".to_owned());
-        return;
+    let stat = match (&known.remembered, &known.reading) {
+        (Some(seen), _) => Ok(&seen.stat),
+        (None, Some(reading)) => reading.stat.as_ref(),
+        (None, None) => {
+            known.unreadable = Some("the target cannot be reached".to_owned());
+            return;
+        }
     };
-    match &reading.stat {
+    match stat {
         Err(e) => known.unreadable = Some(e.message.clone()),
         Ok(Stat::Trashed) => known.trouble.push(Trouble::Trashed),
         Ok(Stat::Gone) => known.trouble.push(Trouble::Gone),
@@ -240,29 +277,27 @@ fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
             }
         }
     }
-    match &reading.list {
-        Some(Err(e)) => known.unreadable = Some(e.message.clone()),
-        Some(Ok(list)) => {
-            let open = |p: &SeenPermission| {
-                matches!(p.holder, Holder::Link(LinkKind::Anyone | LinkKind::Organisation) | Holder::Everyone(_))
-            };
-            if list.items().iter().any(open)
-                && world.targets.get(&key.target).map(sharing_of) == Some(plan::Sharing::Mirror)
-            {
-                known.trouble.push(Trouble::LinkOn);
-            }
-            // The list shows an account's primary address; we granted to the one the firm knows.
-            known.known_ids = known
-                .grants
-                .iter()
-                .filter(|g| {
-                    list.items().iter().any(|p| p.id == g.permission && p.holder != Holder::Person(g.who.clone()))
-                })
-                .map(|g| (g.permission.clone(), g.who.clone()))
-                .collect();
-        }
-        None => {}
+    if let Some(Err(e)) = known.reading.as_ref().and_then(|r| r.list.as_ref()) {
+        known.unreadable = Some(e.message.clone());
     }
+    let Some(list) = known.entries() else { return };
+    let open = |p: &SeenPermission| {
+        matches!(p.holder, Holder::Link(LinkKind::Anyone | LinkKind::Organisation) | Holder::Everyone(_))
+    };
+    let link_on =
+        list.iter().any(open) && world.targets.get(&key.target).map(sharing_of) == Some(plan::Sharing::Mirror);
+    // The list shows an account's primary address; we granted to the one the firm knows.
+    let by_id: BTreeMap<&PermissionId, &SeenPermission> = list.iter().map(|p| (&p.id, p)).collect();
+    let known_ids = known
+        .grants
+        .iter()
+        .filter(|g| by_id.get(&g.permission).is_some_and(|p| p.holder != Holder::Person(g.who.clone())))
+        .map(|g| (g.permission.clone(), g.who.clone()))
+        .collect();
+    if link_on {
+        known.trouble.push(Trouble::LinkOn);
+    }
+    known.known_ids = known_ids;
 }
 
 /// The name each folder should have: the client's, or with a suffix where two would be one. A folder that exists and is
@@ -352,10 +387,10 @@ pub fn propose(decider: &Decider<'_>, book: &Book, ask: &Ask) -> (Plan<Proposed>
 
 fn one(decider: &Decider<'_>, book: &Book, desired: &DesiredLane<'_>) -> Option<LanePlan> {
     let known = book.lanes.get(&desired.lane)?;
-    let list = match (&known.unreadable, known.folder(), known.list()) {
+    let list = match (&known.unreadable, known.folder(), known.entries()) {
         (_, None, _) => Listing::NoFolder,
         (Some(why), ..) => Listing::Unreadable(why),
-        (None, Some(_), Some(list)) => Listing::Read(list.items()),
+        (None, Some(_), Some(list)) => Listing::Read(list),
         (None, Some(_), None) => Listing::Read(&[]),
     };
     let actual = ActualLane {

@@ -16,6 +16,7 @@
 //! | [`gather`] | reads sources and folders, complete or not at all |
 //! | [`memory`] | joins what was read to people, and keeps what must be known in the next run |
 //! | [`lanes`] | each folder: what it should be, what it is, what the store knows |
+//! | [`drift`] | which folders need no reading, because their target's change feed is silent |
 //! | [`domain`] | the pure core: who should hold what, which steps that takes, which of them may happen |
 //! | [`apply`] | carries cleared plans out; the only place that may write to targets |
 //! | [`deliver`] | which statement goes where, and the fence before it |
@@ -47,6 +48,7 @@ pub mod config;
 pub mod daemon;
 pub mod deliver;
 pub mod domain;
+pub mod drift;
 pub mod engine;
 pub mod firm_file;
 pub mod gather;

@@ -244,7 +244,8 @@ pub enum Created {
 }
 
 /// The state of a folder known by its id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stat {
     Present {
         name: String,
