@@ -52,9 +52,8 @@ fn d01_killed_at_any_moment_of_a_sync_and_whole_after_the_next() {
     for day in 1..=kills {
         live(&firm, &mut random, day);
         if random.random_range(0..4) == 0 {
-            // Access tokens end, so that a refresh is among what is killed.
-            firm.at("xero", "expire_tokens", json!({}));
-            firm.at("drive", "expire", json!({}));
+            // So that a renewal is among what is killed.
+            firm.age_tokens();
         }
         let delay = usual.mul_f64(random.random::<f64>());
         let begun = Instant::now();
