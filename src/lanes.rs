@@ -208,6 +208,11 @@ pub async fn read(
             row,
         };
         inspect(&mut known, &key, world);
+        if let Some(why) = &known.unreadable {
+            // Whoever has to leave it stays for now, so that a run that did everything else is not a complete one.
+            let client = decider.firm().clients.get(&key.folder.client).map_or("a client", |c| c.slug.as_str());
+            book.troubles.push(format!("{}: the folder of {client} could not be read: {why}", key.target));
+        }
         book.lanes.insert(key, known);
     }
     name_folders(&mut book, decider);
