@@ -632,7 +632,7 @@ enum Did {
 /// What to tell a person of an error: the sentence, and what to do next.
 pub fn words(e: &Error) -> String {
     match &e.next {
-        Some(next) => format!("{} {next}", e.message),
+        Some(next) => format!("{}. {next}", e.message.trim_end_matches('.')),
         None => e.message.clone(),
     }
 }

@@ -42,6 +42,10 @@ const READ: &str = "statement_read";
 const SCOPE: &str = "files";
 /// Subject: target and client. All others of the scope begin with the client.
 const WAITING: &str = "files.waiting";
+/// When a ledger's bank accounts were last listed.
+const ACCOUNTS: &str = "accounts_read";
+/// The folders in which every document of a list stands.
+const SERVED: &str = "documents_served";
 /// What a ledger said of itself, and when.
 pub const PROFILE: &str = "profile";
 
@@ -387,12 +391,8 @@ impl<'a> Job<'a> {
         };
         let needs_accounts = self.kinds().iter().any(|k| k.per_account());
         let accounts = if needs_accounts {
-            match accounts(source, reach, &ledger, self.picture.now).await {
-                Ok(list) => {
-                    let (kept, at, of) = (list.items().to_vec(), reference.connection.clone(), ledger.clone());
-                    self.app.store.run(move |db| db.set_accounts(&at, &of, &kept)).await?;
-                    list.items().to_vec()
-                }
+            match self.bank_list(source, reach, &reference, &ledger).await? {
+                Ok(list) => list,
                 Err(e) => return Ok(Err(e)),
             }
         } else {
@@ -402,6 +402,42 @@ impl<'a> Job<'a> {
         let year_end = YearEnd::new(month, day).or_else(|| YearEnd::new(12, 31));
         let Some(year_end) = year_end else { return Ok(Ok(None)) };
         Ok(Ok(Some(Books { source, reach, reference, ledger, profile, accounts, year_end })))
+    }
+
+    /// The ledger's bank accounts, read again once a day.
+    async fn bank_list(
+        &self,
+        source: &Source,
+        reach: &Reach,
+        reference: &SourceRef,
+        ledger: &LedgerId,
+    ) -> Result<Result<Vec<LedgerAccount>, Error>, Failure> {
+        let now = self.picture.now;
+        let doc = crate::memory::source_key(reference);
+        let (name, at, of) = (doc.clone(), reference.connection.clone(), ledger.clone());
+        let kept = self
+            .app
+            .store
+            .run(move |db| Ok((db.doc_get::<Timestamp>(ACCOUNTS, &name)?, db.accounts(&at, &of)?)))
+            .await?;
+        if let (Some(read), Some(list)) = kept
+            && now.duration_since(read) < jiff::SignedDuration::from_hours(24)
+        {
+            return Ok(Ok(list));
+        }
+        let list = match accounts(source, reach, ledger, now).await {
+            Ok(list) => list.items().to_vec(),
+            Err(e) => return Ok(Err(e)),
+        };
+        let (keep, at, of) = (list.clone(), reference.connection.clone(), ledger.clone());
+        self.app
+            .store
+            .run(move |db| {
+                db.set_accounts(&at, &of, &keep)?;
+                db.doc_put(ACCOUNTS, &doc, &now)
+            })
+            .await?;
+        Ok(Ok(list))
     }
 
     /// The ledger's own words about itself, read again once a day: year ends and lock dates change.
@@ -544,15 +580,23 @@ impl<'a> Job<'a> {
         let Some(api) = books.source.connector.statements() else { return Ok(Ok(())) };
         let cx = books.reach.read(self.picture.now);
         if request.kind.is_document() {
+            let whole = key(None);
+            if self.served(&whole).await? && !self.recheck_due(books, request, &whole).await? {
+                return Ok(Ok(()));
+            }
             let refs = match references(books, request, self.picture.now).await {
                 Ok(refs) => refs,
                 Err(e) => return Ok(Err(e)),
             };
+            let trouble = (self.out.failed.len(), self.out.waiting.len());
             for one in refs.items() {
                 let key = key(one.item.as_ref().map(|i| i.id.clone()));
                 if let Err(e) = self.document(books, &key, one, several).await? {
                     return Ok(Err(e));
                 }
+            }
+            if trouble == (self.out.failed.len(), self.out.waiting.len()) {
+                self.keep_served(&whole).await?;
             }
             return Ok(Ok(()));
         }
@@ -585,7 +629,36 @@ impl<'a> Job<'a> {
         Ok(self.app.store.run(move |db| db.statement_latest(&text)).await?)
     }
 
-    /// The last closed periods are compared again every week, up to the lock date.
+    /// The folders that take this list of documents.
+    fn takers(&self, key: &StatementKey) -> BTreeSet<String> {
+        let at = 0..self.doors.len();
+        let doors = at.filter(|at| self.takes_document(*at, key)).filter_map(|at| self.doors.get(at));
+        doors.map(|d| crate::lanes::lane_text(&d.lane)).collect()
+    }
+
+    /// Every document of this list stands in every folder that takes it now.
+    async fn served(&self, key: &StatementKey) -> Result<bool, Failure> {
+        let text = key.text();
+        let served: Option<BTreeSet<String>> = self.app.store.run(move |db| db.doc_get(SERVED, &text)).await?;
+        Ok(served.is_some_and(|s| self.takers(key).is_subset(&s)) && !self.only.rerender)
+    }
+
+    async fn keep_served(&self, key: &StatementKey) -> Result<(), Failure> {
+        let (text, takers, now) = (key.text(), self.takers(key), self.picture.now);
+        self.app
+            .store
+            .run(move |db| {
+                let mut served: BTreeSet<String> = db.doc_get(SERVED, &text)?.unwrap_or_default();
+                served.extend(takers);
+                db.doc_put(SERVED, &text, &served)?;
+                db.doc_put(READ, &text, &now)
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// The last closed periods are compared again every week, up to the lock date; lists of documents every day, since
+    /// people add to them when they find the time.
     async fn recheck_due(
         &self,
         books: &Books<'_>,
@@ -605,8 +678,9 @@ impl<'a> Job<'a> {
         }
         let text = key.text();
         let read: Option<Timestamp> = self.app.store.run(move |db| db.doc_get(READ, &text)).await?;
-        let week = jiff::SignedDuration::from_hours(24 * RECHECK_DAYS);
-        Ok(read.is_none_or(|at| self.picture.now.duration_since(at) >= week))
+        let days = if request.kind.is_document() { 1 } else { RECHECK_DAYS };
+        let pause = jiff::SignedDuration::from_hours(24 * days);
+        Ok(read.is_none_or(|at| self.picture.now.duration_since(at) >= pause))
     }
 
     /// Checks what came and stores it as a version, new or the same as before.
