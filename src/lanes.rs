@@ -147,7 +147,7 @@ pub async fn read(
             .filter_map(|k| Some((k.clone(), stored.lanes.get(k)?.folder.clone()?)))
             .collect();
         if !folders.is_empty() {
-            console.note(&format!("Reading {} folders on {name} …", folders.len()));
+            console.note(&format!("Reading {} on {name} …", crate::render::plan::count(folders.len(), "folder")));
         }
         let lists = sharing != plan::Sharing::Off;
         match target.reach() {
