@@ -95,7 +95,11 @@ pub async fn run(
 ) -> Result<Vec<LaneDone>, Failure> {
     let plans: Vec<&LanePlan> = picture.verdict.cleared.lanes().iter().filter(|l| !l.steps.is_empty()).collect();
     if !plans.is_empty() {
-        console.note(&format!("Applying {} steps in {} folders …", picture.verdict.cleared.len(), plans.len()));
+        console.note(&format!(
+            "Applying {} in {} …",
+            crate::render::plan::count(picture.verdict.cleared.len(), "step"),
+            crate::render::plan::count(plans.len(), "folder")
+        ));
     }
     use_approvals(app, picture).await?;
     let at_once = world.targets.values().filter_map(|t| t.api().ok()).map(|t| t.limits().lanes_parallel).max();

@@ -166,7 +166,7 @@ pub async fn run_only(
         });
     }
     if !doors.is_empty() {
-        console.note(&format!("Looking for statements of {} clients …", doors.len()));
+        console.note(&format!("Looking for statements of {} …", crate::render::plan::count(doors.len(), "client")));
     }
     let jobs = doors.into_iter().filter_map(|(id, doors)| {
         let client = picture.firm.clients.get(&id).filter(|c| c.state == ClientState::Active)?;

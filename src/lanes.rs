@@ -182,7 +182,7 @@ pub async fn read(
             }
         }
         if !fresh.is_empty() {
-            console.note(&format!("Reading {} folders on {name} …", fresh.len()));
+            console.note(&format!("Reading {} on {name} …", crate::render::plan::count(fresh.len(), "folder")));
         }
         readings.extend(gather::folders(target, fresh, lists, now).await);
         drift::keep(app, name, hint, &readings).await?;

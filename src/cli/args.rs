@@ -241,7 +241,7 @@ Examples:
         #[arg(long)]
         client: Option<ClientArg>,
         /// As it was at the end of that day
-        #[arg(long, value_name = "YYYY-MM-DD")]
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = acts::day)]
         at: Option<Date>,
         #[arg(long, value_enum, default_value_t)]
         format: TableFormat,

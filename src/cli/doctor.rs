@@ -155,7 +155,9 @@ fn scopes(app: &App, name: &str, remote: Option<&Remote>, rows: &[SignIn], chart
         Err(e) => return chart.error(name, e),
     };
     for row in own {
+        // Some services name nobody when somebody signs in.
         let who = row.who.email.as_deref().unwrap_or(&row.who.subject);
+        let who = if who.is_empty() { "who signed in" } else { who };
         if let SignInState::NeedsReauth { why, .. } = &row.state {
             chart.block(name, Exit::SignIn, format!("the sign-in of {who} is dead: {why}"), again());
         }
@@ -232,12 +234,12 @@ async fn targets(
 }
 
 fn limits(of: &TargetLimits) -> String {
-    let mut text = format!(
-        "limits: {} grants on a folder, files up to {}, names up to {} bytes",
-        of.grants_max,
-        size(of.file_bytes_max),
-        of.name_bytes_max
-    );
+    let files = match of.file_bytes_max {
+        u64::MAX => "files of any size".to_owned(),
+        max => format!("files up to {}", size(max)),
+    };
+    let mut text =
+        format!("limits: {} grants on a folder, {files}, names up to {} bytes", of.grants_max, of.name_bytes_max);
     if let Some(chars) = of.path_chars_max {
         let _ = write!(text, ", paths up to {chars} characters");
     }

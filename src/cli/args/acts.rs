@@ -350,7 +350,7 @@ pub struct StatementFilter {
     #[arg(long, global = true)]
     pub client: Option<ClientArg>,
     /// 2026-10, 2026-Q2 or FY2026
-    #[arg(long, global = true, value_parser = filled)]
+    #[arg(long, global = true, value_parser = period)]
     pub period: Option<String>,
     #[arg(long, global = true, value_parser = kind)]
     pub kind: Option<StatementKind>,
@@ -381,7 +381,7 @@ pub enum AuditAct {
     Verify,
     /// As JSON lines
     Export {
-        #[arg(long, value_name = "YYYY-MM-DD")]
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
         since: Option<Date>,
     },
 }
@@ -390,4 +390,17 @@ pub enum AuditAct {
 pub enum KeyAct {
     /// Seal the tokens with a new key
     Rotate,
+}
+
+/// A day and nothing more: a time of day would be left out without a word.
+pub fn day(text: &str) -> Result<Date, String> {
+    let day = Date::strptime("%Y-%m-%d", text);
+    day.map_err(|_| "a day is written like 2026-10-31".to_owned())
+}
+
+/// A period's label, however it is capitalised. Which months a quarter has is the client's own; that it is one is not.
+fn period(text: &str) -> Result<String, String> {
+    let label = text.to_ascii_uppercase();
+    let known = crate::statement::YearEnd::CALENDAR.parse(&label).is_some();
+    known.then_some(label).ok_or_else(|| "a period is written like 2026-10, 2026-Q2 or FY2026".to_owned())
 }

@@ -181,9 +181,13 @@ impl Fake {
         }
     }
 
-    /// Which app a token request proves to be. Basic for an app with a secret, the bare id in the body without one.
+    /// Which app a token request proves to be. With a secret: Basic, or both in the body, as Xero's own Python client
+    /// sends them. Without one: the bare id in the body.
     fn client_ok(&self, request: &FakeRequest, form: &BTreeMap<String, String>) -> bool {
         match &self.app.client_secret {
+            Some(secret) if request.header("authorization").is_none() => {
+                form.get("client_id") == Some(&self.app.client_id) && form.get("client_secret") == Some(secret)
+            }
             Some(secret) => {
                 let sent = request.header("authorization").and_then(|h| h.strip_prefix("Basic "));
                 let plain = sent.and_then(|b| STANDARD.decode(b).ok()).and_then(|b| String::from_utf8(b).ok());
