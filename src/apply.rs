@@ -20,7 +20,7 @@ use crate::{
     domain::{
         lane::{Cause, LaneKey, Op, OwnedGrant, Step},
         order,
-        plan::{self, LanePlan},
+        plan::{self, LanePlan, Trouble},
     },
     engine::Picture,
     gather, lanes,
@@ -150,7 +150,11 @@ async fn use_approvals(app: &App, picture: &Picture) -> Result<(), Failure> {
 /// Grants of ours that are gone from their folders by somebody else's hand, and that nobody is entitled to any more.
 async fn release(app: &App, picture: &Picture) -> Result<(), Failure> {
     let mut lost = Vec::new();
-    for plan in picture.verdict.cleared.lanes() {
+    // A folder that is out of sight may come back with everybody on its list.
+    let in_sight = |plan: &&LanePlan| {
+        !plan.trouble.iter().any(|t| matches!(t, Trouble::Gone | Trouble::Trashed | Trouble::NoAccess))
+    };
+    for plan in picture.verdict.cleared.lanes().iter().filter(in_sight) {
         let Some(known) = picture.book.lanes.get(&plan.lane) else { continue };
         for step in &plan.released {
             if let Some(row) = known.owned.iter().find(|o| o.grant.step == *step) {
@@ -237,6 +241,7 @@ async fn lane(app: &App, world: &World, picture: &Picture, plan: &LanePlan) -> R
                 done.list = Some(list);
             }
             Err(why) => {
+                writer.own_again(&done.steps).await?;
                 done.trouble = Some(why);
                 done.files_stop = true;
             }
@@ -574,6 +579,34 @@ impl Lane<'_> {
             })
             .await?;
         Ok(Ok(()))
+    }
+
+    /// Grants of ours that were answered to be gone and are not seen to be gone (S11) stay ours: nobody else would take them
+    /// away. If they are gone, the next plan lets go of them.
+    async fn own_again(&self, steps: &[StepDone]) -> Result<(), Failure> {
+        let Some(known) = self.picture.book.lanes.get(&self.plan.lane) else { return Ok(()) };
+        let now = self.app.now();
+        for done in steps.iter().filter(|s| s.result.is_ok()) {
+            let Op::Revoke { permission, .. } = &done.step.op else { continue };
+            let Some(row) = known.owned.iter().find(|o| o.grant.permission == *permission) else { continue };
+            let mut grant = row.grant.clone();
+            let mut intent = self.intent(&done.step, None);
+            intent.op = JournalOp::Access(Op::Adopt {
+                who: grant.who.clone(),
+                permission: permission.clone(),
+                role: grant.role,
+            });
+            intent.because = "it was taken away and is not seen to be gone".to_owned();
+            self.app
+                .store
+                .run(move |db| {
+                    let row = db.intend(&intent, now)?;
+                    grant.step = row.row();
+                    db.outcome_adopted(row, &grant, now)
+                })
+                .await?;
+        }
+        Ok(())
     }
 
     async fn bind(&self, folder: &FolderId) -> Result<(), Failure> {

@@ -21,7 +21,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ledgerward::{
     registry,
     sandbox::{self, Mounted},
-    store::{Db, NewTokens, Options, Store},
+    store::{Db, NewTokens, Options},
 };
 use ledgerward_contract::Timestamp;
 use proxy::Proxy;
@@ -369,16 +369,9 @@ impl Firm {
     }
 
     /// The state, while no command runs.
-    pub fn state<R: Send + 'static>(
-        &self,
-        read: impl FnOnce(&mut Db) -> ledgerward::store::Result<R> + Send + 'static,
-    ) -> R {
-        let store = Store::open(Options::new(self.path("state"), Timestamp::now())).unwrap();
-        let result = store.run_blocking(read).unwrap();
-        drop(store);
-        // The store's thread gives the lock back a moment after its last handle.
-        std::thread::sleep(std::time::Duration::from_millis(80));
-        result
+    pub fn state<R>(&self, act: impl FnOnce(&mut Db) -> ledgerward::store::Result<R>) -> R {
+        let mut db = Db::open(Options::new(self.path("state"), Timestamp::now())).unwrap();
+        act(&mut db).unwrap()
     }
 
     /// The next use of any sign-in has to renew its token first.
