@@ -312,8 +312,10 @@ pub fn day(request: &FakeRequest, name: &str) -> Result<Option<Date>, FakeRespon
 
 pub fn flag(request: &FakeRequest, name: &str) -> Result<bool, FakeResponse> {
     match request.query(name) {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
+        None => Ok(false),
+        // Xero's own Python client writes "True".
+        Some(t) if t.eq_ignore_ascii_case("false") => Ok(false),
+        Some(t) if t.eq_ignore_ascii_case("true") => Ok(true),
         Some(_) => Err(validation(&format!("{name} is neither true nor false"))),
     }
 }
