@@ -1,6 +1,8 @@
 //! `kill -9` at any moment of a sync, again and again, while the firm goes on living: after the next run nothing is missing,
 //! doubled or half there. `LEDGERWARD_KILLS` sets how often (12), `LEDGERWARD_SEED` repeats one course of events.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers fail the test")]
+
 mod common;
 
 use std::{collections::BTreeSet, env, thread, time::Duration};

@@ -2,6 +2,8 @@
 //! and the exit code and `status` tell the truth. `LEDGERWARD_FAULTS=all` tries every fault on every kind of request, `LEDGERWARD_FAULTS=users`
 //! every fault on one kind.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers fail the test")]
+
 mod common;
 
 use std::{
