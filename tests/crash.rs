@@ -47,7 +47,7 @@ fn d01_killed_at_any_moment_of_a_sync_and_whole_after_the_next() {
     let firm = Firm::at_rest();
     firm.check_whole("at rest");
     let mut landed = 0;
-    let mut usual = Duration::from_millis(1_500);
+    let mut usual = Duration::from_millis(1_000);
     for day in 1..=kills {
         live(&firm, &mut random, day);
         if random.random_range(0..4) == 0 {
@@ -62,7 +62,7 @@ fn d01_killed_at_any_moment_of_a_sync_and_whole_after_the_next() {
         child.wait().unwrap();
         landed += u64::from(!ended);
         // A sync takes as long as it has to do: the delays follow it.
-        usual = usual.mul_f64(if ended { 0.8 } else { 1.1 }).clamp(Duration::from_millis(300), Duration::from_secs(4));
+        usual = usual.mul_f64(if ended { 0.6 } else { 1.2 }).clamp(Duration::from_millis(100), Duration::from_secs(4));
         if day % 4 == 0 {
             let what = format!("seed {seed}, after kill {day}");
             settle(&firm, &what);
@@ -70,7 +70,8 @@ fn d01_killed_at_any_moment_of_a_sync_and_whole_after_the_next() {
     }
     settle(&firm, &format!("seed {seed}, at the end"));
     eprintln!("{landed} of {kills} syncs were killed before they ended");
-    assert!(landed * 2 > kills, "only {landed} of {kills} kills hit a running sync");
+    // How many depends on the machine; a run in which hardly any did would prove nothing.
+    assert!(landed * 4 > kills, "only {landed} of {kills} kills hit a running sync");
 }
 
 /// Comes to rest within three runs without anybody signing in, and is whole; one more run writes nothing anywhere.

@@ -185,7 +185,14 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Restore { .. } => backup::confirm(app, console).await,
         Command::Statements { which, act } => statements::run(app, console, which, act).await,
         Command::Key { act } => key::run(app, act).await,
-        _ => Err(Failure::new(Exit::Usage, "not yet")),
+        Command::Demo { .. }
+        | Command::Sandbox { .. }
+        | Command::Init { .. }
+        | Command::Run
+        | Command::Connectors
+        | Command::Completions { .. }
+        | Command::Man => Err(Failure::new(Exit::Usage, "this command works on no open firm")
+            .next("Run it by itself, not through the daemon.")),
     }
 }
 
