@@ -55,7 +55,7 @@ impl Said {
 
     #[track_caller]
     fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}", self.out))
+        serde_json::from_str(&self.out).unwrap()
     }
 }
 
@@ -125,7 +125,8 @@ impl Place {
         let mut db = Db::open(Options::new(self.state(), now)).unwrap();
         let before: Firm = db.firm().unwrap();
         let source = SourceRef { connection: "xero".into(), kind: SourceKind::Ledger, id: format!("id-{name}") };
-        let op = ChangeOp::ProposeClient { id: ClientId(uuid::Uuid::now_v7()), name: name.into(), source: source.clone() };
+        let op =
+            ChangeOp::ProposeClient { id: ClientId(uuid::Uuid::now_v7()), name: name.into(), source: source.clone() };
         let (after, _) = change::apply(&before, &op, By { actor: Actor::Daemon, at: now }).unwrap();
         db.save_firm_diff(&before, &after).unwrap();
         let facts: Vec<Value> = says
@@ -156,11 +157,15 @@ fn files(dir: &Path) -> Vec<String> {
 fn init_makes_a_firm_once_and_never_writes_over_anything() {
     let place = Place::empty();
     place.run("init --owner nobody --name X").exits(64);
-    let said = place.args(&["init", "--owner", "ana.reed@harbour.example", "--name", "Harbour & \"Co\"", "--json"]).ok();
+    let said =
+        place.args(&["init", "--owner", "ana.reed@harbour.example", "--name", "Harbour & \"Co\"", "--json"]).ok();
     let json = said.json();
     assert_eq!((&json["schema"], &json["owner"]["first"]), (&json!("ledgerward/init/1"), &json!("Ana")));
     let before = std::fs::read_to_string(place.config()).unwrap();
-    assert!(before.contains(r#"name = 'Harbour & "Co"'"#) || before.contains(r#"name = "Harbour & \"Co\"""#), "{before}");
+    assert!(
+        before.contains(r#"name = 'Harbour & "Co"'"#) || before.contains(r#"name = "Harbour & \"Co\"""#),
+        "{before}"
+    );
     assert_eq!(files(&place.dir.path().join("etc")), ["config.toml"], "no draft is left");
 
     place.run("init --owner eve@harbour.example --name Other").exits(78).warns("exists already").warns("next:");
@@ -206,7 +211,11 @@ fn people_are_added_changed_and_listed() {
     place.run("people mode bob selected").ok().says("was ledger+selected");
     place.run("people office bob admin --mode ledger").ok().says("is admin");
     place.run("people alias bob xero robert@old.example").ok();
-    place.run("people alias bob zero robert@old.example").exits(1).warns("no connection \"zero\"").warns("It has: xero");
+    place
+        .run("people alias bob zero robert@old.example")
+        .exits(1)
+        .warns("no connection \"zero\"")
+        .warns("It has: xero");
     place.run("people address bob drive bob@drive.example").ok();
     place.run("people edit bob --last Browne").ok().says("Bob Browne");
     place.run("people disable cleo").ok().says("disabled");
@@ -226,7 +235,11 @@ fn people_are_added_changed_and_listed() {
 fn a_mistyped_name_is_answered_with_what_was_probably_meant() {
     let place = Place::firm();
     place.args(&["clients", "add", "Acme Ltd"]).ok().says("acme-ltd");
-    place.run("people mode bov all").exits(1).warns("there is no person \"bov\"").warns("Did you mean bob@harbour.example");
+    place
+        .run("people mode bov all")
+        .exits(1)
+        .warns("there is no person \"bov\"")
+        .warns("Did you mean bob@harbour.example");
     place.run("select bob acme-ldt").exits(1).warns("there is no client").warns("Did you mean acme-ltd");
     place.run("select bob zzzzzzzz").exits(1).warns("ledgerward clients list --all");
     let json = place.run("select bob acme-ldt --json").exits(1).json();
@@ -299,8 +312,13 @@ fn all_granted_takes_what_the_ledgers_grant_and_nothing_else() {
     place.pulled("Cove Inc", &[("bob@harbour.example", "role_unmapped")]);
     place.args(&["clients", "add", "No Ledger"]).ok();
     place.run("clients accept --all").ok();
-    let said = place.run("select bob --all-granted").exits(5).says("acme-ltd  granted").warns("1 client could not be judged");
-    assert!(!said.out.contains("birch") && !said.out.contains("cove") && !said.out.contains("no-ledger"), "{}", said.out);
+    let said =
+        place.run("select bob --all-granted").exits(5).says("acme-ltd  granted").warns("1 client could not be judged");
+    assert!(
+        !said.out.contains("birch") && !said.out.contains("cove") && !said.out.contains("no-ledger"),
+        "{}",
+        said.out
+    );
     place.run("select bob --all-granted").exits(5);
 }
 
@@ -339,7 +357,10 @@ fn clients_are_bound_renamed_and_ended() {
     place.run("clients reopen acme-ltd").ok();
     let json = place.run("clients --json").ok().json();
     let acme = &json["clients"][0];
-    assert_eq!((&acme["year_end"], &acme["since"], &acme["unlisted"]), (&json!("03-31"), &json!("2026-07-01"), &json!("deny")));
+    assert_eq!(
+        (&acme["year_end"], &acme["since"], &acme["unlisted"]),
+        (&json!("03-31"), &json!("2026-07-01"), &json!("deny"))
+    );
 }
 
 #[test]
@@ -352,7 +373,10 @@ fn a_firm_file_goes_out_and_in_and_a_wrong_one_is_refused_whole() {
     let same = place.write("same.toml", &text);
     place.run(&format!("firm apply {same} --prune")).ok().says("as the file says");
 
-    let more = place.write("more.toml", &format!("{text}\n[[selection]]\nperson = \"bob@harbour.example\"\nclient = \"acme-ltd\"\n"));
+    let more = place.write(
+        "more.toml",
+        &format!("{text}\n[[selection]]\nperson = \"bob@harbour.example\"\nclient = \"acme-ltd\"\n"),
+    );
     place.run(&format!("firm apply {more} --dry-run")).ok().says("1 change. Nothing was changed");
     place.run(&format!("firm apply {more} --yes")).ok().says("1 change done");
     place.run(&format!("firm apply {more} --yes")).ok().says("as the file says");
@@ -362,7 +386,12 @@ fn a_firm_file_goes_out_and_in_and_a_wrong_one_is_refused_whole() {
         "wrong.toml",
         "version = 1\n[[person]]\nemail = \"nobody\"\nfirst = \"N\"\nlast = \"O\"\n\n[[selection]]\nperson = \"bob@harbour.example\"\nclient = \"acme-ldt\"\n\n[[selection]]\nperson = \"bob@harbour.example\"\nclient = \"acme-ltd\"\naccounts = []\n",
     );
-    let said = place.run(&format!("firm apply {wrong} --yes")).exits(78).warns("wrong.toml:3:").warns("wrong.toml:9:").warns("wrong.toml:14:");
+    let said = place
+        .run(&format!("firm apply {wrong} --yes"))
+        .exits(78)
+        .warns("wrong.toml:3:")
+        .warns("wrong.toml:9:")
+        .warns("wrong.toml:14:");
     assert!(said.err.contains("Nothing was changed"), "{}", said.err);
     let json = place.run("people --json").ok().json();
     assert!(json["people"].as_array().unwrap().iter().all(|p| p["selected"] == json!(0)));
@@ -412,7 +441,10 @@ fn holders_answer_without_a_folder_and_say_what_is_missing() {
     let place = Place::firm();
     place.args(&["clients", "add", "Acme Ltd"]).ok();
     place.run("holders remove acme-ltd drive x@other.example").exits(64).warns("--reason");
-    place.run("holders accept acme-ltd drive x@other.example --reason auditor").exits(4).warns("ledgerward connect drive");
+    place
+        .run("holders accept acme-ltd drive x@other.example --reason auditor")
+        .exits(4)
+        .warns("ledgerward connect drive");
     place.run("--as bob@harbour.example holders").exits(1).warns("only owners and admins");
     place.run("--as bob@harbour.example holders accept acme-ltd drive x@other.example").exits(1).warns("publish");
 }

@@ -63,20 +63,27 @@ fn one(client: &Client, ledgers: &[Ledger], text: &str, notes: &mut Vec<String>)
             let found = ledgers.iter().find(|(c, l, _)| c.as_str() == *connection && l.as_str() == *ledger);
             let has: Vec<String> = ledgers.iter().map(|(c, l, _)| format!("{c}:{l}")).collect();
             let missing = || {
-                Failure::new(Exit::Failed, format!("{} is not bound to {connection}:{ledger}", client.slug))
-                    .next(format!("It is bound to: {}", if has.is_empty() { "nothing".to_owned() } else { has.join(", ") }))
+                Failure::new(Exit::Failed, format!("{} is not bound to {connection}:{ledger}", client.slug)).next(
+                    format!("It is bound to: {}", if has.is_empty() { "nothing".to_owned() } else { has.join(", ") }),
+                )
             };
             (found.ok_or_else(missing)?, *account)
         }
         ([account], [only]) => (only, *account),
         ([_], []) => {
-            return Err(Failure::new(Exit::Failed, format!("{} is bound to no ledger, so it has no accounts", client.slug))
-                .next("Bind it first: ledgerward clients bind CLIENT CONNECTION ID"));
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("{} is bound to no ledger, so it has no accounts", client.slug),
+            )
+            .next("Bind it first: ledgerward clients bind CLIENT CONNECTION ID"));
         }
         ([account], several) => {
             let forms: Vec<String> = several.iter().map(|(c, l, _)| format!("{c}:{l}:{account}")).collect();
-            return Err(Failure::new(Exit::Failed, format!("{} has several ledgers, and {account} could be of any", client.slug))
-                .next(format!("Write one of: {}", forms.join(", "))));
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("{} has several ledgers, and {account} could be of any", client.slug),
+            )
+            .next(format!("Write one of: {}", forms.join(", "))));
         }
         _ => {
             return Err(Failure::new(Exit::Usage, format!("\"{text}\" is no account"))
@@ -86,7 +93,9 @@ fn one(client: &Client, ledgers: &[Ledger], text: &str, notes: &mut Vec<String>)
     let (connection, id, known) = ledger;
     let account = match known {
         None => {
-            notes.push(format!("The accounts of {connection}:{id} have not been read yet, so {account} was not checked."));
+            notes.push(format!(
+                "The accounts of {connection}:{id} have not been read yet, so {account} was not checked."
+            ));
             AccountId(account.to_owned())
         }
         Some(list) => listed(list, account, connection, id)?,
@@ -94,7 +103,12 @@ fn one(client: &Client, ledgers: &[Ledger], text: &str, notes: &mut Vec<String>)
     Ok(AccountRef { connection: connection.clone(), ledger: id.clone(), account })
 }
 
-fn listed(list: &[LedgerAccount], typed: &str, connection: &ConnectionName, ledger: &LedgerId) -> Result<AccountId, Failure> {
+fn listed(
+    list: &[LedgerAccount],
+    typed: &str,
+    connection: &ConnectionName,
+    ledger: &LedgerId,
+) -> Result<AccountId, Failure> {
     let lower = typed.to_lowercase();
     if let Some(exact) = list.iter().find(|a| a.id.as_str() == typed) {
         return Ok(exact.id.clone());
@@ -106,15 +120,19 @@ fn listed(list: &[LedgerAccount], typed: &str, connection: &ConnectionName, ledg
     match found.as_slice() {
         [single] => Ok(single.id.clone()),
         [] => {
-            let names: Vec<String> =
-                list.iter().flat_map(|a| [a.name.clone(), a.code.clone().unwrap_or_default()]).filter(|n| !n.is_empty()).collect();
+            let names: Vec<String> = list
+                .iter()
+                .flat_map(|a| [a.name.clone(), a.code.clone().unwrap_or_default()])
+                .filter(|n| !n.is_empty())
+                .collect();
             let failure = Failure::new(Exit::Failed, format!("{connection}:{ledger} has no account \"{typed}\""))
                 .next(format!("It has: {}", names.join(", ")));
             Err(act::suggest(failure, typed, &names))
         }
         several => {
             let ids: Vec<&str> = several.iter().map(|a| a.id.as_str()).collect();
-            Err(Failure::new(Exit::Failed, format!("\"{typed}\" could be {}", ids.join(" or "))).next("Write one of these."))
+            Err(Failure::new(Exit::Failed, format!("\"{typed}\" could be {}", ids.join(" or ")))
+                .next("Write one of these."))
         }
     }
 }

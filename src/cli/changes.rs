@@ -114,7 +114,9 @@ async fn reject(app: &App, ids: Vec<i64>, reason: String) -> Result<Report, Fail
     let (now, name) = (app.now(), app.actor.name.clone());
     let labels: Vec<String> = app
         .store
-        .run(move |db| db.tx(|db| ids.iter().map(|id| Ok(db.reject_change(*id, &name, &reason, now)?.label())).collect()))
+        .run(move |db| {
+            db.tx(|db| ids.iter().map(|id| Ok(db.reject_change(*id, &name, &reason, now)?.label())).collect())
+        })
         .await?;
     let json = json!({"schema": "ledgerward/rejected/1", "changes": labels});
     Ok(Report::new(Exit::Done, json, format!("Rejected {}.\n", labels.join(", "))))

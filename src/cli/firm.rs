@@ -61,7 +61,8 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
     };
     let file = firm_file::parse(&text, &firm, &names).map_err(|problems| {
         let shown = wish.file.display().to_string();
-        Failure::new(Exit::Refused, render_all(&problems, &shown, &text)).next("Nothing was changed. Put these lines right and run it again.")
+        Failure::new(Exit::Refused, render_all(&problems, &shown, &text))
+            .next("Nothing was changed. Put these lines right and run it again.")
     })?;
     let ops = firm_file::diff(&file, &firm, wish.prune, uuid::Uuid::now_v7);
     let by = By { actor: acting(app, &firm)?, at: app.now() };
@@ -76,9 +77,7 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
     for effect in &changes {
         let _ = writeln!(shown, "  {}", effect.summary);
     }
-    let value = |applied: bool, staged: &[String]| {
-        json!({"schema": "ledgerward/firm-apply/1", "changes": changes, "applied": applied, "staged": staged})
-    };
+    let value = |applied: bool, staged: &[String]| json!({"schema": "ledgerward/firm-apply/1", "changes": changes, "applied": applied, "staged": staged});
     if changes.is_empty() {
         return Ok(Report::new(Exit::Done, value(false, &[]), "The firm is as the file says.\n"));
     }
@@ -96,7 +95,8 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
     }
     let acted = act::act(app, ops, &format!("firm apply {}", wish.file.display())).await?;
     let done = if acted.staged.is_empty() { "done" } else { "staged" };
-    let report = Report::new(Exit::Done, value(acted.staged.is_empty(), &acted.staged), format!("{shown}{total} {done}.\n"));
+    let report =
+        Report::new(Exit::Done, value(acted.staged.is_empty(), &acted.staged), format!("{shown}{total} {done}.\n"));
     Ok(act::with_next(report, true, &acted.staged))
 }
 
@@ -106,7 +106,10 @@ fn left_out(wish: &Wish<'_>, firm: &Firm, file: &firm_file::FirmFile) -> String 
     let people = firm.people.values().filter(|p| p.enabled && !named(&p.email)).count();
     match (people, wish.prune) {
         (0, _) => "To make them: the same command without --dry-run".to_owned(),
-        (n, false) => format!("The file does not name {}; they stay as they are. With --prune they would end.", count(n, "person")),
+        (n, false) => format!(
+            "The file does not name {}; they stay as they are. With --prune they would end.",
+            count(n, "person")
+        ),
         (n, true) => format!("The file does not name {}; with --prune they end.", count(n, "person")),
     }
 }

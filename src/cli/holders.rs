@@ -197,11 +197,18 @@ fn managers_only(app: &App, firm: &Firm) -> Result<(), Failure> {
     if act::sees_all(app, firm) {
         return Ok(());
     }
-    Err(Failure::new(Exit::Failed, "only owners and admins see and decide who is on folders").next("Ask an owner or an admin."))
+    Err(Failure::new(Exit::Failed, "only owners and admins see and decide who is on folders")
+        .next("Ask an owner or an admin."))
 }
 
 /// The entries that are meant, of the client's folders on that target. Errors name who is there instead.
-async fn meant(app: &App, world: &World, firm: &Firm, args: &HolderArgs, console: &mut dyn Console) -> Result<Vec<Entry>, Failure> {
+async fn meant(
+    app: &App,
+    world: &World,
+    firm: &Firm,
+    args: &HolderArgs,
+    console: &mut dyn Console,
+) -> Result<Vec<Entry>, Failure> {
     managers_only(app, firm)?;
     let client = act::client(app, firm, &args.client.0)?;
     let target = act::target(app, &args.target)?;
@@ -215,12 +222,15 @@ async fn meant(app: &App, world: &World, firm: &Firm, args: &HolderArgs, console
     let names: Vec<String> = here.iter().map(|e| e.seen.holder.to_string()).collect();
     let found: Vec<Entry> = here.into_iter().filter(|e| e.seen.holder.to_string().to_lowercase() == typed).collect();
     if found.is_empty() {
-        let failure = Failure::new(Exit::Failed, format!("\"{}\" is not on the folder of {} on {target}", args.holder, client.slug))
-            .next(match (names.is_empty(), read.troubles.first()) {
-                (_, Some(trouble)) => trouble.clone(),
-                (true, None) => "There is no folder there yet.".to_owned(),
-                (false, None) => format!("On it are: {}", names.join(", ")),
-            });
+        let failure = Failure::new(
+            Exit::Failed,
+            format!("\"{}\" is not on the folder of {} on {target}", args.holder, client.slug),
+        )
+        .next(match (names.is_empty(), read.troubles.first()) {
+            (_, Some(trouble)) => trouble.clone(),
+            (true, None) => "There is no folder there yet.".to_owned(),
+            (false, None) => format!("On it are: {}", names.join(", ")),
+        });
         return Err(act::suggest(failure, &args.holder, &names));
     }
     Ok(found)
@@ -317,7 +327,9 @@ async fn adopt(app: &App, console: &mut dyn Console, args: &HolderArgs) -> Resul
 /// One revoke that a person approved by this very command, journalled and read back.
 async fn remove(app: &App, console: &mut dyn Console, args: &HolderArgs) -> Result<Report, Failure> {
     let Some(reason) = args.reason.clone() else {
-        return Err(Failure::new(Exit::Usage, "taking somebody off a folder needs a reason").next("Say it: --reason TEXT"));
+        return Err(
+            Failure::new(Exit::Usage, "taking somebody off a folder needs a reason").next("Say it: --reason TEXT")
+        );
     };
     may_publish(app).await?;
     refuse_restored(app).await?;
@@ -328,7 +340,8 @@ async fn remove(app: &App, console: &mut dyn Console, args: &HolderArgs) -> Resu
     }
     let run = start(app, "holders").await?;
     let done = remove_all(app, &world, run, &found, &reason).await;
-    let failed = end(app, run, done, |failed: &Vec<String>| if failed.is_empty() { Exit::Done } else { Exit::Partly }).await?;
+    let failed =
+        end(app, run, done, |failed: &Vec<String>| if failed.is_empty() { Exit::Done } else { Exit::Partly }).await?;
     let mut report = told(&firm, "remove", &found, "was taken off");
     if !failed.is_empty() {
         report.exit = Exit::Partly;
@@ -342,9 +355,10 @@ fn removable(entry: &Entry, client: &str) -> Result<(), Failure> {
     let holder = &entry.seen.holder;
     let refuse = |why: String, next: String| Err(Failure::new(Exit::Failed, format!("{holder} {why}")).next(next));
     match (entry.state, &entry.seen.via) {
-        ("owner" | "ourselves" | "always_allowed", _) => {
-            refuse("is in no plan and is never taken off by ledgerward".to_owned(), "Do it on the target, if it must be.".to_owned())
-        }
+        ("owner" | "ourselves" | "always_allowed", _) => refuse(
+            "is in no plan and is never taken off by ledgerward".to_owned(),
+            "Do it on the target, if it must be.".to_owned(),
+        ),
         ("ours" | "entitled" | "held", _) => refuse(
             "is there by the firm's own decisions; taken off alone, they would be let in again".to_owned(),
             format!("ledgerward select {holder} {client} --remove, or ledgerward revoke {holder} --now"),
@@ -357,7 +371,13 @@ fn removable(entry: &Entry, client: &str) -> Result<(), Failure> {
     }
 }
 
-async fn remove_all(app: &App, world: &World, run: i64, entries: &[Entry], reason: &str) -> Result<Vec<String>, Failure> {
+async fn remove_all(
+    app: &App,
+    world: &World,
+    run: i64,
+    entries: &[Entry],
+    reason: &str,
+) -> Result<Vec<String>, Failure> {
     let mut failed = Vec::new();
     for entry in entries {
         let Some(target) = world.targets.get(&entry.lane.target) else { continue };

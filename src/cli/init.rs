@@ -75,9 +75,8 @@ fn make(place: &Place, wish: &Wish<'_>, now: Timestamp, undo: &mut Undo) -> Resu
 }
 
 fn set_up_already(place: &Place, what: &str) -> Failure {
-    Failure::new(Exit::Refused, format!("{what}, with a state in {}; nothing was changed", place.state.display())).next(
-        "To add people: ledgerward people add. For a second firm, name another --config and another --state.",
-    )
+    Failure::new(Exit::Refused, format!("{what}, with a state in {}; nothing was changed", place.state.display()))
+        .next("To add people: ledgerward people add. For a second firm, name another --config and another --state.")
 }
 
 /// The configuration under another name beside its own, on the disk.
@@ -115,8 +114,12 @@ fn folder_of(file: &Path) -> PathBuf {
 
 fn cannot(what: &str, path: &Path, e: &std::io::Error) -> Failure {
     let next = match e.kind() {
-        std::io::ErrorKind::PermissionDenied => "Run it as a user who may write there, or name another place: --config FILE --state DIR.",
-        std::io::ErrorKind::AlreadyExists => "Nothing was overwritten. Look at that file, or name another one: --config FILE.",
+        std::io::ErrorKind::PermissionDenied => {
+            "Run it as a user who may write there, or name another place: --config FILE --state DIR."
+        }
+        std::io::ErrorKind::AlreadyExists => {
+            "Nothing was overwritten. Look at that file, or name another one: --config FILE."
+        }
         _ => "Nothing was left behind. Put this right and run the command again.",
     };
     Failure::new(Exit::Refused, format!("cannot {what} {}: {e}", path.display())).next(next)
@@ -200,7 +203,10 @@ fn told(place: &Place, wish: &Wish<'_>, person: PersonId, kept: bool) -> Report 
     let mut report = Report::new(Exit::Done, json, text)
         .note(format!("Keep a copy of the key in {state} somewhere else: without it the sign-ins must be made again."));
     if wish.first.is_none() || wish.last.is_none() {
-        report = report.note(format!("The name was guessed. To change it: ledgerward people edit {} --first … --last …", wish.owner));
+        report = report.note(format!(
+            "The name was guessed. To change it: ledgerward people edit {} --first … --last …",
+            wish.owner
+        ));
     }
     report
 }

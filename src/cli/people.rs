@@ -24,8 +24,12 @@ pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
         None => return Ok(list(app, &firm, false)),
         Some(PeopleAct::List { all }) => return Ok(list(app, &firm, all)),
         Some(PeopleAct::Add { email, first, last, office, mode }) => {
-            return add(app, &firm, ChangeOp::AddPerson { id: PersonId(uuid::Uuid::now_v7()), first, last, email, office, mode })
-                .await;
+            return add(
+                app,
+                &firm,
+                ChangeOp::AddPerson { id: PersonId(uuid::Uuid::now_v7()), first, last, email, office, mode },
+            )
+            .await;
         }
         Some(PeopleAct::Edit { person, first, last, email }) => {
             ChangeOp::EditPerson { person: find(&person)?, first, last, email }
@@ -33,7 +37,9 @@ pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
         Some(PeopleAct::Disable { person }) => ChangeOp::SetEnabled { person: find(&person)?, enabled: false },
         Some(PeopleAct::Enable { person }) => ChangeOp::SetEnabled { person: find(&person)?, enabled: true },
         Some(PeopleAct::Mode { person, mode }) => return set_mode(app, find(&person)?, mode).await,
-        Some(PeopleAct::Office { person, office, mode }) => ChangeOp::SetOffice { person: find(&person)?, office, mode },
+        Some(PeopleAct::Office { person, office, mode }) => {
+            ChangeOp::SetOffice { person: find(&person)?, office, mode }
+        }
         Some(PeopleAct::Alias { person, connection, email, remove }) => {
             let (person, connection) = (find(&person)?, act::connection(app, &connection)?);
             if remove {
@@ -49,7 +55,8 @@ pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
         Some(PeopleAct::Lift { person }) => ChangeOp::LiftPerson { person: find(&person)? },
         Some(PeopleAct::HandOver { person }) => ChangeOp::HandOver { to: find(&person)? },
         Some(PeopleAct::ConfirmPin { person, connection, ledger, user }) => {
-            let source = SourceRef { connection: act::connection(app, &connection)?, kind: SourceKind::Ledger, id: ledger };
+            let source =
+                SourceRef { connection: act::connection(app, &connection)?, kind: SourceKind::Ledger, id: ledger };
             known_source(&firm, &source)?;
             ChangeOp::ConfirmPin { person: find(&person)?, pin: Pin { source, user: user.as_str().into() } }
         }
@@ -75,7 +82,8 @@ async fn add(app: &App, firm: &Firm, op: ChangeOp) -> Result<Report, Failure> {
         ));
     }
     if mode.needs_selection() {
-        report = report.note(format!("Nothing is selected yet, which gives nothing: ledgerward select {email} CLIENT…"));
+        report =
+            report.note(format!("Nothing is selected yet, which gives nothing: ledgerward select {email} CLIENT…"));
     }
     Ok(report)
 }
@@ -158,12 +166,9 @@ fn state(firm: &Firm, person: &Person) -> String {
 }
 
 fn person_json(firm: &Firm, person: &Person) -> Value {
-    let Person { id, first, last, email, aliases, target_addresses, mode, office, enabled, closed, domain_accepted } = person;
-    let pending = firm
-        .selections
-        .iter()
-        .filter(|((p, _), s)| p == id && s.when_granted)
-        .count();
+    let Person { id, first, last, email, aliases, target_addresses, mode, office, enabled, closed, domain_accepted } =
+        person;
+    let pending = firm.selections.iter().filter(|((p, _), s)| p == id && s.when_granted).count();
     let emails = |set: &std::collections::BTreeSet<Email>| set.iter().map(Email::to_string).collect::<Vec<_>>();
     json!({
         "id": id,

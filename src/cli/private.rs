@@ -27,7 +27,8 @@ pub async fn run(app: &App, act: Option<PrivateAct>) -> Result<Report, Failure> 
         Some(PrivateAct::Add { name }) => ChangeOp::AddPrivate { id: ClientId(uuid::Uuid::now_v7()), name },
         Some(PrivateAct::Convert { client }) => ChangeOp::ConvertPrivate { client: find(&client)?.id },
         Some(PrivateAct::Share { client, target, people }) => {
-            let people = people.iter().map(|p| act::person(app, &firm, &p.0).map(|p| p.id)).collect::<Result<_, _>>()?;
+            let people =
+                people.iter().map(|p| act::person(app, &firm, &p.0).map(|p| p.id)).collect::<Result<_, _>>()?;
             ChangeOp::SharePrivate { client: find(&client)?.id, target: act::target(app, &target)?, people }
         }
     };
@@ -38,7 +39,9 @@ pub async fn run(app: &App, act: Option<PrivateAct>) -> Result<Report, Failure> 
 fn own<'f>(app: &App, firm: &'f Firm) -> Result<&'f Person, Failure> {
     app.acting_person(firm).ok_or_else(|| match &app.person {
         None => Failure::new(Exit::Failed, "a private client belongs to a person").next("Say who acts: --as EMAIL"),
-        Some(email) => Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people list"),
+        Some(email) => {
+            Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people list")
+        }
     })
 }
 
@@ -47,7 +50,8 @@ fn mine<'f>(app: &App, firm: &'f Firm, own: &Person, typed: &ClientArg) -> Resul
     if found.private_to == Some(own.id) {
         return Ok(found);
     }
-    Err(Failure::new(Exit::Failed, format!("{} is no private client of yours", found.slug)).next("See your own: ledgerward private list"))
+    Err(Failure::new(Exit::Failed, format!("{} is no private client of yours", found.slug))
+        .next("See your own: ledgerward private list"))
 }
 
 fn list(firm: &Firm, own: &Person) -> Report {
@@ -66,5 +70,9 @@ fn list(firm: &Firm, own: &Person) -> Report {
         .map(|c| json!({"id": c.id, "slug": c.slug, "name": c.name, "state": state_slug(c.state), "targets": c.targets, "shared_with": shared(c)}))
         .collect();
     let report = Report::new(Exit::Done, json!({"schema": "ledgerward/private/1", "clients": values}), text);
-    if mine.is_empty() { report.note("You have no private client. To add one: ledgerward private add NAME") } else { report }
+    if mine.is_empty() {
+        report.note("You have no private client. To add one: ledgerward private add NAME")
+    } else {
+        report
+    }
 }

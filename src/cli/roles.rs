@@ -29,7 +29,8 @@ pub async fn run(app: &App, act: Option<RolesAct>) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     let seen = memory::roles_seen(app).await?;
     let mut rows = Vec::new();
-    for (connection, configured) in app.config.connections.iter().filter(|(c, _)| only.as_ref().is_none_or(|o| o == *c)) {
+    for (connection, configured) in app.config.connections.iter().filter(|(c, _)| only.as_ref().is_none_or(|o| o == *c))
+    {
         let empty = BTreeMap::new();
         let users = seen.get(connection).unwrap_or(&empty);
         let table = firm.roles.get(connection).map(|t| &t.0);
@@ -45,7 +46,13 @@ pub async fn run(app: &App, act: Option<RolesAct>) -> Result<Report, Failure> {
         }
         for (role, users) in users.iter().filter(|(role, _)| table.is_none_or(|t| !t.contains_key(*role))) {
             let connection = connection.clone();
-            rows.push(Row { connection, role: role.clone(), gives: "unknown", from: "not in the table", users: *users });
+            rows.push(Row {
+                connection,
+                role: role.clone(),
+                gives: "unknown",
+                from: "not in the table",
+                users: *users,
+            });
         }
     }
     Ok(told(&rows))
@@ -61,7 +68,9 @@ fn told(rows: &[Row]) -> Report {
     );
     let values: Vec<Value> = rows
         .iter()
-        .map(|r| json!({"connection": r.connection, "role": r.role, "gives": r.gives, "from": r.from, "users": r.users}))
+        .map(
+            |r| json!({"connection": r.connection, "role": r.role, "gives": r.gives, "from": r.from, "users": r.users}),
+        )
         .collect();
     let report = Report::new(Exit::Done, json!({"schema": "ledgerward/roles/1", "roles": values}), text);
     match rows.iter().find(|r| r.gives == "unknown" && r.users > 0) {

@@ -117,12 +117,20 @@ pub async fn run(app: &App, args: SelectArgs) -> Result<Report, Failure> {
     }
     report.notes.extend(notes);
     if !person.mode.needs_selection() {
-        report = report.note(format!("Mode {} does not look at selections; they count from the day the mode does.", person.mode.slug()));
+        report = report.note(format!(
+            "Mode {} does not look at selections; they count from the day the mode does.",
+            person.mode.slug()
+        ));
     }
     Ok(report)
 }
 
-async fn scope(app: &App, clients: &[&Client], args: &SelectArgs, notes: &mut Vec<String>) -> Result<SelectionScope, Failure> {
+async fn scope(
+    app: &App,
+    clients: &[&Client],
+    args: &SelectArgs,
+    notes: &mut Vec<String>,
+) -> Result<SelectionScope, Failure> {
     if args.accounts.is_empty() {
         return Ok(SelectionScope::Whole);
     }
@@ -136,7 +144,13 @@ async fn scope(app: &App, clients: &[&Client], args: &SelectArgs, notes: &mut Ve
 }
 
 /// What can be done about one client, before anything is.
-fn wish<'f>(decider: &Decider<'_>, person: &Person, client: &'f Client, scope: &SelectionScope, when_granted: bool) -> Wish<'f> {
+fn wish<'f>(
+    decider: &Decider<'_>,
+    person: &Person,
+    client: &'f Client,
+    scope: &SelectionScope,
+    when_granted: bool,
+) -> Wish<'f> {
     let op = |when_granted| {
         Some(ChangeOp::Select { person: person.id, client: client.id, scope: scope.clone(), when_granted })
     };
@@ -144,9 +158,12 @@ fn wish<'f>(decider: &Decider<'_>, person: &Person, client: &'f Client, scope: &
     match explain::can_select(decider, person.id, client.id) {
         CanSelect::Ok => Wish { client, word: Word::Granted, because: String::new(), op: op(false) },
         CanSelect::Never { why } => no(Word::Refused, why),
-        CanSelect::Greyed { ledgers } | CanSelect::Pending { ledgers } if when_granted => {
-            Wish { client, word: Word::Pending, because: format!("until {} grants it", ledgers.join(" and ")), op: op(true) }
-        }
+        CanSelect::Greyed { ledgers } | CanSelect::Pending { ledgers } if when_granted => Wish {
+            client,
+            word: Word::Pending,
+            because: format!("until {} grants it", ledgers.join(" and ")),
+            op: op(true),
+        },
         CanSelect::Greyed { ledgers } => no(Word::NeedsAccessInTheLedger, ledgers.join(" and ")),
         CanSelect::Pending { ledgers } => {
             no(Word::NeedsAccessInTheLedger, format!("{}; a wish for it is kept already", ledgers.join(" and ")))
@@ -181,17 +198,19 @@ fn all_granted<'f>(decider: &Decider<'f>, person: &Person) -> (Vec<Wish<'f>>, us
 fn answer(before: &Decider<'_>, then: &Decider<'_>, person: &Person, wish: Wish<'_>) -> Line {
     let Wish { client, mut word, mut because, op: _ } = wish;
     if word == Word::Granted {
-        let same = before.firm().selections.get(&(person.id, client.id)) == then.firm().selections.get(&(person.id, client.id));
+        let same = before.firm().selections.get(&(person.id, client.id))
+            == then.firm().selections.get(&(person.id, client.id));
         let (was, is) = (before.judge(person.id, client.id), then.judge(person.id, client.id));
-        let foreign = is.answer == Answer::Yes
-            && !person.domain_accepted
-            && !then.firm().domains.contains(person.email.domain());
+        let foreign =
+            is.answer == Answer::Yes && !person.domain_accepted && !then.firm().domains.contains(person.email.domain());
         (word, because) = match (is.answer, was.answer) {
             _ if foreign => (
                 Word::Selected,
                 format!("the address is outside the firm's domains: ledgerward people accept-domain {}", person.email),
             ),
-            (Answer::Yes, Answer::Yes) if same || !person.mode.needs_selection() => (Word::AlreadyHasAccess, String::new()),
+            (Answer::Yes, Answer::Yes) if same || !person.mode.needs_selection() => {
+                (Word::AlreadyHasAccess, String::new())
+            }
             (Answer::Yes, _) => (Word::Granted, String::new()),
             (Answer::No | Answer::Held, _) => {
                 let why = then.ix(person.id).map(|ix| explain::because_words(then, ix, is.because));
@@ -227,8 +246,7 @@ fn nothing_done(person: &Person, wishes: Vec<Wish<'_>>) -> Report {
 
 async fn remove(app: &App, firm: &Firm, person: &Person, args: &SelectArgs) -> Result<Report, Failure> {
     let clients = act::clients(app, firm, &args.clients)?;
-    let ops: Vec<ChangeOp> =
-        clients.iter().map(|c| ChangeOp::Unselect { person: person.id, client: c.id }).collect();
+    let ops: Vec<ChangeOp> = clients.iter().map(|c| ChangeOp::Unselect { person: person.id, client: c.id }).collect();
     let acted = act::act(app, ops, "select --remove").await?;
     let lines: Vec<Line> = clients
         .iter()
@@ -242,7 +260,10 @@ async fn remove(app: &App, firm: &Firm, person: &Person, args: &SelectArgs) -> R
         .collect();
     let mut report = told(Exit::Done, person, &lines, &acted);
     if !person.mode.needs_selection() {
-        report = report.note(format!("Mode {} does not look at selections, so nothing is taken away by this.", person.mode.slug()));
+        report = report.note(format!(
+            "Mode {} does not look at selections, so nothing is taken away by this.",
+            person.mode.slug()
+        ));
     }
     Ok(report)
 }

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use ledgerward_contract::{Email, StatementKind};
 
 use super::values::{
-    AuthorityArg, ClientArg, OfficeArg, PersonArg, SinceArg, SourceKindArg, UnlistedArg, YearEndArg, authority, change_id,
-    digest, email, filled, format, kind, mode, office, since, unlisted, year_end,
+    AuthorityArg, ClientArg, OfficeArg, PersonArg, SinceArg, SourceKindArg, UnlistedArg, YearEndArg, authority,
+    change_id, digest, email, filled, format, kind, mode, office, since, unlisted, year_end,
 };
 use crate::{config::schema::Format, domain::firm::Mode};
 
