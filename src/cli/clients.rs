@@ -6,22 +6,20 @@ use ledgerward_contract::{ClientId, ConnectionName, Date, SourceKind, SourceRef}
 use serde_json::{Value, json};
 
 use super::{
-    accounts,
+    accept, accounts,
     act::{self, act_and_tell},
     args::{AuthorityArg, ClientArg, ClientsAct, SourceKindArg},
-    cycle::refused,
     outcome::{Exit, Failure, Report},
 };
 use crate::{
-    app::{App, with_settings},
+    app::App,
     domain::{
-        change::{self, ChangeOp, unlisted_slug},
-        facts::Facts,
-        firm::{Authority, Client, ClientState, Firm, PersonId, TargetName},
+        change::{ChangeOp, unlisted_slug},
+        firm::{Authority, Client, ClientState, Firm, TargetName},
         policy::{Answer, Decider},
     },
     memory,
-    render::{plan::count, table::lay_out},
+    render::table::lay_out,
     store::{LaneRow, LedgerSeen},
 };
 
@@ -31,7 +29,7 @@ pub async fn run(app: &App, act: Option<ClientsAct>) -> Result<Report, Failure> 
     let op = match act {
         None => return list(app, &firm, false).await,
         Some(ClientsAct::List { all }) => return list(app, &firm, all).await,
-        Some(ClientsAct::Accept { clients, all }) => return accept(app, &firm, &clients, all).await,
+        Some(ClientsAct::Accept { clients, all }) => return accept::run(app, &firm, &clients, all).await,
         Some(ClientsAct::Add { name }) => ChangeOp::AddClient { id: ClientId(uuid::Uuid::now_v7()), name, slug: None },
         Some(ClientsAct::Bind { client, connection, id, kind }) => {
             return bind(app, &firm, &client, &connection, id, kind).await;
@@ -193,98 +191,6 @@ async fn set_accounts(app: &App, client: &Client, typed: &[String], all: bool) -
     let mut report = act_and_tell(app, vec![op], "clients accounts").await?;
     report.notes.extend(notes);
     Ok(report)
-}
-
-/// What one client's acceptance gives.
-struct Gain<'f> {
-    client: &'f Client,
-    who: Vec<PersonId>,
-    held: usize,
-}
-
-async fn accept(app: &App, firm: &Firm, typed: &[ClientArg], all: bool) -> Result<Report, Failure> {
-    let chosen: Vec<&Client> = if all {
-        firm.clients.values().filter(|c| c.state == ClientState::Proposed && c.private_to.is_none()).collect()
-    } else {
-        act::clients(app, firm, typed)?
-    };
-    if let Some(old) = chosen.iter().find(|c| matches!(c.state, ClientState::Archived | ClientState::Closed)) {
-        return Err(Failure::new(Exit::Failed, format!("{} was accepted once and is archived or closed", old.slug))
-            .next(format!("To open it again: ledgerward clients reopen {}. Nothing was changed.", old.slug)));
-    }
-    let ops: Vec<ChangeOp> =
-        chosen.iter().map(|c| ChangeOp::SetClientState { client: c.id, state: ClientState::Active }).collect();
-    let gains = gains(app, firm, &chosen, &ops).await?;
-    let acted = act::act(app, ops, "clients accept").await?;
-    let mut text = String::new();
-    let mut rows = Vec::new();
-    for (gain, effect) in gains.iter().zip(&acted.effects) {
-        let words = if effect.changed { gain_words(firm, gain) } else { "was accepted already".to_owned() };
-        text.push_str(&format!("{}: {words}\n", gain.client.slug));
-        rows.push(json!({
-            "client": gain.client.slug,
-            "id": gain.client.id,
-            "changed": effect.changed,
-            "gain": gain.who.iter().filter_map(|p| firm.people.get(p)).map(|p| p.email.to_string()).collect::<Vec<_>>(),
-            "unknown": gain.held,
-        }));
-    }
-    if chosen.is_empty() {
-        text.push_str("No client is proposed.\n");
-    }
-    let changed = acted.effects.iter().any(|e| e.changed);
-    let json = json!({"schema": "ledgerward/accept/1", "clients": rows, "staged": acted.staged});
-    Ok(act::with_next(Report::new(Exit::Done, json, text), changed, &acted.staged))
-}
-
-async fn gains<'f>(
-    app: &App,
-    firm: &'f Firm,
-    chosen: &[&'f Client],
-    ops: &[ChangeOp],
-) -> Result<Vec<Gain<'f>>, Failure> {
-    let facts: Facts = memory::recall_all(app, firm).await?;
-    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
-    let by = change::By { actor: super::cycle::acting(app, firm)?, at: app.now() };
-    let (after, _) = change::apply_all(firm, ops, by).map_err(|(_, r)| refused(r))?;
-    let after = with_settings(after, &app.config);
-    let now = Decider::new(firm, &facts, &targets, app.now());
-    let then = Decider::new(&after, &facts, &targets, app.now());
-    Ok(chosen
-        .iter()
-        .map(|client| {
-            let mut gain = Gain { client, who: Vec::new(), held: 0 };
-            for id in firm.people.keys() {
-                let was = now.judge(*id, client.id).answer;
-                match then.judge(*id, client.id).answer {
-                    Answer::Yes if was != Answer::Yes => gain.who.push(*id),
-                    Answer::Held => gain.held += 1,
-                    _ => {}
-                }
-            }
-            gain
-        })
-        .collect())
-}
-
-/// Names shown of those who gain a client; the rest is a number.
-const NAMES_SHOWN: usize = 5;
-
-fn gain_words(firm: &Firm, gain: &Gain<'_>) -> String {
-    let names: Vec<String> =
-        gain.who.iter().filter_map(|p| firm.people.get(p)).take(NAMES_SHOWN).map(|p| p.full_name()).collect();
-    let held = match gain.held {
-        0 => String::new(),
-        n => format!("; {} unknown until its ledger can be read", count(n, "person").replace("persons", "people")),
-    };
-    match gain.who.len() {
-        0 => format!("accepted; nobody gains it{held}"),
-        n if n > NAMES_SHOWN => {
-            format!("accepted; {n} people gain it: {} and {} more{held}", names.join(", "), n - NAMES_SHOWN)
-        }
-        1 => format!("accepted; 1 person gains it: {}{held}", names.join(", ")),
-        n => format!("accepted; {n} people gain it: {}{held}", names.join(", ")),
-    }
 }
 
 /// What a person may see of the firm's clients: everybody's for those who manage them, else what they have been given.

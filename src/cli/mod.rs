@@ -1,6 +1,7 @@
 //! The command line. `args` has the words, every other file one command or a few that belong together: it loads, asks the
 //! engine, and gives a [`outcome::Report`]. Printing happens once, here.
 
+pub mod accept;
 pub mod access;
 pub mod accounts;
 pub mod act;

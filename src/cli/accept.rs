@@ -1,0 +1,113 @@
+//! `clients accept`: proposed clients become real, and who gains what is said.
+
+use serde_json::json;
+
+use super::{
+    act,
+    args::ClientArg,
+    cycle::{acting, refused},
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::{App, with_settings},
+    domain::{
+        change::{self, ChangeOp},
+        firm::{Client, ClientState, Firm, PersonId, TargetName},
+        policy::{Answer, Decider},
+    },
+    memory,
+    render::plan::count,
+};
+
+/// What one client's acceptance gives.
+struct Gain<'f> {
+    client: &'f Client,
+    who: Vec<PersonId>,
+    held: usize,
+}
+
+/// Makes proposed clients real. What people gain by it still passes the grant guard.
+pub async fn run(app: &App, firm: &Firm, typed: &[ClientArg], all: bool) -> Result<Report, Failure> {
+    let chosen: Vec<&Client> = if all {
+        firm.clients.values().filter(|c| c.state == ClientState::Proposed && c.private_to.is_none()).collect()
+    } else {
+        act::clients(app, firm, typed)?
+    };
+    if let Some(old) = chosen.iter().find(|c| matches!(c.state, ClientState::Archived | ClientState::Closed)) {
+        return Err(Failure::new(Exit::Failed, format!("{} was accepted once and is archived or closed", old.slug))
+            .next(format!("To open it again: ledgerward clients reopen {}. Nothing was changed.", old.slug)));
+    }
+    let ops: Vec<ChangeOp> =
+        chosen.iter().map(|c| ChangeOp::SetClientState { client: c.id, state: ClientState::Active }).collect();
+    let gains = gains(app, firm, &chosen, &ops).await?;
+    let acted = act::act(app, ops, "clients accept").await?;
+    let mut text = String::new();
+    let mut rows = Vec::new();
+    for (gain, effect) in gains.iter().zip(&acted.effects) {
+        let words = if effect.changed { gain_words(firm, gain) } else { "was accepted already".to_owned() };
+        text.push_str(&format!("{}: {words}\n", gain.client.slug));
+        rows.push(json!({
+            "client": gain.client.slug,
+            "id": gain.client.id,
+            "changed": effect.changed,
+            "gain": gain.who.iter().filter_map(|p| firm.people.get(p)).map(|p| p.email.to_string()).collect::<Vec<_>>(),
+            "unknown": gain.held,
+        }));
+    }
+    if chosen.is_empty() {
+        text.push_str("No client is proposed.\n");
+    }
+    let changed = acted.effects.iter().any(|e| e.changed);
+    let json = json!({"schema": "ledgerward/accept/1", "clients": rows, "staged": acted.staged});
+    Ok(act::with_next(Report::new(Exit::Done, json, text), changed, &acted.staged))
+}
+
+async fn gains<'f>(
+    app: &App,
+    firm: &'f Firm,
+    chosen: &[&'f Client],
+    ops: &[ChangeOp],
+) -> Result<Vec<Gain<'f>>, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    let by = change::By { actor: acting(app, firm)?, at: app.now() };
+    let (after, _) = change::apply_all(firm, ops, by).map_err(|(_, r)| refused(r))?;
+    let after = with_settings(after, &app.config);
+    let now = Decider::new(firm, &facts, &targets, app.now());
+    let then = Decider::new(&after, &facts, &targets, app.now());
+    Ok(chosen
+        .iter()
+        .map(|client| {
+            let mut gain = Gain { client, who: Vec::new(), held: 0 };
+            for id in firm.people.keys() {
+                let was = now.judge(*id, client.id).answer;
+                match then.judge(*id, client.id).answer {
+                    Answer::Yes if was != Answer::Yes => gain.who.push(*id),
+                    Answer::Held => gain.held += 1,
+                    _ => {}
+                }
+            }
+            gain
+        })
+        .collect())
+}
+
+/// Names shown of those who gain a client; the rest is a number.
+const NAMES_SHOWN: usize = 5;
+
+fn gain_words(firm: &Firm, gain: &Gain<'_>) -> String {
+    let names: Vec<String> =
+        gain.who.iter().filter_map(|p| firm.people.get(p)).take(NAMES_SHOWN).map(|p| p.full_name()).collect();
+    let held = match gain.held {
+        0 => String::new(),
+        n => format!("; {} unknown until its ledger can be read", count(n, "person").replace("persons", "people")),
+    };
+    match gain.who.len() {
+        0 => format!("accepted; nobody gains it{held}"),
+        n if n > NAMES_SHOWN => {
+            format!("accepted; {n} people gain it: {} and {} more{held}", names.join(", "), n - NAMES_SHOWN)
+        }
+        1 => format!("accepted; 1 person gains it: {}{held}", names.join(", ")),
+        n => format!("accepted; {n} people gain it: {}{held}", names.join(", ")),
+    }
+}

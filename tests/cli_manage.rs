@@ -1,0 +1,450 @@
+//! The commands that manage a firm, as a person types them: the real program, its exit codes and what it says. No network:
+//! the configuration's endpoints are loopback addresses that nobody listens on.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use ledgerward::{
+    domain::{
+        change::{self, Actor, By, ChangeOp},
+        firm::Firm,
+    },
+    store::{Db, Options},
+};
+use ledgerward_contract::{ClientId, SourceKind, SourceRef, Timestamp};
+use serde_json::{Value, json};
+
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    #[track_caller]
+    fn ok(self) -> Self {
+        self.exits(0)
+    }
+
+    #[track_caller]
+    fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn says(self, part: &str) -> Self {
+        assert!(self.out.contains(part), "\"{part}\" is not on stdout: {}\nstderr: {}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn warns(self, part: &str) -> Self {
+        assert!(self.err.contains(part), "\"{part}\" is not on stderr: {}\nstdout: {}", self.err, self.out);
+        self
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap()
+    }
+}
+
+impl Place {
+    fn empty() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// A firm with its owner Ana and two employees.
+    fn firm() -> Self {
+        let place = Self::empty();
+        place.run("init --owner ana@harbour.example --name Harbour --first Ana --last Reed").ok();
+        place.secrets();
+        let config = std::fs::read_to_string(place.config()).unwrap();
+        let xero = "endpoints = { login = \"http://127.0.0.1:1\", identity = \"http://127.0.0.1:1\", api = \"http://127.0.0.1:1\" }";
+        let config = config.replace("connector = \"xero\"", &format!("connector = \"xero\"\n{xero}"));
+        std::fs::write(place.config(), config).unwrap();
+        place.run("people add bob@harbour.example --first Bob --last Brown").ok();
+        place.run("people add cleo@harbour.example --first Cleo --last Chan --mode all").ok();
+        place
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("etc/config.toml")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    fn secrets(&self) {
+        for name in ["xero-secret", "drive-secret"] {
+            let file = self.dir.path().join("etc").join(name);
+            std::fs::write(&file, "not-a-secret").unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o400)).unwrap();
+        }
+    }
+
+    fn run(&self, line: &str) -> Said {
+        self.args(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    fn args(&self, args: &[&str]) -> Said {
+        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_ledgerward"))
+            .arg("--config")
+            .arg(self.config())
+            .arg("--state")
+            .arg(self.state())
+            .args(args)
+            .env("NO_COLOR", "1")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Said { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let file = self.dir.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    }
+
+    /// What a pull would have left: a ledger that is proposed as a client, and what it says about people.
+    fn pulled(&self, name: &str, says: &[(&str, &str)]) {
+        let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
+        let mut db = Db::open(Options::new(self.state(), now)).unwrap();
+        let before: Firm = db.firm().unwrap();
+        let source = SourceRef { connection: "xero".into(), kind: SourceKind::Ledger, id: format!("id-{name}") };
+        let op =
+            ChangeOp::ProposeClient { id: ClientId(uuid::Uuid::now_v7()), name: name.into(), source: source.clone() };
+        let (after, _) = change::apply(&before, &op, By { actor: Actor::Daemon, at: now }).unwrap();
+        db.save_firm_diff(&before, &after).unwrap();
+        let facts: Vec<Value> = says
+            .iter()
+            .map(|(email, why)| {
+                let person = after.people.values().find(|p| p.email.key() == *email).unwrap();
+                json!([person.id, {"why": why, "role": "STANDARD", "user": email, "since": null}])
+            })
+            .collect();
+        let kept = json!({
+            "source": source, "name": name, "grade": "A",
+            "memory": {"users": {"u1": {"email": null, "role": "STANDARD", "standing": "active", "last_seen": now, "absent_since": null, "gone_at": null},
+                                 "u2": {"email": null, "role": "BRAND_NEW", "standing": "active", "last_seen": now, "absent_since": null, "gone_at": null}}},
+            "last": {"facts": facts, "rest": "never_listed", "unknown_since": null, "trouble": null},
+        });
+        db.doc_put("source", &format!("xero/ledger/id-{name}"), &kept).unwrap();
+    }
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn init_makes_a_firm_once_and_never_writes_over_anything() {
+    let place = Place::empty();
+    place.run("init --owner nobody --name X").exits(64);
+    let said =
+        place.args(&["init", "--owner", "ana.reed@harbour.example", "--name", "Harbour & \"Co\"", "--json"]).ok();
+    let json = said.json();
+    assert_eq!((&json["schema"], &json["owner"]["first"]), (&json!("ledgerward/init/1"), &json!("Ana")));
+    let before = std::fs::read_to_string(place.config()).unwrap();
+    assert!(
+        before.contains(r#"name = 'Harbour & "Co"'"#) || before.contains(r#"name = "Harbour & \"Co\"""#),
+        "{before}"
+    );
+    assert_eq!(files(&place.dir.path().join("etc")), ["config.toml"], "no draft is left");
+
+    place.run("init --owner eve@harbour.example --name Other").exits(78).warns("exists already").warns("next:");
+    assert_eq!(std::fs::read_to_string(place.config()).unwrap(), before);
+    // The secrets are not there yet, and each is told at its line.
+    place.run("people").exits(78).warns("xero-secret").warns("drive-secret");
+    place.secrets();
+    place.run("people").ok().says("ana.reed@harbour.example").says("primary-owner");
+}
+
+#[test]
+fn init_leaves_nothing_half_made() {
+    let place = Place::empty();
+    // A state folder that others may read is refused after the draft was written.
+    std::fs::create_dir(place.state()).unwrap();
+    std::fs::set_permissions(place.state(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    place.run("init --owner ana@harbour.example --name Harbour").exits(78).warns("open to other users");
+    assert!(!place.dir.path().join("etc").exists());
+    assert_eq!(files(&place.state()), Vec::<String>::new());
+}
+
+#[test]
+fn init_keeps_a_configuration_that_is_there_already() {
+    let first = Place::firm();
+    let text = std::fs::read_to_string(first.config()).unwrap();
+    let place = Place::empty();
+    std::fs::create_dir(place.dir.path().join("etc")).unwrap();
+    std::fs::write(place.config(), &text).unwrap();
+    place.secrets();
+    place.run("init --owner ana@harbour.example --name Harbour").ok().says("Kept");
+    assert_eq!(std::fs::read_to_string(place.config()).unwrap(), text);
+    place.run("people").ok().says("ana@harbour.example");
+}
+
+#[test]
+fn people_are_added_changed_and_listed() {
+    let place = Place::firm();
+    place.run("people add nonsense --first A --last B").exits(64);
+    place.run("people add bob@harbour.example --first Bob --last Two").exits(1).warns("already one of Bob Brown's");
+    place.run("people add x@other.example --first Xi --last Lo").ok().warns("accept-domain x@other.example");
+    place.run("people").ok().says("domain not accepted");
+    place.run("people accept-domain x@other.example").ok();
+    place.run("people mode bob selected").ok().says("was ledger+selected");
+    place.run("people office bob admin --mode ledger").ok().says("is admin");
+    place.run("people alias bob xero robert@old.example").ok();
+    place
+        .run("people alias bob zero robert@old.example")
+        .exits(1)
+        .warns("no connection \"zero\"")
+        .warns("It has: xero");
+    place.run("people address bob drive bob@drive.example").ok();
+    place.run("people edit bob --last Browne").ok().says("Bob Browne");
+    place.run("people disable cleo").ok().says("disabled");
+    place.run("people").ok().warns("1 disabled not shown");
+    let json = place.run("people list --all --json").ok().json();
+    let rows = json["people"].as_array().unwrap();
+    let bob = rows.iter().find(|p| p["email"] == "bob@harbour.example").unwrap();
+    assert_eq!((&bob["office"], &bob["mode"]), (&json!("admin"), &json!("ledger")));
+    assert_eq!(bob["aliases"]["xero"], json!(["robert@old.example"]));
+    assert_eq!(bob["addresses"]["drive"], json!("bob@drive.example"));
+    assert!(rows.iter().any(|p| p["enabled"] == json!(false)));
+    place.run("people disable ana").exits(1);
+    place.run("people hand-over bob").exits(1).warns("not an enabled owner");
+}
+
+#[test]
+fn a_mistyped_name_is_answered_with_what_was_probably_meant() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok().says("acme-ltd");
+    place
+        .run("people mode bov all")
+        .exits(1)
+        .warns("there is no person \"bov\"")
+        .warns("Did you mean bob@harbour.example");
+    place.run("select bob acme-ldt").exits(1).warns("there is no client").warns("Did you mean acme-ltd");
+    place.run("select bob zzzzzzzz").exits(1).warns("ledgerward clients list --all");
+    let json = place.run("select bob acme-ldt --json").exits(1).json();
+    assert_eq!(json["schema"], json!("ledgerward/error/1"));
+}
+
+#[test]
+fn who_may_not_manage_is_refused_and_sees_only_their_own() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    let bob = "--as bob@harbour.example";
+    place.run(&format!("{bob} people add y@harbour.example --first Y --last Z")).exits(1).warns("does not allow this");
+    place.run(&format!("{bob} select bob acme-ltd")).exits(1);
+    let people = place.run(&format!("{bob} people")).ok().warns("2 more whom you do not see");
+    assert!(!people.out.contains("cleo@"));
+    let clients = place.run(&format!("{bob} clients")).ok().warns("1 more that you do not see");
+    assert!(!clients.out.contains("acme"), "{}", clients.out);
+    place.run(&format!("{bob} firm export")).exits(1);
+    place.run("--as stranger@harbour.example people disable bob").exits(1).warns("no person of the firm");
+}
+
+#[test]
+fn accepting_says_who_gains_what() {
+    let place = Place::firm();
+    place.pulled("Acme Ltd", &[("bob@harbour.example", "reader")]);
+    place.pulled("Birch LLP", &[]);
+    place.run("clients").ok().says("proposed").warns("clients accept");
+    place.run("select bob acme-ltd").exits(1).says("proposed");
+    place.run("clients accept acme-ltd").ok().says("1 person gains it: Cleo Chan");
+    place.run("clients accept acme-ltd").ok().says("accepted already");
+    let json = place.run("clients accept --all --json").ok().json();
+    assert_eq!(json["clients"][0]["client"], json!("birch-llp"));
+    assert_eq!(json["clients"][0]["gain"], json!(["cleo@harbour.example"]));
+    place.run("clients accept --all").ok().says("No client is proposed");
+    place.run("roles table").ok().says("STANDARD").says("BRAND_NEW").says("not in the table").warns("BRAND_NEW");
+}
+
+#[test]
+fn a_client_that_the_ledger_does_not_grant_is_greyed() {
+    let place = Place::firm();
+    place.pulled("Acme Ltd", &[("bob@harbour.example", "reader")]);
+    place.pulled("Birch LLP", &[("bob@harbour.example", "gone")]);
+    place.run("clients accept --all").ok();
+    // All or nothing: acme would pass, and is not written.
+    place
+        .run("select bob acme-ltd birch-llp")
+        .exits(1)
+        .says("birch-llp  needs access in the ledger first: xero \"Birch LLP\"")
+        .says("acme-ltd   not done")
+        .warns("Nothing was changed");
+    let none = place.run("people --json").ok().json();
+    assert!(none["people"].as_array().unwrap().iter().all(|p| p["selected"] == json!(0)));
+
+    place.run("select bob acme-ltd").ok().says("acme-ltd  granted");
+    place.run("select bob acme-ltd").ok().says("already has access");
+    place.run("select bob birch-llp --when-granted").ok().says("pending: until xero \"Birch LLP\" grants it");
+    place.run("select bob birch-llp").exits(1).says("a wish for it is kept already");
+    // Taking away also ends the wish.
+    place.run("select bob birch-llp --remove").ok().says("removed");
+    place.run("select bob birch-llp --remove").ok().says("no matching access");
+    let json = place.run("select bob acme-ltd --json").ok().json();
+    assert_eq!(json["clients"][0]["answer"], json!("already_has_access"));
+}
+
+#[test]
+fn all_granted_takes_what_the_ledgers_grant_and_nothing_else() {
+    let place = Place::firm();
+    place.pulled("Acme Ltd", &[("bob@harbour.example", "reader")]);
+    place.pulled("Birch LLP", &[("bob@harbour.example", "gone")]);
+    place.pulled("Cove Inc", &[("bob@harbour.example", "role_unmapped")]);
+    place.args(&["clients", "add", "No Ledger"]).ok();
+    place.run("clients accept --all").ok();
+    let said =
+        place.run("select bob --all-granted").exits(5).says("acme-ltd  granted").warns("1 client could not be judged");
+    assert!(
+        !said.out.contains("birch") && !said.out.contains("cove") && !said.out.contains("no-ledger"),
+        "{}",
+        said.out
+    );
+    place.run("select bob --all-granted").exits(5);
+}
+
+#[test]
+fn accounts_are_never_an_empty_list() {
+    let place = Place::firm();
+    place.pulled("Acme Ltd", &[("bob@harbour.example", "reader")]);
+    place.run("clients accept --all").ok();
+    place.args(&["select", "bob", "acme-ltd", "--account", ""]).exits(64);
+    place.args(&["clients", "accounts", "acme-ltd", " "]).exits(64).warns("Name at least one account");
+    place.run("clients accounts acme-ltd").exits(64);
+    place.run("clients accounts acme-ltd xero:nowhere:1").exits(1).warns("It is bound to: xero:id-Acme Ltd");
+    place.run("clients accounts acme-ltd 1000").ok().warns("was not checked");
+    place.run("clients accounts acme-ltd --all").ok();
+    place.run("select bob acme-ltd --account 1000").ok().says("granted");
+}
+
+#[test]
+fn clients_are_bound_renamed_and_ended() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("clients bind acme-ltd xero L1").ok().says("is bound to xero L1").warns("has not shown a ledger L1 yet");
+    place.run("clients authority acme-ltd xero:L2").exits(1).warns("Use one of: xero:L1");
+    place.run("clients authority acme-ltd xero:L1").ok();
+    place.run("clients unbind acme-ltd xero L1").exits(1).warns("alone decides");
+    place.run("clients authority acme-ltd any").ok();
+    place.run("clients unlisted acme-ltd deny").ok();
+    place.run("clients targets acme-ltd drives").exits(1).warns("It has: drive");
+    place.run("clients targets acme-ltd drive").ok();
+    place.run("clients since acme-ltd 2026-07-01").ok();
+    place.run("clients year-end acme-ltd 03-31").ok();
+    place.run("clients rename acme-ltd Apex").ok().says("is now Apex");
+    place.run("clients rename-folder acme-ltd").ok().says("no folder yet");
+    place.run("clients close acme-ltd").ok();
+    place.run("clients accept acme-ltd").exits(1).warns("clients reopen acme-ltd");
+    place.run("clients reopen acme-ltd").ok();
+    let json = place.run("clients --json").ok().json();
+    let acme = &json["clients"][0];
+    assert_eq!(
+        (&acme["year_end"], &acme["since"], &acme["unlisted"]),
+        (&json!("03-31"), &json!("2026-07-01"), &json!("deny"))
+    );
+}
+
+#[test]
+fn a_firm_file_goes_out_and_in_and_a_wrong_one_is_refused_whole() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("--as ana@harbour.example private add Hobby").ok();
+    let text = place.run("firm export").ok().out;
+    assert!(text.contains("acme-ltd") && !text.contains("hobby"), "{text}");
+    let same = place.write("same.toml", &text);
+    place.run(&format!("firm apply {same} --prune")).ok().says("as the file says");
+
+    let more = place.write(
+        "more.toml",
+        &format!("{text}\n[[selection]]\nperson = \"bob@harbour.example\"\nclient = \"acme-ltd\"\n"),
+    );
+    place.run(&format!("firm apply {more} --dry-run")).ok().says("1 change. Nothing was changed");
+    place.run(&format!("firm apply {more} --yes")).ok().says("1 change done");
+    place.run(&format!("firm apply {more} --yes")).ok().says("as the file says");
+    place.run(&format!("firm apply {same} --prune --yes")).ok().says("acme-ltd");
+
+    let wrong = place.write(
+        "wrong.toml",
+        "version = 1\n[[person]]\nemail = \"nobody\"\nfirst = \"N\"\nlast = \"O\"\n\n[[selection]]\nperson = \"bob@harbour.example\"\nclient = \"acme-ldt\"\n\n[[selection]]\nperson = \"bob@harbour.example\"\nclient = \"acme-ltd\"\naccounts = []\n",
+    );
+    let said = place
+        .run(&format!("firm apply {wrong} --yes"))
+        .exits(78)
+        .warns("wrong.toml:3:")
+        .warns("wrong.toml:9:")
+        .warns("wrong.toml:14:");
+    assert!(said.err.contains("Nothing was changed"), "{}", said.err);
+    let json = place.run("people --json").ok().json();
+    assert!(json["people"].as_array().unwrap().iter().all(|p| p["selected"] == json!(0)));
+    place.run("firm apply /nowhere/firm.toml").exits(78).warns("cannot be read");
+}
+
+#[test]
+fn private_books_are_their_persons_alone() {
+    let place = Place::firm();
+    place.run("private add Own").exits(1).warns("--as EMAIL");
+    place.run("people office bob admin --mode ledger+selected").ok();
+    place.run("--as bob@harbour.example private add Hobby").ok();
+    place.run("--as bob@harbour.example private").ok().says("hobby");
+    assert!(!place.run("--as ana@harbour.example clients list --all").ok().out.contains("hobby"));
+    place.run("--as ana@harbour.example private convert hobby").exits(1).warns("there is no client");
+    place.run("private convert hobby").exits(1);
+    assert!(!place.run("changes").ok().out.contains("hobby"));
+    place.run("--as bob@harbour.example private share hobby --target drive --with ana@harbour.example").ok();
+    place.run("--as bob@harbour.example private").ok().says("ana@harbour.example");
+    place.run("--as bob@harbour.example private convert hobby").ok();
+    place.run("clients").ok().says("hobby");
+}
+
+#[test]
+fn with_two_owners_what_an_admin_changes_waits_for_one_of_them() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("people office cleo owner --mode ledger+selected").ok();
+    place.run("people office bob admin --mode ledger+selected").ok();
+    place.run("--as bob@harbour.example select bob acme-ltd").ok().warns("changes publish C-");
+    let json = place.run("people --json").ok().json();
+    assert!(json["people"].as_array().unwrap().iter().all(|p| p["selected"] == json!(0)), "staged means not done");
+    place.run("--as bob@harbour.example changes publish --all").exits(1).warns("publish");
+    place.run("changes").ok().says("staged");
+    place.run("--as cleo@harbour.example changes publish --all").ok().says("is selected for bob@harbour.example");
+    place.run("--as cleo@harbour.example changes publish --all").ok().says("Nothing waits");
+    place.run("--as bob@harbour.example people disable cleo").exits(1).warns("wider office");
+    place.run("--as bob@harbour.example people mode bob all").ok();
+    let list = place.run("changes --json").ok().json();
+    let id = list["changes"][0]["id"].as_str().unwrap().to_owned();
+    place.run(&format!("changes reject {id} --reason no")).ok();
+    place.run(&format!("changes publish {id}")).exits(1).warns("not a staged change");
+}
+
+#[test]
+fn holders_answer_without_a_folder_and_say_what_is_missing() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("holders remove acme-ltd drive x@other.example").exits(64).warns("--reason");
+    place
+        .run("holders accept acme-ltd drive x@other.example --reason auditor")
+        .exits(4)
+        .warns("ledgerward connect drive");
+    place.run("--as bob@harbour.example holders").exits(1).warns("only owners and admins");
+    place.run("--as bob@harbour.example holders accept acme-ltd drive x@other.example").exits(1).warns("publish");
+}
