@@ -56,7 +56,7 @@ impl BoxTarget {
         const OP: &str = "collaboration.create";
         let mut theirs = None;
         for entry in self.entries(cx.read(), folder).await?.into_iter().filter(|c| c.is_for(who)) {
-            if self.is_direct(cx.read(), OP, folder, &entry).await? {
+            if self.is_direct(cx.read(), folder, &entry).await? {
                 theirs = Some(entry);
             }
         }
@@ -103,7 +103,7 @@ impl BoxTarget {
         let now: Collaboration = match decode(OP, &answer) {
             Err(e) if e.kind == ErrorKind::NotFound => {
                 // 404 has two causes. Only with the folder in view does it mean that the person is gone.
-                self.live_folder(cx.read(), OP, folder).await?;
+                self.live_folder(cx.read(), "folder.stat", folder).await?;
                 return Ok(Gone::Already);
             }
             other => other?,
@@ -115,16 +115,17 @@ impl BoxTarget {
             refusal::classify(OP, &answer)?;
         }
         // Whoever is on a folder above gets in as before.
-        if self.above_of(cx.read(), OP, folder).await?.iter().any(|c| c.is_open() && c.same_holder(&now)) {
+        if self.above_of(cx.read(), folder).await?.iter().any(|c| c.is_open() && c.same_holder(&now)) {
             return Ok(Gone::StillVia(Via::Inherited));
         }
         Ok(if already { Gone::Already } else { Gone::Done })
     }
 
     /// Everybody on the lists of the folders above.
-    async fn above_of(&self, cx: &ReadCx, op: &'static str, folder: &str) -> Result<Vec<Collaboration>> {
+    async fn above_of(&self, cx: &ReadCx, folder: &str) -> Result<Vec<Collaboration>> {
+        const OP: &str = "folder.place";
         let mut all = Vec::new();
-        for id in self.live_folder(cx, op, folder).await?.above(op)? {
+        for id in self.live_folder(cx, OP, folder).await?.above(OP)? {
             all.extend(self.entries(cx, &id).await?);
         }
         Ok(all)
@@ -132,12 +133,12 @@ impl BoxTarget {
 
     /// Whether an entry belongs to this very folder. A pending one may hide its folder: then it must be on this folder's
     /// list and on none above.
-    async fn is_direct(&self, cx: &ReadCx, op: &'static str, folder: &str, c: &Collaboration) -> Result<bool> {
+    async fn is_direct(&self, cx: &ReadCx, folder: &str, c: &Collaboration) -> Result<bool> {
         if let Some(item) = &c.item {
             return Ok(item.id == folder);
         }
         Ok(self.entries(cx, folder).await?.iter().any(|e| e.id == c.id)
-            && !self.above_of(cx, op, folder).await?.iter().any(|e| e.id == c.id))
+            && !self.above_of(cx, folder).await?.iter().any(|e| e.id == c.id))
     }
 
     /// Ourselves and what belongs to another folder are never touched: a change there would reach all its folders.
@@ -153,7 +154,7 @@ impl BoxTarget {
         if c.accessible_by.as_ref().is_some_and(|g| g.kind == "user" && g.id == me.id) {
             return Err(Error::new(ErrorKind::Forbidden, op, "this is the account that ledgerward itself acts as"));
         }
-        if self.is_direct(cx, op, folder, c).await? {
+        if self.is_direct(cx, folder, c).await? {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Forbidden, op, "this access comes from another folder and cannot be changed here")

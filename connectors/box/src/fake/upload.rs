@@ -267,7 +267,7 @@ impl BoxFake {
 
     fn commit(&mut self, r: &FakeRequest, who: &str, id: &str) -> Answer {
         let s = self.session(who, id)?;
-        let bytes: Vec<u8> = s.parts.values().flat_map(|(_, b)| b.iter().copied()).collect();
+        let bytes: Vec<u8> = s.parts.values().map(|(_, b)| b.as_ref()).collect::<Vec<_>>().concat();
         let listed = r.json()["parts"].as_array().cloned().unwrap_or_default();
         let there: Vec<_> = s.parts.iter().map(|(at, (part_id, b))| part_json(part_id, *at, b)).collect();
         let same = |a: &Value, b: &Value| ["part_id", "offset", "size"].iter().all(|k| a[*k] == b[*k]);

@@ -9,3 +9,9 @@
 
 mod common;
 mod conformance;
+mod files;
+mod folders;
+mod people;
+mod saved;
+mod tokens;
+mod vendor;
