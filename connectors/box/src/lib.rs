@@ -43,6 +43,7 @@ static MANIFEST: Manifest = Manifest {
         scopes: &[ScopeSet { name: "root_readwrite", scopes: &["root_readwrite"] }],
         extra: &[],
         idle_lifetime: Some(Duration::from_secs(60 * 24 * 3600)),
+        ..OAuthSpec::PLAIN
     }),
     endpoints: &[
         Endpoint { name: "api", url: "https://api.box.com/2.0" },

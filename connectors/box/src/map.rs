@@ -7,6 +7,7 @@ use ledgerward_contract::{
 use ring::digest;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use sha1::{Digest, Sha1};
 
 /// What precedes our mark in a folder's description.
 const MARK: &str = "ledgerward-folder:";
@@ -362,7 +363,7 @@ pub fn mark_of(key: &FolderKey) -> String {
 
 /// SHA-1, which is what Box compares contents by. Not for security: against damage on the way.
 pub fn sha1(bytes: &[u8]) -> Vec<u8> {
-    digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec()
+    Sha1::digest(bytes).to_vec()
 }
 
 /// Lower-case hex.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, BoxFake, page,
-    state::{Collab, ROLES, Refuse, domain, refuse},
+    state::{Collab, ROLES, Refuse, domain, refuse, said},
 };
 
 const DENIED: &str = "access_denied_insufficient_permissions";
@@ -79,8 +79,7 @@ impl BoxFake {
             return refuse(400, "bad_request", "notify is true or false");
         }
         let body = r.json();
-        let (kind, id) =
-            (body["item"]["type"].as_str().unwrap_or_default(), body["item"]["id"].as_str().unwrap_or_default());
+        let (kind, id) = (said(&body, "/item/type"), said(&body, "/item/id"));
         let node = self.visible(who, kind, id)?;
         if node.parent.is_none() {
             return refuse(400, "collaborations_not_available_on_root_folder", "Root folder cannot be collaborated");
@@ -88,12 +87,12 @@ impl BoxFake {
         if !self.st.may_invite(who, &node.id) {
             return refuse(403, DENIED, "Access denied - insufficient permission");
         }
-        let role = body["role"].as_str().unwrap_or_default();
+        let role = said(&body, "/role");
         let allowed = self.st.policy.roles.as_ref().is_none_or(|roles| roles.iter().any(|r| r == role));
         if role == "owner" || !ROLES.contains(&role) || !allowed {
             return refuse(400, "bad_request", "Invalid role");
         }
-        let mut new = self.invited(&body["accessible_by"])?;
+        let mut new = self.invited(body.get("accessible_by").unwrap_or(&Value::Null))?;
         if new.user.as_deref() == Some(who) || new.user.as_ref() == Some(&node.owner) {
             return refuse(400, "bad_request", "Cannot invite self as a collaborator");
         }
@@ -134,7 +133,8 @@ impl BoxFake {
         who.clone_into(&mut new.by);
         new.at = self.now.to_string();
         // Without the enterprise's setting an end is not taken, and nobody says so.
-        new.expires = body["expires_at"].as_str().filter(|_| self.st.policy.expiry).map(str::to_owned);
+        new.expires =
+            body.get("expires_at").and_then(Value::as_str).filter(|_| self.st.policy.expiry).map(str::to_owned);
         self.st.collabs.insert(new.id.clone(), new.clone());
         let kind = if new.status == "pending" { "COLLAB_INVITE_COLLABORATOR" } else { "COLLAB_ADD_COLLABORATOR" };
         self.st.happened(kind, &node.id, self.now);
@@ -156,7 +156,7 @@ impl BoxFake {
     pub(super) fn collaboration_update(&mut self, r: &FakeRequest, who: &str, id: &str) -> Answer {
         let mut c = self.changeable(who, id)?;
         let body = r.json();
-        match body["role"].as_str() {
+        match body.get("role").and_then(Value::as_str) {
             Some("owner") => return refuse(403, DENIED, "Only the owner can change ownership"),
             Some(role) if ROLES.contains(&role) => role.clone_into(&mut c.role),
             _ => return refuse(400, "bad_request", "Invalid role"),

@@ -53,7 +53,9 @@ impl BoxFake {
 
     pub(super) fn folder_create(&mut self, r: &FakeRequest, who: &str) -> Answer {
         let body = r.json();
-        let (Some(name), Some(parent)) = (body["name"].as_str(), body["parent"]["id"].as_str()) else {
+        let (Some(name), Some(parent)) =
+            (body.pointer("/name").and_then(Value::as_str), body.pointer("/parent/id").and_then(Value::as_str))
+        else {
             return refuse(400, "bad_request", "name and parent are required");
         };
         let parent = self.visible(who, "folder", parent)?;

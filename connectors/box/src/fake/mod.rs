@@ -24,7 +24,7 @@ use ledgerward_kit::fake::{Fake, FakeRequest, FakeResponse, Moment};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use state::{Node, Refuse, State, refuse};
+use state::{Node, Refuse, State, refuse, said};
 
 type Answer = Result<FakeResponse, Refuse>;
 
@@ -121,7 +121,7 @@ impl BoxFake {
     /// The item whose collaborations a request changes.
     fn collaboration_write(&self, r: &FakeRequest) -> Option<String> {
         match (r.method.as_str(), r.path.strip_prefix("/2.0/collaborations")?) {
-            ("POST", "") => r.json()["item"]["id"].as_str().map(str::to_owned),
+            ("POST", "") => Some(said(&r.json(), "/item/id").to_owned()),
             ("PUT" | "DELETE", id) => self.st.collabs.get(id.trim_start_matches('/')).map(|c| c.item.clone()),
             _ => None,
         }

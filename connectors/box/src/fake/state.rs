@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use ledgerward_contract::Timestamp;
 use ledgerward_kit::fake::{FakeResponse, as_base64};
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha1::{Digest, Sha1};
 
 /// Roles from weakest to strongest.
 pub const ROLES: [&str; 8] =
@@ -166,7 +166,7 @@ pub struct State {
 }
 
 pub fn sha1(bytes: &[u8]) -> Vec<u8> {
-    digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec()
+    Sha1::digest(bytes).to_vec()
 }
 
 pub fn sha1_hex(bytes: &[u8]) -> String {
@@ -315,6 +315,11 @@ impl State {
 
 pub fn top(user: &str) -> String {
     format!("0@{user}")
+}
+
+/// The text at a JSON pointer; empty where there is none.
+pub fn said<'a>(v: &'a Value, pointer: &str) -> &'a str {
+    v.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A node's id as Box shows it.

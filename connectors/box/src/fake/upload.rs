@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     Answer, BoxFake,
     items::check_name,
-    state::{Node, Refuse, refuse, sha1, sha1_hex},
+    state::{Node, Refuse, refuse, said, sha1, sha1_hex},
 };
 
 /// The most that one request takes.
@@ -107,8 +107,8 @@ impl BoxFake {
         let to = match file {
             Some(id) => To::Version { file: id.to_owned() },
             None => To::New {
-                parent: attributes["parent"]["id"].as_str().unwrap_or_default().to_owned(),
-                name: attributes["name"].as_str().unwrap_or_default().to_owned(),
+                parent: said(&attributes, "/parent/id").to_owned(),
+                name: said(&attributes, "/name").to_owned(),
             },
         };
         self.finish(r, who, &to, bytes)
@@ -165,7 +165,7 @@ impl BoxFake {
 
     fn open(&mut self, r: &FakeRequest, who: &str, file: Option<&str>) -> Answer {
         let body = r.json();
-        let Some(total) = body["file_size"].as_u64().and_then(|n| usize::try_from(n).ok()) else {
+        let Some(total) = body.get("file_size").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()) else {
             return refuse(400, "bad_request", "file_size is required");
         };
         if total < self.session_min {
@@ -173,10 +173,9 @@ impl BoxFake {
         }
         let to = match file {
             Some(id) => To::Version { file: id.to_owned() },
-            None => To::New {
-                parent: body["folder_id"].as_str().unwrap_or_default().to_owned(),
-                name: body["file_name"].as_str().unwrap_or_default().to_owned(),
-            },
+            None => {
+                To::New { parent: said(&body, "/folder_id").to_owned(), name: said(&body, "/file_name").to_owned() }
+            }
         };
         self.check_place(who, &to, total)?;
         let id = format!("S{}", self.st.new_id());
@@ -268,7 +267,7 @@ impl BoxFake {
     fn commit(&mut self, r: &FakeRequest, who: &str, id: &str) -> Answer {
         let s = self.session(who, id)?;
         let bytes: Vec<u8> = s.parts.values().map(|(_, b)| b.as_ref()).collect::<Vec<_>>().concat();
-        let listed = r.json()["parts"].as_array().cloned().unwrap_or_default();
+        let listed = r.json().get("parts").and_then(Value::as_array).cloned().unwrap_or_default();
         let there: Vec<_> = s.parts.iter().map(|(at, (part_id, b))| part_json(part_id, *at, b)).collect();
         let same = |a: &Value, b: &Value| ["part_id", "offset", "size"].iter().all(|k| a[*k] == b[*k]);
         let in_order = listed.len() == there.len() && listed.iter().zip(&there).all(|(a, b)| same(a, b));
