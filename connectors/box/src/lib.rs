@@ -1,12 +1,13 @@
 //! Box: client folders, their collaborations, and verified uploads.
 //!
-//! `api` builds requests, `refusal` judges answers, `map` turns Box's shapes into ours, `place` finds and makes folders,
+//! `api` builds requests, `refusal` judges answers, `map` turns Box's shapes into ours, `names` are names and hashes, `place` finds and makes folders,
 //! `walk` reads who gets in and what is below, `people` changes collaborations, `target` and `upload` are the storage
 //! target, `fake` is a Box to test against.
 
 pub mod api;
 pub mod fake;
 pub mod map;
+pub mod names;
 mod notes;
 mod people;
 mod place;
@@ -146,7 +147,7 @@ impl Settings {
             }
             _ => {}
         }
-        if !map::name_is_legal(&s.root_name) {
+        if !names::name_is_legal(&s.root_name) {
             return Err(bad("`root_name` is no name that Box takes".to_owned())
                 .next("Leave it out, or give 1 to 255 characters without / and \\ and without outer blanks."));
         }

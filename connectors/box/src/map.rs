@@ -4,10 +4,8 @@ use ledgerward_contract::{
     Email, Error, ErrorKind, FileId, FolderId, FolderKey, FolderRole, Holder, LinkKind, PermissionId, Result, SeenFile,
     SeenPermission, SeenRole, Stat, Tag, Timestamp, Via,
 };
-use ring::digest;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use sha1::{Digest, Sha1};
 
 /// What precedes our mark in a folder's description.
 const MARK: &str = "ledgerward-folder:";
@@ -157,6 +155,8 @@ pub struct Event {
 /// What an event is about: a thing, or a mention of one.
 #[derive(Debug, Deserialize)]
 pub struct EventSource {
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
     pub id: Option<String>,
     pub item_id: Option<String>,
     pub parent: Option<Mini>,
@@ -342,48 +342,9 @@ pub fn described(op: &'static str, old: Option<&str>, mark: &str) -> Result<Stri
     Ok(text)
 }
 
-/// The name under which a folder is made before it gets its own name and its mark, in one step. Nobody else picks it, so a
-/// folder of this name is our own unfinished work.
-pub fn working_name(mark: &str) -> String {
-    format!(
-        "ledgerward-new-{}",
-        digest::digest(&digest::SHA256, mark.as_bytes())
-            .as_ref()
-            .iter()
-            .take(16)
-            .map(|b| format!("{b:02x}"))
-            .collect::<String>()
-    )
-}
-
 /// The text of a folder's mark.
 pub fn mark_of(key: &FolderKey) -> String {
     key.to_string()
-}
-
-/// SHA-1, which is what Box compares contents by. Not for security: against damage on the way.
-pub fn sha1(bytes: &[u8]) -> Vec<u8> {
-    Sha1::digest(bytes).to_vec()
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Names that Box documents as refused.
-pub fn name_is_legal(name: &str) -> bool {
-    (1..=255).contains(&name.chars().count())
-        && name.trim() == name
-        && name != "."
-        && name != ".."
-        && !name.contains(['/', '\\'])
-        && !name.chars().any(char::is_control)
-}
-
-/// Names are one name at Box if they differ by case only.
-pub fn same_name(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
 }
 
 /// `inherits`: whether anybody is let in above. Box cannot cut what comes from there.

@@ -14,7 +14,7 @@ use crate::{
     BoxTarget,
     api::{Kind, decode},
     map::{self, Collaboration, Item, Listing, Me},
-    refusal,
+    names, refusal,
 };
 
 /// More pages than any listing here has; a listing that passes it is broken, not long.
@@ -50,6 +50,13 @@ impl PartialEq for Collaboration {
     fn eq(&self, other: &Self) -> bool {
         (&self.id, &self.role, &self.status) == (&other.id, &other.role, &other.status)
     }
+}
+
+/// Where a folder is made: the parent, whose things lie there, and what lies there already.
+pub(crate) struct Inside<'a> {
+    pub parent: &'a str,
+    pub owner: &'a str,
+    pub there: &'a [Item],
 }
 
 /// What came of making a folder.
@@ -131,7 +138,7 @@ impl BoxTarget {
                 Err(e) => return Err(e),
             }
         }
-        let found = marked(self.children(cx, "root.find", TOP).await?, ROOT);
+        let found = marked(self.own_top(cx).await?.1, ROOT);
         match self.only_one(found, "root.find")? {
             Some(found) => {
                 self.remember_root(Some(&found.id));
@@ -139,6 +146,15 @@ impl BoxTarget {
             }
             None => Ok(None),
         }
+    }
+
+    /// Who we are, and what of our own lies in our top folder. What others shared with us lies there too: their folder must
+    /// not become the one that all clients' folders go into, whatever mark or name they gave it.
+    async fn own_top(&self, cx: &ReadCx) -> Result<(String, Vec<Item>)> {
+        let me = self.me(cx).await?.id;
+        let mut there = self.children(cx, "root.find", TOP).await?;
+        there.retain(|i| i.owned_by.as_ref().is_some_and(|o| o.id == me));
+        Ok((me, there))
     }
 
     fn only_one(&self, mut found: Vec<Item>, op: &'static str) -> Result<Option<Item>> {
@@ -154,18 +170,19 @@ impl BoxTarget {
         Ok(found.pop())
     }
 
-    /// The root's id, made if it is not there. Two tasks never make it at once.
-    pub(crate) async fn ensure_root(&self, cx: &WriteCx) -> Result<String> {
+    /// The root, made if it is not there. Two tasks never make it at once.
+    pub(crate) async fn ensure_root(&self, cx: &WriteCx) -> Result<Item> {
         let gate = self.lane(ROOT);
         let _held = gate.lock().await;
         if let Some(root) = self.root(cx.read()).await? {
-            return Ok(root.id);
+            return Ok(root);
         }
-        let there = self.children(cx.read(), "root.find", TOP).await?;
-        match self.make_folder(cx, TOP, &there, ROOT, &self.settings.root_name).await? {
+        let (me, there) = self.own_top(cx.read()).await?;
+        let inside = Inside { parent: TOP, owner: &me, there: &there };
+        match self.make_folder(cx, &inside, ROOT, &self.settings.root_name).await? {
             Made::New(root) => {
                 self.remember_root(Some(&root.id));
-                Ok(root.id)
+                Ok(root)
             }
             Made::Taken(other) => Err(Error::new(
                 ErrorKind::Config,
@@ -187,23 +204,16 @@ impl BoxTarget {
         Ok((self.only_one(found, OP)?, there))
     }
 
-    /// Makes a folder, closed and marked. `there` is what lies beside it.
-    pub(crate) async fn make_folder(
-        &self,
-        cx: &WriteCx,
-        parent: &str,
-        there: &[Item],
-        mark: &str,
-        name: &str,
-    ) -> Result<Made> {
+    /// Makes a folder, closed and marked.
+    pub(crate) async fn make_folder(&self, cx: &WriteCx, inside: &Inside<'_>, mark: &str, name: &str) -> Result<Made> {
         const OP: &str = "folder.create";
-        if let Some(taken) = there.iter().find(|i| map::same_name(&i.name, name)) {
+        if let Some(taken) = inside.there.iter().find(|i| names::same_name(&i.name, name)) {
             return Ok(Made::Taken(taken.clone()));
         }
-        let working = map::working_name(mark);
-        let id = match there.iter().find(|i| i.is_folder() && i.name == working) {
+        let working = names::working_name(mark);
+        let id = match inside.there.iter().find(|i| i.is_folder() && i.name == working) {
             Some(ours) => ours.id.clone(),
-            None => self.make_or_get(cx, parent, &working).await?,
+            None => self.make_or_get(cx, inside.parent, &working).await?,
         };
         let mut body = closing();
         merge(&mut body, json!({ "name": name, "description": map::described(OP, None, mark)? }));
@@ -211,6 +221,11 @@ impl BoxTarget {
         let Some(other) = refusal::in_the_way(&answer) else {
             let made: Item = decode("folder.name", &answer)?;
             is_closed(&made)?;
+            if made.owner(OP)?.id != inside.owner {
+                let text = "a folder with ledgerward's working name belongs to somebody else";
+                return Err(Error::new(ErrorKind::Conflict, OP, text)
+                    .next(format!("Leave or remove the folder {} in Box, and run again.", made.id)));
+            }
             return Ok(Made::New(made));
         };
         // The listing was old: somebody has the name by now, perhaps an earlier attempt of ours.

@@ -16,7 +16,7 @@ use crate::{
     api::decode,
     map::{self, Events, Item, Me},
     notes,
-    place::{Made, refused},
+    place::{Inside, Made, refused},
     refusal,
 };
 
@@ -121,11 +121,12 @@ impl StorageTarget for BoxTarget {
         // A full page may have more behind it; sweeping is cheaper than following.
         let (mut folders, mut everything) = (BTreeSet::new(), list.chunk_size >= 500);
         for event in list.entries {
-            // An event without a thing is about the account itself (a sign-in).
-            let Some(source) = event.source else { continue };
+            // An event without a thing, or about a user, is about the account itself (a sign-in).
+            let Some(source) = event.source.filter(|s| s.kind.as_deref() != Some("user")) else { continue };
             let own = source.id.or(source.item_id);
             let about_people = event.event_type.as_deref().is_some_and(|t| t.starts_with("COLLAB"));
-            everything |= about_people && (own.is_none() || own == root);
+            // The root's own list reaches every folder; and without its path a thing cannot be placed.
+            everything |= about_people && own == root || source.path_collection.is_none();
             folders.extend(own.map(FolderId));
             folders.extend(source.parent.map(|p| FolderId(p.id)));
             folders.extend(source.path_collection.into_iter().flat_map(|p| p.entries).map(|e| FolderId(e.id)));
@@ -138,14 +139,15 @@ impl StorageTarget for BoxTarget {
     async fn create(&self, cx: &WriteCx, key: &FolderKey, name: &str, _: Option<&ReservedId>) -> Result<Created> {
         let root = self.ensure_root(cx).await?;
         // One gate for all: two clients of one name must not meet between the look and the make.
-        let gate = self.lane(&root);
+        let gate = self.lane(&root.id);
         let _held = gate.lock().await;
-        let (found, there) = self.find_in(cx.read(), &root, key).await?;
+        let (found, there) = self.find_in(cx.read(), &root.id, key).await?;
         if let Some(found) = found {
             self.close(cx, &found).await?;
             return Ok(Created::Exists { id: FolderId(found.id), ours: true });
         }
-        Ok(match self.make_folder(cx, &root, &there, &map::mark_of(key), name).await? {
+        let inside = Inside { parent: &root.id, owner: &root.owner("folder.create")?.id, there: &there };
+        Ok(match self.make_folder(cx, &inside, &map::mark_of(key), name).await? {
             Made::New(made) => Created::Created(FolderId(made.id)),
             Made::Taken(other) if other.is_folder() => Created::Exists { id: FolderId(other.id), ours: false },
             Made::Taken(_) => {

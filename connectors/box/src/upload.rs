@@ -17,7 +17,7 @@ use crate::{
     BoxTarget,
     api::{Api, Place, decode},
     map::{self, Item, Part, Session, Uploaded},
-    refusal,
+    names, refusal,
 };
 
 /// Box takes up to 50 MB in one request, and sessions from 20 MB on.
@@ -122,7 +122,7 @@ impl BoxTarget {
     /// Sends the bytes. The answer is the vendor's to the last request, whatever it says.
     async fn send(&self, cx: &WriteCx, place: &Place<'_>, bytes: &Bytes) -> Result<Response> {
         if bytes.len() < SMALL {
-            return cx.send(self.api.upload(place, bytes, &map::hex(&map::sha1(bytes)))?).await;
+            return cx.send(self.api.upload(place, bytes, &names::hex(&names::sha1(bytes)))?).await;
         }
         for _ in 0..TRIES {
             let opened = cx.send(self.api.open_session(place, bytes.len())?).await?;
@@ -159,7 +159,7 @@ impl BoxTarget {
         while from < bytes.len() {
             let end = from.saturating_add(session.part_size).min(bytes.len());
             let part = bytes.slice(from..end);
-            let sha1 = map::sha1(&part);
+            let sha1 = names::sha1(&part);
             let sent = async {
                 let answer = cx.send(Api::send_part(&to, from, part, bytes.len(), &sha1)?).await?;
                 if is_dead(&answer) {
@@ -190,7 +190,7 @@ impl BoxTarget {
         bytes: &Bytes,
     ) -> Result<Option<Response>> {
         const OP: &str = "upload.commit";
-        let request: Request = Api::commit(url, parts, &map::sha1(bytes), place)?;
+        let request: Request = Api::commit(url, parts, &names::sha1(bytes), place)?;
         for _ in 0..COMMITS {
             let answer = cx.send(request.clone()).await?;
             if is_dead(&answer) {
@@ -232,7 +232,7 @@ fn is_dead(answer: &Response) -> bool {
 /// A part as the commit lists it, if it is the part that was sent.
 fn checked(op: &'static str, part: Value, from: usize, len: usize, sha1: &[u8]) -> Result<Value> {
     let number = |key: &str| part.get(key).and_then(Value::as_u64);
-    let same = part.get("sha1").and_then(Value::as_str).is_none_or(|s| s.eq_ignore_ascii_case(&map::hex(sha1)));
+    let same = part.get("sha1").and_then(Value::as_str).is_none_or(|s| s.eq_ignore_ascii_case(&names::hex(sha1)));
     if number("offset") == Some(from as u64) && number("size") == Some(len as u64) && same {
         Ok(part)
     } else {
@@ -249,7 +249,7 @@ fn uploaded(op: &'static str, answer: &Response) -> Result<Item> {
 /// Whether the file has exactly these bytes. Without a hash: no.
 fn holds(f: &Item, bytes: &[u8]) -> bool {
     f.size.as_ref().and_then(Value::as_u64) == Some(bytes.len() as u64)
-        && f.sha1.as_deref().is_some_and(|sha1| sha1.eq_ignore_ascii_case(&map::hex(&map::sha1(bytes))))
+        && f.sha1.as_deref().is_some_and(|sha1| sha1.eq_ignore_ascii_case(&names::hex(&names::sha1(bytes))))
 }
 
 fn stored(op: &'static str, f: &Item, written: bool) -> Result<Stored> {

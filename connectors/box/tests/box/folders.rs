@@ -76,6 +76,21 @@ async fn the_root_is_made_once_and_never_taken_from_somebody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_folder_that_a_stranger_shared_with_us_never_becomes_the_root() {
+    let w = World::new(json!({}));
+    let mark = "ledgerward-folder:root";
+    let trap = w.control("make", json!({ "name": "ledgerward clients", "owner": WARY, "description": mark }));
+    w.control("share", json!({ "item": trap["id"], "login": US, "role": "editor" }));
+    assert_eq!(w.target().probe(&w.read()).await.unwrap().root, None);
+    let f = w.create(1).await;
+    assert_eq!(w.dumped(f.as_str())["owner"], US);
+    let parent = w.dumped(f.as_str())["parent"].clone();
+    assert_ne!(parent, trap["id"]);
+    let later = connector(json!({})).unwrap();
+    assert_eq!(later.target().unwrap().find(&w.read(), &key(1)).await.unwrap(), Some(f));
+}
+
+#[tokio::test(start_paused = true)]
 async fn close_spread_ends_links_and_invitations_by_others() {
     let w = World::rooted();
     let made = w.control("make", json!({ "name": "Adopted", "parent": ROOT, "link": "open" }));

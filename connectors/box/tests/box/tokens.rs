@@ -431,6 +431,34 @@ fn t02_a_clean_life_of_a_year_never_uses_a_token_twice() {
     assert_eq!((arrived.len(), out.vendor_count("reuses")), (52, 0));
 }
 
+/// What Box's token endpoint does in a bad hour, none of which turns a token into another.
+#[test]
+fn t04_a_bad_hour_of_the_token_endpoint_loses_nothing() {
+    for status in [json!(503), json!(500), json!(429), json!(404), json!("html"), json!("empty"), json!("object")] {
+        let out = outside(Disk::Good);
+        let outage = json!({ "path": "/oauth2/token", "status": status, "count": 5 });
+        out.vendor.lock().unwrap().control("outage", &outage).unwrap();
+        let End::Token(token) = live(&out, None, 4) else { panic!("{status}") };
+        assert!(works(&out, &token));
+        assert_eq!((out.arrived.lock().unwrap().len(), out.vendor_count("rotations")), (6, 1), "{status}");
+    }
+}
+
+/// The one loss that nobody can prevent: Box turned the token over and its answer never came. It is found out by one more
+/// try, told once, and leaves everything as it was.
+#[test]
+fn t03_an_answer_lost_on_the_way_is_told_and_not_tried_for_ever() {
+    let out = outside(Disk::Good);
+    out.vendor.lock().unwrap().control("drop_answers", &json!({ "path": "/oauth2/token" })).unwrap();
+    let End::Refused(e) = live(&out, None, 4) else { panic!("a token that Box does not know") };
+    assert_eq!(e.kind, ErrorKind::Unauthenticated);
+    assert!(e.next.unwrap().contains("Sign in"));
+    let arrived = out.arrived.lock().unwrap().len();
+    assert!(arrived <= 3, "{arrived}");
+    assert!(matches!(live(&out, None, 4), End::Refused(_)));
+    assert_eq!(out.arrived.lock().unwrap().len(), arrived);
+}
+
 #[test]
 fn t12_a_sign_in_unused_for_sixty_days_has_ended_and_says_so() {
     let out = outside(Disk::Good);
