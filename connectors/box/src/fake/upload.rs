@@ -266,21 +266,31 @@ impl BoxFake {
 
     fn commit(&mut self, r: &FakeRequest, who: &str, id: &str) -> Answer {
         let s = self.session(who, id)?;
-        let bytes: Vec<u8> = s.parts.values().map(|(_, b)| b.as_ref()).collect::<Vec<_>>().concat();
-        let listed = r.json().get("parts").and_then(Value::as_array).cloned().unwrap_or_default();
-        let there: Vec<_> = s.parts.iter().map(|(at, (part_id, b))| part_json(part_id, *at, b)).collect();
-        let same = |a: &Value, b: &Value| ["part_id", "offset", "size"].iter().all(|k| a[*k] == b[*k]);
-        let in_order = listed.len() == there.len() && listed.iter().zip(&there).all(|(a, b)| same(a, b));
-        if self.parts_race > 0 || bytes.len() != s.total || !in_order {
-            self.parts_race = self.parts_race.saturating_sub(1);
-            return refuse(400, "parts_mismatch", "The parts do not make the file");
+        let mismatch = || Refuse::new(400, "parts_mismatch", "The parts do not make the file");
+        if self.parts_race > 0 {
+            self.parts_race -= 1;
+            return Err(mismatch());
         }
-        if digest_of(r)? != sha1(&bytes) {
-            return refuse(412, "digest_mismatch", "The digest does not fit the file");
+        let body = r.json();
+        let listed: Vec<_> = body.get("parts").and_then(Value::as_array).into_iter().flatten().collect();
+        let same = |l: &Value, at: usize, part_id: &str, b: &Bytes| {
+            let number = |key: &str| l.get(key).and_then(Value::as_u64);
+            said(l, "/part_id") == part_id
+                && number("offset") == Some(at as u64)
+                && number("size") == Some(b.len() as u64)
+        };
+        let in_order = listed.len() == s.parts.len()
+            && listed.iter().zip(&s.parts).all(|(l, (at, (part_id, b)))| same(l, *at, part_id, b));
+        if !in_order || s.parts.values().map(|(_, b)| b.len()).sum::<usize>() != s.total {
+            return Err(mismatch());
         }
         if self.pending_commits > 0 {
             self.pending_commits -= 1;
             return Ok(FakeResponse::new(202).header("retry-after", "2"));
+        }
+        let bytes: Vec<u8> = s.parts.values().map(|(_, b)| b.as_ref()).collect::<Vec<_>>().concat();
+        if digest_of(r)? != sha1(&bytes) {
+            return refuse(412, "digest_mismatch", "The digest does not fit the file");
         }
         let answer = self.finish(r, who, &s.to, bytes.into())?;
         self.sessions.remove(id);
