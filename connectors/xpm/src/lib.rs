@@ -141,8 +141,10 @@ enum Listing {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 enum Number {
-    CompanyNumber,
-    BusinessNumber,
+    #[serde(rename = "CompanyNumber")]
+    Company,
+    #[serde(rename = "BusinessNumber")]
+    Business,
     ExportCode,
 }
 
@@ -153,7 +155,7 @@ impl Default for Settings {
             practice: None,
             responsibilities: all.collect(),
             clients: Listing::Paged,
-            number: Number::CompanyNumber,
+            number: Number::Company,
             ledger_field: None,
         }
     }
@@ -278,7 +280,7 @@ impl Directory {
     ) -> Result<Page<ClientRow>> {
         const OP: &str = "clients.list";
         let s = &self.settings;
-        let page_size = (s.clients == Listing::Paged).then(|| match s.ledger_field {
+        let page_size = (s.clients == Listing::Paged).then_some(match s.ledger_field {
             Some(_) => api::PER_PAGE_WITH_FIELDS,
             None => api::PER_PAGE,
         });
@@ -287,8 +289,8 @@ impl Directory {
             None => self.api.clients_whole(practice)?,
         };
         let number = match s.number {
-            Number::CompanyNumber => "CompanyNumber",
-            Number::BusinessNumber => "BusinessNumber",
+            Number::Company => "CompanyNumber",
+            Number::Business => "BusinessNumber",
             Number::ExportCode => "ExportCode",
         };
         let how = Reading { roles: &s.responsibilities, number, page_size, work: &work };

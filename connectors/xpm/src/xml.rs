@@ -221,8 +221,8 @@ mod tests {
 
         #[test]
         fn any_tags_give_an_error_or_an_element(parts in proptest::collection::vec(
-            prop_oneof!["<Response>", "</Response>", "<Name>", "</Name>", "<x a='1'/>", "&amp;", "&#0;", "<!--", "-->",
-                "<![CDATA[", "]]>", "<?", "?>", "<!DOCTYPE", "t", ">"], 0..20)) {
+            proptest::sample::select(vec!["<Response>", "</Response>", "<Name>", "</Name>", "<x a='1'/>", "&amp;", "&#0;",
+                "<!--", "-->", "<![CDATA[", "]]>", "<?", "?>", "<!DOCTYPE", "t", ">"]), 0..20)) {
             let _ = parse(&parts.concat());
         }
     }
