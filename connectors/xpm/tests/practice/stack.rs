@@ -6,7 +6,7 @@ use http::Method;
 use ledgerward_contract::{Auth, AuthScheme, Factory, ReadCx, Request, Secret, Transport};
 use ledgerward_kit::{
     Callback, Deadlines, Fixed, MemoryDays, OAuthClient, Quotas, SignInFlow, Stack, StackConfig, TokioClock,
-    no_verdict, oauth::Refreshed,
+    layers::auth::Dress, no_verdict, oauth::Refreshed,
 };
 use ledgerward_xpm::{FACTORY, fake::Fake};
 use serde_json::json;
@@ -66,6 +66,7 @@ async fn p10_a_large_practice_is_read_without_one_refusal() {
         allow_private_network: false,
         read_only: true,
         tokens: Arc::new(Fixed::new(Secret::new(w.wire.token.lock().unwrap().as_str()))),
+        dress: Dress::default(),
         quotas: Quotas::new("xpm", manifest.quotas, Arc::new(MemoryDays::default()), clock.clone()),
         verdict: no_verdict,
         clock,
