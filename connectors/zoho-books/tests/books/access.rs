@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ledgerward_contract::{Cursor, ErrorKind, Factory, LedgerId, LedgerRole, Retry, RoleTable, Scope, Standing};
+use ledgerward_kit::fake::Fake as _;
 use ledgerward_zoho_books::{FACTORY, fake::Fake};
 use serde_json::{Value, json};
 
