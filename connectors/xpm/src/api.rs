@@ -45,9 +45,11 @@ impl Api {
         self.get("staff.list", practice, "staff.api/list", &[])
     }
 
-    /// Every open job, in one answer. That of a large firm is long.
-    pub fn jobs(&self, practice: Uuid) -> Result<Request> {
-        let request = self.get("jobs.list", practice, "job.api/current", &[("detailed", "true")])?;
+    /// Every open job, in one answer. That of a large firm is long, so tasks, notes and descriptions are asked for only
+    /// where tasks count.
+    pub fn jobs(&self, practice: Uuid, tasks: bool) -> Result<Request> {
+        let query: &[_] = if tasks { &[("detailed", "true")] } else { &[] };
+        let request = self.get("jobs.list", practice, "job.api/current", query)?;
         Ok(request.limit(BodyLimit::Statement).timeout(LONG))
     }
 

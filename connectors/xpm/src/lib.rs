@@ -112,10 +112,10 @@ static MANIFEST: Manifest = Manifest {
         ),
     ],
     unverified: &[
-        "Rows of client.api/paged-list carry AccountManager and JobManager (otherwise set clients = \"whole\").",
-        "The Next element of a page is a link with pageToken, or the token alone.",
+        "Rows of client.api/paged-list carry JobManager, as they carry AccountManager (otherwise set clients = \"whole\").",
+        "The last page of clients has no Next, an empty one, or no Pagination.",
         "Staff who were disabled are not in staff.api/list.",
-        "job.api/current gives every open job in one answer.",
+        "job.api/current gives every open job in one answer, without details too with Manager, Partner and Assigned.",
         "Custom fields come as CustomFields/CustomField with Name and Text.",
         "A missing scope answers 401 AuthorizationUnsuccessful or 403.",
         "An app for the firm's own practice needs the Advanced tier.",
@@ -204,6 +204,10 @@ impl Settings {
         Ok(self)
     }
 
+    fn wants_managers(&self) -> bool {
+        ROLES.iter().take(CLIENT_ROLES).any(|r| self.responsibilities.contains(*r))
+    }
+
     fn wants_jobs(&self) -> bool {
         ROLES.iter().skip(CLIENT_ROLES).any(|r| self.responsibilities.contains(*r))
     }
@@ -231,10 +235,25 @@ pub fn scope_set(settings: &Value) -> Option<&'static str> {
 enum Stage {
     Staff { practice: Uuid },
     Jobs { practice: Uuid, staff: Staff },
-    Clients { practice: Uuid, staff: Staff, work: Work, token: Option<String> },
+    Clients(Clients),
+}
+
+/// The stage that lists clients.
+#[derive(Debug, Serialize, Deserialize)]
+struct Clients {
+    practice: Uuid,
+    staff: Staff,
+    work: Work,
+    token: Option<String>,
+    /// As [`map::ClientPage::detailed`], of all pages so far.
+    detailed: Option<bool>,
 }
 
 impl Stage {
+    fn clients(practice: Uuid, staff: Staff, work: Work) -> Self {
+        Self::Clients(Clients { practice, staff, work, token: None, detailed: None })
+    }
+
     fn read(op: &'static str, text: &str) -> Result<Self> {
         serde_json::from_str(text).map_err(|_| Error::contract(op, "this cursor is none of ours"))
     }
@@ -271,22 +290,15 @@ async fn ask<T>(
 }
 
 impl Directory {
-    async fn client_page(
-        &self,
-        cx: &ReadCx,
-        practice: Uuid,
-        staff: Staff,
-        work: Work,
-        token: Option<String>,
-    ) -> Result<Page<ClientRow>> {
+    async fn client_page(&self, cx: &ReadCx, mut at: Clients) -> Result<Page<ClientRow>> {
         const OP: &str = "clients.list";
-        let s = &self.settings;
+        let (s, practice) = (&self.settings, at.practice);
         let page_size = (s.clients == Listing::Paged).then_some(match s.ledger_field {
             Some(_) => api::PER_PAGE_WITH_FIELDS,
             None => api::PER_PAGE,
         });
         let request = match page_size {
-            Some(size) => self.api.clients_page(practice, size, token.as_deref())?,
+            Some(size) => self.api.clients_page(practice, size, at.token.as_deref())?,
             None => self.api.clients_whole(practice)?,
         };
         let number = match s.number {
@@ -294,8 +306,9 @@ impl Directory {
             Number::Business => "BusinessNumber",
             Number::ExportCode => "ExportCode",
         };
-        let how = Reading { roles: &s.responsibilities, number, page_size, work: &work };
-        let mut page = ask(cx, Some(practice), request, |op, a| map::clients(op, &a.body, &how, staff.clone())).await?;
+        let how = Reading { roles: &s.responsibilities, number, page_size, work: &at.work };
+        let mut page =
+            ask(cx, Some(practice), request, |op, a| map::clients(op, &a.body, &how, at.staff.clone())).await?;
         if let Some(field) = &s.ledger_field {
             // One by one, for there is no list of them; the row is not whole before.
             for row in &mut page.rows {
@@ -306,13 +319,20 @@ impl Directory {
                 row.ledgers = ask(cx, Some(practice), request, |op, a| map::ledgers(op, &a.body, field)).await?;
             }
         }
+        at.detailed = at.detailed.max(page.detailed);
+        let refused = |e: Error| Err(api::about(Some(practice), e));
         match page.next {
+            None if at.detailed == Some(false) && s.clients == Listing::Paged && s.wants_managers() => {
+                refused(Error::contract(OP, "the listed clients come without their managers").next(
+                    "Set clients = \"whole\", so that all clients are asked for with their details in one answer.",
+                ))
+            }
             None => Ok(Page::only(page.rows)),
             // An empty page that leads on is believed; one that leads to itself is not.
-            Some(next) if Some(&next) == token.as_ref() => {
-                Err(api::about(Some(practice), Error::contract(OP, "a page of clients leads to itself")))
+            Some(next) if Some(&next) == at.token.as_ref() => {
+                refused(Error::contract(OP, "a page of clients leads to itself"))
             }
-            next => Stage::Clients { practice, staff, work, token: next }.page(OP, page.rows),
+            next => Stage::Clients(Clients { token: next, ..at }).page(OP, page.rows),
         }
     }
 }
@@ -332,17 +352,17 @@ impl ClientDirectory for Directory {
                 let staff = ask(cx, Some(practice), self.api.staff(practice)?, |op, a| map::staff(op, &a.body)).await?;
                 let next = match self.settings.wants_jobs() {
                     true => Stage::Jobs { practice, staff },
-                    false => Stage::Clients { practice, staff, work: Work::new(), token: None },
+                    false => Stage::clients(practice, staff, Work::new()),
                 };
                 next.page(OP, Vec::new())
             }
             Stage::Jobs { practice, mut staff } => {
                 let roles = &self.settings.responsibilities;
-                let request = self.api.jobs(practice)?;
+                let request = self.api.jobs(practice, roles.contains("task"))?;
                 let work = ask(cx, Some(practice), request, |op, a| map::jobs(op, &a.body, roles, &mut staff)).await?;
-                Stage::Clients { practice, staff, work, token: None }.page(OP, Vec::new())
+                Stage::clients(practice, staff, work).page(OP, Vec::new())
             }
-            Stage::Clients { practice, staff, work, token } => self.client_page(cx, practice, staff, work, token).await,
+            Stage::Clients(at) => self.client_page(cx, at).await,
         }
     }
 }

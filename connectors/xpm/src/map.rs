@@ -203,7 +203,7 @@ fn reference<'a>(op: &'static str, of: &'a Element, name: &'static str) -> Resul
     Ok(found.filter(|e| !empty(e)))
 }
 
-/// `job.api/current?detailed=true`. Whoever stands on a job and not in `staff` is added there. A job without a client
+/// `job.api/current`, detailed where tasks count. Whoever stands on a job and not in `staff` is added there. A job without a client
 /// makes nobody responsible for one.
 pub fn jobs(op: &'static str, body: &[u8], roles: &BTreeSet<String>, staff: &mut Staff) -> Result<Work> {
     let root = opened(op, body)?;
@@ -246,21 +246,17 @@ pub struct Reading<'a> {
 pub struct ClientPage {
     pub rows: Vec<ClientRow>,
     pub next: Option<String>,
+    /// Whether some row had what only detailed rows have; `None` for a page without rows. Rows without any detail are no
+    /// statement that a client has no manager.
+    pub detailed: Option<bool>,
 }
 
 /// `client.api/paged-list` and `client.api/list?detailed=true`.
 pub fn clients(op: &'static str, body: &[u8], how: &Reading, mut staff: Staff) -> Result<ClientPage> {
     let root = opened(op, body)?;
     let items = root.need(op, "Clients")?.items(op, "Client")?;
-    // Whether a page's rows carry their managers is not documented. Rows without any detail are no statement that a
-    // client has no manager.
-    let detailed = |e: &Element| {
-        ["AccountManager", "JobManager", "Groups"].iter().any(|n| e.children.iter().any(|c| c.name == *n))
-    };
-    if !items.is_empty() && !items.iter().any(detailed) && how.roles.iter().any(|r| is_of_client(r)) {
-        return Err(Error::contract(op, "the listed clients come without their managers")
-            .next("Set clients = \"whole\", so that all clients are asked for with their details in one answer."));
-    }
+    let detail = |e: &Element| e.children.iter().any(|c| ["AccountManager", "JobManager", "Groups"].contains(&c.name));
+    let detailed = (!items.is_empty()).then(|| items.iter().any(detail));
     let rows = items.iter().map(|c| client(op, c, how, &mut staff)).collect::<Result<Vec<_>>>()?;
     let next = match (how.page_size, root.one(op, "Pagination")?) {
         (None, _) => None,
@@ -273,11 +269,7 @@ pub fn clients(op: &'static str, body: &[u8], how: &Reading, mut staff: Staff) -
             Some(links) => links.text(op, "Next")?.map(|link| token(op, link)).transpose()?,
         },
     };
-    Ok(ClientPage { rows, next })
-}
-
-fn is_of_client(role: &str) -> bool {
-    ROLES.iter().take(CLIENT_ROLES).any(|r| *r == role)
+    Ok(ClientPage { rows, next, detailed })
 }
 
 fn client(op: &'static str, row: &Element, how: &Reading, staff: &mut Staff) -> Result<ClientRow> {
@@ -320,7 +312,8 @@ fn token(op: &'static str, link: &str) -> Result<String> {
         return (link.len() <= 4096).then(|| link.to_owned()).ok_or_else(wrong);
     }
     let base = Url::parse("https://next.invalid/").map_err(|_| wrong())?;
-    let url = base.join(link).map_err(|_| wrong())?;
+    // A token is in base64, where `+` is a letter and no blank.
+    let url = base.join(&link.replace('+', "%2B")).map_err(|_| wrong())?;
     let mut found = url.query_pairs().filter(|(k, _)| k.eq_ignore_ascii_case("pageToken")).map(|(_, v)| v.into_owned());
     match (found.next(), found.next()) {
         (Some(token), None) if !token.is_empty() && token.len() <= 4096 => Ok(token),
@@ -341,4 +334,24 @@ pub fn ledgers(op: &'static str, body: &[u8], field: &str) -> Result<Vec<String>
         }
     }
     Ok(ids.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_a_token_and_never_an_address() {
+        let token = |t: &str| token("x.y", t).ok();
+        let at = "https://api.xero.com/practicemanager/3.1/client.api/paged-list";
+        let want = Some("bGln/aH+Qg==".to_owned());
+        assert_eq!(token(&format!("{at}?pageToken=bGln/aH+Qg==&pageSize=10")), want);
+        assert_eq!(token(&format!("{at}?pageSize=10&pageToken=bGln%2FaH%2BQg%3D%3D")), want);
+        assert_eq!(token("https://evil.example/?pageToken=x").as_deref(), Some("x"));
+        assert_eq!(token("?pageToken=x").as_deref(), Some("x"));
+        assert_eq!(token("bGlnaHQgd29y").as_deref(), Some("bGlnaHQgd29y"));
+        for bad in [at, "?pageToken=", "?pageToken=a&pageToken=b", "https://", &"x".repeat(5000)] {
+            assert_eq!(token(bad), None, "{bad}");
+        }
+    }
 }

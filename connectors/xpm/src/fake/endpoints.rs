@@ -39,14 +39,14 @@ pub fn answer(app: &App, practice: &Practice, path: &[&str], request: &FakeReque
         }
         ["client.api", "list"] => {
             only(request, &["detailed"])?;
-            let detailed = request.query("detailed") == Some("true");
-            let rows: String = practice.clients.iter().map(|c| client(practice, c, detailed)).collect();
+            let row = if request.query("detailed") == Some("true") { Row::Whole } else { Row::Bare };
+            let rows: String = practice.clients.iter().map(|c| client(practice, c, row)).collect();
             Ok(ok("List", &node("Clients", &rows)))
         }
         ["client.api", "paged-list"] => paged(app, practice, request),
         ["client.api", "get", id] => {
             only(request, &[])?;
-            Ok(one_client(practice, id, |c| client(practice, c, true)))
+            Ok(one_client(practice, id, |c| client(practice, c, Row::Whole)))
         }
         ["client.api", "get", id, "customfield"] => {
             only(request, &[])?;
@@ -123,8 +123,17 @@ fn one_client(practice: &Practice, id: &str, row: impl Fn(&Client) -> String) ->
     found.map_or_else(|| error("Get", "Invalid client identifier"), |c| ok("Get", &row(c)))
 }
 
+/// How much of a client stands in a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Row {
+    Bare,
+    /// As in the published example of a page: managers, where there are any, and no groups.
+    Paged,
+    Whole,
+}
+
 /// With what nobody should keep in it as well: addresses, tax numbers, notes.
-fn client(practice: &Practice, c: &Client, detailed: bool) -> String {
+fn client(practice: &Practice, c: &Client, row_of: Row) -> String {
     let mut row = named(&c.id.to_string(), &c.name) + &leaf("Email", &c.email);
     row += &["Address", "City", "PostalAddress", "Phone", "Website"].map(|n| leaf(n, "")).concat();
     row += &leaf("ExportCode", &c.export_code);
@@ -134,9 +143,11 @@ fn client(practice: &Practice, c: &Client, detailed: bool) -> String {
     row += &leaf("TaxNumber", "***-**-123");
     row += &leaf("CompanyNumber", &c.company_number);
     row += &leaf("BusinessNumber", &c.business_number);
-    if detailed {
+    if row_of != Row::Bare {
         row += &who(practice, "AccountManager", c.account_manager.as_ref());
         row += &who(practice, "JobManager", c.job_manager.as_ref());
+    }
+    if row_of == Row::Whole {
         row += "<Contacts />";
         row += &node("Groups", &c.groups.iter().map(|g| node("Group", &group(g))).collect::<String>());
         row += "<Relationships />";
@@ -171,11 +182,18 @@ fn paged(app: &App, practice: &Practice, request: &FakeRequest) -> Answer {
             let token = URL_SAFE_NO_PAD.encode(last.id.as_bytes());
             let path = format!("{}/practicemanager/3.1/client.api/paged-list", app.base);
             let link = format!("{path}?pageSize={size}&pageToken={token}");
-            leaf("Next", if app.next == "token" { &token } else { &link })
+            match app.next.as_str() {
+                "token" => leaf("Next", &token),
+                // As in Xero's published example.
+                "bare" => format!("<Next>{link}</Next>"),
+                _ => leaf("Next", &link),
+            }
         }
     };
-    let rows: String = page.into_iter().map(|c| client(practice, c, app.paged_details)).collect();
-    let pages = node("Pagination", &node("Links", &next));
+    let row = if app.paged_details { Row::Paged } else { Row::Bare };
+    let rows: String = page.into_iter().map(|c| client(practice, c, row)).collect();
+    let first = leaf("First", &format!("{}/practicemanager/3.1/client.api/paged-list?pageSize={size}", app.base));
+    let pages = node("Pagination", &node("Links", &(first + &next)));
     Ok(ok("PagedList", &(node("Clients", &rows) + &pages)))
 }
 
@@ -192,11 +210,11 @@ fn job(practice: &Practice, j: &Job, detailed: bool) -> String {
     row += &day("StartDate", Some(j.start));
     row += &day("DueDate", Some(j.due));
     row += &day("CompletedDate", j.completed);
+    row += &leaf("Description", "1 May 2026\nhttps://example.com/proposals/27447\n---\nBooks & more");
+    row += &who(practice, "Manager", j.manager.as_ref());
+    row += &who(practice, "Partner", j.partner.as_ref());
+    row += &node("Assigned", &people(&j.assigned));
     if detailed {
-        row += &leaf("Description", "1 May 2026\nhttps://example.com/proposals/27447\n---\nBooks & more");
-        row += &who(practice, "Manager", j.manager.as_ref());
-        row += &who(practice, "Partner", j.partner.as_ref());
-        row += &node("Assigned", &people(&j.assigned));
         let task = |t: &super::world::Task| {
             let id = id_of(&["task", &j.number, &t.name]).to_string();
             node("Task", &(named(&id, &t.name) + &leaf("Completed", "false") + &node("Assigned", &people(&t.assigned))))

@@ -46,7 +46,7 @@ pub struct App {
     /// Whether rows of the paged list say who manages the client.
     #[serde(default = "yes")]
     pub paged_details: bool,
-    /// `link` or `token`: what a page's `Next` holds.
+    /// `link`, `bare` (a link with an unescaped `&`) or `token`: what a page's `Next` holds.
     #[serde(default = "link")]
     pub next: String,
     /// Where links lead.

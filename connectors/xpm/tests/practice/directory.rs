@@ -24,6 +24,8 @@ async fn each_client_has_its_managers_and_whoever_works_on_its_open_jobs() {
         ["account_manager Dev Patel"],
         "a finished job makes nobody responsible"
     );
+    // The client that comes last has no detail on its page; others had.
+    w.control("set_app", json!({"page_max": 1}));
     assert!(w.people("Pine Press").await.is_empty());
     let all = w.all().await.unwrap();
     assert_eq!(all.len(), 15, "all but the archived one");
@@ -75,7 +77,7 @@ async fn somebody_who_is_not_in_the_staff_list_is_of_unknown_standing() {
 #[tokio::test(start_paused = true)]
 async fn pages_make_one_listing_whatever_form_the_next_link_has() {
     let whole = World::sample(json!({})).all().await.unwrap();
-    for next in ["link", "token"] {
+    for next in ["link", "bare", "token"] {
         let w = World::sample(json!({}));
         w.control("set_app", json!({"page_max": 2, "next": next}));
         assert_eq!(w.all().await.unwrap(), whole);
@@ -112,6 +114,8 @@ async fn pages_without_managers_are_not_clients_without_managers() {
     w.control("set_app", json!({"paged_details": false}));
     let e = w.all().await.unwrap_err();
     assert!(e.kind == ErrorKind::Contract && e.next.as_ref().unwrap().contains("whole"), "{e:?}");
+    w.control("set_app", json!({"page_max": 3}));
+    assert_eq!(w.all().await.unwrap_err().kind, ErrorKind::Contract, "whatever the pages");
     let w = World::sample(json!({"responsibilities": ["assigned"]}));
     w.control("set_app", json!({"paged_details": false}));
     assert_eq!(w.people("Acme Ltd").await, ["assigned Cleo Marsh"]);
