@@ -33,8 +33,9 @@ static MANIFEST: Manifest = Manifest {
         revoke: Some(("accounts", "/oauth/v2/token/revoke")),
         client_auth: ClientAuth::Body,
         rotation: Rotation::Stable,
-        // One scope: Zoho separates several by commas and not, as others do, by blanks.
-        scopes: &[ScopeSet { name: "access", scopes: &["ZohoBooks.settings.READ"] }],
+        // With "email" the answer has an id token: whose sign-in it is, and so whether a list holds our own user.
+        scopes: &[ScopeSet { name: "access", scopes: &["ZohoBooks.settings.READ", "email"] }],
+        scope_separator: ",",
         // Without the second a repeated consent gives no refresh token.
         extra: &[("access_type", "offline"), ("prompt", "consent")],
         token_prefix: "Zoho-oauthtoken",
@@ -89,6 +90,7 @@ static MANIFEST: Manifest = Manifest {
         "Calls a day: 1,000 in the free plan, up to 10,000 in others; 5 at once in the free plan, 10 in others.",
         "The token endpoint gives about ten access tokens in ten minutes for one refresh token.",
         "Zoho ignores PKCE parameters where it does not use them.",
+        "The scopes ZohoBooks.settings.READ and email can be asked for together.",
         "fiscal_year_start_month of one organisation is the month's English name.",
     ],
 };

@@ -35,7 +35,9 @@ async fn the_kit_signs_in_renews_and_revokes() {
     let w = World::sample(json!({}));
     let client = client(&w, "sandbox-secret");
     let signed = sign_in(&w, &client).await;
-    assert_eq!(signed.scopes, ["ZohoBooks.settings.READ"]);
+    assert_eq!(signed.scopes, ["ZohoBooks.settings.READ", "email"]);
+    assert_eq!(signed.claims.email.as_deref(), Some("ana@harbour.example"), "whose list is it that we are to be in");
+    assert!(signed.claims.sub.is_some());
     assert_eq!(signed.granted.expires_in, Duration::from_secs(3600));
     let refresh = signed.granted.refresh.expect("a second consent of the same person gives a refresh token too");
     // The refresh token stays good and comes only once: an answer without one is no loss (T08).
