@@ -138,9 +138,11 @@ impl Dropbox {
 
     pub(crate) async fn find_folder(&self, cx: &ReadCx, op: &'static str, key: &FolderKey) -> Result<Option<String>> {
         let (me, want) = (self.me(cx).await?, key.to_string());
+        // One in the making is not found, so that `make` goes on with it.
+        let making = making_name(key);
         let mut found = Vec::new();
         for e in self.children(cx, op, &me.root).await?.unwrap_or_default() {
-            let Some(id) = e.shared_id().filter(|_| e.is("folder") && !e.name.starts_with(MAKING)) else { continue };
+            let Some(id) = e.shared_id().filter(|_| e.is("folder") && e.name != making) else { continue };
             if self.known_mark(id).is_some_and(|known| known != want) {
                 continue;
             }

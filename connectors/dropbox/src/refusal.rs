@@ -213,8 +213,18 @@ const TABLE: &[Row] = &[
     ),
     ("operation_suppressed", Forbidden, "Dropbox suppresses this change", "Look into the account in a browser."),
     ("access_restricted", Forbidden, "the team's rules keep this account out", "Ask the team's administrator."),
-    ("payload_too_large", Unsupported, "the file is larger than Dropbox takes", "Split it."),
-    ("too_large", Unsupported, "the file is larger than Dropbox takes", "Split it."),
+    (
+        "payload_too_large",
+        Unsupported,
+        "the file is larger than Dropbox takes",
+        "Leave this statement out, or have it in shorter periods.",
+    ),
+    (
+        "too_large",
+        Unsupported,
+        "the file is larger than Dropbox takes",
+        "Leave this statement out, or have it in shorter periods.",
+    ),
     (
         "encryption_not_supported",
         Unsupported,

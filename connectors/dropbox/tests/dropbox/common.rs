@@ -10,10 +10,9 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use ledgerward_contract::*;
 use ledgerward_dropbox::{FACTORY, fake::DropboxFake};
-use ledgerward_kit::fake::{Fake, FakeRequest, FakeTransport, Moment, SharedFake};
+use ledgerward_kit::fake::{FakeRequest, FakeTransport, Moment, SharedFake};
 use serde_json::{Value, json};
 
-pub const ANA: &str = "ana@harbour.example";
 pub const BEN: &str = "ben@harbour.example";
 pub const CARA: &str = "cara@harbour.example";
 pub const GUEST: &str = "guest@client.example";
