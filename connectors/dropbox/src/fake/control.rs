@@ -124,24 +124,7 @@ impl DropboxFake {
                 self.st.changed(id, false);
                 return Ok(json!({ "id": format!("id:n{id}") }));
             }
-            "share" => {
-                let asked = json!({ "acl_update_policy": args["acl"].as_str().unwrap_or("owner") });
-                self.set_share(node, &by, &asked);
-                let member = match (who("email"), args["group"].as_str()) {
-                    (Some(email), _) => {
-                        let pending = args["pending"].as_bool().unwrap_or(!self.st.accounts.contains_key(&email));
-                        Some(Member { who: email, group: false, pending, level })
-                    }
-                    (_, Some(group)) => Some(Member { who: group.to_owned(), group: true, pending: false, level }),
-                    _ => None,
-                };
-                let share = self.share_of(node)?;
-                if let Some(m) = member {
-                    share.members.retain(|x| x.who != m.who);
-                    share.members.push(m);
-                }
-                return Ok(json!({ "shared_folder_id": Self::ns_of(node) }));
-            }
+            "share" => return self.share_by_hand(node, &by, args),
             "unshare" => {
                 let email = who("email").unwrap_or_default();
                 self.share_of(node)?.members.retain(|m| m.who != email);
@@ -188,6 +171,26 @@ impl DropboxFake {
             _ => self.share_of(node)?.no_inherit = args["inherit"].as_bool() == Some(false),
         }
         Ok(json!({}))
+    }
+
+    fn share_by_hand(&mut self, node: u64, by: &str, args: &Value) -> Result<Value, String> {
+        let level = args["level"].as_str().unwrap_or("viewer").to_owned();
+        let asked = json!({ "acl_update_policy": args["acl"].as_str().unwrap_or("owner") });
+        self.set_share(node, by, &asked);
+        let member = match (args["email"].as_str().map(str::to_lowercase), args["group"].as_str()) {
+            (Some(email), _) => {
+                let pending = args["pending"].as_bool().unwrap_or(!self.st.accounts.contains_key(&email));
+                Some(Member { who: email, group: false, pending, level })
+            }
+            (_, Some(group)) => Some(Member { who: group.to_owned(), group: true, pending: false, level }),
+            _ => None,
+        };
+        let share = self.share_of(node)?;
+        if let Some(m) = member {
+            share.members.retain(|x| x.who != m.who);
+            share.members.push(m);
+        }
+        Ok(json!({ "shared_folder_id": Self::ns_of(node) }))
     }
 
     fn fault(&mut self, verb: &str, args: &Value) {

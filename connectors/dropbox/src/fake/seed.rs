@@ -76,25 +76,7 @@ impl DropboxFake {
             fake.st.groups.insert(need(g, "id")?, (need(g, "name")?, members));
         }
         for f in items(&seed["team_folders"]) {
-            let root = fake.st.teams.values().next().map(|t| t.root).ok_or("a team folder needs a team")?;
-            let id = fake.st.add(Some(root), &need(f, "name")?, Timestamp::UNIX_EPOCH);
-            let members = items(&f["members"])
-                .map(|m| {
-                    let level = m["level"].as_str().unwrap_or("editor").to_owned();
-                    Ok(Member { who: need(m, "email")?.to_lowercase(), group: false, pending: false, level })
-                })
-                .collect::<Result<_, String>>()?;
-            let share = Share {
-                members,
-                team_folder: true,
-                no_inherit: false,
-                acl_editors: false,
-                link_policy: "members".into(),
-                mounted: true,
-            };
-            if let Some(node) = fake.st.nodes.get_mut(&id) {
-                node.share = Some(share);
-            }
+            fake.add_team_folder(f)?;
         }
         for f in items(&seed["folders"]) {
             fake.control("make", f)?;
@@ -107,6 +89,29 @@ impl DropboxFake {
         Self::deserialize(saved).map_err(|e| {
             format!("the saved state of the Dropbox sandbox does not fit this program ({e}); start a new sandbox")
         })
+    }
+
+    fn add_team_folder(&mut self, f: &Value) -> Result<(), String> {
+        let root = self.st.teams.values().next().map(|t| t.root).ok_or("a team folder needs a team")?;
+        let id = self.st.add(Some(root), &need(f, "name")?, Timestamp::UNIX_EPOCH);
+        let members = items(&f["members"])
+            .map(|m| {
+                let level = m["level"].as_str().unwrap_or("editor").to_owned();
+                Ok(Member { who: need(m, "email")?.to_lowercase(), group: false, pending: false, level })
+            })
+            .collect::<Result<_, String>>()?;
+        let share = Share {
+            members,
+            team_folder: true,
+            no_inherit: false,
+            acl_editors: false,
+            link_policy: "members".into(),
+            mounted: true,
+        };
+        if let Some(node) = self.st.nodes.get_mut(&id) {
+            node.share = Some(share);
+        }
+        Ok(())
     }
 
     fn add_account(&mut self, v: &Value) -> Result<(), String> {
