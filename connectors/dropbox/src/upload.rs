@@ -98,8 +98,7 @@ impl Dropbox {
         // The fence looked at this folder only; a file that was moved away may be open to anybody.
         let f = self.folder(cx.read(), OP, folder).await?;
         let below = f.path_lower.as_deref().and_then(|lower| map::below(lower, &now));
-        let Some(path) = below.and_then(FilePath::new).filter(|_| now.is("file") && now.inside() == Some(folder))
-        else {
+        let Some(path) = below.and_then(FilePath::new).filter(|_| now.is("file")) else {
             return Err(changed("the file that was to be replaced was moved out of the client's folder"));
         };
         if holds(&now, &file.bytes) {

@@ -90,6 +90,19 @@ async fn f01_a_crash_at_any_write_of_a_create_is_continued_and_leaves_one_folder
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_folder_in_the_making_that_was_shared_openly_is_closed_before_it_gets_its_name() {
+    let w = World::team();
+    w.control("outage", json!({ "path": "share_folder", "status": 503, "count": 1 }));
+    w.target().create(&w.write(), &key(1), "Acme Ltd", None).await.unwrap_err();
+    let making = w.dump().into_iter().find(|f| f["name"].as_str().unwrap().starts_with(".ledgerward-")).unwrap();
+    w.control("share", json!({ "folder": making["id"], "acl": "editors" }));
+    let made = w.target().create(&w.write(), &key(1), "Acme Ltd", None).await.unwrap();
+    let Created::Created(id) = made else { panic!("{made:?}") };
+    let stat = w.target().stat(&w.read(), &id).await.unwrap();
+    assert!(matches!(stat, Stat::Present { inherits: false, writers_can_share: Some(false), .. }), "{stat:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nested_shares_are_refused_before_anything_is_written() {
     let made = json!({ "parent": "/", "name": "Office" });
     for root in ["/Office", "/Office/Clients"] {
