@@ -178,7 +178,7 @@ fn sign_in_row(row: SignIn) -> SignInRow {
         SignInState::NeedsReauth { why, .. } => Some(format!("the sign-in is dead: {why}")),
         _ => None,
     };
-    SignInRow { id: row.id, connection: row.who.connection.0, own, dead }
+    SignInRow { id: row.id, connection: row.who.connection.0, own, realm: row.who.realm, dead }
 }
 
 /// Where the state is and which key opens it.

@@ -12,7 +12,7 @@ use ledgerward_kit::{
     clock::Clock,
     hosts::Hosts,
     layers::{
-        auth::{Fixed, TokenSource},
+        auth::{Dress, Fixed, TokenSource},
         deadline::Deadlines,
         quota::{DayCounter, Quotas},
     },
@@ -41,6 +41,8 @@ pub struct SignInRow {
     /// The connection or target it is for.
     pub connection: String,
     pub own: OwnIdentity,
+    /// The one company it reaches, where the vendor's consents are for one company each.
+    pub realm: Option<String>,
     /// Why it cannot be used until a person signs in again.
     pub dead: Option<String>,
 }
@@ -49,6 +51,7 @@ pub struct SignInRow {
 pub struct Reach {
     pub sign_in: String,
     pub own: OwnIdentity,
+    pub realm: Option<String>,
     pub dead: Option<String>,
     /// What keeps the sign-in alive, where it is one by OAuth.
     pub keep: Option<(OAuthSpec, Arc<OAuthTokens>)>,
@@ -56,8 +59,12 @@ pub struct Reach {
 }
 
 impl Reach {
+    fn without_sign_in(transport: Arc<dyn Transport>) -> Self {
+        Self { sign_in: String::new(), own: OwnIdentity::default(), realm: None, dead: None, keep: None, transport }
+    }
+
     pub fn read(&self, now: Timestamp) -> ReadCx {
-        ReadCx::new(Arc::clone(&self.transport), now)
+        ReadCx::new(Arc::clone(&self.transport), now).in_realm(self.realm.as_deref())
     }
 }
 
@@ -186,6 +193,7 @@ struct Open {
     manifest: &'static Manifest,
     connector: Box<dyn Connector>,
     endpoints: Endpoints,
+    keys: BTreeMap<String, Secret>,
     quotas: Arc<Quotas>,
     wire: Arc<dyn Transport>,
 }
@@ -203,12 +211,20 @@ impl Open {
         let manifest = entry.factory.manifest();
         let endpoints = Endpoints::resolve(manifest, &remote.endpoints).map_err(named)?;
         let build = Build { settings: remote.settings.clone(), endpoints: endpoints.clone() };
-        let connector = entry.factory.build(build).map_err(named)?;
+        let mut keys = BTreeMap::new();
+        for (key, place) in &remote.keys {
+            keys.insert(key.clone(), read_secret(place, &ground.secrets).map_err(named)?);
+        }
+        let connector = match manifest.auth {
+            AuthScheme::OwnKeys(_) => entry.factory.build_with_keys(build, keys.clone()),
+            _ => entry.factory.build(build),
+        }
+        .map_err(named)?;
         let hosts = Hosts::new(&endpoints, remote.allow_private_network).map_err(named)?;
         let options = HttpOptions { proxy: remote.proxy.clone(), ca_file: remote.ca_file.clone() };
         let wire: Arc<dyn Transport> = Arc::new(HttpTransport::new(hosts, &options).map_err(named)?);
         let quotas = Quotas::new(name, manifest.quotas, Arc::clone(&ground.days), Arc::clone(&ground.clock));
-        Ok(Self { entry, manifest, connector, endpoints, quotas, wire })
+        Ok(Self { entry, manifest, connector, endpoints, keys, quotas, wire })
     }
 
     fn reaches(
@@ -221,33 +237,14 @@ impl Open {
     ) -> Result<Vec<Reach>> {
         let mut reaches = Vec::new();
         match self.manifest.auth {
-            AuthScheme::None => {
-                let own = OwnIdentity::default();
+            AuthScheme::None | AuthScheme::StaticKey(_) | AuthScheme::OwnKeys(_) => {
                 let transport = self.stack(remote, ground, Arc::new(Fixed::none()), read_only)?;
-                reaches.push(Reach { sign_in: String::new(), own, dead: None, keep: None, transport });
-            }
-            AuthScheme::StaticKey => {
-                let key = remote.api_key.as_ref().map(|k| read_secret(k, &ground.secrets)).transpose()?;
-                let tokens = key.map_or_else(Fixed::none, Fixed::new);
-                let transport = self.stack(remote, ground, Arc::new(tokens), read_only)?;
-                reaches.push(Reach {
-                    sign_in: String::new(),
-                    own: OwnIdentity::default(),
-                    dead: None,
-                    keep: None,
-                    transport,
-                });
+                reaches.push(Reach::without_sign_in(transport));
             }
             AuthScheme::OAuth(_) | AuthScheme::OAuthOrServiceAccount(_) => {
                 if let Some(tokens) = self.service_account(remote, ground)? {
                     let transport = self.stack(remote, ground, tokens, read_only)?;
-                    reaches.push(Reach {
-                        sign_in: String::new(),
-                        own: OwnIdentity::default(),
-                        dead: None,
-                        keep: None,
-                        transport,
-                    });
+                    reaches.push(Reach::without_sign_in(transport));
                     return Ok(reaches);
                 }
                 let client = Arc::new(self.oauth_client(remote, &ground.secrets)?);
@@ -265,6 +262,7 @@ impl Open {
                     reaches.push(Reach {
                         sign_in: row.id.clone(),
                         own: row.own.clone(),
+                        realm: row.realm.clone(),
                         dead: row.dead.clone(),
                         keep: Some((self.oauth_spec()?, tokens)),
                         transport,
@@ -288,6 +286,7 @@ impl Open {
             allow_private_network: remote.allow_private_network,
             read_only,
             tokens,
+            dress: Dress::new(self.manifest, remote.client_id.as_deref(), &self.keys)?,
             quotas: Arc::clone(&self.quotas),
             verdict: self.entry.verdict,
             clock: Arc::clone(&ground.clock),
@@ -302,7 +301,7 @@ impl Open {
     fn oauth_spec(&self) -> Result<OAuthSpec> {
         match self.manifest.auth {
             AuthScheme::OAuth(spec) | AuthScheme::OAuthOrServiceAccount(spec) => Ok(spec),
-            AuthScheme::None | AuthScheme::StaticKey => {
+            AuthScheme::None | AuthScheme::StaticKey(_) | AuthScheme::OwnKeys(_) => {
                 let text = format!("{} has no sign-in page", self.manifest.title);
                 Err(Error::new(ErrorKind::Unsupported, "oauth.open", text).next("There is nothing to connect here."))
             }
@@ -364,6 +363,7 @@ pub struct SignInGround {
     pub scopes: Vec<String>,
     pub title: &'static str,
     pub redirect_port: Option<u16>,
+    pub redirect_url: Option<url::Url>,
 }
 
 /// Errors: `Config` or `Unsupported`, where this name has nothing to sign in to.
@@ -380,6 +380,7 @@ pub fn sign_in_ground(name: &str, remote: &Remote, ground: &Ground) -> Result<Si
         scopes: open.scopes(&spec, remote)?,
         title: open.manifest.title,
         redirect_port: remote.redirect_port,
+        redirect_url: remote.redirect_url.clone(),
     })
 }
 

@@ -25,6 +25,7 @@ const OAUTH: OAuthSpec = OAuthSpec {
     scopes: &[ScopeSet { name: "granular", scopes: &["a"] }, ScopeSet { name: "broad", scopes: &["b"] }],
     extra: &[],
     idle_lifetime: None,
+    ..OAuthSpec::PLAIN
 };
 
 static XERO: Manifest = Manifest {
@@ -240,7 +241,7 @@ fn each_wrong_setting_is_one_problem() {
     one("page_size = 50", "pagesize = 50", "Did you mean \"page_size\"?");
     one("ADMIN = \"reader\"", "ADMIN = \"owner\"", "Use one of: reader, writer, none, unknown.");
     one("client_id = \"abc\"", "", "\"client_id\" is missing");
-    one("page_size = 50", "api_key = { file = \"k\" }", "Leave it out");
+    one("page_size = 50", "api_key = { file = \"k\" }", "api_key");
     one("sharing = \"mirror\"", "", "there is no default");
     one("sharing = \"mirror\"", "sharing = \"on\"", "Use one of: mirror, report, off.");
     one("audience = \"everybody in the office\"", "", "\"audience\" is missing");

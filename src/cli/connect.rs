@@ -1,6 +1,9 @@
 //! `connect NAME`: a person signs in to a connection or target.
 
+use std::fmt::Write as _;
+
 use ledgerward_kit::signin::{Callback, LoopbackName, SignInFlow};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{
@@ -18,21 +21,67 @@ use crate::{
 /// The port of the redirect address where the configuration names none. Registered with the vendor, so it must not change.
 const REDIRECT_PORT: u16 = 8089;
 
+/// Signs in once; where one consent is for one company, again and again until the person has no more companies.
 pub async fn run(app: &App, console: &mut dyn Console, name: &str, no_browser: bool) -> Result<Report, Failure> {
     let remote = remote(app, name)?;
-    let SignInGround { client, scopes, title, redirect_port, .. } = world::sign_in_ground(name, remote, &app.ground())?;
+    let ground = world::sign_in_ground(name, remote, &app.ground())?;
+    let mut done = vec![once(app, console, name, &ground, no_browser).await?];
+    while ground.spec.realm.is_some() && another(console) {
+        match once(app, console, name, &ground, no_browser).await {
+            Ok(one) => done.push(one),
+            // What was connected before stays connected.
+            Err(e) => console.note(&e.render()),
+        }
+    }
+    let mut text = String::new();
+    for one in &done {
+        let company = one.company.as_ref().map(|c| format!(", company {c},")).unwrap_or_default();
+        let _ = writeln!(text, "Connected {name} ({}){company} as {}.", ground.title, one.account);
+        if !one.not_granted.is_empty() {
+            let missing = one.not_granted.join(", ");
+            let _ = writeln!(text, "Not granted: {missing}. What needs it will say that it is not available.");
+        }
+    }
+    let json = json!({"schema": "ledgerward/connect/1", "connection": name, "sign_ins": done});
+    Ok(Report::new(Exit::Done, json, text).note("Next: ledgerward pull"))
+}
+
+#[derive(Serialize)]
+struct Done {
+    sign_in: String,
+    account: String,
+    company: Option<String>,
+    not_granted: Vec<String>,
+}
+
+fn another(console: &mut dyn Console) -> bool {
+    console.ask("Connect another company? [y/N]").is_some_and(|a| matches!(a.to_lowercase().as_str(), "y" | "yes"))
+}
+
+async fn once(
+    app: &App,
+    console: &mut dyn Console,
+    name: &str,
+    ground: &SignInGround,
+    no_browser: bool,
+) -> Result<Done, Failure> {
+    let SignInGround { client, scopes, title, redirect_port, redirect_url, .. } = ground;
     let port = redirect_port.unwrap_or(REDIRECT_PORT);
-    let callback = if no_browser {
-        let redirect = format!("http://localhost:{port}/callback");
-        let redirect = redirect.parse().map_err(|e| Failure::new(Exit::Failed, format!("{redirect}: {e}")))?;
-        Callback::Paste { redirect }
+    let paste = no_browser || redirect_url.is_some();
+    let callback = if paste {
+        let local = || format!("http://localhost:{port}/callback").parse();
+        let redirect = redirect_url.clone().map_or_else(local, Ok);
+        Callback::Paste { redirect: redirect.map_err(|e| Failure::new(Exit::Failed, format!("no address: {e}")))? }
     } else {
         Callback::Loopback { port, host: LoopbackName::Localhost }
     };
-    let flow = SignInFlow::start(&client, callback, &scopes).await?;
+    let flow = SignInFlow::start(client, callback, scopes).await?;
     console.note(&format!("Sign in to {title} here:"));
     console.note(&format!("  {}", flow.url()));
-    let signed_in = if no_browser {
+    if !no_browser {
+        open_browser(flow.url().as_str());
+    }
+    let signed_in = if paste {
         console.note("The browser ends on an address that it cannot open. Copy that whole address and paste it here.");
         let pasted = console.ask("Address:").ok_or_else(|| {
             Failure::new(Exit::SignIn, "nobody pasted the address")
@@ -40,33 +89,24 @@ pub async fn run(app: &App, console: &mut dyn Console, name: &str, no_browser: b
         })?;
         flow.paste(&pasted).await?
     } else {
-        open_browser(flow.url().as_str());
         console.note("Waiting for the browser, at most ten minutes …");
         flow.wait().await?
     };
-    let missing: Vec<_> = scopes.iter().filter(|s| !signed_in.scopes.contains(s)).cloned().collect();
+    let not_granted: Vec<_> = scopes.iter().filter(|s| !signed_in.scopes.contains(s)).cloned().collect();
     let claims = &signed_in.claims;
     let who = NewSignIn {
         connection: name.into(),
         subject: claims.xero_userid.clone().or_else(|| claims.sub.clone()).unwrap_or_default(),
         email: claims.email.clone(),
-        realm: None,
+        realm: signed_in.realm.clone(),
         scopes: signed_in.scopes.clone(),
     };
     let now = app.now();
     refuse_another_account(app, name, &who).await?;
-    let shown = who.email.clone().unwrap_or_else(|| "an account that does not say its address".to_owned());
-    let tokens = signed_in.tokens(now);
-    let id = app.store.run(move |db| db.signin_put(&who, &tokens, now)).await?;
-    let mut text = format!("Connected {name} ({title}) as {shown}.\n");
-    if !missing.is_empty() {
-        text.push_str(&format!(
-            "Not granted: {}. What needs it will say that it is not available.\n",
-            missing.join(", ")
-        ));
-    }
-    let json = json!({"schema": "ledgerward/connect/1", "connection": name, "sign_in": id, "account": shown, "not_granted": missing});
-    Ok(Report::new(Exit::Done, json, text).note("Next: ledgerward pull"))
+    let account = who.email.clone().unwrap_or_else(|| "an account that does not say its address".to_owned());
+    let (tokens, company) = (signed_in.tokens(now), who.realm.clone());
+    let sign_in = app.store.run(move |db| db.signin_put(&who, &tokens, now)).await?;
+    Ok(Done { sign_in, account, company, not_granted })
 }
 
 fn remote<'a>(app: &'a App, name: &str) -> Result<&'a Remote, Failure> {

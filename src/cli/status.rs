@@ -197,7 +197,7 @@ fn sign_in_spec(remote: &Remote) -> Option<OAuthSpec> {
     match registry::entry(&remote.connector)?.factory.manifest().auth {
         AuthScheme::OAuth(spec) => Some(spec),
         AuthScheme::OAuthOrServiceAccount(spec) => remote.service_account.is_none().then_some(spec),
-        AuthScheme::None | AuthScheme::StaticKey => None,
+        AuthScheme::None | AuthScheme::StaticKey(_) | AuthScheme::OwnKeys(_) => None,
     }
 }
 

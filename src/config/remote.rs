@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, path::PathBuf};
 
-use ledgerward_contract::{AuthScheme, Email, Manifest};
+use ledgerward_contract::{AuthScheme, Email, Key, Manifest};
 use serde_json::{Map, Value as Json};
 use url::Url;
 
@@ -50,7 +50,11 @@ pub(super) fn read(
     let manifest = read_connector(&t, manifests);
     let client_id = t.get("client_id").and_then(|v| v.text());
     let mut take = |key: &str| t.get(key).and_then(|v| secret(&v, gathered));
-    let (client_secret, api_key, service_account) = (take("client_secret"), take("api_key"), take("service_account"));
+    let (client_secret, service_account) = (take("client_secret"), take("service_account"));
+    let mut keys = BTreeMap::new();
+    for key in manifest.map(fixed_keys).unwrap_or_default() {
+        keys.extend(take(key.name).map(|secret| (key.name.to_owned(), secret)));
+    }
     let impersonate =
         t.get("impersonate").and_then(|v| v.parse(Email::parse, "The address the service account acts for."));
     let scopes = t.get("scopes").and_then(|v| read_scopes(&v, manifest)).unwrap_or_default();
@@ -58,6 +62,8 @@ pub(super) fn read(
         t.get("endpoints").and_then(|v| v.table()).map(|e| read_endpoints(&e, manifest)).unwrap_or_default();
     let redirect_port =
         t.get("redirect_port").and_then(|v| v.integer(1024..=65535)).and_then(|p| u16::try_from(p).ok());
+    let help = "The address that is registered with the vendor, beginning with https://.";
+    let redirect_url = t.get("redirect_url").and_then(|v| v.parse(endpoint, help));
     let allow_private_network = t.get("allow_private_network").and_then(|v| v.boolean()).unwrap_or(false);
     let ca_file = t.get("ca_file").and_then(|v| v.text()).map(PathBuf::from);
     let proxy = t.get("proxy").and_then(|v| v.parse(proxy, "Write http://host:port, without a password in it."));
@@ -65,11 +71,7 @@ pub(super) fn read(
         // Its own keys cannot be told from mistakes while the connector is not known.
         return None;
     };
-    let has = Has {
-        client_id: client_id.is_some(),
-        api_key: t.get("api_key").is_some(),
-        service_account: t.get("service_account").is_some(),
-    };
+    let has = Has { client_id: client_id.is_some(), service_account: t.get("service_account").is_some() };
     check_sign_in(&t, manifest, &has);
     let mut settings = Map::new();
     for (key, _) in manifest.settings {
@@ -88,17 +90,26 @@ pub(super) fn read(
         connector: manifest.name.to_owned(),
         client_id,
         client_secret,
-        api_key,
+        keys,
         service_account,
         impersonate,
         scopes,
         endpoints,
         redirect_port,
+        redirect_url,
         allow_private_network,
         ca_file,
         proxy,
         settings: Json::Object(settings),
     })
+}
+
+/// The secrets that a connector is opened with, where it has no sign-in.
+fn fixed_keys(manifest: &'static Manifest) -> &'static [Key] {
+    match manifest.auth {
+        AuthScheme::StaticKey(keys) | AuthScheme::OwnKeys(keys) => keys,
+        AuthScheme::None | AuthScheme::OAuth(_) | AuthScheme::OAuthOrServiceAccount(_) => &[],
+    }
 }
 
 fn is_source(manifest: &Manifest) -> bool {
@@ -118,7 +129,6 @@ fn read_connector(t: &Table<'_, '_>, manifests: &[&'static Manifest]) -> Option<
 
 struct Has {
     client_id: bool,
-    api_key: bool,
     service_account: bool,
 }
 
@@ -133,30 +143,25 @@ fn check_sign_in(t: &Table<'_, '_>, manifest: &Manifest, has: &Has) {
     };
     match manifest.auth {
         AuthScheme::None => {
-            refuse(
-                &["client_id", "client_secret", "api_key", "service_account", "impersonate", "scopes"],
-                "needs no sign-in",
-            );
+            refuse(&["client_id", "client_secret", "service_account", "impersonate", "scopes"], "needs no sign-in");
         }
         AuthScheme::OAuth(_) => {
             needs_id(t, id_help);
-            refuse(&["api_key", "service_account", "impersonate"], "is signed in to by a person, with client_id");
+            refuse(&["service_account", "impersonate"], "is signed in to by a person, with client_id");
         }
-        AuthScheme::OAuthOrServiceAccount(_) => {
-            refuse(&["api_key"], "has no fixed key");
-            match (has.client_id, has.service_account) {
-                (false, false) => {
-                    needs_id(t, "Give client_id for a person's sign-in, or service_account = { file = \"…\" }.");
-                }
-                (true, true) => refuse(&["service_account"], "takes a person's sign-in or a service account, not both"),
-                (true, false) => refuse(&["impersonate"], "acts for somebody else only as a service account"),
-                (false, true) => {}
+        AuthScheme::OAuthOrServiceAccount(_) => match (has.client_id, has.service_account) {
+            (false, false) => {
+                needs_id(t, "Give client_id for a person's sign-in, or service_account = { file = \"…\" }.");
             }
-        }
-        AuthScheme::StaticKey => {
-            refuse(&["client_id", "client_secret", "service_account", "impersonate", "scopes"], "takes api_key alone");
-            if !has.api_key {
-                t.need("api_key", "Write the vendor's key into a file: api_key = { file = \"…\" }.");
+            (true, true) => refuse(&["service_account"], "takes a person's sign-in or a service account, not both"),
+            (true, false) => refuse(&["impersonate"], "acts for somebody else only as a service account"),
+            (false, true) => {}
+        },
+        AuthScheme::StaticKey(keys) | AuthScheme::OwnKeys(keys) => {
+            let other = ["client_id", "client_secret", "service_account", "impersonate", "scopes"];
+            refuse(&other, "is opened by keys, not by a sign-in");
+            for key in keys.iter().filter(|k| k.needed) {
+                t.need(key.name, &format!("{} Write it into a file: {} = {{ file = \"…\" }}.", key.help, key.name));
             }
         }
     }
@@ -213,7 +218,7 @@ fn read_scopes(v: &Value<'_, '_>, manifest: Option<&'static Manifest>) -> Option
     }
     let sets = match manifest?.auth {
         AuthScheme::OAuth(spec) | AuthScheme::OAuthOrServiceAccount(spec) => spec.scopes,
-        AuthScheme::None | AuthScheme::StaticKey => &[],
+        AuthScheme::None | AuthScheme::StaticKey(_) | AuthScheme::OwnKeys(_) => &[],
     };
     let choices: Vec<(&str, Scopes)> = sets.iter().map(|s| (s.name, Scopes::Set(s.name.to_owned()))).collect();
     v.one_of(&choices)

@@ -63,8 +63,8 @@ pub struct Remote {
     pub connector: String,
     pub client_id: Option<String>,
     pub client_secret: Option<SecretRef>,
-    /// A fixed key that the firm enters, for vendors without sign-in pages.
-    pub api_key: Option<SecretRef>,
+    /// Fixed keys that the firm enters, for vendors without sign-in pages, by the manifest's names of them.
+    pub keys: BTreeMap<String, SecretRef>,
     /// A service account's key file (Google), instead of a person's sign-in.
     pub service_account: Option<SecretRef>,
     /// The person a service account acts for (domain-wide delegation).
@@ -74,6 +74,9 @@ pub struct Remote {
     pub endpoints: BTreeMap<String, Url>,
     /// The loopback port of the sign-in page's redirect, where the vendor wants it registered.
     pub redirect_port: Option<u16>,
+    /// The registered redirect address, for vendors that take no loopback address. The person then pastes where the
+    /// browser ended.
+    pub redirect_url: Option<Url>,
     pub allow_private_network: bool,
     /// More roots to trust, for a proxy that opens TLS or a server in the office.
     pub ca_file: Option<PathBuf>,

@@ -69,7 +69,9 @@ pub fn kind(m: &Manifest) -> &'static str {
 pub fn auth(m: &Manifest) -> String {
     let spec = match m.auth {
         AuthScheme::None => return "none".to_owned(),
-        AuthScheme::StaticKey => return "a fixed key".to_owned(),
+        AuthScheme::StaticKey(keys) | AuthScheme::OwnKeys(keys) => {
+            return if keys.len() == 1 { "a fixed key".to_owned() } else { "fixed keys".to_owned() };
+        }
         AuthScheme::OAuth(spec) | AuthScheme::OAuthOrServiceAccount(spec) => spec,
     };
     let mut text = "OAuth 2".to_owned();

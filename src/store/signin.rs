@@ -24,6 +24,7 @@ pub struct NewSignIn {
     /// The vendor's id of the user or account that consented; with the connection it names the row.
     pub subject: String,
     pub email: Option<String>,
+    /// The one company that was consented to, where the vendor's consents are for one company each.
     pub realm: Option<String>,
     pub scopes: Vec<String>,
 }
@@ -125,15 +126,15 @@ fn utf8(bytes: &[u8]) -> Result<Secret> {
 }
 
 impl Db {
-    /// Stores a finished authorisation. The same account of the same connection signs in again into its old row, as the
-    /// next generation.
+    /// Stores a finished authorisation. The same account of the same connection (and company) signs in again into its old
+    /// row, as the next generation.
     pub fn signin_put(&mut self, who: &NewSignIn, new: &NewTokens, at: Timestamp) -> Result<SignInId> {
         self.tx(|db| {
             let old: Option<(String, i64)> = db
                 .conn
                 .query_row(
-                    "SELECT id, generation FROM signin WHERE connection = ?1 AND subject = ?2",
-                    params![who.connection.as_str(), who.subject],
+                    "SELECT id, generation FROM signin WHERE connection = ?1 AND subject = ?2 AND realm IS ?3",
+                    params![who.connection.as_str(), who.subject, who.realm],
                     |r| Ok((r.get(0)?, r.get(1)?)),
                 )
                 .optional()?;
@@ -157,7 +158,8 @@ impl Db {
     }
 
     pub fn signins(&self) -> Result<Vec<SignIn>> {
-        let mut stmt = self.conn.prepare(&format!("SELECT {COLUMNS} FROM signin ORDER BY connection, subject"))?;
+        let mut stmt =
+            self.conn.prepare(&format!("SELECT {COLUMNS} FROM signin ORDER BY connection, subject, realm"))?;
         let rows = stmt.query_map([], raw)?;
         rows.map(|r| r.map_err(StoreError::from).and_then(RawRow::signin)).collect()
     }

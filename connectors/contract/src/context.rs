@@ -201,11 +201,24 @@ pub trait Layer: Send + Sync {
 pub struct ReadCx {
     transport: Arc<dyn Transport>,
     now: Timestamp,
+    realm: Option<Arc<str>>,
 }
 
 impl ReadCx {
     pub fn new(transport: Arc<dyn Transport>, now: Timestamp) -> Self {
-        Self { transport, now }
+        Self { transport, now, realm: None }
+    }
+
+    /// For a sign-in that reaches exactly one company: its id at the vendor (`OAuthSpec::realm`).
+    #[must_use]
+    pub fn in_realm(mut self, realm: Option<&str>) -> Self {
+        self.realm = realm.map(Arc::from);
+        self
+    }
+
+    /// The one company that this sign-in was given for, as its callback named it.
+    pub fn realm(&self) -> Option<&str> {
+        self.realm.as_deref()
     }
 
     /// When this cycle began.

@@ -35,8 +35,8 @@ pub use email::{Email, EmailError};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use fence::{Allowed, Audience, FenceBroken, Fenced};
 pub use manifest::{
-    AuthScheme, ClientAuth, Endpoint, Endpoints, LedgerRoleDefault, Listing, Manifest, OAuthSpec, Quota, QuotaScope,
-    QuotaWindow, Rotation, ScopeSet,
+    AuthScheme, ClientAuth, Endpoint, Endpoints, Key, LedgerRoleDefault, Listing, Manifest, OAuthSpec, Quota,
+    QuotaScope, QuotaWindow, Rotation, ScopeSet,
 };
 pub use secret::Secret;
 pub use snapshot::{Cursor, Listed, Page, Snapshot};

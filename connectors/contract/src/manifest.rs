@@ -63,8 +63,23 @@ pub enum AuthScheme {
     OAuth(OAuthSpec),
     /// OAuth for a person, or a service account's signed assertion, as the settings say (Google).
     OAuthOrServiceAccount(OAuthSpec),
-    /// A fixed key that the firm enters (Karbon).
-    StaticKey,
+    /// Fixed keys that the firm enters (Karbon); the auth layer puts each into its header.
+    StaticKey(&'static [Key]),
+    /// The vendor's requests are signed by a library of its own (S3, SFTP), which therefore gets the keys by
+    /// [`crate::Factory::build_with_keys`].
+    OwnKeys(&'static [Key]),
+}
+
+/// A secret that the firm enters: `api_key = { file = "…" }` in the connection's section.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The key in the configuration.
+    pub name: &'static str,
+    /// One line on where a person finds it.
+    pub help: &'static str,
+    pub needed: bool,
+    /// The request header and what stands before the secret in it (`("authorization", "Bearer ")`). Not used by `OwnKeys`.
+    pub header: (&'static str, &'static str),
 }
 
 /// The authorisation-code flow of a vendor (RFC 6749, with PKCE by RFC 7636).
@@ -81,6 +96,33 @@ pub struct OAuthSpec {
     pub extra: &'static [(&'static str, &'static str)],
     /// An unused sign-in dies after this. The scheduler refreshes at a quarter of it, at most 7 days (`decisions` 30).
     pub idle_lifetime: Option<Duration>,
+    /// The parameter of the callback that names the company consented to, where one consent is one company (QuickBooks'
+    /// `realmId`). The token does not name it, so a callback without it is refused.
+    pub realm: Option<&'static str>,
+    /// What stands before the access token in `Authorization`.
+    pub token_prefix: &'static str,
+    /// A header that carries the app's client id on every request (MYOB's `x-myobapi-key`).
+    pub client_id_header: Option<&'static str>,
+    /// Extra headers of token calls.
+    pub token_headers: &'static [(&'static str, &'static str)],
+}
+
+impl OAuthSpec {
+    /// What most vendors have in common; a manifest says what is different: `..OAuthSpec::PLAIN`.
+    pub const PLAIN: Self = Self {
+        authorize: ("login", "/authorize"),
+        token: ("login", "/token"),
+        revoke: None,
+        client_auth: ClientAuth::Basic,
+        rotation: Rotation::Stable,
+        scopes: &[],
+        extra: &[],
+        idle_lifetime: None,
+        realm: None,
+        token_prefix: "Bearer",
+        client_id_header: None,
+        token_headers: &[],
+    };
 }
 
 /// A named set of scopes: Xero's `granular` and `broad`. The first is the default.
@@ -107,7 +149,8 @@ pub enum Rotation {
     SingleUse { grace: Option<Duration> },
 }
 
-/// A host of the vendor, by name.
+/// A host of the vendor, by name. `https://*.vendor.example` is a family of hosts that answers may name (upload sessions,
+/// short-lived downloads): requests with [`crate::Auth::Url`] may go there, and never one that carries a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoint {
     pub name: &'static str,

@@ -1,12 +1,14 @@
 //! What a connector is made of. Read this first; then `connectors/local`, the readable example.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
     AccessFact, ChangeCursor, Changes, ClientRow, Created, Cursor, Email, Endpoints, Expect, Fenced, FolderId,
     FolderKey, FolderRole, Gone, Granted, Job, JobId, LedgerAccount, LedgerId, LedgerProfile, LedgerRow, Manifest,
-    Page, PermissionId, Probe, ReadCx, ReservedId, Result, SeenFile, SeenPermission, Stat, StatementData,
+    Page, PermissionId, Probe, ReadCx, ReservedId, Result, Secret, SeenFile, SeenPermission, Stat, StatementData,
     StatementFile, StatementRef, StatementRequest, Stored, TargetLimits, Timestamp, WriteCx,
     error::{Error, ErrorKind},
 };
@@ -25,6 +27,11 @@ pub trait Factory: Sync {
     fn manifest(&self) -> &'static Manifest;
     /// Validates the settings and gives a connector, or a `Config` error that names the setting. No IO.
     fn build(&self, from: Build) -> Result<Box<dyn Connector>>;
+    /// The same for [`crate::AuthScheme::OwnKeys`], with the secrets by the manifest's names of them. Every other kind of
+    /// connector never meets a secret.
+    fn build_with_keys(&self, from: Build, _keys: BTreeMap<String, Secret>) -> Result<Box<dyn Connector>> {
+        self.build(from)
+    }
 }
 
 /// A configured connector. What it can do is which of these is `Some` (rule R6): there are no stubs.

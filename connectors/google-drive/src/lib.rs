@@ -48,6 +48,7 @@ static MANIFEST: Manifest = Manifest {
         extra: &[("access_type", "offline"), ("prompt", "consent")],
         // Google drops a refresh token that was not used for six months.
         idle_lifetime: Some(Duration::from_secs(180 * 24 * 3600)),
+        ..OAuthSpec::PLAIN
     }),
     endpoints: &[
         Endpoint { name: "api", url: "https://www.googleapis.com/drive/v3" },

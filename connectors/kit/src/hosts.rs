@@ -14,6 +14,8 @@ use url::{Host, Url};
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     origins: Vec<url::Origin>,
+    /// `.vendor.example` for an endpoint `https://*.vendor.example`: addresses that answers name.
+    families: Vec<String>,
     private: bool,
 }
 
@@ -23,8 +25,12 @@ impl Hosts {
     /// Errors: `Config` if an endpoint is plain http to anything but a literal loopback address, or a literal address
     /// that may not be talked to.
     pub fn new(endpoints: &Endpoints, allow_private_network: bool) -> Result<Self> {
-        let mut origins = Vec::new();
+        let (mut origins, mut families) = (Vec::new(), Vec::new());
         for (name, url) in endpoints.iter() {
+            if let ("https", Some(family)) = (url.scheme(), url.host_str().and_then(|h| h.strip_prefix('*'))) {
+                families.push(family.to_owned());
+                continue;
+            }
             if let Err(why) = reachable(url, allow_private_network) {
                 return Err(Error::new(
                     ErrorKind::Config,
@@ -35,15 +41,29 @@ impl Hosts {
             }
             origins.push(url.origin());
         }
-        Ok(Self { origins, private: allow_private_network })
+        Ok(Self { origins, families, private: allow_private_network })
     }
 
-    /// Whether a request may go to this address.
+    /// Whether a request without a token may go to this address.
     ///
     /// Errors: `Contract`, naming the host alone: a host that is not the connector's can only have come from an answer.
     pub fn check(&self, op: &'static str, url: &Url) -> Result<()> {
+        self.admit(op, url, self.origins.contains(&url.origin()) || self.in_family(url))
+    }
+
+    /// Whether a request with a token may: only to the endpoints themselves, never to a host that an answer named.
+    pub fn check_for_token(&self, op: &'static str, url: &Url) -> Result<()> {
+        self.admit(op, url, self.origins.contains(&url.origin()))
+    }
+
+    fn in_family(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        url.scheme() == "https" && url.port().is_none() && self.families.iter().any(|f| host.ends_with(f.as_str()))
+    }
+
+    fn admit(&self, op: &'static str, url: &Url, ours: bool) -> Result<()> {
         let host = url.host_str().unwrap_or("no host").to_owned();
-        if !self.origins.contains(&url.origin()) || !url.username().is_empty() || url.password().is_some() {
+        if !ours || !url.username().is_empty() || url.password().is_some() {
             return Err(
                 Error::contract(op, "the address is not on a host that belongs to this connector").with("host", host)
             );
@@ -59,6 +79,7 @@ impl Hosts {
     /// Whether some endpoint has this host name, whatever its port.
     pub fn has_host(&self, host: &str) -> bool {
         self.origins.iter().any(|o| matches!(o, url::Origin::Tuple(_, h, _) if h.to_string() == host))
+            || self.families.iter().any(|f| host.ends_with(f.as_str()))
     }
 }
 
@@ -264,6 +285,24 @@ mod tests {
             assert_eq!(Hosts::new(&endpoints(&url), true).is_ok(), open, "{url}");
         }
         assert!(Hosts::new(&endpoints("http://192.168.1.5/"), true).is_err(), "no plain http in the office either");
+    }
+
+    #[test]
+    fn x01_a_token_never_goes_to_a_host_that_an_answer_named() {
+        let hosts = Hosts::new(&endpoints("https://*.content.example"), false).unwrap();
+        for (url, given) in [
+            ("https://eu-1.content.example/s/abc", true),
+            ("http://eu-1.content.example/s/abc", false),
+            ("https://eu-1.content.example:8443/s", false),
+            ("https://content.example/s", false),
+            ("https://evilcontent.example/s", false),
+            ("https://eu-1.content.example.evil.example/s", false),
+            ("https://u:p@eu-1.content.example/s", false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(hosts.check("x.y", &url).is_ok(), given, "{url}");
+            assert!(hosts.check_for_token("x.y", &url).is_err(), "{url}");
+        }
     }
 
     #[test]

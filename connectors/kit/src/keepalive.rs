@@ -64,6 +64,7 @@ mod tests {
             scopes: &[],
             extra: &[],
             idle_lifetime: idle_days.map(|d| Duration::from_secs(d * 86_400)),
+            ..OAuthSpec::PLAIN
         }
     }
 

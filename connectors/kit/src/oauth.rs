@@ -7,7 +7,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{FutureExt, future::BoxFuture};
-use http::header;
+use http::{HeaderName, HeaderValue, header};
 use ledgerward_contract::{
     Body, ClientAuth, Endpoints, Error, ErrorKind, OAuthSpec, Request, Response, Result, Secret, Timestamp, Transport,
 };
@@ -223,8 +223,8 @@ impl OAuthClient {
     /// The HTTP client of the oauth2 crate. It owns what it uses: the compiler cannot see that the crate's future is Send
     /// when it borrows.
     fn http(&self, op: &'static str) -> impl Fn(HttpRequest) -> BoxFuture<'static, Result<HttpResponse>> + use<> {
-        let transport = Arc::clone(&self.transport);
-        move |request| post(Arc::clone(&transport), op, request).boxed()
+        let (transport, headers) = (Arc::clone(&self.transport), self.spec.token_headers);
+        move |request| post(Arc::clone(&transport), op, headers, request).boxed()
     }
 
     fn judge(
@@ -283,11 +283,19 @@ async fn call(transport: &dyn Transport, op: &'static str, request: Request) -> 
 
 /// Lets through only answers in which the vendor's token endpoint itself speaks: a 200, or a refusal with an OAuth error
 /// code. The rest is weather.
-async fn post(transport: Arc<dyn Transport>, op: &'static str, request: HttpRequest) -> Result<HttpResponse> {
+async fn post(
+    transport: Arc<dyn Transport>,
+    op: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    request: HttpRequest,
+) -> Result<HttpResponse> {
     let (parts, body) = request.into_parts();
     let url = Url::parse(&parts.uri.to_string()).map_err(|e| Error::contract(op, "no address").source(e))?;
     let mut out = Request::write(op, parts.method, url).timeout(CALL_MAX);
     out.headers = parts.headers;
+    for (name, value) in headers {
+        out.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
     out.body = Body::Bytes { content_type: "application/x-www-form-urlencoded".to_owned(), bytes: body.into() };
     let response = call(&*transport, op, out).await?;
     let speaks = match response.status {

@@ -65,6 +65,14 @@ pub struct SignedIn {
     /// As the vendor states them; what was asked for where it states none.
     pub scopes: Vec<String>,
     pub claims: Claims,
+    /// The company that was consented to, where one consent is one company (`OAuthSpec::realm`).
+    pub realm: Option<String>,
+}
+
+/// What the browser brought back.
+struct Brought {
+    code: Secret,
+    realm: Option<String>,
 }
 
 impl SignedIn {
@@ -147,8 +155,8 @@ impl<'a> SignInFlow<'a> {
         let listener = self.listener.take().ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, OP, "this sign-in waits for a pasted address, not for a browser")
         })?;
-        let code = tokio::time::timeout_at(self.ends, self.listen(listener)).await.map_err(|_| too_late())??;
-        self.exchange(code).await
+        let brought = tokio::time::timeout_at(self.ends, self.listen(listener)).await.map_err(|_| too_late())??;
+        self.exchange(brought).await
     }
 
     /// Takes the address that the person copied from the browser, and exchanges its code.
@@ -162,12 +170,12 @@ impl<'a> SignInFlow<'a> {
         if (url.origin(), url.path()) != (self.redirect.origin(), self.redirect.path()) {
             return Err(stranger("that is not the address the service sends people back to"));
         }
-        let code = self.check(&url)?;
-        self.exchange(code).await
+        let brought = self.check(&url)?;
+        self.exchange(brought).await
     }
 
-    async fn exchange(self, code: Secret) -> Result<SignedIn> {
-        let granted = self.client.exchange(&code, &self.verifier, &self.redirect).await?;
+    async fn exchange(self, brought: Brought) -> Result<SignedIn> {
+        let granted = self.client.exchange(&brought.code, &self.verifier, &self.redirect).await?;
         let claims = match &granted.id_token {
             Some(token) => claims(token.expose(), self.client.client_id())?,
             None => Claims::default(),
@@ -177,11 +185,11 @@ impl<'a> SignInFlow<'a> {
             scope.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
         };
         let scopes = granted.scopes.clone().unwrap_or_else(asked);
-        Ok(SignedIn { granted, scopes, claims })
+        Ok(SignedIn { granted, scopes, claims, realm: brought.realm })
     }
 
-    /// The code of an answer to this flow. State first: nothing of an answer without it is believed.
-    fn check(&self, answer: &Url) -> Result<Secret> {
+    /// What an answer to this flow brought. State first: nothing of an answer without it is believed.
+    fn check(&self, answer: &Url) -> Result<Brought> {
         let get = |name: &str| answer.query_pairs().find(|(k, _)| k == name).map(|(_, v)| v.into_owned());
         if !get("state").is_some_and(|s| same(&s, self.state.expose())) {
             return Err(stranger("the address belongs to another sign-in"));
@@ -198,10 +206,22 @@ impl<'a> SignInFlow<'a> {
                 .with("code", safe_word(&code).unwrap_or_else(|| "unknown".to_owned()));
             return Err(error.next("Start the sign-in again and allow what it asks for."));
         }
-        get("code").filter(|c| !c.is_empty()).map(Secret::new).ok_or_else(|| stranger("the address holds no code"))
+        let code = get("code").filter(|c| !c.is_empty()).ok_or_else(|| stranger("the address holds no code"))?;
+        // An id of the vendor: it will stand in addresses, so nothing else than an id may come in here.
+        let id = |r: &String| {
+            (1..=64).contains(&r.len()) && r.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let realm = match self.client.spec().realm {
+            None => None,
+            Some(name) => {
+                let realm = get(name).filter(id);
+                Some(realm.ok_or_else(|| stranger("the address does not name the company that was chosen"))?)
+            }
+        };
+        Ok(Brought { code: Secret::new(code), realm })
     }
 
-    async fn listen(&self, listener: TcpListener) -> Result<Secret> {
+    async fn listen(&self, listener: TcpListener) -> Result<Brought> {
         let mut callers = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -221,9 +241,9 @@ impl<'a> SignInFlow<'a> {
                         None => Err(stranger("nothing is here")),
                     };
                     match outcome {
-                        Ok(code) => {
+                        Ok(brought) => {
                             answer(&mut stream, "200 OK", "Signed in. You can close this window.").await;
-                            return Ok(code);
+                            return Ok(brought);
                         }
                         Err(e) if e.kind == ErrorKind::Cancelled => {
                             answer(&mut stream, "200 OK", "Nothing was granted. You can close this window.").await;

@@ -18,7 +18,7 @@ use crate::{
     hosts::Hosts,
     layers::{
         Verdict,
-        auth::{Sign, TokenSource},
+        auth::{Dress, Sign, TokenSource},
         deadline::{Deadline, Deadlines},
         guard::Guard,
         quota::{Pay, Quotas},
@@ -37,6 +37,7 @@ pub struct StackConfig {
     /// For ledger sources: a write is refused before anything else (T18).
     pub read_only: bool,
     pub tokens: Arc<dyn TokenSource>,
+    pub dress: Dress,
     /// One object for all sign-ins of an app registration.
     pub quotas: Arc<Quotas>,
     /// [`crate::layers::no_verdict`] unless the vendor limits by something else than 429.
@@ -62,6 +63,7 @@ impl Stack {
             allow_private_network,
             read_only,
             tokens,
+            dress,
             quotas,
             verdict,
             clock,
@@ -72,7 +74,7 @@ impl Stack {
         let hosts = Hosts::new(&endpoints, allow_private_network)?;
         let inner: Arc<dyn Transport> = Arc::new(Timeout { inner: base });
         let inner: Arc<dyn Transport> = Arc::new(Pay { quotas, verdict, inner });
-        let inner: Arc<dyn Transport> = Arc::new(Sign { tokens, hosts: hosts.clone(), inner });
+        let inner: Arc<dyn Transport> = Arc::new(Sign { tokens, dress, hosts: hosts.clone(), inner });
         let inner: Arc<dyn Transport> = Arc::new(Repeat { verdict, clock, jitter, inner });
         let inner: Arc<dyn Transport> = Arc::new(Deadline { deadlines, inner });
         let inner: Arc<dyn Transport> = Arc::new(Guard { hosts, read_only, inner });

@@ -16,7 +16,7 @@ use ledgerward_contract::{
 use ledgerward_kit::{
     Bearer, Deadlines, Durable, Fixed, MemoryDays, Quotas, Stack, StackConfig, TokenSource, TokioClock, Verdict,
     fake::{Fake, FakeRequest, FakeResponse, FakeTransport, Moment},
-    layers::quota::DayCounter,
+    layers::{auth::Dress, quota::DayCounter},
     no_verdict,
 };
 use serde_json::{Value, json};
@@ -136,6 +136,7 @@ fn rig(
         allow_private_network: false,
         read_only,
         tokens,
+        dress: Dress::default(),
         quotas: quotas.clone(),
         verdict,
         clock,

@@ -15,7 +15,7 @@ use ledgerward_contract::{
 };
 use ledgerward_kit::{
     Fixed, Hosts, HttpOptions, HttpTransport, MemoryDays, OAuthClient, Quotas, Stack, StackConfig, SystemClock, decode,
-    no_verdict, oauth::Refreshed,
+    layers::auth::Dress, no_verdict, oauth::Refreshed,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -361,6 +361,7 @@ fn stack(address: SocketAddr) -> Arc<dyn Transport> {
         allow_private_network: false,
         read_only: true,
         tokens: Arc::new(Fixed::none()),
+        dress: Dress::default(),
         quotas: Quotas::new("c", MANIFEST.quotas, Arc::new(MemoryDays::default()), clock.clone()),
         verdict: no_verdict,
         clock,
@@ -389,6 +390,7 @@ async fn t07_a_token_call_is_sent_once() {
             scopes: &[],
             extra: &[],
             idle_lifetime: None,
+            ..OAuthSpec::PLAIN
         };
         let client =
             OAuthClient::new(spec, &endpoints(address), "app", Some(Secret::new("s")), Arc::new(http(address)))

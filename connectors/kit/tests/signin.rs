@@ -54,6 +54,7 @@ const SPEC: OAuthSpec = OAuthSpec {
     scopes: &[],
     extra: &[("access_type", "offline")],
     idle_lifetime: None,
+    ..OAuthSpec::PLAIN
 };
 
 /// Address, headers and form of one call.

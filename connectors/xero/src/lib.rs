@@ -59,6 +59,7 @@ static MANIFEST: Manifest = Manifest {
         },
         extra: &[],
         idle_lifetime: Some(Duration::from_secs(60 * 24 * 3600)),
+        ..OAuthSpec::PLAIN
     }),
     endpoints: &[
         Endpoint { name: "login", url: "https://login.xero.com" },

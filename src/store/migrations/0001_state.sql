@@ -28,9 +28,10 @@ CREATE TABLE signin (
     access_expires_at  INTEGER,
     refresh_expires_at INTEGER,
     last_refreshed     INTEGER,
-    issued_at          INTEGER NOT NULL,
-    UNIQUE (connection, subject)
+    issued_at          INTEGER NOT NULL
 ) STRICT;
+-- One person may consent for many companies, each with tokens of its own.
+CREATE UNIQUE INDEX signin_who ON signin (connection, subject, ifnull(realm, ''));
 
 -- An authorisation that a person has begun and not finished. The PKCE verifier is sealed.
 CREATE TABLE pending_oauth (

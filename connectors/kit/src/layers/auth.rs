@@ -1,17 +1,19 @@
 //! The access token: added to requests for the connector's own hosts, and to nothing else.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use http::{HeaderValue, header};
-use ledgerward_contract::{Auth as Credential, Error, Request, Response, Result, Secret, Transport};
+use http::{HeaderName, HeaderValue, header};
+use ledgerward_contract::{
+    Auth as Credential, AuthScheme, Error, ErrorKind, Manifest, Request, Response, Result, Secret, Transport,
+};
 
 use crate::{hosts::Hosts, vault::Durable};
 
 /// An access token and which one it is.
 #[derive(Clone, Debug)]
 pub struct Bearer {
-    /// The whole value after `Bearer `.
+    /// The whole value after `Bearer `; empty where nothing is added.
     pub token: Secret,
     /// Counts up with every renewal, so that a late refusal of an old token does not throw a new one away.
     pub generation: u64,
@@ -28,7 +30,7 @@ pub trait TokenSource: Send + Sync {
     async fn worked(&self, generation: u64);
 }
 
-/// A fixed token: keys that the firm entered (Karbon), and tests.
+/// A fixed token, for tests, or none.
 pub struct Fixed(Option<Secret>);
 
 impl Fixed {
@@ -57,8 +59,66 @@ impl TokenSource for Fixed {
     async fn worked(&self, _: u64) {}
 }
 
+/// What goes into a request besides the access token.
+#[derive(Clone, Debug, Default)]
+pub struct Dress {
+    /// What stands before the token.
+    prefix: Option<&'static str>,
+    /// Whole headers: fixed keys, and the app's own id where the vendor wants it on every request.
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Dress {
+    /// By the manifest, with the keys and the client id that the firm entered.
+    ///
+    /// Errors: `Config`, naming the key, if it holds what no header may hold (a line break at its end is cut).
+    pub fn new(manifest: &Manifest, client_id: Option<&str>, keys: &BTreeMap<String, Secret>) -> Result<Self> {
+        let value = |name: &str, text: &str| {
+            let mut value = HeaderValue::from_str(text.trim_end()).map_err(|_| {
+                Error::new(ErrorKind::Config, "key.read", format!("{name} holds characters that no key has"))
+                    .next("Copy the key again, alone, without quotes or line breaks.")
+            })?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        let mut dress = Self::default();
+        match manifest.auth {
+            AuthScheme::None | AuthScheme::OwnKeys(_) => {}
+            AuthScheme::OAuth(spec) | AuthScheme::OAuthOrServiceAccount(spec) => {
+                dress.prefix = Some(spec.token_prefix);
+                if let (Some(name), Some(id)) = (spec.client_id_header, client_id) {
+                    dress.headers.push((HeaderName::from_static(name), value("client_id", id)?));
+                }
+            }
+            AuthScheme::StaticKey(wanted) => {
+                for key in wanted {
+                    let Some(secret) = keys.get(key.name) else { continue };
+                    let (name, before) = key.header;
+                    let text = format!("{before}{}", secret.expose().trim());
+                    dress.headers.push((HeaderName::from_static(name), value(key.name, &text)?));
+                }
+            }
+        }
+        Ok(dress)
+    }
+
+    fn on(&self, bearer: &Bearer, mut request: Request) -> Result<Request> {
+        request.headers.extend(self.headers.iter().cloned());
+        if bearer.token.is_empty() {
+            return Ok(request);
+        }
+        let prefix = self.prefix.unwrap_or("Bearer");
+        let mut value = HeaderValue::from_str(&format!("{prefix} {}", bearer.token.expose()))
+            .map_err(|_| Error::contract(request.op, "the access token holds characters that no header may hold"))?;
+        value.set_sensitive(true);
+        request.headers.insert(header::AUTHORIZATION, value);
+        Ok(request)
+    }
+}
+
 pub struct Sign {
     pub tokens: Arc<dyn TokenSource>,
+    pub dress: Dress,
     pub hosts: Hosts,
     pub inner: Arc<dyn Transport>,
 }
@@ -71,9 +131,9 @@ impl Transport for Sign {
         if request.auth == Credential::Url {
             return self.inner.send(request).await;
         }
-        self.hosts.check(request.op, &request.url)?;
+        self.hosts.check_for_token(request.op, &request.url)?;
         let first = self.tokens.bearer().await?.into_inner();
-        let response = self.inner.send(with(&first, request.clone())?).await?;
+        let response = self.inner.send(self.dress.on(&first, request.clone())?).await?;
         if response.ok() {
             self.tokens.worked(first.generation).await;
         }
@@ -84,21 +144,10 @@ impl Transport for Sign {
         if second.generation == first.generation {
             return Ok(response);
         }
-        let response = self.inner.send(with(&second, request)?).await?;
+        let response = self.inner.send(self.dress.on(&second, request)?).await?;
         if response.ok() {
             self.tokens.worked(second.generation).await;
         }
         Ok(response)
     }
-}
-
-fn with(bearer: &Bearer, mut request: Request) -> Result<Request> {
-    if bearer.token.is_empty() {
-        return Ok(request);
-    }
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", bearer.token.expose()))
-        .map_err(|_| Error::contract(request.op, "the access token holds characters that no header may hold"))?;
-    value.set_sensitive(true);
-    request.headers.insert(header::AUTHORIZATION, value);
-    Ok(request)
 }

@@ -45,6 +45,7 @@ fn spec(rotation: Rotation) -> OAuthSpec {
         scopes: &[],
         extra: &[],
         idle_lifetime: None,
+        ..OAuthSpec::PLAIN
     }
 }
 

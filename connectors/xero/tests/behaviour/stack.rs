@@ -9,7 +9,7 @@ use ledgerward_contract::{
 };
 use ledgerward_kit::{
     Callback, Deadlines, Fixed, MemoryDays, OAuthClient, Quotas, SignInFlow, Stack, StackConfig, TokioClock,
-    no_verdict, oauth::Refreshed,
+    layers::auth::Dress, no_verdict, oauth::Refreshed,
 };
 use ledgerward_xero::{FACTORY, fake::Fake};
 use serde_json::{Value, json};
@@ -70,6 +70,7 @@ fn layered(w: &World) -> ReadCx {
         allow_private_network: false,
         read_only: true,
         tokens: Arc::new(Fixed::new(Secret::new(w.wire.token.lock().unwrap().as_str()))),
+        dress: Dress::default(),
         quotas: Quotas::new("xero", manifest.quotas, Arc::new(MemoryDays::default()), clock.clone()),
         verdict: no_verdict,
         clock,
