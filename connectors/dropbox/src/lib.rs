@@ -72,7 +72,7 @@ static MANIFEST: Manifest = Manifest {
             },
         ],
         extra: &[("token_access_type", "offline")],
-        idle_lifetime: None,
+        ..OAuthSpec::PLAIN
     }),
     endpoints: &[
         Endpoint { name: "api", url: "https://api.dropboxapi.com/2" },
