@@ -46,10 +46,34 @@ pub static CONNECTORS: &[Entry] = &[
         verdict: no_verdict,
         scope_set: first_set,
         fake: Some(FakeMaker {
-            from_seed: fakes::xero,
-            restore: fakes::xero_again,
+            from_seed: |seed, _| Ok(Box::new(ledgerward_xero::fake::Fake::from_seed(seed)?)),
+            restore: |saved, _| Ok(Box::new(ledgerward_xero::fake::Fake::restore(saved)?)),
             many: Some(|count| Ok(Box::new(ledgerward_xero::fake::Fake::many(count)?))),
             sample: include_str!("../fixtures/firm/xero.json"),
+        }),
+    },
+    #[cfg(feature = "zoho-books")]
+    Entry {
+        factory: &ledgerward_zoho_books::FACTORY,
+        verdict: ledgerward_zoho_books::retry_hint,
+        scope_set: first_set,
+        fake: Some(FakeMaker {
+            from_seed: |seed, _| Ok(Box::new(ledgerward_zoho_books::fake::Fake::from_seed(seed)?)),
+            restore: |saved, _| Ok(Box::new(ledgerward_zoho_books::fake::Fake::restore(saved)?)),
+            many: Some(|count| Ok(Box::new(ledgerward_zoho_books::fake::Fake::many(count)?))),
+            sample: include_str!("../fixtures/firm/zoho-books.json"),
+        }),
+    },
+    #[cfg(feature = "xpm")]
+    Entry {
+        factory: &ledgerward_xpm::FACTORY,
+        verdict: no_verdict,
+        scope_set: ledgerward_xpm::scope_set,
+        fake: Some(FakeMaker {
+            from_seed: |seed, at| Ok(Box::new(ledgerward_xpm::fake::Fake::from_seed(seed)?.at(&base(at)))),
+            restore: |saved, at| Ok(Box::new(ledgerward_xpm::fake::Fake::restore(saved)?.at(&base(at)))),
+            many: Some(|count| Ok(Box::new(ledgerward_xpm::fake::Fake::many(count)?))),
+            sample: include_str!("../fixtures/firm/xpm.json"),
         }),
     },
     #[cfg(feature = "google-drive")]
@@ -58,10 +82,34 @@ pub static CONNECTORS: &[Entry] = &[
         verdict: ledgerward_google_drive::retry_hint,
         scope_set: |settings| ledgerward_google_drive::Settings::parse(settings).ok().map(|s| s.scope_set()),
         fake: Some(FakeMaker {
-            from_seed: fakes::google_drive,
-            restore: fakes::google_drive_again,
+            from_seed: |seed, at| Ok(Box::new(ledgerward_google_drive::fake::DriveFake::from_seed(&based(seed, at))?)),
+            restore: |saved, at| Ok(Box::new(ledgerward_google_drive::fake::DriveFake::restore(saved, &base(at))?)),
             many: None,
             sample: include_str!("../fixtures/firm/google-drive.json"),
+        }),
+    },
+    #[cfg(feature = "dropbox")]
+    Entry {
+        factory: &ledgerward_dropbox::FACTORY,
+        verdict: ledgerward_dropbox::retry_hint,
+        scope_set: |settings| ledgerward_dropbox::Settings::parse(settings).ok().map(|s| s.scope_set()),
+        fake: Some(FakeMaker {
+            from_seed: |seed, _| Ok(Box::new(ledgerward_dropbox::fake::DropboxFake::from_seed(seed)?)),
+            restore: |saved, _| Ok(Box::new(ledgerward_dropbox::fake::DropboxFake::restore(saved)?)),
+            many: None,
+            sample: include_str!("../fixtures/firm/dropbox.json"),
+        }),
+    },
+    #[cfg(feature = "box")]
+    Entry {
+        factory: &ledgerward_box::FACTORY,
+        verdict: ledgerward_box::retry_hint,
+        scope_set: first_set,
+        fake: Some(FakeMaker {
+            from_seed: |seed, at| Ok(Box::new(ledgerward_box::fake::BoxFake::from_seed(&based(seed, at))?)),
+            restore: |saved, at| Ok(Box::new(ledgerward_box::fake::BoxFake::restore(saved, &base(at))?)),
+            many: None,
+            sample: include_str!("../fixtures/firm/box.json"),
         }),
     },
     #[cfg(feature = "local")]
@@ -70,32 +118,18 @@ pub static CONNECTORS: &[Entry] = &[
     Entry { factory: &ledgerward_process::FACTORY, verdict: no_verdict, scope_set: first_set, fake: None },
 ];
 
-mod fakes {
-    use super::{Made, SocketAddr, Value};
+/// The address that a stand-in names in its answers.
+fn base(at: SocketAddr) -> String {
+    format!("http://{at}")
+}
 
-    #[cfg(feature = "xero")]
-    pub fn xero(seed: &Value, _: SocketAddr) -> Made {
-        Ok(Box::new(ledgerward_xero::fake::Fake::from_seed(seed)?))
+/// A seed with that address in it.
+fn based(seed: &Value, at: SocketAddr) -> Value {
+    let mut seed = seed.clone();
+    if let Some(map) = seed.as_object_mut() {
+        map.insert("base".into(), Value::String(base(at)));
     }
-
-    #[cfg(feature = "xero")]
-    pub fn xero_again(saved: &Value, _: SocketAddr) -> Made {
-        Ok(Box::new(ledgerward_xero::fake::Fake::restore(saved)?))
-    }
-
-    #[cfg(feature = "google-drive")]
-    pub fn google_drive_again(saved: &Value, at: SocketAddr) -> Made {
-        Ok(Box::new(ledgerward_google_drive::fake::DriveFake::restore(saved, &format!("http://{at}"))?))
-    }
-
-    #[cfg(feature = "google-drive")]
-    pub fn google_drive(seed: &Value, at: SocketAddr) -> Made {
-        let mut seed = seed.clone();
-        if let Some(map) = seed.as_object_mut() {
-            map.insert("base".into(), Value::String(format!("http://{at}")));
-        }
-        Ok(Box::new(ledgerward_google_drive::fake::DriveFake::from_seed(&seed)?))
-    }
+    seed
 }
 
 pub fn entry(connector: &str) -> Option<&'static Entry> {
