@@ -38,7 +38,8 @@ const VERBS: &[&str] = &[
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outage {
-    /// A status, or `empty` (`{}`), `empty_list`, `html`, `xml`, `cut`, `missing_field`, `repeat_page`, `no_paging`.
+    /// A status, or `empty` (`{}`), `empty_list`, `html`, `xml`, `cut`, `missing_field`, `repeat_page`, `no_paging`,
+    /// `overlook` (a parameter).
     kind: Value,
     /// Paths that begin so; absent: all.
     #[serde(default)]
@@ -50,9 +51,11 @@ pub struct Outage {
     #[serde(default)]
     skip: u32,
     retry_after: Option<String>,
-    /// For `missing_field`: which.
+    /// For `missing_field` and `overlook`: which.
     #[serde(default)]
     field: String,
+    /// For `overlook`: what it is read as; absent: not at all.
+    value: Option<String>,
 }
 
 impl Outage {
@@ -75,6 +78,10 @@ impl Outage {
         let mut request = request.clone();
         if kind == "repeat_page" {
             request.query.iter_mut().filter(|(k, _)| k == "page").for_each(|(_, v)| "1".clone_into(v));
+        }
+        if kind == "overlook" {
+            request.query.retain(|(k, _)| *k != self.field);
+            request.query.extend(self.value.clone().map(|v| (self.field.clone(), v)));
         }
         let mut answer = real(&request);
         let json = || serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();

@@ -7,6 +7,8 @@ mod common;
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod paging;
+#[cfg(test)]
 mod partial;
 #[cfg(test)]
 mod sign_in;

@@ -152,3 +152,24 @@ async fn p14_a_missing_figure_is_no_report() {
         w.control("clear_outages", json!({}));
     }
 }
+
+/// A filter that the vendor overlooks would put other days, another account or typed lines into a client's folder.
+#[tokio::test(start_paused = true)]
+async fn n14_what_was_not_asked_for_is_refused() {
+    let w = World::sample();
+    let card = "https://api.freeagent.com/v2/bank_accounts/9012";
+    for (kind, field, value) in [
+        (StatementKind::BankRegister, "from_date", None),
+        (StatementKind::BankRegister, "to_date", None),
+        (StatementKind::BankRegister, "bank_account", Some(card)),
+        (StatementKind::BankStatement, "view", None),
+        (StatementKind::ProfitAndLoss, "from_date", Some("2026-09-30")),
+        (StatementKind::ProfitAndLoss, "to_date", Some("2026-11-01")),
+        (StatementKind::BalanceSheet, "as_at_date", Some("2026-11-01")),
+    ] {
+        w.control("set_outage", json!({"kind": "overlook", "field": field, "value": value}));
+        let e = w.fetched(ACME, &october(kind)).await.unwrap_err();
+        assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(ACME)), "{kind:?} {field}: {e:?}");
+        w.control("clear_outages", json!({}));
+    }
+}
