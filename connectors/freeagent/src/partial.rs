@@ -66,7 +66,8 @@ impl At {
 }
 
 fn partial(at: &At, what: &str) -> Error {
-    Error::new(ErrorKind::Forbidden, OP, what).with("reason", PARTIAL).with("account_manager", at.me.clone())
+    // The cure is another sign-in or a setting, and no client need be asked about lost access, as for `Forbidden`.
+    Error::new(ErrorKind::Config, OP, what).with("reason", PARTIAL).with("account_manager", at.me.clone())
 }
 
 fn not_a_practice(e: Error) -> Error {

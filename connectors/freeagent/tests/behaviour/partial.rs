@@ -24,7 +24,7 @@ async fn a_juniors_list_is_refused_and_says_what_to_do() {
     let e = signed_in("bob@harbour.example", json!({})).ledgers().await.unwrap_err();
     assert_eq!(
         (e.kind, e.get("reason"), e.get("account_manager")),
-        (ErrorKind::Forbidden, Some("partial_list"), Some("8"))
+        (ErrorKind::Config, Some("partial_list"), Some("8"))
     );
     assert!(e.next.unwrap().contains("senior account manager"));
 }
