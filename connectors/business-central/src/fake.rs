@@ -6,6 +6,8 @@ mod control;
 mod oauth;
 mod world;
 
+use std::time::Duration;
+
 use http::Method;
 use jiff::Timestamp;
 use ledgerward_kit::fake::{Fake as Vendor, FakeRequest, FakeResponse, Moment};
@@ -228,10 +230,11 @@ impl Vendor for Fake {
         if self.clock.replace(at.now).is_none() {
             self.tokens.start(at.now);
         }
-        match self.outage(request) {
+        let answer = match self.outage(request) {
             Some(outage) => outage.apply(request, |r| self.route(at, r).unwrap_or_else(|refused| refused)),
             None => self.route(at, request).unwrap_or_else(|refused| refused),
-        }
+        };
+        answer.takes(Duration::from_millis(self.world.app.latency_ms))
     }
 
     fn control(&mut self, verb: &str, args: &Value) -> Result<Value, String> {

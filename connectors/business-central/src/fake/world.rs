@@ -36,6 +36,8 @@ pub struct App {
     pub page: usize,
     #[serde(default = "minute")]
     pub per_minute: u32,
+    #[serde(default)]
+    pub latency_ms: u64,
 }
 
 fn page() -> usize {

@@ -7,7 +7,7 @@ use ledgerward_contract::{ErrorKind, Retry, Standing};
 use ledgerward_kit::fake::Fake as _;
 use serde_json::{Value, json};
 
-use crate::common::{ACME, BIRCH, CEDAR, OTHER_ACME, World, connector};
+use crate::common::{ACME, BIRCH, CEDAR, OTHER_ACME, World, connector, connector_at};
 
 /// Name, role and standing, by name.
 async fn people(w: &World, ledger: &str) -> Vec<(String, String, Standing)> {
@@ -238,4 +238,14 @@ async fn the_sample_firm_is_read() {
     let seed = serde_json::from_str(include_str!("../../../../fixtures/firm/business-central.json")).unwrap();
     let w = World::new(Fake::from_seed(&seed).unwrap(), json!({}));
     assert_eq!(w.ledgers().await.unwrap().items().len(), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_works_under_another_address() {
+    let base = "http://127.0.0.1:8802";
+    let mut w = World::new(Fake::sample().unwrap().at(base), json!({}));
+    w.connector = connector_at(base);
+    w.control("page_size", json!({"most": 2}));
+    assert_eq!(w.ledgers().await.unwrap().items().len(), 3);
+    assert_eq!(people(&w, ACME).await.len(), 7);
 }

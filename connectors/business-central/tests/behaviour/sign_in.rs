@@ -1,12 +1,18 @@
 //! The kit's sign-in, over the fake as Microsoft Entra.
 
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
 use http::Method;
-use ledgerward_business_central::FACTORY;
-use ledgerward_contract::{Auth, AuthScheme, ErrorKind, Factory, Request, Secret, Transport};
-use ledgerward_kit::{Callback, OAuthClient, SignInFlow, oauth::Refreshed};
+use ledgerward_business_central::{FACTORY, fake::Fake};
+use ledgerward_contract::{Auth, AuthScheme, Cursor, ErrorKind, Factory, ReadCx, Request, Scope, Secret, Transport};
+use ledgerward_kit::{
+    Callback, Deadlines, Fixed, MemoryDays, OAuthClient, Quotas, SignInFlow, Stack, StackConfig, TokioClock,
+    no_verdict, oauth::Refreshed,
+};
 use serde_json::json;
 
-use crate::common::{World, endpoints};
+use crate::common::{World, endpoints, now};
 
 fn client(w: &World, secret: &str) -> OAuthClient {
     let AuthScheme::OAuth(spec) = FACTORY.manifest().auth else { panic!("Business Central signs in by OAuth") };
@@ -44,4 +50,39 @@ async fn t11_a_wrong_secret_is_the_apps_and_not_the_tokens_fault() {
     let refresh = w.control("token", json!({}))["refresh_token"].as_str().unwrap().to_owned();
     let outcome = client(&w, "an expired secret").refresh(&Secret::new(refresh)).await;
     assert!(matches!(outcome, Refreshed::ClientRefused(_)), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_large_environment_is_read_without_one_refusal() {
+    let id = |n: usize| format!("b0c1a7f2-0000-4000-8000-{n:012}");
+    let company = |n: usize| json!({"id": id(n), "name": format!("Company {n}")});
+    let user = |n: usize| {
+        json!({"email": format!("u{n}@harbour.example"), "name": format!("User {n}"),
+            "sets": [{"set": "SUPER", "company": format!("Company {n}")}]})
+    };
+    let seed = json!({"app": {"client_id": "a", "client_secret": "b", "latency_ms": 900}, "administrators": ["u0@harbour.example"],
+        "environments": [{"name": "production", "companies": (0..40).map(company).collect::<Vec<_>>(),
+            "users": (0..40).map(user).collect::<Vec<_>>()}]});
+    let w = World::new(Fake::from_seed(&seed).unwrap(), json!({}));
+    let clock = Arc::new(TokioClock::starting(now()));
+    let manifest = FACTORY.manifest();
+    let stack = Stack::build(StackConfig {
+        manifest,
+        endpoints: endpoints(),
+        allow_private_network: false,
+        read_only: true,
+        tokens: Arc::new(Fixed::new(Secret::new(w.wire.token.lock().unwrap().as_str()))),
+        quotas: Quotas::new("business-central", manifest.quotas, Arc::new(MemoryDays::default()), clock.clone()),
+        verdict: no_verdict,
+        clock,
+        deadlines: Deadlines { page: Duration::from_secs(3_000), statement: Duration::from_secs(3_000) },
+        jitter: || 0.5,
+        base: w.wire.inner.clone(),
+    });
+    let (cx, source) = (ReadCx::new(stack.unwrap(), now()), w.connector.ledgers().unwrap());
+    let ledgers = w.ledgers().await.unwrap();
+    let read = stream::iter(ledgers.items()).map(|l| source.access(&cx, Scope::One(&l.id), Cursor::Start));
+    let counts: Vec<_> = read.buffer_unordered(8).map(|p| p.unwrap().items.len()).collect().await;
+    assert_eq!(counts, [1; 40]);
+    assert_eq!(w.control("stats", json!({}))["rate_limited"], 0);
 }

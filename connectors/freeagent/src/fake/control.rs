@@ -79,7 +79,7 @@ impl Outage {
         if kind == "repeat_page" {
             request.query.iter_mut().filter(|(k, _)| k == "page").for_each(|(_, v)| "1".clone_into(v));
         }
-        if kind == "overlook" {
+        if kind == "overlook" && request.query(&self.field).is_some() {
             request.query.retain(|(k, _)| *k != self.field);
             request.query.extend(self.value.clone().map(|v| (self.field.clone(), v)));
         }

@@ -1,10 +1,10 @@
 //! A junior account manager's list of clients looks like a whole one.
 
-use ledgerward_contract::ErrorKind;
+use ledgerward_contract::{ErrorKind, StatementKind};
 use ledgerward_freeagent::fake::Fake;
 use serde_json::{Value, json};
 
-use crate::common::World;
+use crate::common::{ACME, World, connector_at, october};
 
 fn signed_in(email: &str, settings: Value) -> World {
     World::new(Fake::sample().unwrap(), email, settings)
@@ -108,4 +108,14 @@ async fn the_sample_firm_is_read() {
     let seed = serde_json::from_str(include_str!("../../../../fixtures/firm/freeagent.json")).unwrap();
     let w = World::new(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
     assert_eq!(w.ledgers().await.unwrap().items().len(), 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_works_under_another_address() {
+    let base = "http://127.0.0.1:8801/v2";
+    let mut w = World::new(Fake::sample().unwrap().at(base), "ana@harbour.example", json!({}));
+    w.connector = connector_at(base);
+    w.control("page_size", json!({"most": 2}));
+    assert_eq!(w.ledgers().await.unwrap().items().len(), 4);
+    w.fetched(ACME, &october(StatementKind::BankRegister)).await.unwrap();
 }

@@ -101,6 +101,13 @@ pub fn endpoints() -> Endpoints {
     Endpoints::resolve(FACTORY.manifest(), &BTreeMap::new()).unwrap()
 }
 
+/// The connector of a configuration with another address, as for the sandbox.
+pub fn connector_at(base: &str) -> Box<dyn Connector> {
+    let other = BTreeMap::from([("api".to_owned(), base.parse().unwrap())]);
+    let endpoints = Endpoints::resolve(FACTORY.manifest(), &other).unwrap();
+    FACTORY.build(Build { settings: Value::Null, endpoints }).unwrap()
+}
+
 pub fn connector(settings: Value) -> Result<Box<dyn Connector>> {
     FACTORY.build(Build { settings, endpoints: endpoints() })
 }
