@@ -1,0 +1,261 @@
+//! Microsoft Dynamics 365 Business Central: who may open a company's books. See README.md.
+
+mod access;
+pub mod api;
+pub mod fake;
+pub mod map;
+
+use async_trait::async_trait;
+use ledgerward_contract::{
+    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, Grade, LedgerId,
+    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
+    QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::api::{Api, Ledger};
+
+/// Named in the program's registry.
+pub static FACTORY: BusinessCentral = BusinessCentral;
+
+/// The kind of connector.
+pub struct BusinessCentral;
+
+static MANIFEST: Manifest = Manifest {
+    name: "business-central",
+    title: "Business Central",
+    auth: AuthScheme::OAuth(OAuthSpec {
+        authorize: ("login", "/oauth2/v2.0/authorize"),
+        token: ("login", "/oauth2/v2.0/token"),
+        revoke: None,
+        client_auth: ClientAuth::Body,
+        // Entra gives a new refresh token with each refresh and leaves the one before as it is.
+        rotation: Rotation::Stable,
+        scopes: &[ScopeSet {
+            name: "default",
+            scopes: &[
+                "openid",
+                "profile",
+                "email",
+                "offline_access",
+                "https://api.businesscentral.dynamics.com/.default",
+            ],
+        }],
+        extra: &[],
+        idle_lifetime: Some(std::time::Duration::from_secs(90 * 24 * 3600)),
+    }),
+    endpoints: &[
+        // With the firm's own tenant id in the place of `organizations`, nobody else's directory can be signed in to.
+        Endpoint { name: "login", url: "https://login.microsoftonline.com/organizations" },
+        Endpoint { name: "api", url: "https://api.businesscentral.dynamics.com/v2.0" },
+    ],
+    quotas: &[
+        Quota {
+            name: "concurrent",
+            scope: QuotaScope::Connection,
+            window: QuotaWindow::Concurrent(5),
+            remaining_header: None,
+        },
+        Quota {
+            name: "minute",
+            scope: QuotaScope::Connection,
+            window: QuotaWindow::PerMinute(600),
+            remaining_header: None,
+        },
+    ],
+    access: Some(Listing::PerLedger),
+    grade: Some(Grade::A),
+    statements: &[],
+    roles: &[("SUPER", LedgerRoleDefault::Reader), ("D365 BUS FULL ACCESS", LedgerRoleDefault::Reader)],
+    settings: &[
+        ("environments", "names of the environments that hold clients' companies (default [\"production\"])"),
+        ("own_companies", "ids of companies that are the firm's own and no client's (default none)"),
+        (
+            "decisive_sets",
+            "permission sets of which the first that a user has in a company is the role (default SUPER, D365 BUS FULL \
+             ACCESS)",
+        ),
+        (
+            "email_field",
+            "the field of a user that holds the address: contactEmail (default), authenticationEmail, userName",
+        ),
+        ("old_groups", "true where the environment has user groups and no security groups yet (default false)"),
+    ],
+    unverified: &[
+        "A person's sign-in reads users and permission sets by the automation API (documented for an app's own sign-in).",
+        "contactEmail is the address that a user signs in with (setting email_field).",
+        "userPermission.company holds the company's name, and not its display name.",
+        "securityGroups({id})/userPermissions lists the permission sets of a group.",
+        "The id of a group is a GUID.",
+        "State is Enabled or Disabled; an expiryDate in the year 1 means that there is none.",
+        "The limits are 5 requests at once and 600 a minute; 429 carries Retry-After.",
+        "Every user who can open a company stands in the list of users, members of Entra groups included.",
+    ],
+};
+
+/// The connector's own part of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    environments: Vec<String>,
+    own_companies: Vec<String>,
+    decisive_sets: Vec<String>,
+    email_field: EmailField,
+    old_groups: bool,
+}
+
+/// Where a user's address stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum EmailField {
+    #[default]
+    #[serde(rename = "contactEmail")]
+    Contact,
+    #[serde(rename = "authenticationEmail")]
+    Authentication,
+    #[serde(rename = "userName")]
+    UserName,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            environments: vec!["production".to_owned()],
+            own_companies: Vec::new(),
+            decisive_sets: MANIFEST.roles.iter().map(|(set, _)| (*set).to_owned()).collect(),
+            email_field: EmailField::default(),
+            old_groups: false,
+        }
+    }
+}
+
+impl Settings {
+    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
+    fn read(value: &Value) -> Result<Self> {
+        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
+        let map = match value {
+            Value::Null => return Ok(Self::default()),
+            Value::Object(map) => map,
+            _ => return Err(wrong("settings is not a table".to_owned())),
+        };
+        for (key, value) in map {
+            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
+                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
+                return Err(wrong(format!("Business Central has no setting \"{key}\""))
+                    .next(format!("Use one of: {}.", known.join(", "))));
+            }
+            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
+            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
+        }
+        let read: Self = serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))?;
+        if read.environments.is_empty() || !read.environments.iter().all(|e| api::is_environment(e)) {
+            return Err(wrong("the setting \"environments\" is not a list of names of environments".to_owned())
+                .next("Use the names that the Business Central admin center shows, such as [\"production\"]."));
+        }
+        if let Some(bad) = read.own_companies.iter().find(|id| !api::is_guid(id)) {
+            return Err(wrong(format!("the setting \"own_companies\": \"{bad}\" is not the id of a company")));
+        }
+        Ok(read)
+    }
+}
+
+impl Factory for BusinessCentral {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
+        let settings = Settings::read(&from.settings)?;
+        Ok(Box::new(BusinessCentralConnector { api: Api { endpoints: from.endpoints }, settings }))
+    }
+}
+
+struct BusinessCentralConnector {
+    api: Api,
+    settings: Settings,
+}
+
+impl Connector for BusinessCentralConnector {
+    fn ledgers(&self) -> Option<&dyn LedgerSource> {
+        Some(self)
+    }
+}
+
+async fn ask(cx: &ReadCx, ledger: Option<&LedgerId>, request: Request) -> Result<Response> {
+    let op = request.op;
+    api::classify(op, ledger, cx.send(request).await?)
+}
+
+/// One page of an OData list: what `map` makes of it, and the query of the next one.
+async fn ask_page<T>(
+    cx: &ReadCx,
+    ledger: Option<&LedgerId>,
+    request: Request,
+    map: impl FnOnce(&[u8]) -> Result<Vec<T>>,
+) -> Result<Page<T>> {
+    let (op, url) = (request.op, request.url.clone());
+    let answer = ask(cx, ledger, request).await?;
+    let read = || {
+        let items = map(&answer.body)?;
+        let next = api::next_query(op, &url, map::next_link(op, &answer.body)?.as_deref())?;
+        Ok(Page { items, next: next.map(Cursor::At), total: None })
+    };
+    about(ledger, read())
+}
+
+/// Whatever a mapping refuses, it refuses about one ledger.
+fn about<T>(ledger: Option<&LedgerId>, mapped: Result<T>) -> Result<T> {
+    match ledger {
+        Some(ledger) => {
+            mapped.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
+        }
+        None => mapped,
+    }
+}
+
+/// Where the listing of companies stands. Our own cursor: the caller only carries it.
+#[derive(Default, Serialize, Deserialize)]
+struct CompaniesAt {
+    /// Place in the list of environments.
+    environment: usize,
+    query: Option<String>,
+}
+
+#[async_trait]
+impl LedgerSource for BusinessCentralConnector {
+    async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
+        const OP: &str = "companies.list";
+        let mut state: CompaniesAt =
+            at.text().map_or_else(|| Ok(CompaniesAt::default()), |t| ledgerward_kit::from_json(OP, t.as_bytes()))?;
+        let Some(environment) = self.settings.environments.get(state.environment) else {
+            return Err(Error::contract(OP, "an environment is asked for that is not in the settings"));
+        };
+        let request = self.api.companies(environment, state.query.as_deref())?;
+        let own = &self.settings.own_companies;
+        let page = ask_page(cx, None, request, |body| map::companies(environment, own, body)).await;
+        let page = page.map_err(|e| e.with("environment", environment.as_str()))?;
+        state.query = page.next.as_ref().and_then(Cursor::text).map(str::to_owned);
+        // Every environment has to answer: companies of one that does not would seem to be gone.
+        if state.query.is_none() {
+            state.environment += 1;
+        }
+        let more = state.environment < self.settings.environments.len();
+        let text =
+            serde_json::to_string(&state).map_err(|e| Error::contract(OP, "a cursor cannot be written").source(e))?;
+        Ok(Page { items: page.items, next: more.then_some(Cursor::At(text)), total: None })
+    }
+
+    async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
+        let Scope::One(ledger) = scope else {
+            let text = "Business Central lists users one company at a time";
+            return Err(Error::new(ErrorKind::Unsupported, "users.list", text));
+        };
+        access::page(self, cx, ledger, &at).await
+    }
+
+    async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {
+        let company = access::company(&self.api, cx, ledger, &Ledger::read("company.get", ledger)?).await?;
+        let name = company.display_name.unwrap_or(company.name);
+        Ok(LedgerProfile { name, ..LedgerProfile::default() })
+    }
+}

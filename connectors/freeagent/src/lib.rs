@@ -1,0 +1,213 @@
+//! FreeAgent: who may open a client's books, and its statements. See README.md.
+
+pub mod api;
+pub mod fake;
+pub mod map;
+mod partial;
+mod statements;
+
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use ledgerward_contract::{
+    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, Grade, LedgerId,
+    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
+    QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use self::api::Api;
+
+/// Named in the program's registry.
+pub static FACTORY: FreeAgent = FreeAgent;
+
+/// The kind of connector.
+pub struct FreeAgent;
+
+static MANIFEST: Manifest = Manifest {
+    name: "freeagent",
+    title: "FreeAgent",
+    auth: AuthScheme::OAuth(OAuthSpec {
+        authorize: ("api", "/approve_app"),
+        token: ("api", "/token_endpoint"),
+        revoke: None,
+        client_auth: ClientAuth::Basic,
+        // Each refresh returns a token and the newest is to be kept; whether the one before stays good is not documented,
+        // so it is treated as if it did not.
+        rotation: Rotation::SingleUse { grace: None },
+        // A token has the level of the person who consented; there is nothing to ask for.
+        scopes: &[ScopeSet { name: "none", scopes: &[] }],
+        extra: &[],
+        idle_lifetime: None,
+    }),
+    endpoints: &[Endpoint { name: "api", url: "https://api.freeagent.com/v2" }],
+    // 120 a minute and 3,600 an hour for each user. An even 60 a minute keeps both: at 120 a minute a firm of 3,600
+    // clients would use up its hour in half of it.
+    quotas: &[Quota {
+        name: "hour",
+        scope: QuotaScope::Connection,
+        window: QuotaWindow::PerMinute(60),
+        remaining_header: None,
+    }],
+    access: Some(Listing::PerLedger),
+    grade: Some(Grade::A),
+    statements: &[
+        StatementKind::ProfitAndLoss,
+        StatementKind::BalanceSheet,
+        StatementKind::TrialBalance,
+        StatementKind::BankRegister,
+        StatementKind::BankStatement,
+    ],
+    roles: &[
+        ("0", LedgerRoleDefault::Nothing),
+        ("1", LedgerRoleDefault::Nothing),
+        ("2", LedgerRoleDefault::Nothing),
+        ("3", LedgerRoleDefault::Nothing),
+        ("4", LedgerRoleDefault::Nothing),
+        ("5", LedgerRoleDefault::Nothing),
+        ("6", LedgerRoleDefault::Nothing),
+        ("7", LedgerRoleDefault::Reader),
+        ("8", LedgerRoleDefault::Reader),
+    ],
+    settings: &[
+        (
+            "manager_of_all",
+            "id of the senior account manager who signs in and is the account manager of every client (default none: a \
+             list with nobody else's clients is refused, because a junior's looks the same)",
+        ),
+        ("clients_at_least", "how many clients the practice has at least; a shorter list is refused (default 0)"),
+    ],
+    unverified: &[
+        "A client whose account manager is somebody else is shown to senior account managers only (the check for a \
+         partial list rests on it; settings manager_of_all and clients_at_least).",
+        "Users of a client include the practice's staff who open it from the practice's dashboard.",
+        "A refresh ends the refresh token before it.",
+        "The limits count for each account manager, and not for each client.",
+        "429 carries Retry-After; without it a minute is waited.",
+        "/company and /bank_accounts/{id} answer for the client in X-Subdomain, and company.subdomain is that client's.",
+        "first_accounting_year_end is the day on which later years end too.",
+        "The balance sheet is at /accounting/balance_sheet, else at /accounting/balance_sheet/summary.",
+        "Rows of the trial balance carry name and total; a positive total is a debit.",
+        "bank_transactions with view=imported are the bank's own lines, all of them.",
+    ],
+};
+
+/// The connector's own part of the configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    manager_of_all: Option<String>,
+    clients_at_least: u64,
+}
+
+impl Settings {
+    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
+    fn read(value: &Value) -> Result<Self> {
+        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
+        let map = match value {
+            Value::Null => return Ok(Self::default()),
+            Value::Object(map) => map,
+            _ => return Err(wrong("settings is not a table".to_owned())),
+        };
+        for (key, value) in map {
+            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
+                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
+                return Err(wrong(format!("FreeAgent has no setting \"{key}\""))
+                    .next(format!("Use one of: {}.", known.join(", "))));
+            }
+            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
+            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
+        }
+        let read: Self = serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))?;
+        if read.manager_of_all.as_ref().is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
+            return Err(wrong("the setting \"manager_of_all\" is not an account manager's id".to_owned())
+                .next("Use the number that the refusal of the client list names, in quotes."));
+        }
+        Ok(read)
+    }
+}
+
+impl Factory for FreeAgent {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
+        let settings = Settings::read(&from.settings)?;
+        Ok(Box::new(FreeAgentConnector { api: Api::new(from.endpoints)?, settings }))
+    }
+}
+
+struct FreeAgentConnector {
+    api: Api,
+    settings: Settings,
+}
+
+impl Connector for FreeAgentConnector {
+    fn ledgers(&self) -> Option<&dyn LedgerSource> {
+        Some(self)
+    }
+    fn statements(&self) -> Option<&dyn StatementSource> {
+        Some(self)
+    }
+}
+
+async fn ask(cx: &ReadCx, ledger: Option<&LedgerId>, request: Request) -> Result<Response> {
+    let op = request.op;
+    api::classify(op, ledger, cx.send(request).await?)
+}
+
+/// One page of a list: what `map` makes of it, and whether there is another.
+async fn ask_page<T>(
+    cx: &ReadCx,
+    ledger: Option<&LedgerId>,
+    request: Request,
+    map: impl FnOnce(&[u8]) -> Result<Vec<T>>,
+) -> Result<Page<T>> {
+    let (op, url) = (request.op, request.url.clone());
+    let answer = ask(cx, ledger, request).await?;
+    let read = || {
+        let items = map(&answer.body)?;
+        let (next, total) = api::paging(op, &url, &answer, items.len())?;
+        Ok(Page { items, next: next.map(|n| Cursor::At(n.to_string())), total })
+    };
+    about(ledger, read())
+}
+
+/// Whatever a mapping refuses, it refuses about one ledger.
+fn about<T>(ledger: Option<&LedgerId>, mapped: Result<T>) -> Result<T> {
+    match ledger {
+        Some(ledger) => {
+            mapped.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
+        }
+        None => mapped,
+    }
+}
+
+/// The number of the page that a cursor of ours names.
+fn page_number(op: &'static str, at: &Cursor) -> Result<u32> {
+    let number = at.text().map_or(Ok(1), u32::from_str);
+    number.ok().filter(|n| *n > 0).ok_or_else(|| Error::contract(op, "a page is asked for that is no number"))
+}
+
+#[async_trait]
+impl LedgerSource for FreeAgentConnector {
+    async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
+        partial::clients(&self.api, &self.settings, cx, at).await
+    }
+
+    async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
+        const OP: &str = "users.list";
+        let Scope::One(ledger) = scope else {
+            return Err(Error::new(ErrorKind::Unsupported, OP, "FreeAgent lists users one client at a time"));
+        };
+        let request = self.api.users(ledger, page_number(OP, &at)?)?;
+        ask_page(cx, Some(ledger), request, |body| map::users(&self.api, ledger, body)).await
+    }
+
+    async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {
+        let answer = ask(cx, Some(ledger), self.api.company(ledger)?).await?;
+        about(Some(ledger), map::company(ledger, &answer.body))
+    }
+}
