@@ -64,6 +64,34 @@ pub static CONNECTORS: &[Entry] = &[
             sample: include_str!("../fixtures/firm/zoho-books.json"),
         }),
     },
+    #[cfg(feature = "freeagent")]
+    Entry {
+        factory: &ledgerward_freeagent::FACTORY,
+        verdict: no_verdict,
+        scope_set: first_set,
+        fake: Some(FakeMaker {
+            from_seed: |seed, at| {
+                Ok(Box::new(ledgerward_freeagent::fake::Fake::from_seed(seed)?.at(&format!("{}/v2", base(at)))))
+            },
+            restore: |saved, at| {
+                Ok(Box::new(ledgerward_freeagent::fake::Fake::restore(saved)?.at(&format!("{}/v2", base(at)))))
+            },
+            many: Some(|count| Ok(Box::new(ledgerward_freeagent::fake::Fake::many(count)?))),
+            sample: include_str!("../fixtures/firm/freeagent.json"),
+        }),
+    },
+    #[cfg(feature = "business-central")]
+    Entry {
+        factory: &ledgerward_business_central::FACTORY,
+        verdict: no_verdict,
+        scope_set: first_set,
+        fake: Some(FakeMaker {
+            from_seed: |seed, at| Ok(Box::new(ledgerward_business_central::fake::Fake::from_seed(seed)?.at(&base(at)))),
+            restore: |saved, at| Ok(Box::new(ledgerward_business_central::fake::Fake::restore(saved)?.at(&base(at)))),
+            many: None,
+            sample: include_str!("../fixtures/firm/business-central.json"),
+        }),
+    },
     #[cfg(feature = "xpm")]
     Entry {
         factory: &ledgerward_xpm::FACTORY,
