@@ -77,7 +77,8 @@ impl Api {
     /// Errors: `Contract` for a link to a host that is not MYOB's, to another list or file, or back to where we were.
     pub fn next_skip(&self, list: List<'_>, skip: u64, link: &str) -> Result<u64> {
         let wrong = |what: &str| {
-            Error::contract(list.op, format!("MYOB's link to the next page {what}")).with("ledger", list.ledger.as_str())
+            Error::contract(list.op, format!("MYOB's link to the next page {what}"))
+                .with("ledger", list.ledger.as_str())
         };
         let own = self.company_file(list.op, list.ledger)?.url;
         let link = Url::parse(link).map_err(|_| wrong("is no address"))?;
@@ -203,8 +204,9 @@ pub fn classify(op: &'static str, ledger: &LedgerId, response: Response) -> Resu
         error.next = Some("Ask MYOB's developer support why; until it is on again no file can be read.".to_owned());
     } else if response.status == 403 && names.iter().any(|n| n == "AccessDenied") {
         "MYOB does not let the user who signed in, or this app's scopes, read that".clone_into(&mut error.message);
-        error.next =
-            Some("Check the user's roles in the company file and the connection's scopes, then sign in again.".to_owned());
+        error.next = Some(
+            "Check the user's roles in the company file and the connection's scopes, then sign in again.".to_owned(),
+        );
         error = error.with("reason", ACCESS_DENIED);
     }
     for name in names {

@@ -54,10 +54,25 @@ static MANIFEST: Manifest = Manifest {
         Endpoint { name: "api", url: "https://api.myob.com" },
     ],
     quotas: &[
-        Quota { name: "slots", scope: QuotaScope::Connection, window: QuotaWindow::Concurrent(4), remaining_header: None },
+        Quota {
+            name: "slots",
+            scope: QuotaScope::Connection,
+            window: QuotaWindow::Concurrent(4),
+            remaining_header: None,
+        },
         // MYOB allows 8 a second. 90 a minute are at most 7 at once, then 1.4 a second.
-        Quota { name: "minute", scope: QuotaScope::Connection, window: QuotaWindow::PerMinute(90), remaining_header: None },
-        Quota { name: "day", scope: QuotaScope::Connection, window: QuotaWindow::PerDay(1_000_000), remaining_header: None },
+        Quota {
+            name: "minute",
+            scope: QuotaScope::Connection,
+            window: QuotaWindow::PerMinute(90),
+            remaining_header: None,
+        },
+        Quota {
+            name: "day",
+            scope: QuotaScope::Connection,
+            window: QuotaWindow::PerDay(1_000_000),
+            remaining_header: None,
+        },
     ],
     access: Some(Listing::PerLedger),
     grade: Some(Grade::A),

@@ -123,8 +123,9 @@ pub fn not_readable<'a>(ledger: &LedgerId, wanted: &[&'a str], body: &[u8]) -> R
     const OP: &str = "current_user.get";
     let rights: CurrentUser = from_json(OP, body)?;
     if !rights.user_access.iter().all(|r| in_file(ledger, &r.resource_path)) {
-        return Err(Error::contract(OP, "MYOB answered with rights in another company file")
-            .with("ledger", ledger.as_str()));
+        return Err(
+            Error::contract(OP, "MYOB answered with rights in another company file").with("ledger", ledger.as_str())
+        );
     }
     let denied = |resource: &&&str| {
         let end = format!("/{resource}/").to_ascii_lowercase();

@@ -45,15 +45,12 @@ fn required_account<'a>(op: &'static str, what: &'a StatementRequest) -> Result<
 
 impl MyobConnector {
     /// A whole list, or an error.
-    async fn all<T: DeserializeOwned + Listed + PartialEq + Send>(
+    async fn all<T: DeserializeOwned + Listed + Clone + PartialEq + Send>(
         &self,
         cx: &ReadCx,
         list: List<'_>,
         more: &[(&str, String)],
-    ) -> Result<Vec<T>>
-    where
-        T: Clone,
-    {
+    ) -> Result<Vec<T>> {
         let pages = Snapshot::gather(list.op, cx.now(), PAGES_MAX, |at| {
             Box::pin(async move {
                 let (items, next) = self.page::<T>(cx, list, more, &at).await?;

@@ -33,14 +33,7 @@ pub fn scope(rest: &[&str]) -> Option<&'static str> {
 }
 
 /// Answers from a file's data, for somebody who may not read the resources in `closed`.
-pub fn answer(
-    app: &App,
-    base: &str,
-    file: &File,
-    closed: &[String],
-    rest: &[&str],
-    request: &FakeRequest,
-) -> Answer {
+pub fn answer(app: &App, base: &str, file: &File, closed: &[String], rest: &[&str], request: &FakeRequest) -> Answer {
     let uri = format!("{base}/accountright/{}", file.id);
     let list = |rows: Vec<Value>| page(app, &uri, &rest.join("/"), rows, request);
     match rest {
@@ -129,7 +122,8 @@ fn basis(request: &FakeRequest) -> Result<Option<&'static str>, FakeResponse> {
 
 /// OData's envelope. `$top` is 400 unless said, at most 1,000.
 fn page(app: &App, uri: &str, resource: &str, rows: Vec<Value>, request: &FakeRequest) -> Answer {
-    let read = |name: &str, default: usize| request.query(name).map_or(Some(default), |t| t.parse().ok()).ok_or_else(bad);
+    let read =
+        |name: &str, default: usize| request.query(name).map_or(Some(default), |t| t.parse().ok()).ok_or_else(bad);
     let (top, skip) = (read("$top", 400)?, read("$skip", 0)?);
     if top == 0 || top > 1_000 {
         return Err(bad());

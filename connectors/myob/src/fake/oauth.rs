@@ -98,9 +98,8 @@ fn is_loopback(redirect: &str) -> bool {
 impl Fake {
     /// The file that the person on the consent page chooses.
     fn chosen(&self, user: &str) -> Option<Uuid> {
-        let admits = |f: &&super::File| {
-            f.users.iter().any(|u| u.email.as_deref() == Some(user) && u.administrator && u.active)
-        };
+        let admits =
+            |f: &&super::File| f.users.iter().any(|u| u.email.as_deref() == Some(user) && u.administrator && u.active);
         let taken = |id: Uuid| self.tokens.grants.iter().any(|g| g.file == id && !g.dead);
         let mut open = self.files.iter().filter(admits);
         match self.choosing {
@@ -168,10 +167,15 @@ impl Fake {
             "refresh_token" => {
                 self.tokens.refreshes += 1;
                 let token = text("refresh_token");
-                let found =
-                    self.tokens.grants.iter_mut().enumerate().find(|(_, g)| !g.dead && !token.is_empty() && g.refresh == token);
+                let found = self
+                    .tokens
+                    .grants
+                    .iter_mut()
+                    .enumerate()
+                    .find(|(_, g)| !g.dead && !token.is_empty() && g.refresh == token);
                 let Some((number, grant)) = found else { return refuse("invalid_grant") };
-                let old = now.duration_since(grant.last_used) > IDLE || now.duration_since(grant.consented) > CONSENT_LIFE;
+                let old =
+                    now.duration_since(grant.last_used) > IDLE || now.duration_since(grant.consented) > CONSENT_LIFE;
                 grant.dead = old;
                 if old { refuse("invalid_grant") } else { self.issue(number, now) }
             }

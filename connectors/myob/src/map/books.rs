@@ -84,7 +84,8 @@ pub fn bank_account_of(ledger: &LedgerId, bank: BankAccount) -> Result<Option<Le
     account.check("accounts.list", ledger)?;
     let card = full(bank.card_number);
     let kind = if card.is_some() { AccountKind::CreditCard } else { AccountKind::Bank };
-    let number = full(bank.bank_account_number).map(|n| full(bank.bsb).map_or_else(|| n.clone(), |b| format!("{b} {n}")));
+    let number =
+        full(bank.bank_account_number).map(|n| full(bank.bsb).map_or_else(|| n.clone(), |b| format!("{b} {n}")));
     Ok(Some(LedgerAccount {
         id: AccountId(account.id.to_string()),
         name: full(Some(account.name)).or_else(|| full(bank.bank_account_name)).unwrap_or_default(),
@@ -171,12 +172,7 @@ pub struct Line {
 /// The lines of one account in a period, as the bank sent them to MYOB.
 ///
 /// Errors: `Contract` for a line of another account or period than asked for, and for one whose sign contradicts itself.
-pub fn register(
-    ledger: &LedgerId,
-    account: &Account,
-    period: &Period,
-    lines: &[Line],
-) -> Result<Register> {
+pub fn register(ledger: &LedgerId, account: &Account, period: &Period, lines: &[Line]) -> Result<Register> {
     const OP: &str = "bank_statement.get";
     let mut hidden = 0_usize;
     let mut rows = Vec::with_capacity(lines.len());
@@ -271,7 +267,10 @@ impl Report {
         // A balance sheet does not say its basis.
         let same = report.reporting_basis.as_deref().is_none_or(|b| b == word(basis)) && !report.year_end_adjust;
         if !days || !same {
-            return Err(Error::contract(OP, "MYOB answered with a report of other days or another basis than asked for"));
+            return Err(Error::contract(
+                OP,
+                "MYOB answered with a report of other days or another basis than asked for",
+            ));
         }
         report.accounts_breakdown.iter().try_for_each(|t| t.account.check(OP, ledger))?;
         Ok(report)
@@ -325,7 +324,10 @@ fn signed(report: &Report, chart: &BTreeMap<Uuid, &Account>, balance: bool) -> R
         }
         let kept = matches!(account.classification.as_str(), "Asset" | "Liability" | "Equity");
         let (true, Some(debit)) = (kept == balance, debit(&account.classification)) else {
-            return Err(Error::contract(OP, "an account has a classification that does not fit the report it stands in"));
+            return Err(Error::contract(
+                OP,
+                "an account has a classification that does not fit the report it stands in",
+            ));
         };
         let amount = total.account_total.0;
         out.push((total.account.clone(), if debit { amount } else { -amount }));
@@ -338,7 +340,12 @@ fn signed(report: &Report, chart: &BTreeMap<Uuid, &Account>, balance: bool) -> R
 /// The balance sheet holds the period's profit within its earnings; it is taken out on a line of its own, so that both
 /// sides agree. Errors: `Contract` where the balance sheet does not balance as it was read: then what we believe of the
 /// signs is wrong for this file, and no figure of it may go out.
-pub fn trial_balance(balances: &Report, movements: &Report, chart: &BTreeMap<Uuid, &Account>, period: &Period) -> Result<ReportTable> {
+pub fn trial_balance(
+    balances: &Report,
+    movements: &Report,
+    chart: &BTreeMap<Uuid, &Account>,
+    period: &Period,
+) -> Result<ReportTable> {
     let (balances, movements) = (signed(balances, chart, true)?, signed(movements, chart, false)?);
     let sum = |lines: &[(AccountRef, Decimal)]| lines.iter().map(|(_, v)| *v).sum::<Decimal>();
     if !sum(&balances).is_zero() {
@@ -346,7 +353,9 @@ pub fn trial_balance(balances: &Report, movements: &Report, chart: &BTreeMap<Uui
             "trial_balance.derive",
             "the trial balance cannot be derived: the accounts of MYOB's balance sheet do not add up to zero",
         )
-        .next("Take the balance sheet and the profit and loss instead, and report this: the file's signs are unusual."));
+        .next(
+            "Take the balance sheet and the profit and loss instead, and report this: the file's signs are unusual.",
+        ));
     }
     // Income is a credit, so a profit is below zero here.
     let profit = sum(&movements);

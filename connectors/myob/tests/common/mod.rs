@@ -8,8 +8,9 @@ use std::{
 use async_trait::async_trait;
 use http::header::AUTHORIZATION;
 use ledgerward_contract::{
-    AccessFact, Auth, Basis, Build, Connector, Cursor, Date, Endpoints, Factory, LedgerId, Period, PeriodLength, ReadCx,
-    Request, Response, Result, Scope, Snapshot, StatementData, StatementKind, StatementRequest, Timestamp, Transport,
+    AccessFact, Auth, Basis, Build, Connector, Cursor, Date, Endpoints, Factory, LedgerId, Period, PeriodLength,
+    ReadCx, Request, Response, Result, Scope, Snapshot, StatementData, StatementKind, StatementRequest, Timestamp,
+    Transport,
 };
 use ledgerward_kit::fake::{Fake as _, FakeTransport, SharedFake};
 use ledgerward_myob::{FACTORY, fake::Fake};
