@@ -148,3 +148,38 @@ async fn a_report_that_times_out_at_myob_is_tried_again_later_and_says_so() {
     let sent = w.wire.inner.requests();
     assert!(sent.iter().all(|r| r.header("x-myobapi-version") == Some("v2")));
 }
+
+#[test]
+fn n14_a_line_that_was_not_asked_for_or_contradicts_itself_spoils_the_statement() {
+    use ledgerward_contract::LedgerId;
+    use ledgerward_myob::map::{self, Line};
+    let (ledger, period) = (LedgerId::from(LARK), october(StatementKind::BankStatement).period);
+    let (ours, other) = ("7d0a0000-0000-4000-8000-000000000001", "7d0a0000-0000-4000-8000-000000000002");
+    let account = json!({"UID": ours, "Name": "Cheque", "Classification": "Asset",
+        "BankingDetails": {"BSBNumber": "063-000", "BankAccountNumber": 10111101}});
+    let account = serde_json::from_value(account).unwrap();
+    let row = |patch: serde_json::Value| {
+        let mut row = json!({"UID": other, "Date": "2026-10-31 13:33:02", "StatementDate": "2026-11-02T00:00:00",
+            "Amount": "12.30", "IsCredit": true, "Account": {"UID": ours, "Name": "Cheque", "DisplayID": "1-1110"}});
+        row.as_object_mut().unwrap().extend(patch.as_object().unwrap().clone());
+        serde_json::from_value::<Line>(row)
+    };
+    let read = |patch| map::register(&ledger, &account, &period, &[row(patch).unwrap()]);
+    let fine = read(json!({})).unwrap();
+    assert_eq!((fine.lines[0].amount, fine.account_number.as_deref()), (dec("12.30"), Some("063-000 10111101")));
+    // A withdrawal is money out, with whichever sign it comes.
+    assert_eq!(read(json!({"IsCredit": false})).unwrap().lines[0].amount, dec("-12.30"));
+    assert_eq!(read(json!({"IsCredit": false, "Amount": -12.3})).unwrap().lines[0].amount, dec("-12.3"));
+    for wrong in [
+        json!({"Amount": -12.3}),
+        json!({"Date": "2026-11-01T00:00:00"}),
+        json!({"Account": {"UID": other, "Name": "Savings", "DisplayID": "1-1120"}}),
+        json!({"Account": {"UID": ours, "Name": "Cheque", "DisplayID": "1-1110",
+            "URI": format!("https://api.myob.com/accountright/{other}/GeneralLedger/Account/{ours}")}}),
+    ] {
+        assert_eq!(read(wrong.clone()).unwrap_err().kind, ErrorKind::Contract, "{wrong}");
+    }
+    for unreadable in [json!({"Date": "2026-10-31T00:00:00Z"}), json!({"Amount": null}), json!({"IsCredit": null})] {
+        assert!(row(unreadable.clone()).is_err(), "{unreadable}");
+    }
+}
