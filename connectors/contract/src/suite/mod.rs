@@ -1,9 +1,10 @@
 //! The conformance suite: one test for each connector and scenario, over the connector's own fake (rule R10).
 //!
-//! A connector implements [`source::SourceHarness`] or [`target::TargetHarness`] for its fake, writes
-//! `ledgerward_contract::source_suite!(Harness);` or `target_suite!(Harness);` in `tests/conformance.rs`, and gets every
+//! A connector implements [`source::SourceHarness`], [`directory::DirectoryHarness`] or [`target::TargetHarness`] for its
+//! fake, writes `ledgerward_contract::source_suite!(Harness);`, `directory_suite!` or `target_suite!` in `tests/conformance.rs`, and gets every
 //! scenario as a named test. Faults are put on the wire between connector and fake, so the fake need not know them.
 
+pub mod directory;
 pub mod source;
 pub mod target;
 
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
-use crate::{Effect, Error, ErrorKind, Request, Response, Result, Transport};
+use crate::{Effect, Error, ErrorKind, Request, Response, Result, Retry, Transport};
 
 /// A text that faults put into bodies. If it turns up in an error, the connector leaks what a vendor sends (X06).
 pub const CANARY: &str = "canary-7d41-client-data";
@@ -219,6 +220,32 @@ pub fn must_fail<T: Debug>(result: Result<T>, what: &str) -> Error {
     }
 }
 
+/// Puts each fault in place of each single answer of a call; every one must become an error of its kind.
+pub(crate) async fn no_bad_answer_passes<T: Debug>(
+    wire: &Wire,
+    what: &str,
+    faults: impl IntoIterator<Item = Fault> + Clone,
+    call: impl AsyncFn() -> Result<T>,
+) {
+    wire.heal();
+    must(call().await, what);
+    assert!(wire.count() > 0, "{what} asked nobody");
+    for nth in 0..wire.count() {
+        for fault in faults.clone() {
+            wire.fail(When::Nth(nth), fault);
+            let e = must_fail(call().await, &format!("{what} with {fault:?} in place of answer {nth}"));
+            assert_eq!(wire.met(), 1, "the fault met nothing");
+            let sound = match fault {
+                Fault::Status(401) => e.kind == ErrorKind::Unauthenticated && e.retry == Retry::No,
+                Fault::RateLimited => e.kind == ErrorKind::RateLimited,
+                Fault::Status(_) | Fault::NotSent | Fault::Lost => e.kind == ErrorKind::Unavailable,
+                _ => matches!(e.kind, ErrorKind::Contract | ErrorKind::Unavailable),
+            };
+            assert!(sound, "{what}: {fault:?} in place of answer {nth} became {e:?}");
+        }
+    }
+}
+
 /// Says that a scenario does not apply to this connector.
 pub fn skipped(scenario: &str, why: &str) {
     println!("skipped: {scenario}: {why}");
@@ -232,7 +259,7 @@ pub(crate) fn plain(log: &[Request]) {
     }
 }
 
-/// One `#[tokio::test]` for each scenario. Use [`crate::source_suite`] or [`crate::target_suite`].
+/// One `#[tokio::test]` for each scenario. Use [`crate::source_suite`], [`crate::directory_suite`] or [`crate::target_suite`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! suite_tests {
