@@ -121,7 +121,7 @@ async fn every_request_and_every_answer_is_in_the_specification() {
         wrong(&spec, schema, &body, template, &mut out);
         assert_eq!(out, [""; 0]);
     }
-    assert_eq!(templates.len(), 6, "{templates:?}");
+    assert_eq!(templates.len(), 7, "{templates:?}");
 }
 
 #[test]
