@@ -4,7 +4,7 @@ use ledgerward_kit::fake::{FakeRequest, FakeResponse};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{Client, Fake, Team, User, key, slow_down};
+use super::{Client, Fake, Team, User, answers::slow_down, key};
 
 const VERBS: &[&str] = &[
     "add_client",

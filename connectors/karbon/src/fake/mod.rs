@@ -2,6 +2,7 @@
 //!
 //! Shares no type with `api` and `map`. What it does not know it answers with 599.
 
+mod answers;
 mod control;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use self::control::Outage;
+use self::{
+    answers::{bad, name_people, not_found, ok, slow_down, summary, team, user},
+    control::Outage,
+};
 
 /// An answer, or one that came before the data could be looked at.
 type Answer = Result<FakeResponse, FakeResponse>;
@@ -344,66 +348,11 @@ fn key(key: &mut String, parts: &[&str]) {
     }
 }
 
-fn ok(body: &Value) -> Answer {
-    Ok(FakeResponse::json(200, body))
-}
-
-fn bad(what: &str) -> FakeResponse {
-    let message = format!("The query specified in the URI is not valid. {what}.");
-    FakeResponse::json(400, &json!({"error": {"code": "4002", "message": message}}))
-}
-
-fn not_found() -> FakeResponse {
-    FakeResponse::json(404, &json!({"error": {"code": "4004", "message": "Not Found"}}))
-}
-
-fn slow_down(seconds: i64) -> FakeResponse {
-    let message = format!("Rate limit is exceeded. Try again in {seconds} seconds.");
-    FakeResponse::json(429, &json!({"statusCode": "429", "message": message}))
-        .header("retry-after", seconds.to_string())
-}
-
 /// An option that is not documented, or comes twice, is a request this fake does not know.
 fn only(request: &FakeRequest, known: &[&str]) -> Result<(), FakeResponse> {
     let mut seen = BTreeSet::new();
     let fine = request.query.iter().all(|(k, _)| known.contains(&k.as_str()) && seen.insert(k));
     if fine { Ok(()) } else { Err(FakeResponse::unknown(request)) }
-}
-
-fn user(u: &User) -> Value {
-    json!({"Id": u.key, "Name": u.name, "EmailAddress": u.email})
-}
-
-fn team(t: &Team) -> Value {
-    json!({"TeamKey": t.key, "Name": t.name, "Description": null, "ParentTeamKey": null})
-}
-
-fn summary(c: &Client) -> Value {
-    let mut row = json!({"FullName": c.name, "PhoneNumber": null, "EmailAddress": "post@client.example",
-        "ContactType": c.contact_type, "LastModifiedDateTime": c.modified, "UserDefinedIdentifier": c.identifier});
-    let (name, object) = match c.kind {
-        Kind::Organization => ("OrganizationKey", "#KarbonService.OrganizationSummaryDTO"),
-        Kind::Contact => ("ContactKey", "#KarbonService.ContactSummaryDTO"),
-    };
-    if let Some(map) = row.as_object_mut() {
-        map.insert(name.to_owned(), json!(c.key));
-        map.insert("@odata.type".to_owned(), json!(object));
-        // An organisation's row does not name anybody, and may have no identifier.
-        if c.kind == Kind::Contact {
-            name_people(map, c);
-            map.insert("UserDefinedIdentifier".to_owned(), json!(c.identifier.as_deref().unwrap_or_default()));
-        }
-    }
-    row
-}
-
-/// Owner and manager by address. What is not set is left out.
-fn name_people(map: &mut serde_json::Map<String, Value>, c: &Client) {
-    for (field, who) in [("ClientOwner", &c.owner), ("ClientManager", &c.manager)] {
-        if let Some(who) = who {
-            map.insert(field.to_owned(), json!(who));
-        }
-    }
 }
 
 impl Vendor for Fake {
