@@ -266,7 +266,7 @@ impl MyobConnector {
             "MYOB does not give this app the file's list of users (scope arl.security)",
         )
         .with("ledger", ledger.as_str())
-        .next("Ask MYOB for that scope; then set scopes = \"users\" and user_list = \"required\", and sign in again.")
+        .next("Ask MYOB for that scope; then set user_list = \"required\" and sign in again.")
     }
 }
 
