@@ -23,8 +23,13 @@ pub struct TestUser {
 /// A ledger source over its fake.
 #[async_trait]
 pub trait SourceHarness: Send + Sync + Sized {
-    /// A signed-in source that reaches the ledger of [`SourceHarness::ledger`] and at least one more.
+    /// A signed-in source that reaches the ledger of [`SourceHarness::ledger`] and, unless there is a
+    /// [`SourceHarness::realm`], at least one more.
     async fn fresh() -> Self;
+    /// The one company of the sign-in, where one consent is one company (`OAuthSpec::realm`).
+    fn realm(&self) -> Option<String> {
+        None
+    }
     fn source(&self) -> &dyn LedgerSource;
     /// The fake, with credentials already on it.
     fn vendor(&self) -> Arc<dyn Transport>;
@@ -78,7 +83,7 @@ impl<H: SourceHarness> Bench<H> {
     }
 
     fn read(&self) -> ReadCx {
-        ReadCx::new(self.wire.clone(), self.h.now())
+        ReadCx::new(self.wire.clone(), self.h.now()).in_realm(self.h.realm().as_deref())
     }
 
     async fn ledgers(&self) -> Result<Snapshot<LedgerRow>> {
@@ -165,7 +170,10 @@ macro_rules! source_suite {
 pub async fn ledgers_are_listed<H: SourceHarness>() {
     let b = Bench::<H>::new().await;
     let list = must(b.ledgers().await, "ledgers");
-    assert!(list.items().len() >= 2, "the harness promises two ledgers: {:?}", list.items());
+    match b.h.realm() {
+        Some(_) => assert_eq!(list.items().len(), 1, "one sign-in is one company: {:?}", list.items()),
+        None => assert!(list.items().len() >= 2, "the harness promises two ledgers: {:?}", list.items()),
+    }
     let ours = list.items().iter().find(|l| l.id == b.h.ledger());
     assert!(ours.is_some_and(|l| l.is_ledger && !l.name.is_empty()), "{:?}", list.items());
     assert!(!must(b.h.source().profile(&b.read(), &b.h.ledger()).await, "profile").name.is_empty());

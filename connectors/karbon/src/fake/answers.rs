@@ -1,0 +1,61 @@
+//! How Karbon writes what it says, good and bad.
+
+use ledgerward_kit::fake::FakeResponse;
+use serde_json::{Value, json};
+
+use super::{Answer, Client, Kind, Team, User};
+
+pub fn ok(body: &Value) -> Answer {
+    Ok(FakeResponse::json(200, body))
+}
+
+pub fn bad(what: &str) -> FakeResponse {
+    let message = format!("The query specified in the URI is not valid. {what}.");
+    FakeResponse::json(400, &json!({"error": {"code": "4002", "message": message}}))
+}
+
+pub fn not_found() -> FakeResponse {
+    FakeResponse::json(404, &json!({"error": {"code": "4004", "message": "Not Found"}}))
+}
+
+pub fn slow_down(seconds: i64) -> FakeResponse {
+    let message = format!("Rate limit is exceeded. Try again in {seconds} seconds.");
+    FakeResponse::json(429, &json!({"statusCode": "429", "message": message}))
+        .header("retry-after", seconds.to_string())
+}
+
+pub fn user(u: &User) -> Value {
+    json!({"Id": u.key, "Name": u.name, "EmailAddress": u.email})
+}
+
+pub fn team(t: &Team) -> Value {
+    json!({"TeamKey": t.key, "Name": t.name, "Description": null, "ParentTeamKey": null})
+}
+
+pub fn summary(c: &Client) -> Value {
+    let mut row = json!({"FullName": c.name, "PhoneNumber": null, "EmailAddress": "post@client.example",
+        "ContactType": c.contact_type, "LastModifiedDateTime": c.modified, "UserDefinedIdentifier": c.identifier});
+    let (name, object) = match c.kind {
+        Kind::Organization => ("OrganizationKey", "#KarbonService.OrganizationSummaryDTO"),
+        Kind::Contact => ("ContactKey", "#KarbonService.ContactSummaryDTO"),
+    };
+    if let Some(map) = row.as_object_mut() {
+        map.insert(name.to_owned(), json!(c.key));
+        map.insert("@odata.type".to_owned(), json!(object));
+        // An organisation's row does not name anybody, and may have no identifier.
+        if c.kind == Kind::Contact {
+            name_people(map, c);
+            map.insert("UserDefinedIdentifier".to_owned(), json!(c.identifier.as_deref().unwrap_or_default()));
+        }
+    }
+    row
+}
+
+/// Owner and manager by address. What is not set is left out.
+pub fn name_people(map: &mut serde_json::Map<String, Value>, c: &Client) {
+    for (field, who) in [("ClientOwner", &c.owner), ("ClientManager", &c.manager)] {
+        if let Some(who) = who {
+            map.insert(field.to_owned(), json!(who));
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Karbon's shapes as words of the contract. Pure.
+//!
+//! A field that decides who is responsible for what has no default: where it is missing, the answer is a `Contract` error,
+//! never an empty list (P14).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledgerward_contract::{Assignment, ClientRow, Error, ProviderUserId, Result, Standing};
+use ledgerward_kit::from_json;
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+
+use crate::api::Kind;
+
+/// A member of a client's team without a role of its own.
+pub const TEAM_MEMBER: &str = "ClientTeam";
+/// Everybody in the firm, for a client whose privacy is `Public`.
+pub const ANYONE: &str = "Anyone";
+const OWNER: &str = "ClientOwner";
+const MANAGER: &str = "ClientManager";
+
+/// A field that must be there and may be null: serde alone takes an absent `Option` for null.
+fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(d)
+}
+
+/// OData's envelope around a list.
+#[derive(Deserialize)]
+struct Envelope<T> {
+    value: Vec<T>,
+    #[serde(rename = "@odata.count")]
+    count: u64,
+    #[serde(rename = "@odata.nextLink")]
+    next: Option<String>,
+}
+
+/// Where a list stands between two pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// To the next page; none for the first.
+    pub link: Option<String>,
+    /// What the pages so far listed, by key.
+    keys: BTreeSet<String>,
+    count: Option<u64>,
+}
+
+/// One page of a list, and where the next begins, `None` after the last.
+///
+/// Errors: `Contract` where the list moved while it was read, leads in a circle, or ends before all that Karbon counts was
+/// listed. Pages are found by position, so what is removed meanwhile pushes another item out of sight: the keys and the
+/// count show it.
+pub fn page<T: DeserializeOwned>(
+    op: &'static str,
+    mut walk: Walk,
+    body: &[u8],
+    key: impl Fn(&T) -> &str,
+) -> Result<(Vec<T>, Option<Walk>)> {
+    let page: Envelope<T> = from_json(op, body)?;
+    let moved = || Error::contract(op, "Karbon's list changed while it was read");
+    if walk.count.is_some_and(|c| c != page.count) {
+        return Err(moved());
+    }
+    for item in &page.value {
+        if key(item).is_empty() || !walk.keys.insert(key(item).to_owned()) {
+            return Err(moved());
+        }
+    }
+    let seen = walk.keys.len() as u64;
+    match page.next {
+        None if seen == page.count => Ok((page.value, None)),
+        None => Err(Error::contract(op, format!("Karbon counts {} items but listed {seen}", page.count))),
+        Some(_) if page.value.is_empty() || seen >= page.count => {
+            Err(Error::contract(op, "Karbon's list leads on after its last item"))
+        }
+        next => Ok((page.value, Some(Walk { link: next, count: Some(page.count), ..walk }))),
+    }
+}
+
+/// A colleague.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    #[serde(rename = "Id")]
+    pub key: String,
+    #[serde(rename = "Name")]
+    name: String,
+    #[serde(rename = "EmailAddress", deserialize_with = "present")]
+    email: Option<String>,
+}
+
+/// A team in the list of teams.
+#[derive(Debug, Deserialize)]
+pub struct Team {
+    #[serde(rename = "TeamKey")]
+    pub key: String,
+}
+
+/// Somebody, or a team, within a team.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    #[serde(rename = "Key")]
+    key: String,
+    #[serde(rename = "Type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TeamProfile {
+    team_key: String,
+    members: Vec<Member>,
+}
+
+/// `GET /v3/Teams/{key}`: its members, active ones only.
+pub fn members(key: &str, body: &[u8]) -> Result<Vec<Member>> {
+    const OP: &str = "team.get";
+    let team: TeamProfile = from_json(OP, body)?;
+    if team.team_key == key {
+        return Ok(team.members);
+    }
+    Err(Error::contract(OP, "Karbon answered with another team than the one asked for"))
+}
+
+/// A client as its list has it: without anybody who is responsible.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brief {
+    #[serde(rename = "OrganizationKey", alias = "ContactKey")]
+    pub key: String,
+    #[serde(rename = "FullName")]
+    name: String,
+    /// The firm's own word (`Client`, `Prospect`).
+    #[serde(rename = "ContactType")]
+    pub contact_type: Option<String>,
+}
+
+/// A client by itself. Its accounting detail (birth dates, registration numbers) stands in the same answer and is never read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Client {
+    #[serde(alias = "ContactKey")]
+    organization_key: String,
+    #[serde(deserialize_with = "present")]
+    user_defined_identifier: Option<String>,
+    restriction_level: String,
+    /// E-mail addresses.
+    client_owner: Option<String>,
+    client_manager: Option<String>,
+    client_team: Vec<TeamEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TeamEntry {
+    member_key: String,
+    member_type: String,
+    #[serde(deserialize_with = "present")]
+    role_type: Option<String>,
+}
+
+/// The colleagues and teams of the firm, which clients refer to by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firm {
+    pub users: BTreeMap<String, User>,
+    pub teams: BTreeMap<String, Vec<Member>>,
+}
+
+impl Firm {
+    fn known(user: &User, role: &str) -> Assignment {
+        Assignment {
+            user: ProviderUserId(user.key.clone()),
+            email: full(user.email.clone()),
+            name: user.name.clone(),
+            role: role.to_owned(),
+            standing: Standing::Active,
+        }
+    }
+
+    /// Somebody of whom Karbon says no more than that they are there: nothing new is given, nothing is taken.
+    fn opaque(id: &str, role: &str, what: &str) -> Assignment {
+        Assignment {
+            user: id.into(),
+            email: None,
+            name: String::new(),
+            role: role.to_owned(),
+            standing: Standing::Unknown(what.to_owned()),
+        }
+    }
+
+    /// Everybody behind a key. Teams may hold each other, in a circle even: each is opened once.
+    fn behind(&self, key: &str, kind: &str, role: &str, open: &mut BTreeSet<String>, out: &mut Vec<Assignment>) {
+        match kind {
+            "User" => out.push(match self.users.get(key) {
+                Some(user) => Self::known(user, role),
+                None => Self::opaque(key, role, "not among Karbon's users"),
+            }),
+            "Team" if !open.insert(key.to_owned()) => {}
+            "Team" => match self.teams.get(key) {
+                Some(members) => members.iter().for_each(|m| self.behind(&m.key, &m.kind, role, open, out)),
+                None => out.push(Self::opaque(key, role, "a team that Karbon does not list")),
+            },
+            _ => out.push(Self::opaque(key, role, "neither a user nor a team")),
+        }
+    }
+
+    /// The owner or manager that a client names by address, unless the client's team has them in that role already.
+    fn named(&self, address: Option<String>, role: &str, people: &mut Vec<Assignment>) {
+        let Some(address) = full(address) else { return };
+        let is_it = |email: Option<&str>| email.is_some_and(|e| e.eq_ignore_ascii_case(&address));
+        if people.iter().any(|p| p.role == role && is_it(p.email.as_deref())) {
+            return;
+        }
+        people.push(match self.users.values().find(|u| is_it(u.email.as_deref())) {
+            Some(user) => Self::known(user, role),
+            None => {
+                Assignment { email: Some(address.clone()), ..Self::opaque(&address, role, "not among Karbon's users") }
+            }
+        });
+    }
+}
+
+fn full(text: Option<String>) -> Option<String> {
+    text.filter(|t| !t.trim().is_empty())
+}
+
+/// How clients are read, by the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// Whether everybody counts for a client whose privacy is `Public`.
+    pub anyone: bool,
+    /// Whether the firm keeps the ledger's id in Karbon's user-defined identifier.
+    pub identifier_is_ledger: bool,
+}
+
+/// `GET /v3/Organizations/{key}` or `/v3/Contacts/{key}`, with the client's team.
+pub fn client(
+    op: &'static str,
+    kind: Kind,
+    brief: &Brief,
+    firm: &Firm,
+    how: Reading,
+    body: &[u8],
+) -> Result<ClientRow> {
+    let client: Client = from_json(op, body)?;
+    if client.organization_key != brief.key {
+        return Err(Error::contract(op, "Karbon answered with another client than the one asked for"));
+    }
+    let mut people = Vec::new();
+    for entry in &client.client_team {
+        let role = entry.role_type.as_deref().unwrap_or(TEAM_MEMBER);
+        firm.behind(&entry.member_key, &entry.member_type, role, &mut BTreeSet::new(), &mut people);
+    }
+    firm.named(client.client_owner, OWNER, &mut people);
+    firm.named(client.client_manager, MANAGER, &mut people);
+    if how.anyone && client.restriction_level == "Public" {
+        people.extend(firm.users.values().map(|u| Firm::known(u, ANYONE)));
+    }
+    people.sort();
+    people.dedup();
+    let number = full(client.user_defined_identifier);
+    Ok(ClientRow {
+        id: brief.key.clone(),
+        name: full(Some(brief.name.clone())).unwrap_or_else(|| format!("{kind:?} {}", brief.key)),
+        ledgers: number.iter().filter(|_| how.identifier_is_ledger).cloned().collect(),
+        number,
+        active: true,
+        people,
+    })
+}
