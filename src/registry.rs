@@ -64,6 +64,18 @@ pub static CONNECTORS: &[Entry] = &[
             sample: include_str!("../fixtures/firm/zoho-books.json"),
         }),
     },
+    #[cfg(feature = "myob")]
+    Entry {
+        factory: &ledgerward_myob::FACTORY,
+        verdict: ledgerward_myob::retry_hint,
+        scope_set: ledgerward_myob::scope_set,
+        fake: Some(FakeMaker {
+            from_seed: |seed, at| Ok(Box::new(ledgerward_myob::fake::Fake::from_seed(&based(seed, at))?)),
+            restore: |saved, at| Ok(Box::new(ledgerward_myob::fake::Fake::restore(saved, &base(at))?)),
+            many: None,
+            sample: include_str!("../fixtures/firm/myob.json"),
+        }),
+    },
     #[cfg(feature = "freeagent")]
     Entry {
         factory: &ledgerward_freeagent::FACTORY,
@@ -102,6 +114,18 @@ pub static CONNECTORS: &[Entry] = &[
             restore: |saved, at| Ok(Box::new(ledgerward_xpm::fake::Fake::restore(saved)?.at(&base(at)))),
             many: Some(|count| Ok(Box::new(ledgerward_xpm::fake::Fake::many(count)?))),
             sample: include_str!("../fixtures/firm/xpm.json"),
+        }),
+    },
+    #[cfg(feature = "karbon")]
+    Entry {
+        factory: &ledgerward_karbon::FACTORY,
+        verdict: no_verdict,
+        scope_set: first_set,
+        fake: Some(FakeMaker {
+            from_seed: |seed, at| Ok(Box::new(ledgerward_karbon::fake::Fake::from_seed(&based(seed, at))?)),
+            restore: |saved, at| Ok(Box::new(ledgerward_karbon::fake::Fake::restore(saved, &base(at))?)),
+            many: None,
+            sample: include_str!("../fixtures/firm/karbon.json"),
         }),
     },
     #[cfg(feature = "google-drive")]

@@ -44,6 +44,7 @@ static MANIFEST: Manifest = Manifest {
         }],
         extra: &[],
         idle_lifetime: Some(std::time::Duration::from_secs(90 * 24 * 3600)),
+        ..OAuthSpec::PLAIN
     }),
     endpoints: &[
         // With the firm's own tenant id in the place of `organizations`, nobody else's directory can be signed in to.

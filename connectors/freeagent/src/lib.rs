@@ -40,6 +40,7 @@ static MANIFEST: Manifest = Manifest {
         scopes: &[ScopeSet { name: "none", scopes: &[] }],
         extra: &[],
         idle_lifetime: None,
+        ..OAuthSpec::PLAIN
     }),
     endpoints: &[Endpoint { name: "api", url: "https://api.freeagent.com/v2" }],
     // 120 a minute and 3,600 an hour for each user. An even 60 a minute keeps both: at 120 a minute a firm of 3,600
