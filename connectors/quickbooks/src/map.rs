@@ -259,6 +259,15 @@ impl Attachable {
         &self.id
     }
 
+    /// That it is this company's: its path is all that names one (P09).
+    pub fn belongs(&self, ledger: &LedgerId) -> Result<()> {
+        let own = format!("/v3/company/{ledger}/");
+        if self.file_access_uri.as_ref().is_none_or(|path| path.starts_with(&own)) {
+            return Ok(());
+        }
+        Err(Error::contract("attachables.list", "QuickBooks answered with a document of another company"))
+    }
+
     /// The transactions it belongs to: kind and id.
     pub fn transactions(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let refs = self.attachable_ref.iter().filter_map(|r| r.entity_ref.as_ref());
@@ -304,8 +313,8 @@ struct AttachableAnswer {
 pub fn address(ledger: &LedgerId, id: &str, body: &[u8]) -> Result<String> {
     const OP: &str = "attachable.get";
     let a = from_json::<AttachableAnswer>(OP, body)?.attachable;
-    let own = format!("/v3/company/{ledger}/");
-    if a.id != id || a.file_access_uri.is_some_and(|u| !u.starts_with(&own)) {
+    a.belongs(ledger)?;
+    if a.id != id {
         return Err(Error::contract(OP, "QuickBooks answered with another document than the one asked for"));
     }
     if a.status.as_deref() == Some("Deleted") {
@@ -333,7 +342,7 @@ pub fn days(entity: &str, asked: &[String], body: &[u8]) -> Result<BTreeMap<Stri
     Ok(page.rows.into_iter().map(|d| (d.id, d.txn_date)).collect())
 }
 
-/// Money in a report: a number as text.
+/// Money in a report: a number as text, sometimes without the nought before the point.
 fn money(text: &str) -> Option<Decimal> {
     Decimal::from_str_exact(text).ok()
 }
@@ -355,6 +364,16 @@ mod tests {
         assert_eq!(end("July"), Some((6, 30)));
         assert_eq!(end("Smarch"), None);
         assert!(company(br#"{"CompanyInfo":{"CompanyName":" "}}"#).is_err());
+    }
+
+    #[test]
+    fn money_is_exact_and_nothing_else_is_money() {
+        for (text, value) in [("0.10", "0.10"), ("-1249.99", "-1249.99"), (".00", "0.00"), ("-.50", "-0.50")] {
+            assert_eq!(money(text).map(|m| m.to_string()).as_deref(), Some(value), "{text}");
+        }
+        for text in ["", "1,000.00", "1e3", "12 USD", "-", "(5.00)"] {
+            assert_eq!(money(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -42,10 +42,8 @@ impl Rows {
     ) -> Result<(Vec<T>, Option<Cursor>)> {
         let shifted = || Error::contract(op, "the list changed while it was read");
         let mut rows = page.rows;
-        let next = match rows.last().filter(|_| page.more) {
-            None => None,
-            Some(last) => Some(Self { from: self.from + rows.len() - 1, last: Some(id(last).to_owned()) }),
-        };
+        let last = rows.last().filter(|_| page.more);
+        let next = last.map(|last| Self { from: self.from + rows.len() - 1, last: Some(id(last).to_owned()) });
         if let Some(expected) = &self.last {
             if rows.first().is_none_or(|r| id(r) != expected) {
                 return Err(shifted());
@@ -95,6 +93,7 @@ impl QuickBooksConnector {
         let within = |day: &Date| (what.period.start..=what.period.end).contains(day);
         let mut items = Vec::new();
         for document in documents {
+            about(ledger, document.belongs(ledger))?;
             let of: Vec<_> = document.transactions().map(|(kind, id)| (kind, id.to_owned())).collect();
             let wanted = if attached {
                 of.iter().any(|of| days.get(of).is_some_and(within))

@@ -6,7 +6,7 @@ use ledgerward_contract::{
 };
 use serde_json::json;
 
-use crate::common::{ACME, BIRCH, QUIET, World, now, october, period, register};
+use crate::common::{ACME, BIRCH, QUIET, World, october, period, register};
 
 fn table(data: StatementData) -> ReportTable {
     let StatementData::Table(table) = data else { panic!("no table") };
@@ -201,10 +201,19 @@ async fn p12_a_thousand_and_more_documents_come_in_overlapping_pages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p09_documents_of_another_company_are_refused() {
+    let w = World::sample(QUIET, json!({}));
+    w.control("swap_companies", json!({"a": QUIET, "b": ACME}));
+    for kind in [StatementKind::Files, StatementKind::Attachments] {
+        let e = w.listed(&october(kind)).await.unwrap_err();
+        assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(QUIET)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_quickbooks_has_not_is_said() {
     let w = World::sample(ACME, json!({}));
     for kind in [StatementKind::BankStatement, StatementKind::BankSummary] {
         assert_eq!(w.listed(&october(kind)).await.unwrap_err().kind, ErrorKind::Unsupported);
     }
-    let _ = now();
 }
