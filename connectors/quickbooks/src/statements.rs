@@ -19,7 +19,7 @@ use crate::{
 const DAYS_AT_ONCE: usize = 100;
 
 /// Where a query stands. Every page begins with the last row of the one before, which shows whether the set has shifted.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Rows {
     /// The first row of the next page, from 1.
     from: usize,
@@ -33,22 +33,18 @@ impl Rows {
             .map_or_else(|| Ok(Self { from: 1, last: None }), |text| ledgerward_kit::from_json(op, text.as_bytes()))
     }
 
-    /// The rows that are new, and the next cursor.
+    /// The rows of a page and the next cursor. The row that comes twice collapses where the pages are gathered.
     fn turn<T>(
         &self,
         op: &'static str,
         page: map::QueryPage<T>,
         id: impl Fn(&T) -> &str,
     ) -> Result<(Vec<T>, Option<Cursor>)> {
-        let shifted = || Error::contract(op, "the list changed while it was read");
-        let mut rows = page.rows;
+        let rows = page.rows;
         let last = rows.last().filter(|_| page.more);
         let next = last.map(|last| Self { from: self.from + rows.len() - 1, last: Some(id(last).to_owned()) });
-        if let Some(expected) = &self.last {
-            if rows.first().is_none_or(|r| id(r) != expected) {
-                return Err(shifted());
-            }
-            rows.remove(0);
+        if self.last.as_ref().is_some_and(|expected| rows.first().is_none_or(|r| id(r) != expected)) {
+            return Err(Error::contract(op, "the list changed while it was read"));
         }
         let next = next.map(|n| serde_json::to_string(&n).map(Cursor::At)).transpose();
         Ok((rows, next.map_err(|e| Error::contract(op, "a cursor cannot be written").source(e))?))

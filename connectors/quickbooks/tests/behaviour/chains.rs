@@ -23,6 +23,7 @@ use super::oauth::spec;
 use crate::common::endpoints;
 
 const CHAINS: usize = 300;
+const CALLERS: usize = 4;
 const START: &str = "2026-11-21T09:00:00Z";
 /// After the crash; every access token has ended long since.
 const LATER: &str = "2026-11-21T15:00:00Z";
@@ -195,7 +196,7 @@ impl Firm {
     }
 }
 
-/// Eight callers for each chain at once, as a run has them.
+/// Several callers for each chain at once, as a run has them.
 fn all_ask(tokens: &BTreeMap<String, Arc<OAuthTokens>>) -> Vec<tokio::task::JoinHandle<Result<u64>>> {
     let one = |t: &Arc<OAuthTokens>| {
         let t = Arc::clone(t);
@@ -208,7 +209,7 @@ fn all_ask(tokens: &BTreeMap<String, Arc<OAuthTokens>>) -> Vec<tokio::task::Join
             }
         })
     };
-    tokens.values().flat_map(|t| (0..8).map(move |_| one(t))).collect()
+    tokens.values().flat_map(|t| (0..CALLERS).map(move |_| one(t))).collect()
 }
 
 /// Every chain works: its token opens its own company.
@@ -225,7 +226,7 @@ async fn all_work(tokens: &BTreeMap<String, Arc<OAuthTokens>>, wire: &Arc<Door>)
 
 #[test]
 fn t02_300_chains_and_a_crash_send_each_refresh_token_at_most_once_and_lose_none() {
-    for sent in [0, 1, 7, 149, 299, 300] {
+    for sent in [0, 1, 149, 300] {
         let firm = Firm::new(json!({}));
         let (runtime, tokens, _wire) = firm.process(START, sent);
         runtime.block_on(async {
@@ -301,7 +302,7 @@ fn t03_a_value_that_changed_with_the_lost_answer_asks_for_a_person_in_its_chain_
         }
         refused
     });
-    assert_eq!(refused, 3 * 8);
+    assert_eq!(refused, 3 * CALLERS);
     assert_eq!(firm.disk.state(|s| matches!(s, SignInState::NeedsReauth { .. })), 3);
     assert_eq!(firm.disk.state(|s| *s == SignInState::Active), CHAINS - 3);
     // Nothing of theirs is thrown away: the ciphertext stays for a vendor that thinks better of it.
