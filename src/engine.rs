@@ -25,7 +25,7 @@ use crate::{
         plan::Plan,
         policy::Decider,
     },
-    gather::{self, ConnectionReading, Wanted},
+    gather::{self, ConnectionReading, Known, Wanted},
     lanes::{self, Book},
     memory,
     world::World,
@@ -184,14 +184,20 @@ async fn read_sources(
     console: &mut dyn Console,
 ) -> Result<BTreeMap<ConnectionName, ConnectionReading>, Failure> {
     let now = app.now();
-    let mut bound: BTreeMap<&ConnectionName, BTreeMap<LedgerId, String>> = BTreeMap::new();
-    let mut asked: BTreeMap<&ConnectionName, BTreeSet<LedgerId>> = BTreeMap::new();
+    let mut bound: BTreeMap<&ConnectionName, Known> = BTreeMap::new();
+    let mut asked: BTreeMap<&ConnectionName, (BTreeSet<LedgerId>, bool)> = BTreeMap::new();
     for client in firm.clients.values() {
-        for source in client.sources.iter().filter(|s| s.kind == SourceKind::Ledger) {
-            let id = LedgerId(source.id.clone());
-            bound.entry(&source.connection).or_default().insert(id.clone(), client.name.clone());
-            if ask.clients.as_ref().is_some_and(|c| c.contains(&client.id)) {
-                asked.entry(&source.connection).or_default().insert(id);
+        for source in &client.sources {
+            let known = bound.entry(&source.connection).or_default();
+            let (ledgers, directory) = asked.entry(&source.connection).or_default();
+            let wanted = ask.clients.as_ref().is_some_and(|c| c.contains(&client.id));
+            if source.kind == SourceKind::Ledger {
+                let id = LedgerId(source.id.clone());
+                known.ledgers.insert(id.clone(), client.name.clone());
+                ledgers.extend(wanted.then_some(id));
+            } else {
+                known.directory.insert(source.id.clone(), client.name.clone());
+                *directory |= wanted;
             }
         }
     }
@@ -202,7 +208,10 @@ async fn read_sources(
         let known = bound.remove(name).unwrap_or_default();
         let wanted = match &ask.clients {
             None => Wanted::All,
-            Some(_) => Wanted::Only(asked.remove(name).unwrap_or_default()),
+            Some(_) => {
+                let (ledgers, directory) = asked.remove(name).unwrap_or_default();
+                Wanted::Only { ledgers, directory }
+            }
         };
         readings.insert(name.clone(), gather::source(source, &known, &wanted, now).await);
     }

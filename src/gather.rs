@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
-    AccessFact, ConnectionName, Error, ErrorKind, FolderId, Grade, LedgerId, LedgerProfile, LedgerRow, LedgerSource,
-    Result, Scope, SeenPermission, Snapshot, SourceKind, SourceRef, Stat, Timestamp,
+    AccessFact, ClientDirectory, ClientRow, ConnectionName, Error, ErrorKind, FolderId, Grade, LedgerId, LedgerProfile,
+    LedgerRole, LedgerRow, LedgerSource, ProviderUserId, Result, Scope, SeenPermission, Snapshot, SourceKind,
+    SourceRef, Standing, Stat, Timestamp,
 };
 
 use crate::{
@@ -38,6 +39,8 @@ pub struct Reading {
 #[derive(Debug)]
 pub enum ReadOutcome {
     Listed(Snapshot<AccessFact>),
+    /// One client's line of a directory that was read to its end.
+    Assigned(Vec<AccessFact>),
     Failed(Error),
     /// The vendor no longer lists this ledger for the sign-in.
     LostSight,
@@ -48,6 +51,7 @@ impl Reading {
     pub fn observation(&self, since: Timestamp) -> Observation<'_> {
         let outcome = match &self.outcome {
             ReadOutcome::Listed(list) => Outcome::Listed(list.items()),
+            ReadOutcome::Assigned(rows) => Outcome::Listed(rows),
             ReadOutcome::LostSight => Outcome::LostSight { since },
             ReadOutcome::Failed(e) if e.kind == ErrorKind::Unsupported => {
                 Outcome::Unlisted { reason: e.message.clone() }
@@ -66,11 +70,20 @@ impl Reading {
     }
 }
 
+/// A list of clients and who is responsible for them.
+#[derive(Debug)]
+pub struct Directory {
+    pub kind: SourceKind,
+    pub rows: BTreeMap<String, ClientRow>,
+}
+
 /// What a connection's sign-ins gave in this run.
 #[derive(Debug, Default)]
 pub struct ConnectionReading {
     /// Ledgers the sign-ins reach now, by id.
     pub ledgers: BTreeMap<LedgerId, LedgerRow>,
+    /// The clients of a practice manager or roster, where this is one and it was read to its end.
+    pub directory: Option<Directory>,
     pub readings: Vec<Reading>,
     /// What was wrong with a sign-in as a whole.
     pub troubles: Vec<Error>,
@@ -83,25 +96,46 @@ pub struct ConnectionReading {
 pub enum Wanted {
     /// Everything the sign-ins reach.
     All,
-    /// Only these ledgers: a second reading, or `--client`.
-    Only(BTreeSet<LedgerId>),
+    /// A second reading, or `--client`: only these ledgers. A directory comes whole or not at all.
+    Only { ledgers: BTreeSet<LedgerId>, directory: bool },
 }
 
-/// Reads one connection: its ledgers, and everybody in each of them.
-///
-/// `known` are the ledgers that clients are bound to, with the names they had; each of them gets a reading whatever happens.
-pub async fn source(
+/// What clients are bound to at one connection, with the names they have here. Each of these gets a reading whatever happens.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    pub ledgers: BTreeMap<LedgerId, String>,
+    /// Lines of a practice manager or roster.
+    pub directory: BTreeMap<String, String>,
+}
+
+/// Reads one connection: its ledgers and everybody in each of them, and its directory.
+pub async fn source(source: &Source, known: &Known, wanted: &Wanted, now: Timestamp) -> ConnectionReading {
+    let mut reading = ConnectionReading::default();
+    if let Some(api) = source.connector.ledgers() {
+        ledgers(source, api, &known.ledgers, wanted, now, &mut reading).await;
+    }
+    let whole = matches!(wanted, Wanted::All | Wanted::Only { directory: true, .. });
+    if let Some(api) = source.connector.directory().filter(|_| whole) {
+        directory(source, api, &known.directory, now, &mut reading).await;
+    }
+    reading.needs_sign_in = source.reaches.iter().all(|r| r.dead.is_some())
+        || reading.troubles.iter().any(|e| e.kind == ErrorKind::Unauthenticated);
+    reading.readings.sort_by(|a, b| a.source.cmp(&b.source));
+    reading
+}
+
+async fn ledgers(
     source: &Source,
+    api: &dyn LedgerSource,
     known: &BTreeMap<LedgerId, String>,
     wanted: &Wanted,
     now: Timestamp,
-) -> ConnectionReading {
-    let mut reading = ConnectionReading::default();
-    let Some(api) = source.connector.ledgers() else { return reading };
+    reading: &mut ConnectionReading,
+) {
     let grade = source.manifest.grade.unwrap_or(Grade::C);
     let asked = |id: &LedgerId| match wanted {
         Wanted::All => true,
-        Wanted::Only(ids) => ids.contains(id),
+        Wanted::Only { ledgers, .. } => ledgers.contains(id),
     };
     let mut reached = BTreeSet::new();
     let mut unseen: Option<Error> = None;
@@ -127,8 +161,6 @@ pub async fn source(
         reading.readings.extend(got);
         reading.ledgers.extend(rows.into_iter().map(|r| (r.id.clone(), r)));
     }
-    reading.needs_sign_in = source.reaches.iter().all(|r| r.dead.is_some())
-        || reading.troubles.iter().any(|e| e.kind == ErrorKind::Unauthenticated);
     for (id, name) in known.iter().filter(|(id, _)| asked(id) && !reached.contains(*id)) {
         let outcome = match &unseen {
             Some(e) => ReadOutcome::Failed(Error::new(e.kind, e.op, e.message.clone())),
@@ -138,8 +170,97 @@ pub async fn source(
         let own = OwnIdentity::default();
         reading.readings.push(finish(source, id.clone(), name.clone(), grade, now, own, outcome));
     }
-    reading.readings.sort_by(|a, b| a.source.cmp(&b.source));
-    reading
+}
+
+/// Which kind of source the lines of a directory are.
+pub fn directory_kind(grade: Option<Grade>) -> SourceKind {
+    if grade == Some(Grade::C) { SourceKind::Roster } else { SourceKind::PracticeClient }
+}
+
+/// Reads a practice manager's or roster's clients, and says of each bound one who is responsible for it. A line that is not
+/// there any more proves nothing about the people who were on it.
+async fn directory(
+    source: &Source,
+    api: &dyn ClientDirectory,
+    known: &BTreeMap<String, String>,
+    now: Timestamp,
+    reading: &mut ConnectionReading,
+) {
+    let kind = directory_kind(source.manifest.grade);
+    let grade = if kind == SourceKind::Roster { Grade::C } else { Grade::B };
+    let mut listed = BTreeMap::new();
+    let mut failed = source.reaches.is_empty().then(|| nobody_signed_in(&source.name));
+    for reach in &source.reaches {
+        match clients(source, api, reach, now).await {
+            Ok(rows) => listed.extend(rows.items().iter().map(|row| (row.id.clone(), row.clone()))),
+            Err(e) => {
+                failed.get_or_insert_with(|| Error::new(e.kind, e.op, e.message.clone()));
+                reading.troubles.push(e.with("connection", source.name.as_str()));
+            }
+        }
+    }
+    for (id, name) in known {
+        let (name, outcome) = match (listed.get(id), &failed) {
+            (Some(row), _) => (&row.name, ReadOutcome::Assigned(assigned(source, row))),
+            (None, Some(e)) => (name, ReadOutcome::Failed(Error::new(e.kind, e.op, e.message.clone()))),
+            (None, None) => (name, ReadOutcome::LostSight),
+        };
+        let at = SourceRef { connection: source.name.clone(), kind, id: id.clone() };
+        let own = OwnIdentity::default();
+        reading.readings.push(Reading { source: at, name: name.clone(), grade, at: now, own, outcome });
+    }
+    reading.directory = failed.is_none().then_some(Directory { kind, rows: listed });
+}
+
+async fn clients(
+    source: &Source,
+    api: &dyn ClientDirectory,
+    reach: &Reach,
+    now: Timestamp,
+) -> Result<Snapshot<ClientRow>> {
+    alive(source, reach, "clients.list")?;
+    let cx = reach.read(now);
+    Snapshot::gather("clients.list", now, PAGES_MAX, |at| {
+        let cx = cx.clone();
+        Box::pin(async move { api.clients(&cx, at).await })
+    })
+    .await
+}
+
+/// The people of one line, each once. Who is responsible in several ways counts by the one that gives most: each way is a
+/// rule of its own in the role table, and one that the firm switched off must not hide another.
+fn assigned(source: &Source, row: &ClientRow) -> Vec<AccessFact> {
+    let weight = |fact: &AccessFact| {
+        let role = match source.roles.resolve(&fact.role) {
+            LedgerRole::Writer => 0,
+            LedgerRole::Reader => 1,
+            LedgerRole::Unmapped(_) => 2,
+            LedgerRole::Nothing => 3,
+        };
+        let standing = match fact.standing {
+            Standing::Active => 0,
+            Standing::Unknown(_) => 1,
+            Standing::Pending => 2,
+            Standing::Disabled | Standing::Removed => 3,
+        };
+        (standing, role, fact.role.clone())
+    };
+    let mut people: BTreeMap<ProviderUserId, AccessFact> = BTreeMap::new();
+    for one in &row.people {
+        let fact = AccessFact {
+            ledger: LedgerId(row.id.clone()),
+            user: one.user.clone(),
+            email: one.email.clone(),
+            name: one.name.clone(),
+            role: one.role.clone(),
+            standing: one.standing.clone(),
+        };
+        match people.get(&fact.user) {
+            Some(old) if weight(old) <= weight(&fact) => {}
+            _ => drop(people.insert(fact.user.clone(), fact)),
+        }
+    }
+    people.into_values().collect()
 }
 
 fn nobody_signed_in(name: &ConnectionName) -> Error {
@@ -160,11 +281,16 @@ fn finish(
     Reading { source, name, grade, at, own, outcome }
 }
 
-async fn rows(source: &Source, api: &dyn LedgerSource, reach: &Reach, now: Timestamp) -> Result<Snapshot<LedgerRow>> {
-    if let Some(why) = &reach.dead {
-        return Err(Error::new(ErrorKind::Unauthenticated, "ledgers.list", why.clone())
-            .next(format!("Run: ledgerward connect {}", source.name)));
+fn alive(source: &Source, reach: &Reach, op: &'static str) -> Result<()> {
+    match &reach.dead {
+        None => Ok(()),
+        Some(why) => Err(Error::new(ErrorKind::Unauthenticated, op, why.clone())
+            .next(format!("Run: ledgerward connect {}", source.name))),
     }
+}
+
+async fn rows(source: &Source, api: &dyn LedgerSource, reach: &Reach, now: Timestamp) -> Result<Snapshot<LedgerRow>> {
+    alive(source, reach, "ledgers.list")?;
     let cx = reach.read(now);
     Snapshot::gather("ledgers.list", now, PAGES_MAX, |at| {
         let cx = cx.clone();

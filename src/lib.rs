@@ -15,6 +15,7 @@
 //! | [`engine`] | the cycle, top to bottom, on one screen |
 //! | [`gather`] | reads sources and folders, complete or not at all |
 //! | [`memory`] | joins what was read to people, and keeps what must be known in the next run |
+//! | [`directory`] | practice managers and rosters: whether a list is believed, and what its lines may be |
 //! | [`lanes`] | each folder: what it should be, what it is, what the store knows |
 //! | [`drift`] | which folders need no reading, because their target's change feed is silent |
 //! | [`domain`] | the pure core: who should hold what, which steps that takes, which of them may happen |
@@ -47,6 +48,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod deliver;
+pub mod directory;
 pub mod domain;
 pub mod drift;
 pub mod engine;

@@ -4,17 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ConnectionName, Grade, LedgerId, LedgerRow, SourceKind, SourceRef, Timestamp};
+use ledgerward_contract::{ConnectionName, ErrorKind, Grade, LedgerId, LedgerRow, SourceKind, SourceRef, Timestamp};
 
 use crate::{
     app::App,
     cli::outcome::Failure,
+    directory,
     domain::{
         fact::{Fact, Why},
         facts::{Facts, FactsBuilder},
         finding::{Finding, Severity},
         firm::{Authority, Client, ClientState, Firm},
-        identity::{self, AddressBook, Joined, SourceMemory},
+        identity::{self, AddressBook, Joined, Outcome, SourceMemory},
     },
     gather::{ConnectionReading, ReadOutcome},
     store::{Db, FactRow, FactValue, StoreError},
@@ -69,6 +70,7 @@ pub async fn join(
     now: Timestamp,
 ) -> Result<JoinedAll, Failure> {
     let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
+    let doubts = directory::doubts(app, readings, now).await?;
     let mut out = JoinedAll::default();
     let mut fresh: BTreeMap<String, Kept> = BTreeMap::new();
     for (connection, reading) in readings {
@@ -77,16 +79,23 @@ pub async fn join(
             let key = source_key(&one.source);
             let before = kept.get(&key).map(|k| k.memory.clone()).unwrap_or_default();
             let since = before.unknown_since.unwrap_or(now);
-            let joined = identity::join(&book, &one.observation(since), &before);
+            let mut observation = one.observation(since);
+            let doubt = doubts.get(connection).filter(|_| one.source.kind != SourceKind::Ledger);
+            if let Some(why) = doubt {
+                observation.outcome = Outcome::Unreadable { kind: ErrorKind::Contract, why: why.clone(), since };
+            }
+            let joined = identity::join(&book, &observation, &before);
             out.read.insert(one.source.clone());
-            out.unreadable += usize::from(matches!(one.outcome, ReadOutcome::Failed(_) | ReadOutcome::LostSight));
+            let unreadable = matches!(one.outcome, ReadOutcome::Failed(_) | ReadOutcome::LostSight);
+            out.unreadable += usize::from(unreadable || doubt.is_some());
             if let Some(at) = joined.reread_at {
                 let due = out.reread.entry(one.source.clone()).or_insert(at);
                 *due = at.min(*due);
             }
             // A second sign-in that reaches the same ledger must not overwrite what the first one saw: only a complete
             // list, or the only reading there is, becomes the memory.
-            if matches!(one.outcome, ReadOutcome::Listed(_)) || !fresh.contains_key(&key) {
+            let listed = matches!(one.outcome, ReadOutcome::Listed(_) | ReadOutcome::Assigned(_));
+            if listed || !fresh.contains_key(&key) {
                 fresh.insert(key, keep(&joined));
             }
             out.sources.push(joined);
@@ -99,7 +108,19 @@ pub async fn join(
         }
     }
     save(app, firm, run, readings, &kept, fresh, &mut out, now).await?;
+    out.proposals.extend(doubts.iter().map(|(connection, why)| shrunk(connection, why)));
+    out.proposals.extend(directory::links(firm, readings));
     Ok(out)
+}
+
+fn shrunk(connection: &ConnectionName, why: &str) -> Finding {
+    Finding::new(
+        Severity::Warning,
+        "directory.shrunk",
+        connection.as_str().to_owned(),
+        format!("{connection}: {why}. What it decides stays as it was."),
+        format!("if the list is right: ledgerward roster accept {connection} --reason …"),
+    )
 }
 
 fn keep(joined: &Joined) -> Kept {
@@ -205,7 +226,7 @@ async fn save(
         .iter()
         // Only a listing of every sign-in says that a ledger is gone.
         .filter(|(_, r)| r.troubles.is_empty() && !r.needs_sign_in)
-        .map(|(name, r)| (name.clone(), r.ledgers.values().cloned().collect()))
+        .map(|(name, r)| (name.clone(), r.ledgers.values().cloned().chain(lines(r)).collect()))
         .collect();
     app.store
         .run(move |db: &mut Db| {
@@ -225,6 +246,16 @@ async fn save(
         })
         .await?;
     Ok(())
+}
+
+/// A directory's lines beside the ledgers, so that what is bound to one can be named.
+fn lines(reading: &ConnectionReading) -> impl Iterator<Item = LedgerRow> {
+    reading.directory.iter().flat_map(|d| d.rows.values()).map(|row| LedgerRow {
+        id: row.id.as_str().into(),
+        name: row.name.clone(),
+        kind: "client".to_owned(),
+        is_ledger: false,
+    })
 }
 
 fn fact_row(

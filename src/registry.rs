@@ -66,6 +66,8 @@ pub static CONNECTORS: &[Entry] = &[
     },
     #[cfg(feature = "local")]
     Entry { factory: &ledgerward_local::FACTORY, verdict: no_verdict, scope_set: first_set, fake: None },
+    #[cfg(feature = "process")]
+    Entry { factory: &ledgerward_process::FACTORY, verdict: no_verdict, scope_set: first_set, fake: None },
 ];
 
 mod fakes {

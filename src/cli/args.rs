@@ -234,6 +234,11 @@ Examples:
     },
     /// The connectors this program has, and what each can do
     Connectors,
+    /// Try a connector of your own, in whatever language
+    Connector {
+        #[command(subcommand)]
+        act: ConnectorAct,
+    },
     /// Who sees what
     Access {
         #[arg(long)]

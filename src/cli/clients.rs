@@ -120,8 +120,11 @@ async fn bind(
             "{} has not shown a ledger {} yet; until it does, what it grants is unknown.",
             source.connection, source.id
         )),
+        (_, None) => Some(format!("{} has not shown {} yet.", source.connection, source.id)),
+        (SourceKind::PracticeClient | SourceKind::Roster, Some(seen)) => {
+            Some(format!("This is {} in {}.", seen.row.name, source.connection))
+        }
         (SourceKind::Ledger, Some(seen)) => Some(format!("This is {} in {}.", seen.row.name, source.connection)),
-        _ => None,
     };
     let mut report = act_and_tell(app, vec![ChangeOp::BindSource { client, source }], "clients bind").await?;
     report.notes.splice(0..0, note);

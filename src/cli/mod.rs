@@ -11,6 +11,7 @@ pub mod backup;
 pub mod changes;
 pub mod clients;
 pub mod connect;
+pub mod connector;
 pub mod connectors;
 pub mod console;
 pub mod cycle;
@@ -73,6 +74,7 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
         return result;
     }
     let command = match cli.command {
+        Command::Connector { act } => return connector::run(console, act).await,
         Command::Demo { dir } => return demo::run(console, dir.as_deref()).await,
         Command::Sandbox { listen, organisations } => return sandbox::run(console, listen, organisations).await,
         Command::Init { owner, name, first, last } => {
@@ -191,6 +193,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         | Command::Init { .. }
         | Command::Run
         | Command::Connectors
+        | Command::Connector { .. }
         | Command::Completions { .. }
         | Command::Man => Err(Failure::new(Exit::Usage, "this command works on no open firm")
             .next("Run it by itself, not through the daemon.")),

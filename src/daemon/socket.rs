@@ -241,6 +241,7 @@ pub const fn on_its_own(command: &Command) -> bool {
             | Command::Completions { .. }
             | Command::Man
             | Command::Connectors
+            | Command::Connector { .. }
     )
 }
 

@@ -16,6 +16,8 @@
 pub mod context;
 pub mod email;
 pub mod error;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod fence;
 pub mod manifest;
 pub mod secret;

@@ -103,6 +103,8 @@ pub struct OAuthSpec {
     pub token_prefix: &'static str,
     /// A header that carries the app's client id on every request (MYOB's `x-myobapi-key`).
     pub client_id_header: Option<&'static str>,
+    /// What stands between two scopes on the consent page: a blank by RFC 6749 3.3, a comma at Zoho.
+    pub scope_separator: &'static str,
     /// Extra headers of token calls.
     pub token_headers: &'static [(&'static str, &'static str)],
 }
@@ -121,6 +123,7 @@ impl OAuthSpec {
         realm: None,
         token_prefix: "Bearer",
         client_id_header: None,
+        scope_separator: " ",
         token_headers: &[],
     };
 }

@@ -125,7 +125,8 @@ impl<'a> SignInFlow<'a> {
             .set_redirect_uri(RedirectUrl::from_url(redirect.clone()));
         let mut ask = app
             .authorize_url(|| CsrfToken::new_random_len(32))
-            .add_scopes(scopes.iter().cloned().map(Scope::new))
+            // As one, for the crate knows no other separator than the blank.
+            .add_scopes((!scopes.is_empty()).then(|| Scope::new(scopes.join(client.spec().scope_separator))))
             .set_pkce_challenge(challenge);
         for (key, value) in client.spec().extra {
             ask = ask.add_extra_param(*key, *value);
@@ -182,7 +183,9 @@ impl<'a> SignInFlow<'a> {
         };
         let asked = || {
             let scope = self.open.query_pairs().find(|(k, _)| k == "scope").map(|(_, v)| v.into_owned());
-            scope.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+            let asked = scope.unwrap_or_default();
+            let each = asked.split(self.client.spec().scope_separator).filter(|s| !s.is_empty());
+            each.map(str::to_owned).collect()
         };
         let scopes = granted.scopes.clone().unwrap_or_else(asked);
         Ok(SignedIn { granted, scopes, claims, realm: brought.realm })

@@ -167,6 +167,19 @@ async fn t17_a_browser_signs_in_with_pkce_and_state() {
     assert!(TcpStream::connect(address).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn scopes_are_separated_as_the_vendor_wants_it() {
+    let desk = Desk::new(200, &json!({"access_token": "a"}));
+    let client = app(&desk, OAuthSpec { scope_separator: ",", ..SPEC });
+    let flow = SignInFlow::start(&client, paste(), &scopes()).await.unwrap();
+    let ask = asked(&flow);
+    assert_eq!(ask["scope"], "offline,accounting.reports.read");
+    let back = format!("{}?code=C1&state={}", ask["redirect_uri"], ask["state"]);
+    assert_eq!(flow.paste(&back).await.unwrap().scopes, scopes(), "what was asked for, where nothing is said");
+    let flow = SignInFlow::start(&client, paste(), &[]).await.unwrap();
+    assert!(!asked(&flow).contains_key("scope"));
+}
+
 #[tokio::test]
 async fn t17_strangers_cannot_end_or_steal_the_flow() {
     let desk = Desk::new(200, &good());

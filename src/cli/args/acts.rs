@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
 use ledgerward_contract::{Email, StatementKind};
 
@@ -11,6 +11,30 @@ use super::values::{
     change_id, digest, email, filled, format, kind, mode, office, since, unlisted, year_end,
 };
 use crate::{config::schema::Format, domain::firm::Mode};
+
+#[derive(Debug, Subcommand)]
+pub enum ConnectorAct {
+    /// Run the conformance scenarios against a program, over recorded answers of its vendor
+    Check {
+        /// The program, as in the settings of a connection
+        program: PathBuf,
+        /// A file of recorded answers, in the form that connectors/process/README.md describes
+        #[arg(long, value_name = "FILE")]
+        answers: PathBuf,
+        /// What the program answers
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "ledgers")]
+        provides: Vec<ProvidesArg>,
+        /// A JSON object that the program gets with every call
+        #[arg(long, value_name = "JSON")]
+        options: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProvidesArg {
+    Ledgers,
+    Clients,
+}
 
 #[derive(Debug, Subcommand)]
 pub enum HoldAct {

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use crate::{
     AccessFact, Cursor, Effect, ErrorKind, LedgerId, LedgerRow, LedgerSource, Listing, ReadCx, Result, Retry, Scope,
     Snapshot, Standing, StatementRef, StatementRequest, StatementSource, Timestamp, Transport,
-    suite::{BAD_ANSWERS, Fault, When, Wire, must, must_fail, plain, skipped},
+    suite::{BAD_ANSWERS, Fault, When, Wire, must, must_fail, no_bad_answer_passes, plain, skipped},
 };
 
 /// A user as the harness puts one into the fake's ledger.
@@ -280,34 +280,9 @@ pub async fn p12_a_circle_of_pages_ends_in_an_error<H: SourceHarness>() {
     assert_eq!(e.kind, ErrorKind::Contract);
 }
 
-async fn no_bad_answer_passes<H: SourceHarness, T: std::fmt::Debug>(
-    b: &Bench<H>,
-    what: &str,
-    faults: impl IntoIterator<Item = Fault> + Clone,
-    call: impl AsyncFn() -> Result<T>,
-) {
-    b.wire.heal();
-    must(call().await, what);
-    assert!(b.wire.count() > 0, "{what} asked nobody");
-    for nth in 0..b.wire.count() {
-        for fault in faults.clone() {
-            b.wire.fail(When::Nth(nth), fault);
-            let e = must_fail(call().await, &format!("{what} with {fault:?} in place of answer {nth}"));
-            assert_eq!(b.wire.met(), 1, "the fault met nothing");
-            let sound = match fault {
-                Fault::Status(401) => e.kind == ErrorKind::Unauthenticated && e.retry == Retry::No,
-                Fault::RateLimited => e.kind == ErrorKind::RateLimited,
-                Fault::Status(_) | Fault::NotSent | Fault::Lost => e.kind == ErrorKind::Unavailable,
-                _ => matches!(e.kind, ErrorKind::Contract | ErrorKind::Unavailable),
-            };
-            assert!(sound, "{what}: {fault:?} in place of answer {nth} became {e:?}");
-        }
-    }
-}
-
 pub async fn bad_answers_to_ledgers_are_errors<H: SourceHarness>() {
     let b = Bench::<H>::new().await;
-    no_bad_answer_passes(&b, "ledgers", BAD_ANSWERS, async || b.ledgers().await).await;
+    no_bad_answer_passes(&b.wire, "ledgers", BAD_ANSWERS, async || b.ledgers().await).await;
 }
 
 pub async fn bad_answers_to_access_are_errors<H: SourceHarness>() {
@@ -315,13 +290,14 @@ pub async fn bad_answers_to_access_are_errors<H: SourceHarness>() {
     if !b.lists_users("bad_answers_to_access_are_errors") {
         return;
     }
-    no_bad_answer_passes(&b, "access", BAD_ANSWERS, async || b.access().await).await;
+    no_bad_answer_passes(&b.wire, "access", BAD_ANSWERS, async || b.access().await).await;
 }
 
 pub async fn bad_answers_to_profile_are_errors<H: SourceHarness>() {
     let b = Bench::<H>::new().await;
     let ledger = b.h.ledger();
-    no_bad_answer_passes(&b, "profile", BAD_ANSWERS, async || b.h.source().profile(&b.read(), &ledger).await).await;
+    no_bad_answer_passes(&b.wire, "profile", BAD_ANSWERS, async || b.h.source().profile(&b.read(), &ledger).await)
+        .await;
 }
 
 pub async fn p07_refusals_are_errors_of_their_kind<H: SourceHarness>() {
@@ -381,7 +357,7 @@ pub async fn bad_answers_to_accounts_are_errors<H: SourceHarness>() {
         };
         Snapshot::gather("suite.gather", b.h.now(), 100, fetch).await
     };
-    no_bad_answer_passes(&b, "accounts", BAD_ANSWERS, call).await;
+    no_bad_answer_passes(&b.wire, "accounts", BAD_ANSWERS, call).await;
 }
 
 /// A short list of documents would be a file that never arrives; a short register would be a wrong statement.
@@ -394,16 +370,16 @@ pub async fn bad_answers_to_statements_are_errors<H: SourceHarness>() {
         let refs = must(b.references(s, &what).await, what.kind.slug());
         assert!(!refs.is_empty(), "{}: the fake has nothing to fetch", what.kind.slug());
         if b.wire.count() > 0 {
-            no_bad_answer_passes(&b, what.kind.slug(), BAD_ANSWERS, async || b.references(s, &what).await).await;
+            no_bad_answer_passes(&b.wire, what.kind.slug(), BAD_ANSWERS, async || b.references(s, &what).await).await;
         }
         for one in refs.items() {
             let call = async || s.fetch(&b.read(), one).await;
             if what.kind.is_document() {
                 // Any bytes are a document, so only what is not an answer can be told apart.
                 let broken = [Fault::Status(500), Fault::Status(401), Fault::RateLimited, Fault::NotSent, Fault::Lost];
-                no_bad_answer_passes(&b, what.kind.slug(), broken, call).await;
+                no_bad_answer_passes(&b.wire, what.kind.slug(), broken, call).await;
             } else {
-                no_bad_answer_passes(&b, what.kind.slug(), BAD_ANSWERS, call).await;
+                no_bad_answer_passes(&b.wire, what.kind.slug(), BAD_ANSWERS, call).await;
             }
         }
     }

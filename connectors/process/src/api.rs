@@ -1,0 +1,366 @@
+//! One call: the program is started, asked one question, helped to the vendor's answers, and ended.
+//!
+//! The conversation runs on a thread of its own, because a program may think as long as it likes in between; a watchdog
+//! ends it when it is silent for too long. A program that ends without an answer has said nothing, so that is
+//! `Unavailable` and never an empty page.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::{HeaderName, Method};
+use ledgerward_contract::{Body, Endpoints, Error, ErrorKind, ReadCx, Request, Response, Result};
+use ledgerward_kit::answer::{classify_common, is_html, safe_word};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use url::Url;
+
+/// The version of the protocol, sent with every call.
+pub const PROTOCOL: u32 = 1;
+/// A line of the program: an answer of a page, or a request.
+const LINE_BYTES_MAX: u64 = 8 << 20;
+/// Requests for one answer. A page needs one or two.
+const REQUESTS_MAX: usize = 100;
+const STDERR_LINES_MAX: usize = 50;
+
+/// A program and where its vendor is.
+pub struct Program {
+    pub path: PathBuf,
+    pub args: Vec<String>,
+    pub options: Value,
+    /// Between two lines of the program; the host's own waiting does not count.
+    pub silence_max: Duration,
+    pub endpoints: Endpoints,
+}
+
+/// One question.
+pub struct Call {
+    pub op: &'static str,
+    pub call: &'static str,
+    pub about: Value,
+}
+
+/// What the program says in a line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum Said {
+    /// It wants something of the vendor.
+    Http(Wish),
+    /// The answer to the question.
+    Result(Value),
+    /// It cannot answer, and says why in one of our words.
+    Error(Refusal),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    #[serde(default = "get")]
+    method: String,
+    /// Below the endpoint, beginning with `/`; or a whole address there, as vendors give it for the next page.
+    path: String,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    body: Option<String>,
+    /// Statuses besides 2xx that the program wants to see: `[404]`. Every other one ends the call as the error it is.
+    #[serde(default)]
+    expect: Vec<u16>,
+    #[serde(default)]
+    tenant: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refusal {
+    kind: String,
+    #[serde(default)]
+    code: Option<String>,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+/// A wish on its way to the host. Without a reply the conversation is over.
+type Asked = (Wish, oneshot::Sender<Value>);
+
+impl Program {
+    /// Asks one question and does the program's requests through `cx`.
+    ///
+    /// Errors: whatever a request gave, if one failed: the program cannot turn that into an answer. `Unavailable` if the
+    /// program cannot be started, is silent or ends without an answer; `Contract` if it does not keep to the protocol.
+    pub async fn ask(&self, cx: &ReadCx, call: Call) -> Result<Value> {
+        let Call { op, call, about } = call;
+        let question = json!({"protocol": PROTOCOL, "call": call, "about": about, "options": self.options});
+        let mut command = Command::new(&self.path);
+        // Nothing of ours reaches it: no variable, no open file, no terminal. Its own group, so that its children end too.
+        command.args(&self.args).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8");
+        command.current_dir(self.path.parent().unwrap_or(&self.path)).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|e| {
+            Error::new(ErrorKind::Unavailable, op, "the program could not be started")
+                .source(e)
+                .next("Check that the file is there, and may be executed by the user that ledgerward runs as.")
+        })?;
+        let (tell, mut told) = mpsc::channel::<Asked>(1);
+        let silence = self.silence_max;
+        let talk = tokio::task::spawn_blocking(move || Conversation::begin(op, child, silence).hold(&question, &tell));
+        let mut failed = None;
+        let mut requests = 0;
+        while let Some((wish, reply)) = told.recv().await {
+            requests += 1;
+            let answer = if requests > REQUESTS_MAX {
+                Err(Error::contract(op, format!("the program asked for more than {REQUESTS_MAX} answers at once")))
+            } else {
+                self.fetch(cx, op, wish).await
+            };
+            match answer {
+                // Its end is the conversation's business.
+                Ok(answer) => drop(reply.send(answer)),
+                Err(e) => {
+                    failed = Some(e);
+                    break;
+                }
+            }
+        }
+        drop(told);
+        let outcome = talk.await.map_err(|_| Error::new(ErrorKind::Unavailable, op, "the conversation broke off"))?;
+        failed.map_or(outcome, Err)
+    }
+
+    async fn fetch(&self, cx: &ReadCx, op: &'static str, wish: Wish) -> Result<Value> {
+        let expected = wish.expect.clone();
+        let response = cx.send(self.request(op, wish)?).await?;
+        classify(op, &response, &expected)
+    }
+
+    fn request(&self, op: &'static str, wish: Wish) -> Result<Request> {
+        let wrong = |text: &str| Error::contract(op, format!("the program asked for something it may not: {text}"));
+        let base = self.endpoints.url("api", "/")?;
+        let url = match wish.path.strip_prefix('/') {
+            Some(path) => self.endpoints.url("api", &format!("/{path}"))?,
+            None => Url::parse(&wish.path).map_err(|_| wrong("the path does not begin with /"))?,
+        };
+        if url.origin() != base.origin() {
+            return Err(wrong("an address outside its endpoint"));
+        }
+        // A POST may read (searches, queries); what it does is the program's promise, and nothing else is let through.
+        let method = match wish.method.as_str() {
+            "GET" => Method::GET,
+            "POST" => Method::POST,
+            _ => return Err(wrong("a method that is neither GET nor POST")),
+        };
+        let mut request = Request::read(op, method, url);
+        let mut kind = "application/json".to_owned();
+        for (name, value) in wish.headers {
+            let name = name.to_ascii_lowercase();
+            match name.as_str() {
+                "content-type" => kind = value,
+                "accept" | "accept-language" | "if-modified-since" => {
+                    request = request.header(HeaderName::try_from(name).map_err(|_| wrong("a header"))?, &value)?;
+                }
+                n if n.starts_with("x-") && n != "x-api-key" && !n.starts_with("x-forwarded") => {
+                    request = request.header(HeaderName::try_from(name).map_err(|_| wrong("a header"))?, &value)?;
+                }
+                _ => return Err(wrong("a header that the host keeps to itself")),
+            }
+        }
+        if let Some(body) = wish.body {
+            request.body = Body::Bytes { content_type: kind, bytes: body.into_bytes().into() };
+        }
+        request.tenant = wish.tenant;
+        Ok(request)
+    }
+}
+
+/// What the program gets to see: good answers, and those it said it expects. A login page is never data.
+fn classify(op: &'static str, response: &Response, expected: &[u16]) -> Result<Value> {
+    let seen = response.ok() || expected.contains(&response.status) && matches!(response.status, 404 | 410);
+    if !seen || is_html(response) {
+        return Err(classify_common(op, response));
+    }
+    let body = std::str::from_utf8(&response.body).map_err(|_| Error::contract(op, "the answer is not UTF-8 text"))?;
+    let headers: serde_json::Map<_, _> = response
+        .headers
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "set-cookie" | "set-cookie2" | "www-authenticate"))
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), Value::from(value.to_str().ok()?))))
+        .collect();
+    Ok(json!({"answer": {"status": response.status, "headers": headers, "body": body}}))
+}
+
+/// A running program. Ended, with all it started, when this goes away.
+struct Conversation {
+    op: &'static str,
+    child: Child,
+    dog: Watchdog,
+}
+
+impl Conversation {
+    fn begin(op: &'static str, child: Child, silence_max: Duration) -> Self {
+        let dog = Watchdog::over(&child, silence_max);
+        Self { op, child, dog }
+    }
+
+    fn hold(mut self, question: &Value, tell: &mpsc::Sender<Asked>) -> Result<Value> {
+        let (input, output) = (self.child.stdin.take(), self.child.stdout.take());
+        let (Some(mut input), Some(output)) = (input, output) else {
+            return Err(self.gone("its pipes could not be opened"));
+        };
+        if let Some(stderr) = self.child.stderr.take() {
+            std::thread::spawn(move || log(stderr));
+        }
+        let mut lines = BufReader::new(output);
+        self.say(&mut input, question)?;
+        loop {
+            match self.listen(&mut lines)? {
+                Said::Result(value) => return Ok(value),
+                Said::Error(refusal) => return Err(self.refused(&refusal)),
+                Said::Http(wish) => {
+                    let (reply, answer) = oneshot::channel();
+                    let stopped = || Error::new(ErrorKind::Cancelled, self.op, "the call was given up");
+                    tell.blocking_send((wish, reply)).map_err(|_| stopped())?;
+                    let answer = answer.blocking_recv().map_err(|_| stopped())?;
+                    self.say(&mut input, &answer)?;
+                }
+            }
+        }
+    }
+
+    fn say(&self, input: &mut ChildStdin, value: &Value) -> Result<()> {
+        self.dog.watch(true);
+        let sent = writeln!(input, "{value}").and_then(|()| input.flush());
+        self.dog.watch(false);
+        sent.map_err(|_| self.gone("it ended without an answer"))
+    }
+
+    fn listen(&self, lines: &mut BufReader<ChildStdout>) -> Result<Said> {
+        let mut line = Vec::new();
+        self.dog.watch(true);
+        let read = lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+        self.dog.watch(false);
+        match read {
+            Ok(n) if n > 0 && line.ends_with(b"\n") => {}
+            Ok(n) if n as u64 == LINE_BYTES_MAX => {
+                return Err(Error::contract(self.op, "the program wrote a line that is too long"));
+            }
+            // Half a line is half an answer.
+            _ if self.dog.barked() => return Err(self.gone("it was silent for too long, and was ended")),
+            _ => return Err(self.gone("it ended without an answer")),
+        }
+        serde_json::from_slice(&line).map_err(|e| {
+            Error::contract(self.op, "the program wrote a line that is not in the protocol")
+                .with("column", e.column().to_string())
+                .next("What is for people goes to stderr. Run: ledgerward connector check PROGRAM")
+        })
+    }
+
+    fn gone(&self, why: &str) -> Error {
+        Error::new(ErrorKind::Unavailable, self.op, format!("the program gave no answer: {why}"))
+            .next("Run: ledgerward connector check PROGRAM")
+    }
+
+    /// The program's word for it. Its own text could be the vendor's, so only a code is shown.
+    fn refused(&self, refusal: &Refusal) -> Error {
+        let kind = match refusal.kind.as_str() {
+            "forbidden" => ErrorKind::Forbidden,
+            "not_found" => ErrorKind::NotFound,
+            "unavailable" => ErrorKind::Unavailable,
+            "unsupported" => ErrorKind::Unsupported,
+            _ => ErrorKind::Contract,
+        };
+        let error = Error::new(kind, self.op, "the program cannot answer this");
+        match refusal.code.as_deref().and_then(safe_word) {
+            Some(code) => error.with("code", code),
+            None => error,
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.dog.end();
+        end(&self.child);
+        // Reaps it; a process that was killed does not stay.
+        let _ended = self.child.wait();
+    }
+}
+
+/// Ends the program and whatever it started.
+fn end(child: &Child) {
+    let id = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(id) = id {
+        // It may have ended by itself.
+        let _gone = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+    }
+}
+
+/// What a program writes for people goes to the log, a little of it.
+fn log(stderr: impl Read) {
+    for line in BufReader::new(stderr.take(LINE_BYTES_MAX)).lines().map_while(Result::ok).take(STDERR_LINES_MAX) {
+        let text: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
+        tracing::debug!(event = "program.stderr", text);
+    }
+}
+
+/// Ends a program that is silent while it is its turn to speak.
+struct Watchdog(Arc<(Mutex<Watch>, Condvar)>);
+
+#[derive(Default)]
+struct Watch {
+    until: Option<Instant>,
+    barked: bool,
+    over: bool,
+    silence_max: Duration,
+}
+
+impl Watchdog {
+    fn over(child: &Child, silence_max: Duration) -> Self {
+        let shared = Arc::new((Mutex::new(Watch { silence_max, ..Watch::default() }), Condvar::new()));
+        let (watching, id) = (Arc::clone(&shared), i32::try_from(child.id()).ok());
+        std::thread::spawn(move || {
+            let (state, bell) = &*watching;
+            let mut watch = state.lock().unwrap_or_else(PoisonError::into_inner);
+            while !watch.over {
+                let now = Instant::now();
+                let wait = watch.until.map(|u| u.saturating_duration_since(now));
+                if wait == Some(Duration::ZERO) {
+                    watch.barked = true;
+                    if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+                        // Its pipes close, and the reader sees the end.
+                        let _gone = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+                    }
+                    return;
+                }
+                let rest = wait.unwrap_or(Duration::from_secs(3600));
+                watch = bell.wait_timeout(watch, rest).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        });
+        Self(shared)
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Watch)) {
+        let (state, bell) = &*self.0;
+        change(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
+        bell.notify_all();
+    }
+
+    fn watch(&self, on: bool) {
+        self.set(|w| w.until = on.then(|| Instant::now() + w.silence_max));
+    }
+
+    fn barked(&self) -> bool {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).barked
+    }
+
+    fn end(&self) {
+        self.set(|w| w.over = true);
+    }
+}

@@ -1,0 +1,255 @@
+//! Practice Manager as a pure function of (state, request): sign-in, connections, one practice's lists, and their limits.
+//!
+//! Shares no type with `api` and `map`. What it does not know it answers with 599.
+
+mod answers;
+mod control;
+mod endpoints;
+mod oauth;
+mod world;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::Method;
+use jiff::Timestamp;
+use ledgerward_kit::fake::{Fake as Vendor, FakeRequest, FakeResponse, Moment};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use self::{
+    control::Outage,
+    oauth::Tokens,
+    world::{Practice, Window, World},
+};
+
+/// An answer, or one that came before the data could be looked at.
+type Answer = Result<FakeResponse, FakeResponse>;
+
+/// Requests at once, of one app in one practice.
+const CONCURRENT: usize = 5;
+const PER_MINUTE: u32 = 60;
+const APP_PER_MINUTE: u32 = 10_000;
+
+/// Practice Manager, with its customers.
+#[derive(Deserialize, Serialize)]
+pub struct Fake {
+    world: World,
+    /// Who the next consent is given by.
+    signing_in: String,
+    tokens: Tokens,
+    app_minute: Window,
+    outages: Vec<Outage>,
+    requests: BTreeMap<String, u64>,
+    limited: BTreeMap<String, u64>,
+    served: u64,
+    /// The vendor's clock as of the last request. What a person does in between happens at that time.
+    clock: Option<Timestamp>,
+}
+
+impl Fake {
+    /// From a seed, whose shape the README describes. An error says what is wrong with it.
+    pub fn from_seed(seed: &Value) -> Result<Self, String> {
+        let world = World::deserialize(seed).map_err(|e| format!("the seed of the Practice Manager sandbox: {e}"))?;
+        Self::new(world.finish()?)
+    }
+
+    /// A practice with `n` clients and as many jobs.
+    pub fn many(n: usize) -> Result<Self, String> {
+        world::many(n).and_then(Self::new)
+    }
+
+    /// The small practice of `fixtures/xpm/firm.json`: all that a demonstration needs.
+    pub fn sample() -> Result<Self, String> {
+        let seed = serde_json::from_str(include_str!("../../../fixtures/xpm/firm.json"));
+        Self::from_seed(&seed.map_err(|e| e.to_string())?)
+    }
+
+    /// From what [`Vendor::save`] gave, in this process or another. An error says what is wrong with it.
+    pub fn restore(saved: &Value) -> Result<Self, String> {
+        Self::deserialize(saved).map_err(|e| {
+            format!(
+                "the saved state of the Practice Manager sandbox does not fit this program ({e}); start a new sandbox"
+            )
+        })
+    }
+
+    /// The same, with links that lead to this address.
+    #[must_use]
+    pub fn at(mut self, base: &str) -> Self {
+        base.trim_end_matches('/').clone_into(&mut self.world.app.base);
+        self
+    }
+
+    fn new(world: World) -> Result<Self, String> {
+        let signing_in = world.users.first().map(|l| l.email.clone()).ok_or("nobody can sign in")?;
+        Ok(Self {
+            world,
+            signing_in,
+            tokens: Tokens::default(),
+            app_minute: Window::default(),
+            outages: Vec::new(),
+            requests: BTreeMap::new(),
+            limited: BTreeMap::new(),
+            served: 0,
+            clock: None,
+        })
+    }
+
+    fn route(&mut self, at: Moment, request: &FakeRequest) -> Answer {
+        let path: Vec<&str> = request.path.split('/').filter(|p| !p.is_empty()).collect();
+        let now = at.now;
+        match (&request.method, path.as_slice()) {
+            (&Method::GET, ["identity", "connect", "authorize"]) => Ok(self.authorize(now, request)),
+            (&Method::POST, ["connect", "token"]) => Ok(self.token(now, request)),
+            (&Method::POST, ["connect", "revocation"]) => Ok(self.revoke(request)),
+            (&Method::GET, ["connect", "userinfo"]) => Ok(self.userinfo(now, request)),
+            (&Method::GET, ["connections" | "Connections"]) => self.connections(now, request),
+            (&Method::GET, ["practicemanager", "3.1", path @ ..]) => self.practice(at, path, request),
+            _ => Err(FakeResponse::unknown(request)),
+        }
+    }
+
+    fn practice(&mut self, at: Moment, path: &[&str], request: &FakeRequest) -> Answer {
+        let Some(scope) = endpoints::scope(path) else { return Err(FakeResponse::unknown(request)) };
+        // JSON on request was seen for 3.0 only, so nothing may rely on it.
+        if request.header("accept").is_some_and(|a| a.contains("json")) {
+            return Err(FakeResponse::unknown(request));
+        }
+        let (_, grant) = self.bearer(at.now, request)?;
+        let (user, granted) = (grant.user.clone(), grant.scopes.iter().any(|s| s == scope || s == "practicemanager"));
+        let disconnected = || answers::gateway(403, "Forbidden", "AuthenticationUnsuccessful");
+        let tenant = tenant(request).ok_or_else(disconnected)?;
+        let reached = |p: &Practice| p.tenant_id == tenant && p.connected.get(&user) == Some(&true);
+        let place = self.world.practices.iter().position(reached).ok_or_else(disconnected)?;
+        let left = self.count(at, place)?;
+        if !granted {
+            return Err(limits(answers::gateway(403, "Forbidden", "InsufficientScope"), left));
+        }
+        let practice = self.world.practices.get(place).ok_or_else(disconnected)?;
+        let answer = endpoints::answer(&self.world.app, practice, path, request).unwrap_or_else(|refused| refused);
+        Ok(limits(answer, left))
+    }
+
+    /// When a person acts. Before the first request there is no time yet; [`Tokens::start`] puts that right.
+    fn now(&self) -> Timestamp {
+        self.clock.unwrap_or(Timestamp::MAX)
+    }
+
+    /// Counts a call against every limit. Windows are fixed, and begin at another second in each practice.
+    fn count(&mut self, at: Moment, place: usize) -> Result<[u32; 3], FakeResponse> {
+        let now = at.now.as_second();
+        let day_limit = self.world.app.day_limit;
+        self.app_minute.roll(now, 60, 0);
+        let Some(practice) = self.world.practices.get_mut(place) else {
+            return Err(answers::gateway(404, "NotFound", "ResourceNotFound"));
+        };
+        let phase = i64::from(practice.tenant_id.as_bytes().first().copied().unwrap_or_default());
+        practice.minute.roll(now, 60, phase);
+        practice.day.roll(now, 86_400, phase * 337);
+        let wait = |w: &Window, length: i64, shift: i64| (w.number + 1) * length + shift - now;
+        let full = match () {
+            () if at.in_flight >= CONCURRENT => Some(("concurrent", None)),
+            () if practice.minute.calls >= PER_MINUTE => Some(("minute", Some(wait(&practice.minute, 60, phase)))),
+            () if practice.day.calls >= day_limit => Some(("day", Some(wait(&practice.day, 86_400, phase * 337)))),
+            () if self.app_minute.calls >= APP_PER_MINUTE => Some(("appminute", None)),
+            () => None,
+        };
+        if full.is_none() {
+            practice.minute.calls += 1;
+            practice.day.calls += 1;
+            self.app_minute.calls += 1;
+        }
+        let left = [
+            PER_MINUTE - practice.minute.calls,
+            day_limit - practice.day.calls,
+            APP_PER_MINUTE - self.app_minute.calls,
+        ];
+        let Some((problem, seconds)) = full else { return Ok(left) };
+        *self.limited.entry(problem.to_owned()).or_default() += 1;
+        // Recorded: an empty body, and the wait only for the minute and the day.
+        let answer = limits(FakeResponse::new(429).header("x-rate-limit-problem", problem), left);
+        Err(match seconds {
+            Some(s) => answer.header("retry-after", s.to_string()),
+            None => answer,
+        })
+    }
+
+    /// Counts a call that is of no practice: against the app's minute alone. What is left of it.
+    fn count_app(&mut self, now: Timestamp) -> Result<u32, FakeResponse> {
+        self.app_minute.roll(now.as_second(), 60, 0);
+        if self.app_minute.calls >= APP_PER_MINUTE {
+            *self.limited.entry("appminute".to_owned()).or_default() += 1;
+            return Err(app_limit(FakeResponse::new(429).header("x-rate-limit-problem", "appminute"), 0));
+        }
+        self.app_minute.calls += 1;
+        Ok(APP_PER_MINUTE - self.app_minute.calls)
+    }
+}
+
+fn limits(answer: FakeResponse, [minute, day, app]: [u32; 3]) -> FakeResponse {
+    let answer =
+        answer.header("x-minlimit-remaining", minute.to_string()).header("x-daylimit-remaining", day.to_string());
+    app_limit(answer, app)
+}
+
+fn app_limit(answer: FakeResponse, left: u32) -> FakeResponse {
+    answer.header("x-appminlimit-remaining", left.to_string())
+}
+
+fn tenant(request: &FakeRequest) -> Option<Uuid> {
+    request.header("xero-tenant-id").and_then(|t| Uuid::parse_str(t).ok())
+}
+
+/// A parameter that is not documented, or comes twice, is a request this fake does not know.
+fn only(request: &FakeRequest, known: &[&str]) -> Result<(), FakeResponse> {
+    let mut seen = std::collections::BTreeSet::new();
+    let fine = request.query.iter().all(|(k, _)| known.contains(&k.as_str()) && seen.insert(k));
+    if fine { Ok(()) } else { Err(FakeResponse::unknown(request)) }
+}
+
+impl Vendor for Fake {
+    fn lane(&self, request: &FakeRequest) -> Option<String> {
+        tenant(request).map(|t| t.to_string())
+    }
+
+    fn answer(&mut self, at: Moment, request: &FakeRequest) -> FakeResponse {
+        self.served += 1;
+        if self.clock.replace(at.now).is_none() {
+            self.tokens.start(at.now);
+        }
+        let name = format!("{} {}", request.method, general(&request.path));
+        *self.requests.entry(name).or_default() += 1;
+        let outage = self.outage(request);
+        let answer = match outage {
+            Some(outage) => outage.apply(request, |r| self.route(at, r).unwrap_or_else(|refused| refused)),
+            None => self.route(at, request).unwrap_or_else(|refused| refused),
+        };
+        let took = answer.takes + Duration::from_millis(self.world.app.latency_ms);
+        let id = world::id_of(&["correlation", &self.served.to_string()]);
+        answer.header("xero-correlation-id", id.to_string()).takes(took)
+    }
+
+    fn control(&mut self, verb: &str, args: &Value) -> Result<Value, String> {
+        self.act(verb, args)
+    }
+
+    fn save(&self) -> Value {
+        // Every key is a string or an id, so there is nothing to fail; `Null` is what `restore` would refuse.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// A path with `{id}` for ids, for counting.
+fn general(path: &str) -> String {
+    path.split('/').map(|p| if Uuid::parse_str(p).is_ok() { "{id}" } else { p }).collect::<Vec<_>>().join("/")
+}
+
+/// What `stats` tells.
+fn stats(fake: &Fake) -> Value {
+    json!({
+        "requests": fake.requests, "served": fake.served, "rate_limited": fake.limited,
+        "tokens_issued": fake.tokens.issued, "refreshes": fake.tokens.refreshes,
+        "clients": fake.world.practices.iter().map(|p| p.clients.len()).sum::<usize>(),
+    })
+}

@@ -1,0 +1,368 @@
+//! Xero Practice Manager: a practice's clients, and who is responsible for them. See README.md.
+
+pub mod api;
+pub mod fake;
+pub mod map;
+mod xml;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use async_trait::async_trait;
+use ledgerward_contract::{
+    AuthScheme, Build, ClientAuth, ClientDirectory, ClientRow, Connector, Cursor, Endpoint, Error, ErrorKind, Factory,
+    Grade, LedgerRoleDefault, Manifest, OAuthSpec, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request, Response,
+    Result, Rotation, ScopeSet,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use self::{
+    api::Api,
+    map::{CLIENT_ROLES, ROLES, Reading, Staff, Work},
+};
+
+/// Named in the program's registry.
+pub static FACTORY: Xpm = Xpm;
+
+/// The kind of connector.
+pub struct Xpm;
+
+macro_rules! scope_sets {
+    ($($name:literal: [$($scope:literal)*];)*) => {
+        &[$(ScopeSet { name: $name, scopes: &["openid", "profile", "email", "offline_access", $($scope),*] }),*]
+    };
+}
+
+static MANIFEST: Manifest = Manifest {
+    name: "xpm",
+    title: "Xero Practice Manager",
+    auth: AuthScheme::OAuth(OAuthSpec {
+        authorize: ("login", "/identity/connect/authorize"),
+        token: ("identity", "/connect/token"),
+        revoke: Some(("identity", "/connect/revocation")),
+        client_auth: ClientAuth::Basic,
+        rotation: Rotation::SingleUse { grace: Some(Duration::from_secs(30 * 60)) },
+        // Older apps were granted one scope for everything. One scope that was not granted fails the whole sign-in.
+        scopes: scope_sets! {
+            "jobs": ["practicemanager.client.read" "practicemanager.staff.read" "practicemanager.job.read"];
+            "clients": ["practicemanager.client.read" "practicemanager.staff.read"];
+            "single": ["practicemanager"];
+        },
+        extra: &[],
+        idle_lifetime: Some(Duration::from_secs(60 * 24 * 3600)),
+        ..OAuthSpec::PLAIN
+    }),
+    endpoints: &[
+        Endpoint { name: "login", url: "https://login.xero.com" },
+        Endpoint { name: "identity", url: "https://identity.xero.com" },
+        Endpoint { name: "api", url: "https://api.xero.com" },
+    ],
+    quotas: &[
+        Quota {
+            name: "concurrent",
+            scope: QuotaScope::Tenant,
+            window: QuotaWindow::Concurrent(5),
+            remaining_header: None,
+        },
+        Quota {
+            name: "minute",
+            scope: QuotaScope::Tenant,
+            window: QuotaWindow::PerMinute(60),
+            remaining_header: Some("x-minlimit-remaining"),
+        },
+        Quota {
+            name: "day",
+            scope: QuotaScope::Tenant,
+            window: QuotaWindow::PerDay(5_000),
+            remaining_header: Some("x-daylimit-remaining"),
+        },
+        Quota {
+            name: "app-minute",
+            scope: QuotaScope::Connection,
+            window: QuotaWindow::PerMinute(10_000),
+            remaining_header: Some("x-appminlimit-remaining"),
+        },
+    ],
+    access: None,
+    grade: Some(Grade::B),
+    statements: &[],
+    // Each line is a rule of its own that the firm can switch. They decide only where the firm names this source.
+    roles: &[
+        ("account_manager", LedgerRoleDefault::Reader),
+        ("job_manager", LedgerRoleDefault::Reader),
+        ("manager", LedgerRoleDefault::Reader),
+        ("partner", LedgerRoleDefault::Reader),
+        ("assigned", LedgerRoleDefault::Reader),
+        ("task", LedgerRoleDefault::Nothing),
+    ],
+    settings: &[
+        ("practice", "the practice's tenant id, where the sign-in reaches several (default: the only one)"),
+        (
+            "responsibilities",
+            "which count: account_manager, job_manager (of the client), manager, partner, assigned, task (of its open jobs) \
+             (default: all but task)",
+        ),
+        ("clients", "\"paged\", or \"whole\" for one answer that has archived clients as well (default paged)"),
+        ("number", "a client's number: CompanyNumber, BusinessNumber or ExportCode (default CompanyNumber)"),
+        (
+            "ledger_field",
+            "the name of the custom field that holds the ids of a client's ledgers; costs one request a client \
+             (default none)",
+        ),
+    ],
+    unverified: &[
+        "Rows of client.api/paged-list carry JobManager, as they carry AccountManager (otherwise set clients = \"whole\").",
+        "The last page of clients has no Next, an empty one, or no Pagination.",
+        "Staff who were disabled are not in staff.api/list.",
+        "job.api/current gives every open job in one answer, without details too with Manager, Partner and Assigned.",
+        "Custom fields come as CustomFields/CustomField with Name and Text.",
+        "A missing scope answers 401 AuthorizationUnsuccessful or 403.",
+        "An app for the firm's own practice needs the Advanced tier.",
+    ],
+};
+
+/// The connector's own part of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    practice: Option<Uuid>,
+    responsibilities: BTreeSet<String>,
+    clients: Listing,
+    number: Number,
+    ledger_field: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Listing {
+    Paged,
+    Whole,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum Number {
+    #[serde(rename = "CompanyNumber")]
+    Company,
+    #[serde(rename = "BusinessNumber")]
+    Business,
+    ExportCode,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let all = ROLES.iter().filter(|r| **r != "task").map(|r| (*r).to_owned());
+        Self {
+            practice: None,
+            responsibilities: all.collect(),
+            clients: Listing::Paged,
+            number: Number::Company,
+            ledger_field: None,
+        }
+    }
+}
+
+impl Settings {
+    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
+    fn read(value: &Value) -> Result<Self> {
+        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
+        if value.is_null() {
+            return Ok(Self::default());
+        }
+        let map = value.as_object().ok_or_else(|| wrong("settings is not a table".to_owned()))?;
+        for (key, value) in map {
+            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
+                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
+                return Err(wrong(format!("Xero Practice Manager has no setting \"{key}\""))
+                    .next(format!("Use one of: {}.", known.join(", "))));
+            }
+            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
+            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
+        }
+        let settings: Self = serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))?;
+        settings.checked().map_err(|(m, next)| wrong(m).next(next))
+    }
+
+    /// Or what is wrong, and what to do.
+    fn checked(self) -> Result<Self, (String, String)> {
+        if let Some(odd) = self.responsibilities.iter().find(|r| !ROLES.contains(&r.as_str())) {
+            let next = format!("Use some of: {}.", ROLES.join(", "));
+            return Err((format!("the setting \"responsibilities\" knows no \"{odd}\""), next));
+        }
+        if self.responsibilities.is_empty() {
+            let what = "the setting \"responsibilities\" is empty, so nobody would be responsible for anything";
+            return Err((what.to_owned(), "Leave the setting out, or name at least one.".to_owned()));
+        }
+        if self.ledger_field.as_ref().is_some_and(|f| f.trim().is_empty()) {
+            let next = "Write the name of the custom field, or leave the setting out.".to_owned();
+            return Err(("the setting \"ledger_field\" is empty".to_owned(), next));
+        }
+        if self.ledger_field.is_some() && self.clients == Listing::Whole {
+            let next = "Set clients = \"paged\", or leave ledger_field out and map ledgers by hand.".to_owned();
+            return Err(("the setting \"ledger_field\" needs clients in pages".to_owned(), next));
+        }
+        Ok(self)
+    }
+
+    fn wants_managers(&self) -> bool {
+        ROLES.iter().take(CLIENT_ROLES).any(|r| self.responsibilities.contains(*r))
+    }
+
+    fn wants_jobs(&self) -> bool {
+        ROLES.iter().skip(CLIENT_ROLES).any(|r| self.responsibilities.contains(*r))
+    }
+}
+
+impl Factory for Xpm {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
+        let settings = Settings::read(&from.settings)?;
+        Ok(Box::new(Directory { api: Api { endpoints: from.endpoints }, settings }))
+    }
+}
+
+/// The set of scopes that these settings need: without responsibilities of jobs, no scope for them.
+pub fn scope_set(settings: &Value) -> Option<&'static str> {
+    Settings::read(settings).ok().map(|s| if s.wants_jobs() { "jobs" } else { "clients" })
+}
+
+/// Where a listing stands. A client's row needs the staff's addresses and the work of its jobs, which other lists hold:
+/// they are read first and travel in the cursor, so that nothing is remembered between calls.
+#[derive(Debug, Serialize, Deserialize)]
+enum Stage {
+    Staff { practice: Uuid },
+    Jobs { practice: Uuid, staff: Staff },
+    Clients(Clients),
+}
+
+/// The stage that lists clients.
+#[derive(Debug, Serialize, Deserialize)]
+struct Clients {
+    practice: Uuid,
+    staff: Staff,
+    work: Work,
+    token: Option<String>,
+    /// As [`map::ClientPage::detailed`], of all pages so far.
+    detailed: Option<bool>,
+}
+
+impl Stage {
+    fn clients(practice: Uuid, staff: Staff, work: Work) -> Self {
+        Self::Clients(Clients { practice, staff, work, token: None, detailed: None })
+    }
+
+    fn read(op: &'static str, text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|_| Error::contract(op, "this cursor is none of ours"))
+    }
+
+    /// A page without clients that leads here.
+    fn page(&self, op: &'static str, items: Vec<ClientRow>) -> Result<Page<ClientRow>> {
+        let text =
+            serde_json::to_string(self).map_err(|e| Error::contract(op, "the cursor cannot be written").source(e))?;
+        Ok(Page { items, next: Some(Cursor::At(text)), total: None })
+    }
+}
+
+struct Directory {
+    api: Api,
+    settings: Settings,
+}
+
+impl Connector for Directory {
+    fn directory(&self) -> Option<&dyn ClientDirectory> {
+        Some(self)
+    }
+}
+
+/// Sends, and reads the answer; whatever is refused is refused about this practice.
+async fn ask<T>(
+    cx: &ReadCx,
+    practice: Option<Uuid>,
+    request: Request,
+    read: impl FnOnce(&'static str, &Response) -> Result<T>,
+) -> Result<T> {
+    let op = request.op;
+    let answer = api::classify(op, practice, cx.send(request).await?)?;
+    read(op, &answer).map_err(|e| api::about(practice, e))
+}
+
+impl Directory {
+    async fn client_page(&self, cx: &ReadCx, mut at: Clients) -> Result<Page<ClientRow>> {
+        const OP: &str = "clients.list";
+        let (s, practice) = (&self.settings, at.practice);
+        let page_size = (s.clients == Listing::Paged).then_some(match s.ledger_field {
+            Some(_) => api::PER_PAGE_WITH_FIELDS,
+            None => api::PER_PAGE,
+        });
+        let request = match page_size {
+            Some(size) => self.api.clients_page(practice, size, at.token.as_deref())?,
+            None => self.api.clients_whole(practice)?,
+        };
+        let number = match s.number {
+            Number::Company => "CompanyNumber",
+            Number::Business => "BusinessNumber",
+            Number::ExportCode => "ExportCode",
+        };
+        let how = Reading { roles: &s.responsibilities, number, page_size, work: &at.work };
+        let mut page =
+            ask(cx, Some(practice), request, |op, a| map::clients(op, &a.body, &how, at.staff.clone())).await?;
+        if let Some(field) = &s.ledger_field {
+            // One by one, for there is no list of them; the row is not whole before.
+            for row in &mut page.rows {
+                let id = Uuid::parse_str(&row.id).map_err(|e| {
+                    Error::contract(OP, "a client has no UUID to ask for its custom fields by").source(e)
+                })?;
+                let request = self.api.custom_fields(practice, id)?;
+                row.ledgers = ask(cx, Some(practice), request, |op, a| map::ledgers(op, &a.body, field)).await?;
+            }
+        }
+        at.detailed = at.detailed.max(page.detailed);
+        let refused = |e: Error| Err(api::about(Some(practice), e));
+        match page.next {
+            None if at.detailed == Some(false) && s.clients == Listing::Paged && s.wants_managers() => {
+                refused(Error::contract(OP, "the listed clients come without their managers").next(
+                    "Set clients = \"whole\", so that all clients are asked for with their details in one answer.",
+                ))
+            }
+            None => Ok(Page::only(page.rows)),
+            // An empty page that leads on is believed; one that leads to itself is not.
+            Some(next) if Some(&next) == at.token.as_ref() => {
+                refused(Error::contract(OP, "a page of clients leads to itself"))
+            }
+            next => Stage::Clients(Clients { token: next, ..at }).page(OP, page.rows),
+        }
+    }
+}
+
+#[async_trait]
+impl ClientDirectory for Directory {
+    /// First the practice, its staff and, where their responsibilities count, its jobs: pages without clients.
+    async fn clients(&self, cx: &ReadCx, at: Cursor) -> Result<Page<ClientRow>> {
+        const OP: &str = "clients.list";
+        let Some(text) = at.text() else {
+            let wanted = self.settings.practice;
+            let practice = ask(cx, wanted, self.api.connections()?, |op, a| map::practice(op, &a.body, wanted)).await?;
+            return Stage::Staff { practice }.page(OP, Vec::new());
+        };
+        match Stage::read(OP, text)? {
+            Stage::Staff { practice } => {
+                let staff = ask(cx, Some(practice), self.api.staff(practice)?, |op, a| map::staff(op, &a.body)).await?;
+                let next = match self.settings.wants_jobs() {
+                    true => Stage::Jobs { practice, staff },
+                    false => Stage::clients(practice, staff, Work::new()),
+                };
+                next.page(OP, Vec::new())
+            }
+            Stage::Jobs { practice, mut staff } => {
+                let roles = &self.settings.responsibilities;
+                let request = self.api.jobs(practice, roles.contains("task"))?;
+                let work = ask(cx, Some(practice), request, |op, a| map::jobs(op, &a.body, roles, &mut staff)).await?;
+                Stage::clients(practice, staff, work).page(OP, Vec::new())
+            }
+            Stage::Clients(at) => self.client_page(cx, at).await,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The kit's token protocol and layers, over the fake as the vendor.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use http::Method;
+use ledgerward_contract::{
+    Auth, AuthScheme, Cursor, ErrorKind, Factory, LedgerId, ReadCx, Request, Scope, Secret, Transport,
+};
+use ledgerward_kit::{
+    Callback, Deadlines, Fixed, MemoryDays, OAuthClient, Quotas, SignInFlow, SignedIn, Stack, StackConfig, TokioClock,
+    layers::auth::Dress, oauth::Refreshed,
+};
+use ledgerward_zoho_books::{FACTORY, fake::Fake, retry_hint};
+use serde_json::json;
+
+use crate::common::{CEDAR, World, endpoints, now};
+
+fn client(w: &World, secret: &str) -> OAuthClient {
+    let AuthScheme::OAuth(spec) = FACTORY.manifest().auth else { panic!("Zoho signs in by OAuth") };
+    let secret = Some(Secret::new(secret));
+    OAuthClient::new(spec, &endpoints(), "sandbox-app", secret, w.wire.inner.clone()).unwrap()
+}
+
+async fn sign_in(w: &World, client: &OAuthClient) -> SignedIn {
+    let redirect = "http://localhost:8787/callback".parse().unwrap();
+    let scopes: Vec<_> = client.spec().scopes[0].scopes.iter().map(|s| (*s).to_owned()).collect();
+    let flow = SignInFlow::start(client, Callback::Paste { redirect }, &scopes).await.unwrap();
+    let page = Request::read("consent.get", Method::GET, flow.url().clone()).auth(Auth::Url);
+    let page = w.wire.inner.send(page).await.unwrap();
+    flow.paste(page.header("location").unwrap()).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_kit_signs_in_renews_and_revokes() {
+    let w = World::sample(json!({}));
+    let client = client(&w, "sandbox-secret");
+    let signed = sign_in(&w, &client).await;
+    assert_eq!(signed.scopes, ["ZohoBooks.settings.READ", "email"]);
+    assert_eq!(signed.claims.email.as_deref(), Some("ana@harbour.example"), "whose list is it that we are to be in");
+    assert!(signed.claims.sub.is_some());
+    assert_eq!(signed.granted.expires_in, Duration::from_secs(3600));
+    let refresh = signed.granted.refresh.expect("a second consent of the same person gives a refresh token too");
+    // The refresh token stays good and comes only once: an answer without one is no loss (T08).
+    for _ in 0..3 {
+        let Refreshed::Granted(renewed) = client.refresh(&refresh).await else { panic!("not renewed") };
+        assert!(renewed.refresh.is_none());
+        *w.wire.token.lock().unwrap() = renewed.access.expose().to_owned();
+    }
+    assert!(w.access(CEDAR).await.is_ok());
+    client.revoke(&refresh).await.unwrap();
+    assert!(matches!(client.refresh(&refresh).await, Refreshed::Refused(code) if code == "invalid_grant"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn t11_a_wrong_secret_is_the_apps_and_not_the_tokens_fault() {
+    let w = World::sample(json!({}));
+    let signed = sign_in(&w, &client(&w, "sandbox-secret")).await;
+    let outcome = client(&w, "yesterday's secret").refresh(&signed.granted.refresh.unwrap()).await;
+    assert!(matches!(outcome, Refreshed::ClientRefused(_)), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_token_endpoints_own_limit_says_nothing_about_the_token() {
+    let w = World::sample(json!({}));
+    let client = client(&w, "sandbox-secret");
+    let refresh = sign_in(&w, &client).await.granted.refresh.unwrap();
+    for _ in 0..10 {
+        assert!(matches!(client.refresh(&refresh).await, Refreshed::Granted(_)));
+    }
+    let outcome = client.refresh(&refresh).await;
+    assert!(matches!(outcome, Refreshed::Unknown(_)), "{outcome:?}");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(matches!(client.refresh(&refresh).await, Refreshed::Granted(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_twenty_first_sign_in_ends_the_first() {
+    let w = World::new(Fake::sample().unwrap(), json!({}));
+    let client = client(&w, "sandbox-secret");
+    let first = sign_in(&w, &client).await.granted.refresh.unwrap();
+    for _ in 0..19 {
+        sign_in(&w, &client).await;
+    }
+    assert!(matches!(client.refresh(&first).await, Refreshed::Granted(_)), "twenty of this person");
+    sign_in(&w, &client).await;
+    assert!(matches!(client.refresh(&first).await, Refreshed::Refused(_)));
+}
+
+/// The connector's context through every layer, with the manifest's own limits and its word before the token.
+fn layered(w: &World, token: &str) -> ReadCx {
+    let clock = Arc::new(TokioClock::starting(now()));
+    let manifest = FACTORY.manifest();
+    let stack = Stack::build(StackConfig {
+        manifest,
+        endpoints: endpoints(),
+        allow_private_network: false,
+        read_only: true,
+        tokens: Arc::new(Fixed::new(Secret::new(token))),
+        dress: Dress::new(manifest, Some("sandbox-app"), &BTreeMap::new()).unwrap(),
+        quotas: Quotas::new("zoho", manifest.quotas, Arc::new(MemoryDays::default()), clock.clone()),
+        verdict: retry_hint,
+        clock,
+        deadlines: Deadlines { page: Duration::from_secs(900), statement: Duration::from_secs(900) },
+        jitter: || 0.5,
+        base: w.wire.inner.clone(),
+    });
+    ReadCx::new(stack.unwrap(), now())
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_firm_is_read_without_one_refusal() {
+    let w = World::new(Fake::many(100).unwrap(), json!({}));
+    let token = w.wire.token.lock().unwrap().clone();
+    let cx = layered(&w, &token);
+    let rows = w.source().ledgers(&cx, Cursor::Start).await.unwrap().items;
+    assert_eq!(rows.len(), 100);
+    for row in &rows {
+        let users = w.source().access(&cx, Scope::One(&row.id), Cursor::Start).await.unwrap().items;
+        assert_eq!(users.len(), 3);
+    }
+    let ledger = LedgerId::from(rows[0].id.as_str());
+    for _ in 0..150 {
+        w.source().access(&cx, Scope::One(&ledger), Cursor::Start).await.unwrap();
+    }
+    assert_eq!(w.control("stats", json!({}))["rate_limited"], json!({}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_limit_in_a_400_is_waited_for() {
+    let w = World::sample(json!({}));
+    let token = w.wire.token.lock().unwrap().clone();
+    let (cx, ledger) = (layered(&w, &token), LedgerId::from(CEDAR));
+    w.control("set_outage", json!({"kind": 400, "code": 44, "count": 1}));
+    let began = tokio::time::Instant::now();
+    assert!(w.source().access(&cx, Scope::One(&ledger), Cursor::Start).await.is_ok());
+    assert!(began.elapsed() >= Duration::from_secs(60), "{:?}", began.elapsed());
+    w.control("set_outage", json!({"kind": 401, "code": 14}));
+    let e = w.source().access(&cx, Scope::One(&ledger), Cursor::Start).await.unwrap_err();
+    assert_eq!(e.kind, ErrorKind::Unauthenticated);
+}

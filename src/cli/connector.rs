@@ -1,0 +1,377 @@
+//! `connector check`: a program of the firm's own, tried against recorded answers and against every way they can be bad.
+//!
+//! The wire between the program's host and the answers is the conformance suite's, so a program meets the same faults here
+//! as our own connectors do in their tests.
+
+use std::{collections::BTreeMap, fmt::Debug, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ledgerward_contract::{
+    AccessFact, Build, ClientRow, Connector, Cursor, Endpoints, Error, ErrorKind, LedgerId, LedgerRow, ReadCx, Request,
+    Response, Result, Retry, Scope, Snapshot, Standing, Timestamp, Transport,
+    faults::{BAD_ANSWERS, CANARY, Fault, When, Wire},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    args::{ConnectorAct, ProvidesArg},
+    console::Console,
+    outcome::{Exit, Failure, Report},
+};
+use crate::{registry, render::table::table};
+
+const PAGES_MAX: u32 = 1_000;
+/// Ledgers whose users are read: the faults meet each of their requests.
+const LEDGERS_TRIED: usize = 3;
+/// Where the vendor of a check is. Nobody is asked there.
+const API: &str = "https://vendor.example";
+
+pub async fn run(console: &mut dyn Console, act: ConnectorAct) -> Result<Report, Failure> {
+    let ConnectorAct::Check { program, answers, provides, options } = act;
+    let vendor = Answers::read(&answers)?;
+    let options: Value = match &options {
+        None => json!({}),
+        Some(text) => serde_json::from_str(text)
+            .map_err(|e| Failure::new(Exit::Usage, "--options is no JSON object").cause(&e))?,
+    };
+    let program = std::path::absolute(&program).map_err(|e| Failure::new(Exit::Usage, "no such program").cause(&e))?;
+    let connector = build(&program, &provides, options)?;
+    let bench = Bench { connector, wire: Wire::new(Arc::new(vendor)), checks: Vec::new(), notes: Vec::new() };
+    Ok(bench.all(console, &provides).await.report(&program))
+}
+
+fn build(program: &Path, provides: &[ProvidesArg], options: Value) -> Result<Box<dyn Connector>, Failure> {
+    let entry = registry::entry("process").ok_or_else(|| {
+        Failure::new(Exit::Usage, "this build has no connectors in other languages")
+            .next("Build with: --features process")
+    })?;
+    let provides: Vec<_> = provides
+        .iter()
+        .map(|p| match p {
+            ProvidesArg::Ledgers => "ledgers",
+            ProvidesArg::Clients => "clients",
+        })
+        .collect();
+    let settings = json!({"program": program, "provides": provides, "options": options, "silence_seconds": 10});
+    let hosts = url::Url::parse(API).map(|url| BTreeMap::from([("api".to_owned(), url)])).unwrap_or_default();
+    let endpoints = Endpoints::resolve(entry.factory.manifest(), &hosts)?;
+    Ok(entry.factory.build(Build { settings, endpoints })?)
+}
+
+/// Recorded answers, by method and path with query.
+struct Answers(BTreeMap<String, Recorded>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recorded {
+    #[serde(default = "two_hundred")]
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// JSON as it is; a text is sent as that text.
+    body: Value,
+}
+
+fn two_hundred() -> u16 {
+    200
+}
+
+impl Answers {
+    fn read(file: &Path) -> Result<Self, Failure> {
+        let shown = file.display();
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Failure::new(Exit::Usage, format!("{shown} cannot be read")).cause(&e))?;
+        serde_json::from_str(&text).map(Self).map_err(|e| {
+            Failure::new(Exit::Usage, format!("{shown}, line {}: {e}", e.line()))
+                .next("Write an object: {\"GET /companies?page=1\": {\"body\": {…}}, …}")
+        })
+    }
+}
+
+#[async_trait]
+impl Transport for Answers {
+    async fn send(&self, request: Request) -> Result<Response> {
+        let query = request.url.query().map(|q| format!("?{q}")).unwrap_or_default();
+        let key = format!("{} {}{query}", request.method, request.url.path());
+        let Some(recorded) = self.0.get(&key) else {
+            return Err(Error::contract(request.op, "the program asked for something that is not among the answers")
+                .with("request", key)
+                .next("Record what the vendor answers to it, or correct the program."));
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        for (name, value) in &recorded.headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                headers.insert(name, value);
+            }
+        }
+        let body = match &recorded.body {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Ok(Response { status: recorded.status, headers, body: Bytes::from(body) })
+    }
+}
+
+struct Check {
+    name: String,
+    /// What was wrong, if anything was.
+    wrong: Option<String>,
+}
+
+struct Bench {
+    connector: Box<dyn Connector>,
+    wire: Arc<Wire>,
+    checks: Vec<Check>,
+    notes: Vec<String>,
+}
+
+impl Bench {
+    fn cx(&self) -> ReadCx {
+        ReadCx::new(Arc::clone(&self.wire) as Arc<dyn Transport>, Timestamp::UNIX_EPOCH)
+    }
+
+    fn say(&mut self, name: impl Into<String>, outcome: Result<(), String>) -> bool {
+        let wrong = outcome.err();
+        let good = wrong.is_none();
+        self.checks.push(Check { name: name.into(), wrong });
+        good
+    }
+
+    async fn ledgers(&self) -> Result<Snapshot<LedgerRow>> {
+        let api = self.connector.ledgers().ok_or_else(nothing)?;
+        Snapshot::gather("ledgers.list", Timestamp::UNIX_EPOCH, PAGES_MAX, |at: Cursor| {
+            let cx = self.cx();
+            Box::pin(async move { api.ledgers(&cx, at).await })
+        })
+        .await
+    }
+
+    async fn access(&self, ledger: &LedgerId) -> Result<Snapshot<AccessFact>> {
+        let api = self.connector.ledgers().ok_or_else(nothing)?;
+        Snapshot::gather("users.list", Timestamp::UNIX_EPOCH, PAGES_MAX, |at: Cursor| {
+            let cx = self.cx();
+            Box::pin(async move { api.access(&cx, Scope::One(ledger), at).await })
+        })
+        .await
+    }
+
+    async fn clients(&self) -> Result<Snapshot<ClientRow>> {
+        let api = self.connector.directory().ok_or_else(nothing)?;
+        Snapshot::gather("clients.list", Timestamp::UNIX_EPOCH, PAGES_MAX, |at: Cursor| {
+            let cx = self.cx();
+            Box::pin(async move { api.clients(&cx, at).await })
+        })
+        .await
+    }
+
+    async fn all(mut self, console: &mut dyn Console, provides: &[ProvidesArg]) -> Self {
+        if provides.contains(&ProvidesArg::Ledgers) {
+            console.note("Trying ledgers, users and profiles …");
+            self.try_ledgers().await;
+        }
+        if provides.contains(&ProvidesArg::Clients) {
+            console.note("Trying clients …");
+            self.try_clients().await;
+        }
+        self
+    }
+
+    async fn try_ledgers(&mut self) {
+        let list = self.ledgers().await;
+        let found = list.as_ref().map_err(told).and_then(|l| {
+            if l.is_empty() {
+                Err("the recorded answers give no ledger, so nothing was tried".to_owned())
+            } else {
+                Ok(())
+            }
+        });
+        if !self.say("ledgers are listed", found) {
+            return;
+        }
+        let ids: Vec<LedgerId> =
+            list.map(|l| l.items().iter().take(LEDGERS_TRIED).map(|r| r.id.clone()).collect()).unwrap_or_default();
+        let again = self.bad("ledgers", async |b| b.ledgers().await).await;
+        self.say("ledgers: no bad answer makes a list", again);
+        for ledger in ids {
+            let first = self.access(&ledger).await;
+            let people = first.as_ref().map_err(told).and_then(|l| users(l.items()));
+            if !self.say(format!("users of {ledger} are listed"), people) {
+                continue;
+            }
+            if let Ok(list) = &first {
+                let mut roles: Vec<_> = list.items().iter().map(|f| f.role.clone()).collect();
+                roles.sort();
+                roles.dedup();
+                if roles.is_empty() {
+                    roles.push("none".to_owned());
+                }
+                self.notes.push(format!(
+                    "{ledger}: {} users, {} pages, roles: {}",
+                    list.items().len(),
+                    list.pages(),
+                    roles.join(", ")
+                ));
+            }
+            let second = self.access(&ledger).await;
+            let same = match (&first, &second) {
+                (Ok(a), Ok(b)) if a.items() == b.items() => Ok(()),
+                _ => Err("the same answers gave another list the second time".to_owned()),
+            };
+            self.say(format!("users of {ledger}: nothing is remembered between calls"), same);
+            let bad = self.bad("users", async |b| b.access(&ledger).await).await;
+            self.say(format!("users of {ledger}: no bad answer makes a list"), bad);
+            let profile = async |b: &Self| match b.connector.ledgers() {
+                Some(api) => api.profile(&b.cx(), &ledger).await,
+                None => Err(nothing()),
+            };
+            let read = profile(self).await;
+            let named = read
+                .as_ref()
+                .map_err(told)
+                .and_then(|p| if p.name.is_empty() { Err("it has no name".to_owned()) } else { Ok(()) });
+            if self.say(format!("the profile of {ledger} is read"), named) {
+                let bad = self.bad("profile", profile).await;
+                self.say(format!("the profile of {ledger}: no bad answer makes one"), bad);
+            }
+        }
+    }
+
+    async fn try_clients(&mut self) {
+        let first = self.clients().await;
+        let found = first.as_ref().map_err(told).and_then(|l| {
+            if l.items().iter().any(|c| !c.people.is_empty()) {
+                Ok(())
+            } else {
+                Err("the recorded answers give no client with somebody responsible for it".to_owned())
+            }
+        });
+        if !self.say("clients are listed with their people", found) {
+            return;
+        }
+        let second = self.clients().await;
+        let same = match (&first, &second) {
+            (Ok(a), Ok(b)) if a.items() == b.items() => Ok(()),
+            _ => Err("the same answers gave another list the second time".to_owned()),
+        };
+        self.say("clients: nothing is remembered between calls", same);
+        let bad = self.bad("clients", async |b| b.clients().await).await;
+        self.say("clients: no bad answer makes a list", bad);
+    }
+
+    /// Each fault in place of each single answer. The first that does not become an error of its kind is told.
+    async fn bad<T: Debug>(&self, what: &str, call: impl AsyncFn(&Self) -> Result<T>) -> Result<(), String> {
+        self.wire.heal();
+        call(self).await.map_err(|e| told(&e))?;
+        let count = self.wire.count();
+        if count == 0 {
+            return Err(format!("{what}: the program asked its vendor nothing"));
+        }
+        let statuses = [400, 403, 404, 410, 503].map(Fault::Status);
+        for nth in 0..count {
+            for fault in BAD_ANSWERS.into_iter().chain(statuses) {
+                self.wire.fail(When::Nth(nth), fault);
+                let outcome = call(self).await;
+                self.wire.heal();
+                judge(fault, outcome)
+                    .map_err(|wrong| format!("request {} of {what}, {}: {wrong}", nth + 1, words(fault)))?;
+            }
+        }
+        for nth in 1..count {
+            self.wire.fail(When::From(nth), Fault::FirstAgain);
+            let outcome = call(self).await;
+            self.wire.heal();
+            if outcome.is_ok() {
+                return Err(format!("{what}: the first page again, for ever, became a list"));
+            }
+        }
+        Ok(())
+    }
+
+    fn report(self, program: &Path) -> Report {
+        let failed = self.checks.iter().filter(|c| c.wrong.is_some()).count();
+        let rows = self.checks.iter().map(|c| {
+            [
+                if c.wrong.is_some() { "FAILED" } else { "ok" }.to_owned(),
+                c.name.clone(),
+                c.wrong.clone().unwrap_or_default(),
+            ]
+        });
+        let mut text = table(["", "scenario", "what was wrong"], rows);
+        for note in &self.notes {
+            text.push_str(note);
+            text.push('\n');
+        }
+        text.push_str(&match failed {
+            0 => format!("{} keeps to the protocol: {} scenarios.\n", program.display(), self.checks.len()),
+            n => format!("{n} of {} scenarios failed. Do not use this program yet.\n", self.checks.len()),
+        });
+        let checks: Vec<_> = self
+            .checks
+            .iter()
+            .map(|c| json!({"scenario": c.name, "ok": c.wrong.is_none(), "wrong": c.wrong}))
+            .collect();
+        let json =
+            json!({"schema": "ledgerward/connector_check/1", "ok": failed == 0, "checks": checks, "notes": self.notes});
+        Report::new(if failed == 0 { Exit::Done } else { Exit::Failed }, json, text)
+    }
+}
+
+fn nothing() -> Error {
+    Error::new(ErrorKind::Unsupported, "program.ask", "the program does not provide this")
+}
+
+/// An error as one line, with what to do.
+fn told(e: &Error) -> String {
+    match &e.next {
+        Some(next) => format!("{e}. {next}"),
+        None => e.to_string(),
+    }
+}
+
+fn users(list: &[AccessFact]) -> Result<(), String> {
+    for fact in list {
+        if let Standing::Unknown(word) = &fact.standing {
+            return Err(format!(
+                "user {} has the standing \"{word}\", which is none of active, pending, disabled, removed",
+                fact.user
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn words(fault: Fault) -> String {
+    match fault {
+        Fault::Status(status) => format!("answered {status}"),
+        Fault::RateLimited => "answered 429".to_owned(),
+        Fault::EmptyObject => "answered {}".to_owned(),
+        Fault::Html => "answered with a login page".to_owned(),
+        Fault::Cut => "cut in the middle".to_owned(),
+        Fault::NotSent => "never sent".to_owned(),
+        Fault::Lost => "answer lost".to_owned(),
+        Fault::FirstAgain => "the first answer again".to_owned(),
+    }
+}
+
+fn judge<T: Debug>(fault: Fault, outcome: Result<T>) -> Result<(), String> {
+    let e = match outcome {
+        Ok(value) => return Err(format!("must be an error, and gave {value:?}").chars().take(300).collect()),
+        Err(e) => e,
+    };
+    if format!("{e} {e:?}").contains(CANARY) {
+        return Err("the error shows what the vendor sent".to_owned());
+    }
+    let sound = match fault {
+        Fault::Status(401) => e.kind == ErrorKind::Unauthenticated,
+        Fault::Status(403) => e.kind == ErrorKind::Forbidden,
+        Fault::RateLimited => e.kind == ErrorKind::RateLimited,
+        Fault::Status(500..) | Fault::NotSent | Fault::Lost => e.kind == ErrorKind::Unavailable,
+        Fault::Status(_) => e.kind != ErrorKind::Unauthenticated && e.retry == Retry::No,
+        _ => matches!(e.kind, ErrorKind::Contract | ErrorKind::Unavailable),
+    };
+    if sound { Ok(()) } else { Err(format!("became {:?}: {e}", e.kind)) }
+}
