@@ -108,6 +108,7 @@ pub fn limit(quota: &Quota) -> String {
         QuotaWindow::Concurrent(n) => format!("{n} at once{of}"),
         QuotaWindow::PerMinute(n) => format!("{n} a minute{of}"),
         QuotaWindow::PerDay(n) => format!("{n} a day{of}"),
+        QuotaWindow::PerMonth(n) => format!("{n} a month{of}"),
     }
 }
 

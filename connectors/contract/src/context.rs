@@ -80,6 +80,8 @@ pub struct Request {
     pub limit: BodyLimit,
     /// How long one attempt may take; `None` takes the layer's default of 30 s.
     pub timeout: Option<Duration>,
+    /// It can wait: refused first where a month's budget runs low. Statements can, who may see what cannot.
+    pub optional: bool,
 }
 
 impl Request {
@@ -97,6 +99,7 @@ impl Request {
             idempotent,
             limit: BodyLimit::Page,
             timeout: None,
+            optional: false,
         }
     }
 
@@ -154,6 +157,12 @@ impl Request {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
         self
     }
 

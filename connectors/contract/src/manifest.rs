@@ -185,6 +185,9 @@ pub enum QuotaWindow {
     PerMinute(u32),
     /// Counted in the store, so that a restart does not forget it. A tenth is kept back for revocations (P10).
     PerDay(u32),
+    /// By the calendar month in UTC, counted in the store. Calls that can wait ([`crate::Request::optional`]) stop at four
+    /// fifths of it.
+    PerMonth(u32),
 }
 
 /// The hosts a connector talks to, resolved from the manifest and the configuration. A URL is never built from a constant.

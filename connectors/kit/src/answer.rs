@@ -24,6 +24,7 @@ const REQUEST_IDS: &[&str] = &[
     "x-dropbox-request-id",
     "box-request-id",
     "intuit_tid",
+    "intuit-tid",
     "x-goog-request-id",
     "x-guploader-uploadid",
     "x-amz-request-id",

@@ -70,6 +70,7 @@ pub struct Granted {
     pub expires_in: Duration,
     /// `None` where the answer had none, an empty one or null: the old one stays (T08).
     pub refresh: Option<Secret>,
+    /// The end that no use puts off, where the vendor states it; else whatever end it states.
     pub refresh_expires_in: Option<Duration>,
     /// `None`: not said, which by RFC 6749 5.1 means as asked for.
     pub scopes: Option<Vec<String>>,
@@ -327,9 +328,11 @@ struct Answer {
     refresh_token: Value,
     #[serde(default)]
     expires_in: Value,
-    /// QuickBooks' name for it.
+    /// QuickBooks' names for the rolling end and for the one that no use puts off.
     #[serde(default)]
     x_refresh_token_expires_in: Value,
+    #[serde(default)]
+    x_refresh_token_hard_expires_in: Value,
     #[serde(default)]
     refresh_token_expires_in: Value,
     #[serde(default)]
@@ -409,7 +412,9 @@ impl Answer {
             access: Secret::new(self.access_token.secret().as_str()),
             expires_in: seconds(&self.expires_in).unwrap_or(LIFETIME_UNKNOWN).clamp(LIFETIME_MIN, LIFETIME_MAX),
             refresh: secret(&self.refresh_token),
-            refresh_expires_in: seconds(&self.x_refresh_token_expires_in)
+            // The rolling end moves with every use, and `OAuthSpec::idle_lifetime` watches it.
+            refresh_expires_in: seconds(&self.x_refresh_token_hard_expires_in)
+                .or_else(|| seconds(&self.x_refresh_token_expires_in))
                 .or_else(|| seconds(&self.refresh_token_expires_in)),
             scopes: scopes.filter(|s: &Vec<String>| !s.is_empty()),
             id_token: secret(&self.id_token),
@@ -466,6 +471,16 @@ mod tests {
                 prop_assert!((LIFETIME_MIN..=LIFETIME_MAX).contains(&d));
             }
         }
+    }
+
+    #[test]
+    fn t12_the_hard_end_of_a_chain_goes_before_the_rolling_one() {
+        let end = |v: Value| read(&v).refresh_expires_in.map(|d| d.as_secs());
+        let both = json!({"access_token": "a", "x_refresh_token_expires_in": 8_726_400,
+            "x_refresh_token_hard_expires_in": 157_680_000});
+        assert_eq!(end(both), Some(157_680_000));
+        assert_eq!(end(json!({"access_token": "a", "x_refresh_token_expires_in": 8_726_400})), Some(8_726_400));
+        assert_eq!(end(json!({"access_token": "a"})), None);
     }
 
     #[test]

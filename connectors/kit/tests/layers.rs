@@ -73,6 +73,13 @@ static DAILY: Manifest = manifest(&[Quota {
     remaining_header: Some("x-left"),
 }]);
 
+static MONTHLY: Manifest = manifest(&[Quota {
+    name: "month",
+    scope: QuotaScope::Connection,
+    window: QuotaWindow::PerMonth(10),
+    remaining_header: None,
+}]);
+
 /// A vendor that answers what it is told, in order, and counts.
 #[derive(Default)]
 struct Told {
@@ -521,6 +528,37 @@ async fn p10_the_vendors_day_count_is_believed() {
     assert_eq!(rig.days.get("conn/day/", day).await.unwrap(), 96);
     assert_eq!(rig.stack.send(get()).await.unwrap_err().kind, ErrorKind::RateLimited);
     assert!(rig.stack.send(Request::write("x.delete", http::Method::POST, url())).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_fifth_of_the_month_is_kept_for_what_cannot_wait() {
+    let rig = rig(Told::default(), &MONTHLY, no_verdict, Arc::new(Fixed::none()), false);
+    for _ in 0..8 {
+        rig.stack.send(get().optional()).await.unwrap();
+    }
+    let e = rig.stack.send(get().optional()).await.unwrap_err();
+    let end = Duration::from_secs(9 * 86_400 + 14 * 3600);
+    assert_eq!((e.kind, e.retry), (ErrorKind::RateLimited, Retry::After(end)));
+    assert!(e.message.starts_with("8 of the 10 calls"), "{e}");
+    rig.stack.send(get()).await.unwrap();
+    rig.stack.send(get()).await.unwrap();
+    assert_eq!(rig.stack.send(get()).await.unwrap_err().kind, ErrorKind::RateLimited);
+    assert_eq!(rig.days.get("conn/month/", "2026-11-01".parse().unwrap()).await.unwrap(), 10);
+    tokio::time::sleep(end - Duration::from_secs(1)).await;
+    assert!(rig.stack.send(get()).await.is_err(), "the month is not over");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(rig.stack.send(get().optional()).await.is_ok(), "a new month");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_429_without_a_pause_takes_the_vendors_own() {
+    let told = Told { answers: vec![FakeResponse::new(429)], ..Told::default() };
+    let verdict: Verdict = |r| (r.status == 429).then_some(Retry::After(Duration::from_secs(60)));
+    let rig = rig(told, &FREE, verdict, Arc::new(Fixed::none()), false);
+    let start = tokio::time::Instant::now();
+    let _ = rig.stack.send(get()).await;
+    let _ = rig.stack.send(get()).await;
+    assert!(start.elapsed() >= Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
 // --- trace ---

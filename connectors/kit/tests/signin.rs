@@ -266,6 +266,87 @@ async fn t17_nobody_comes_back() {
     assert_eq!(flow.wait().await.unwrap_err().kind, ErrorKind::Cancelled);
 }
 
+const ONE_COMPANY: OAuthSpec = OAuthSpec { realm: Some("realmId"), ..SPEC };
+
+/// What a callback may end with, and the company it names.
+const REALMS: &[(&str, Option<&str>)] = &[
+    ("&realmId=9341453172058123", Some("9341453172058123")),
+    ("&realmId=b8f2-1_C", Some("b8f2-1_C")),
+    ("", None),
+    ("&realmId=", None),
+    ("&realmid=9341453172058123", None),
+    ("&realmId=12345678901234567890123456789012345678901234567890123456789012345", None),
+    ("&realmId=..%2F..%2Fadmin", None),
+    ("&realmId=1%3Fx%3D2", None),
+    ("&realmId=1%0d%0aX%3A1", None),
+    ("&realmId=%C3%A9", None),
+    ("&realmId=1+2", None),
+];
+
+#[tokio::test]
+async fn t16_a_pasted_callback_names_the_company() {
+    let desk = Desk::new(200, &good());
+    let client = app(&desk, ONE_COMPANY);
+    for (end, realm) in REALMS {
+        let flow = SignInFlow::start(&client, paste(), &scopes()).await.unwrap();
+        let state = asked(&flow)["state"].clone();
+        let before = desk.came.lock().unwrap().len();
+        let outcome = flow.paste(&format!("http://localhost:8400/callback?code=C1&state={state}{end}")).await;
+        match realm {
+            Some(realm) => assert_eq!(outcome.unwrap().realm.as_deref(), Some(*realm)),
+            None => {
+                let e = outcome.unwrap_err();
+                assert_eq!(e.kind, ErrorKind::Unauthenticated, "{end}");
+                assert!(e.message.contains("company"), "{e}");
+                assert_eq!(desk.came.lock().unwrap().len(), before, "{end}: a code without a company is not exchanged");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn t16_a_browser_that_names_no_company_is_waited_for_again() {
+    let desk = Desk::new(200, &good());
+    let client = app(&desk, ONE_COMPANY);
+    for (end, realm) in REALMS.iter().filter(|(_, realm)| realm.is_none()) {
+        let (flow, address, state) = listening(&client).await;
+        let browser = async {
+            let refused = browse(address, &format!("/callback?code=C1&state={state}{end}")).await;
+            assert!(refused.starts_with("HTTP/1.1 400"), "{end}: {realm:?} {refused}");
+            browse(address, &format!("/callback?code=C2&state={state}&realmId=77")).await
+        };
+        let (signed_in, page) = tokio::join!(flow.wait(), browser);
+        assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+        assert_eq!(signed_in.unwrap().realm.as_deref(), Some("77"));
+    }
+    let codes: Vec<_> = desk.came.lock().unwrap().iter().map(|(_, _, form)| form["code"].clone()).collect();
+    assert!(codes.iter().all(|c| c == "C2"), "{codes:?}");
+}
+
+#[tokio::test]
+async fn t16_a_vendor_of_many_companies_keeps_no_realm() {
+    let desk = Desk::new(200, &good());
+    let client = app(&desk, SPEC);
+    let flow = SignInFlow::start(&client, paste(), &scopes()).await.unwrap();
+    let state = asked(&flow)["state"].clone();
+    let address = format!("http://localhost:8400/callback?code=C1&state={state}&realmId=77");
+    assert_eq!(flow.paste(&address).await.unwrap().realm, None);
+}
+
+#[tokio::test]
+async fn token_calls_carry_the_vendors_own_headers() {
+    let desk = Desk::new(200, &good());
+    let spec = OAuthSpec { token_headers: &[("x-include-hard-end", "true")], ..SPEC };
+    let client = app(&desk, spec);
+    let flow = SignInFlow::start(&client, paste(), &scopes()).await.unwrap();
+    let state = asked(&flow)["state"].clone();
+    flow.paste(&format!("http://localhost:8400/callback?code=C1&state={state}")).await.unwrap();
+    let _ = client.refresh(&Secret::new("r")).await;
+    let came = desk.came.lock().unwrap();
+    assert_eq!(came.len(), 2);
+    assert!(came.iter().all(|(_, headers, _)| headers["x-include-hard-end"] == "true"));
+}
+
 async fn exchange(status: u16, body: &Value) -> Result<ledgerward_kit::SignedIn> {
     let desk = Desk::new(status, body);
     let client = app(&desk, SPEC);

@@ -13,7 +13,8 @@ use ledgerward_contract::{Response, Retry};
 use crate::answer::retry_after;
 use crate::clock::Clock;
 
-/// A connector's word on answers that mean "slow down" without being a 429, such as Drive's 403 `userRateLimitExceeded`.
+/// A connector's word on answers that mean "slow down" without being a 429, such as Drive's 403 `userRateLimitExceeded`,
+/// and on a 429 that names no pause.
 /// `None`: this answer is not of that kind.
 pub type Verdict = fn(&Response) -> Option<Retry>;
 
@@ -25,7 +26,8 @@ pub fn no_verdict(_: &Response) -> Option<Retry> {
 /// Whether an answer asks us to slow down, and for how long.
 pub(crate) fn slow_down(response: &Response, verdict: Verdict, clock: &dyn Clock) -> Option<Retry> {
     if response.status == 429 {
-        return Some(retry_after(&response.headers, Some(clock.now())).map_or(Retry::Backoff, Retry::After));
+        let named = retry_after(&response.headers, Some(clock.now())).map(Retry::After);
+        return Some(named.or_else(|| verdict(response).filter(|r| *r != Retry::No)).unwrap_or(Retry::Backoff));
     }
     if response.ok() { None } else { verdict(response).filter(|r| *r != Retry::No) }
 }

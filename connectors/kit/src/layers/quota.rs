@@ -31,7 +31,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// an unknown outcome, and the vendor with a request it still counts.
 const ROOM: Duration = Duration::from_secs(5);
 
-/// Counts calls by day, durably, so that a restart does not forget a used-up allowance.
+/// Counts calls by day, durably, so that a restart does not forget a used-up allowance. A month counts under its first day.
 #[async_trait]
 pub trait DayCounter: Send + Sync {
     /// The count of this key on this day, zero if there is none.
@@ -199,7 +199,7 @@ impl Quotas {
                 tokio::time::sleep(wait).await;
             }
             if self.parked_for(tenant).is_none() {
-                self.charge_day(request).await?;
+                self.charge(request).await?;
                 return Ok(slots);
             }
         }
@@ -251,18 +251,32 @@ impl Quotas {
         Ok(turn - now)
     }
 
-    /// Pays for one call. A tenth of the day is left to calls that take access away (P10).
-    async fn charge_day(&self, request: &Request) -> Result<()> {
-        let (day, until_tomorrow) = today(self.clock.now());
+    /// Pays for one call. A tenth of the day is left to calls that take access away (P10), a fifth of the month to those
+    /// that cannot wait.
+    async fn charge(&self, request: &Request) -> Result<()> {
+        let now = self.clock.now();
         for (_, quota, name) in self.applying(request.tenant.as_deref()) {
-            let QuotaWindow::PerDay(limit) = quota.window else { continue };
+            let (limit, mine, span) = match quota.window {
+                QuotaWindow::PerDay(n) if takes_away(request) => (n, n, Span::Day),
+                QuotaWindow::PerDay(n) => (n, n - n.div_ceil(10), Span::Day),
+                QuotaWindow::PerMonth(n) if request.optional => (n, n - n.div_ceil(5), Span::Month),
+                QuotaWindow::PerMonth(n) => (n, n, Span::Month),
+                QuotaWindow::Concurrent(_) | QuotaWindow::PerMinute(_) => continue,
+            };
+            let (day, ends_in) = span.at(now);
             let key = self.day_key(quota, name);
-            let mine = if takes_away(request) { limit } else { limit - limit.div_ceil(10) };
             if self.days.get(&key, day).await? >= mine {
-                let text = format!("the {limit} calls that the service allows in a day are used up");
+                let (word, end) = span.words();
+                let text = if mine == limit {
+                    format!("the {limit} calls that the service allows in a {word} are used up")
+                } else {
+                    format!(
+                        "{mine} of the {limit} calls that the service allows in a {word} are used up; the rest is kept"
+                    )
+                };
                 return Err(Error::new(ErrorKind::RateLimited, request.op, text)
-                    .retry(Retry::After(until_tomorrow))
-                    .next("Nothing is lost; it goes on by itself after midnight UTC.")
+                    .retry(Retry::After(ends_in))
+                    .next(format!("Nothing is lost; it goes on by itself {end}."))
                     .with("quota", quota.name));
             }
             self.days.add(&key, day, 1).await?;
@@ -280,7 +294,7 @@ impl Quotas {
         if let Some(Retry::After(wait)) = limited {
             self.park(tenant, response, now + wait);
         }
-        let (day, _) = today(self.clock.now());
+        let clock = self.clock.now();
         for (i, quota, name) in self.applying(tenant) {
             let left = quota.remaining_header.and_then(|h| response.header(h)?.trim().parse::<u32>().ok());
             let Some(left) = left else { continue };
@@ -290,7 +304,9 @@ impl Quotas {
                         pace.correct(left, now);
                     }
                 }
-                QuotaWindow::PerDay(limit) => {
+                QuotaWindow::PerDay(limit) | QuotaWindow::PerMonth(limit) => {
+                    let month = matches!(quota.window, QuotaWindow::PerMonth(_));
+                    let (day, _) = if month { Span::Month } else { Span::Day }.at(clock);
                     self.days.at_least(&self.day_key(quota, name), day, limit.saturating_sub(left)).await?;
                 }
                 QuotaWindow::Concurrent(_) => {}
@@ -335,12 +351,33 @@ fn fits(op: &'static str, wait: Duration, why: &str) -> Result<()> {
     Err(Error::new(ErrorKind::RateLimited, op, text).retry(Retry::After(wait)))
 }
 
-/// The vendor's day, taken to be that of UTC, and how long it lasts still. Where it is a rolling day instead, the
-/// remaining-header corrects us.
-fn today(now: Timestamp) -> (Date, Duration) {
-    let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let seconds = 86_400 - now.as_second().rem_euclid(86_400);
-    (day, Duration::from_secs(seconds.unsigned_abs()))
+/// A vendor's day or month, taken to be that of UTC. Where it is a rolling one instead, the remaining-header corrects us.
+#[derive(Clone, Copy)]
+enum Span {
+    Day,
+    Month,
+}
+
+impl Span {
+    /// The day it is counted under, and how long it lasts still. A month is counted under its first day.
+    fn at(self, now: Timestamp) -> (Date, Duration) {
+        let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let days_left = match self {
+            Self::Day => 1,
+            Self::Month => i64::from(today.days_in_month() - today.day()) + 1,
+        };
+        let seconds = days_left * 86_400 - now.as_second().rem_euclid(86_400);
+        let day = if matches!(self, Self::Month) { today.first_of_month() } else { today };
+        (day, Duration::from_secs(seconds.unsigned_abs()))
+    }
+
+    /// As said to a person: what it is, and when it is over.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Day => ("day", "after midnight UTC"),
+            Self::Month => ("month", "on the first of the next month"),
+        }
+    }
 }
 
 /// The layer.

@@ -1,0 +1,267 @@
+//! QuickBooks Online: one company a sign-in, and its statements. It lists no users, and says so. See README.md.
+
+pub mod api;
+pub mod fake;
+pub mod map;
+mod statements;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ledgerward_contract::{
+    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, LedgerId,
+    LedgerProfile, LedgerRow, LedgerSource, Manifest, OAuthSpec, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request,
+    Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use self::api::retry_hint;
+use self::api::{Api, Wanted};
+
+/// Named in the program's registry.
+pub static FACTORY: QuickBooks = QuickBooks;
+
+/// The kind of connector.
+pub struct QuickBooks;
+
+static MANIFEST: Manifest = Manifest {
+    name: "quickbooks",
+    title: "QuickBooks Online",
+    auth: AuthScheme::OAuth(OAuthSpec {
+        authorize: ("login", "/connect/oauth2"),
+        token: ("oauth", "/oauth2/v1/tokens/bearer"),
+        revoke: Some(("developer", "/v2/oauth2/tokens/revoke")),
+        client_auth: ClientAuth::Basic,
+        // The value changes about once a day; that the one before it stays good is documented nowhere.
+        rotation: Rotation::SingleUse { grace: None },
+        // There is no scope for reading alone. `openid` names the person, so that a second consent can be told from a first.
+        scopes: &[ScopeSet { name: "accounting", scopes: &["com.intuit.quickbooks.accounting", "openid"] }],
+        idle_lifetime: Some(Duration::from_secs(100 * 24 * 3600)),
+        realm: Some("realmId"),
+        // Without it the answer keeps quiet about the end after five years.
+        token_headers: &[("x-include-refresh-token-hard-expires-in", "true")],
+        ..OAuthSpec::PLAIN
+    }),
+    endpoints: &[
+        Endpoint { name: "login", url: "https://appcenter.intuit.com" },
+        Endpoint { name: "oauth", url: "https://oauth.platform.intuit.com" },
+        Endpoint { name: "developer", url: "https://developer.api.intuit.com" },
+        Endpoint { name: "api", url: "https://quickbooks.api.intuit.com" },
+        Endpoint { name: "downloads", url: "https://*.s3.amazonaws.com" },
+    ],
+    quotas: &[
+        Quota {
+            name: "concurrent",
+            scope: QuotaScope::Tenant,
+            window: QuotaWindow::Concurrent(8),
+            remaining_header: None,
+        },
+        // 500 a minute and ten a second: at this pace a burst stays within the second, too.
+        Quota {
+            name: "minute",
+            scope: QuotaScope::Tenant,
+            window: QuotaWindow::PerMinute(100),
+            remaining_header: None,
+        },
+        // The free tier of the App Partner Program; at its end Intuit shows the app to the clients as broken.
+        Quota {
+            name: "month",
+            scope: QuotaScope::Connection,
+            window: QuotaWindow::PerMonth(500_000),
+            remaining_header: None,
+        },
+    ],
+    access: None,
+    grade: None,
+    statements: &[
+        StatementKind::ProfitAndLoss,
+        StatementKind::BalanceSheet,
+        StatementKind::TrialBalance,
+        StatementKind::BankRegister,
+        StatementKind::Files,
+        StatementKind::Attachments,
+    ],
+    roles: &[],
+    settings: &[
+        (
+            "count_users",
+            "whether to read how many users each company counts, one call a company and run (default true)",
+        ),
+        ("minor_version", "the interface's minor version (default 75)"),
+    ],
+    unverified: &[
+        "Intuit ignores PKCE's parameters on the consent page, which its documents do not name.",
+        "The revocation address takes a form, as the SDKs send it.",
+        "CompanyInfo's own Id is not the company's realm id, so the answer cannot be compared with the company asked for.",
+        "The Entitlements answer names its thresholds USERS and ACCOUTANTS (sic), each with a current count.",
+        "Entitlements may or may not count against the month's calls; they are counted.",
+        "Attachments lie on *.s3.amazonaws.com (endpoint downloads).",
+        "In the general ledger of a credit card a charge is positive and the balance is what is owed.",
+        "A company without movements and balance answers NoReportData; its register then has no opening balance.",
+        "Code 610 means that an object is not there, 6190 that the subscription lapsed.",
+        "Attachable and Account may be ordered by Id, and transactions selected by Id with their TxnDate alone.",
+        "Ten requests a second for each company; 500 a minute, ten at once.",
+    ],
+};
+
+/// The connector's own part of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    count_users: bool,
+    minor_version: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { count_users: true, minor_version: 75 }
+    }
+}
+
+impl Settings {
+    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
+    fn read(value: &Value) -> Result<Self> {
+        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
+        let Some(map) = value.as_object() else {
+            return if value.is_null() {
+                Ok(Self::default())
+            } else {
+                Err(wrong("settings is not a table".to_owned()))
+            };
+        };
+        for (key, value) in map {
+            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
+                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
+                return Err(wrong(format!("QuickBooks has no setting \"{key}\""))
+                    .next(format!("Use one of: {}.", known.join(", "))));
+            }
+            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
+            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
+        }
+        serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))
+    }
+}
+
+impl Factory for QuickBooks {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
+        let settings = Settings::read(&from.settings)?;
+        let api = Api { endpoints: from.endpoints, minor_version: settings.minor_version };
+        Ok(Box::new(QuickBooksConnector { api, settings }))
+    }
+}
+
+struct QuickBooksConnector {
+    api: Api,
+    settings: Settings,
+}
+
+impl Connector for QuickBooksConnector {
+    fn ledgers(&self) -> Option<&dyn LedgerSource> {
+        Some(self)
+    }
+    fn statements(&self) -> Option<&dyn StatementSource> {
+        Some(self)
+    }
+}
+
+/// The one company of this sign-in.
+fn own(cx: &ReadCx, op: &'static str) -> Result<LedgerId> {
+    let realm = cx.realm().ok_or_else(|| {
+        Error::new(ErrorKind::Config, op, "this sign-in does not say for which QuickBooks company it was given")
+            .next("Sign in again and choose the company.")
+    })?;
+    Ok(realm.into())
+}
+
+/// That this sign-in is the one for this company: its token would be refused for any other.
+fn only(cx: &ReadCx, op: &'static str, ledger: &LedgerId) -> Result<()> {
+    if own(cx, op)? == *ledger {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Forbidden, op, "this sign-in was given for another QuickBooks company")
+        .next("Each company has a sign-in of its own: connect this one as well.")
+        .with("ledger", ledger.as_str()))
+}
+
+/// Sends, and gives only what was asked for. Every error is about one company.
+async fn ask(cx: &ReadCx, ledger: &LedgerId, wanted: Wanted, request: Request) -> Result<Response> {
+    let op = request.op;
+    about(
+        ledger,
+        match cx.send(request).await {
+            Ok(answer) => api::classify(op, wanted, answer),
+            Err(e) => Err(e),
+        },
+    )
+}
+
+fn about<T>(ledger: &LedgerId, result: Result<T>) -> Result<T> {
+    result.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
+}
+
+/// A listing without pages has no second one.
+fn first(op: &'static str, at: &Cursor) -> Result<()> {
+    match at {
+        Cursor::Start => Ok(()),
+        Cursor::At(_) => Err(Error::contract(op, "this listing has one page and was asked for another")),
+    }
+}
+
+impl QuickBooksConnector {
+    async fn company(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {
+        let answer = ask(cx, ledger, Wanted::Json, self.api.company(ledger)?).await?;
+        about(ledger, map::company(&answer.body))
+    }
+
+    /// How many users the company counts, where QuickBooks says so. Only what ends the sign-in is an error: the count is
+    /// a hint, and its absence decides nothing.
+    async fn seats(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<Option<map::Seats>> {
+        match ask(cx, ledger, Wanted::Xml, self.api.entitlements(ledger)?).await {
+            Ok(answer) => Ok(map::seats(&answer.body)),
+            Err(e) if e.kind == ErrorKind::Unauthenticated || e.get("reason").is_some() => Err(e),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+#[async_trait]
+impl LedgerSource for QuickBooksConnector {
+    async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
+        const OP: &str = "company.get";
+        first(OP, &at)?;
+        let id = own(cx, OP)?;
+        let name = self.company(cx, &id).await?.name;
+        Ok(Page::only(vec![LedgerRow { id, name, kind: "COMPANY".to_owned(), is_ledger: true }]))
+    }
+
+    async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
+        const OP: &str = "users.list";
+        const WHY: &str = "QuickBooks Online lets no app list a company's users";
+        let unsupported = |text: String| {
+            Error::new(ErrorKind::Unsupported, OP, text)
+                .next("Keep this client's people in a roster, or say per client who may see it.")
+        };
+        first(OP, &at)?;
+        let Scope::One(ledger) = scope else { return Err(unsupported(WHY.to_owned())) };
+        only(cx, OP, ledger)?;
+        let seats = if self.settings.count_users { self.seats(cx, ledger).await? } else { None };
+        let error = match &seats {
+            Some(seats) => unsupported(format!("{WHY}; it counts {seats}")),
+            None => unsupported(WHY.to_owned()),
+        };
+        let facts =
+            seats.map_or([None, None], |s| [Some(("users", s.users)), s.accountants.map(|n| ("accountants", n))]);
+        let error = facts.into_iter().flatten().fold(error, |e, (name, n)| e.with(name, n.to_string()));
+        Err(error.with("ledger", ledger.as_str()))
+    }
+
+    async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {
+        only(cx, "company.get", ledger)?;
+        self.company(cx, ledger).await
+    }
+}
