@@ -25,7 +25,7 @@ pub fn digest(lanes: &[LanePlan]) -> String {
                 Op::Create { .. } | Op::Rename { .. } => continue,
             };
             let json = serde_json::json!({
-                "lane": lane_json(&lane.lane), "op": op, "holder": holder, "role": role, "cause": step.cause,
+                "lane": lane_json(&lane.lane), "op": op, "holder": holder, "role": role, "cause": step.reason.cause,
             });
             steps.push((json.to_string(), json));
         }

@@ -57,7 +57,7 @@ fn item<'p>(lane: usize, step: usize, plan: &'p LanePlan, s: &'p Step, check: &C
         Op::SetRole { who, .. } | Op::Adopt { who, .. } => (Kind::Other, Some(who.key().to_owned())),
         Op::Create { .. } | Op::Rename { .. } => (Kind::Other, None),
     };
-    let decided = matches!(s.cause, Cause::RevokeNow | Cause::Decision { .. });
+    let decided = matches!(s.reason.cause, Cause::RevokeNow | Cause::Decision { .. });
     let shown = || check.published.contains(&Shown { lane: plan.lane.clone(), step: s.op.clone() });
     Item {
         lane,
@@ -66,7 +66,7 @@ fn item<'p>(lane: usize, step: usize, plan: &'p LanePlan, s: &'p Step, check: &C
         op: &s.op,
         kind,
         who,
-        cause: CauseKey::of(&s.cause),
+        cause: CauseKey::of(&s.reason.cause),
         urgent: kind == Kind::Removed && decided,
         published: !check.published.is_empty() && shown(),
         held: None,

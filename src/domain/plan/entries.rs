@@ -56,23 +56,20 @@ impl<'w> Work<'w, '_> {
         if !self.mirrors() {
             return;
         }
-        if let Some((_, until)) = self.desired.until.iter().find(|(p, _)| *p == ix) {
+        if let Ok(at) = self.desired.until.binary_search_by_key(&ix, |(p, _)| *p)
+            && let Some((_, until)) = self.desired.until.get(at)
+        {
             self.plan.until.insert(email.clone(), *until);
         }
         if has.owned.is_some() {
             self.plan.removed_by_hand.push(email.clone());
             let op = Op::Grant { who: email.clone(), role };
-            let because = "was taken out by hand and is still entitled; put back only if somebody says so".to_owned();
-            self.plan.steps.push(Step { op, cause: Cause::Drift, because });
+            let because = "was taken out by hand and is still entitled; put back only if somebody says so";
+            self.plan.steps.push(Step::new(op, Cause::Drift, because));
         } else {
-            let word = because.source().and_then(|source| {
-                if self.word_at.0 != source {
-                    self.word_at = (source, 0);
-                }
-                self.d.facts().word(source, ix, &mut self.word_at.1)
-            });
             let rank = self.book.map_or(0, |b| b.rank(ix));
-            self.grants.push(Granting { rank, ix, role, because, word });
+            let reason = self.shared_reason(ix, because);
+            self.grants.push(Granting { rank, ix, role, reason });
         }
     }
 
@@ -118,7 +115,7 @@ impl<'w> Work<'w, '_> {
             self.step(ix, op, because, "");
         } else {
             let because = format!("the role was changed by hand; we gave {}", owned.role);
-            self.plan.steps.push(Step { op, cause: Cause::Drift, because });
+            self.plan.steps.push(Step::new(op, Cause::Drift, because));
         }
     }
 
@@ -191,7 +188,7 @@ impl<'w> Work<'w, '_> {
             let role = if p.role == SeenRole::Writer { FolderRole::Writer } else { FolderRole::Reader };
             let op = Op::Adopt { who: email.clone(), permission: p.id.clone(), role };
             let cause = Cause::Decision { change: "adopt".to_owned() };
-            self.plan.steps.push(Step { op, cause, because: "somebody asked to take it over".to_owned() });
+            self.plan.steps.push(Step::new(op, cause, "somebody asked to take it over"));
         }
         self.keep(p, KeepWhy::Stranger);
         self.plan.strangers.push(p.clone());
@@ -244,7 +241,7 @@ impl<'w> Work<'w, '_> {
             let role = if p.role == SeenRole::Writer { FolderRole::Writer } else { FolderRole::Reader };
             let op = Op::Revoke { who: p.holder.clone(), permission: p.id.clone(), role };
             let cause = Cause::Decision { change: "address".to_owned() };
-            self.plan.steps.push(Step { op, cause, because: because.to_owned() });
+            self.plan.steps.push(Step::new(op, cause, because));
         } else {
             self.keep(p, KeepWhy::ListStays);
         }

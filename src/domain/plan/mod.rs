@@ -4,6 +4,7 @@
 //! hand is shown, kept, or asked about; it is never undone in silence.
 
 mod entries;
+mod planned;
 mod propose;
 mod steps;
 
@@ -15,7 +16,7 @@ use std::{
 use ledgerward_contract::{Email, FolderId, Holder, PermissionId, SeenPermission, SeenRole, Timestamp, Via};
 use serde::{Serialize, Serializer};
 
-pub use self::propose::propose;
+pub use self::{planned::Planned, propose::propose};
 use super::{
     finding::Finding,
     firm::AcceptedHolder,
@@ -181,7 +182,7 @@ pub struct LanePlan {
     pub base: Vec<(String, String)>,
     /// People whom the plan leaves with access; [`LanePlan::planned`] gives their addresses to the fence.
     #[serde(skip)]
-    pub planned: Vec<PersonIx>,
+    pub planned: Planned,
     /// Addresses whose grant a guard holds: not planned until it is cleared.
     pub not_planned: BTreeSet<Email>,
 }
@@ -310,7 +311,7 @@ impl<S> Serialize for Plan<S> {
 impl LanePlan {
     /// Whom the fence lets in by this plan: everybody it leaves with access, at their address on the target.
     pub fn planned(&self, decider: &Decider<'_>) -> BTreeSet<Email> {
-        let at = |ix: &PersonIx| decider.address(&self.lane.target, *ix).filter(|e| !self.not_planned.contains(e));
+        let at = |ix: PersonIx| decider.address(&self.lane.target, ix).filter(|e| !self.not_planned.contains(e));
         self.planned.iter().filter_map(at).cloned().collect()
     }
 

@@ -1,16 +1,19 @@
 //! One lane: what it should be, beside what is there, person after person.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ledgerward_contract::{Email, FolderRole, Holder, PermissionId, SeenPermission, SeenRole, Via};
 
 use super::{
     super::{
         finding::{Finding, Severity},
-        lane::{Cause, Op, OwnedGrant, Step},
+        lane::{Cause, Op, OwnedGrant, Reason, Step},
         policy::{Because, Decider, DesiredLane, LaneState, PersonIx, TargetBook, Wanted},
     },
-    ActualLane, KeepWhy, LaneCx, LanePlan, Listing, Trouble, base,
+    ActualLane, KeepWhy, LaneCx, LanePlan, Listing, Planned, Trouble, base,
 };
 
 /// Compares one lane with what is there.
@@ -42,11 +45,21 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
         first_plan: cx.first_plan,
         policy: cx.policy.to_owned(),
         base: vec![],
-        planned: Vec::with_capacity(desired.wants.len()),
+        planned: Planned::default(),
         not_planned: BTreeSet::new(),
     };
     let book = decider.target(&desired.lane.target);
-    let mut work = Work { d: decider, book, desired, actual, cx, plan: &mut plan, grants: vec![], word_at: (0, 0) };
+    let mut work = Work {
+        d: decider,
+        book,
+        desired,
+        actual,
+        cx,
+        plan: &mut plan,
+        grants: vec![],
+        reasons: vec![],
+        word_at: (0, 0),
+    };
     work.folder();
     match actual.list {
         Listing::Unreadable(why) => work.blind(why),
@@ -72,6 +85,8 @@ pub(super) struct Work<'w, 'a> {
     pub plan: &'w mut LanePlan,
     /// Grants that are to become steps, once all are known and their order is.
     pub grants: Vec<Granting>,
+    /// The reasons that they have, each once.
+    pub reasons: Vec<Told>,
     /// A source and how far its facts were looked at for words.
     pub word_at: (u32, usize),
 }
@@ -83,9 +98,15 @@ pub(super) struct Granting {
     pub rank: u32,
     pub ix: PersonIx,
     pub role: FolderRole,
-    pub because: Because,
-    /// The vendor's role word, which the sentence has.
-    pub word: Option<u16>,
+    /// A place in [`Work::reasons`].
+    pub reason: u32,
+}
+
+/// A reason in words, and what it was made of: whoever has the same is told the same.
+pub(super) struct Told {
+    /// `None`: somebody's very own.
+    pub of: Option<(Because, Option<u16>)>,
+    pub reason: Arc<Reason>,
 }
 
 /// The entries that are ours and in the list, to be looked up by what does not belong to anybody of the firm.
@@ -128,17 +149,13 @@ impl<'w> Work<'w, '_> {
         match (self.actual.folder, self.actual.name) {
             (None, _) if live && usable && self.desired.create => {
                 let op = Op::Create { name: self.cx.name.to_owned() };
-                self.plan.steps.push(Step {
-                    op,
-                    cause: reason(),
-                    because: "the client has no folder here yet".to_owned(),
-                });
+                self.plan.steps.push(Step::new(op, reason(), "the client has no folder here yet"));
             }
             (Some(_), Some(name)) if live && name != self.cx.name => {
                 if self.cx.renames {
                     let op = Op::Rename { name: self.cx.name.to_owned() };
                     let because = format!("the folder is named \"{name}\"");
-                    self.plan.steps.push(Step { op, cause: reason(), because });
+                    self.plan.steps.push(Step::new(op, reason(), because));
                 } else {
                     self.plan.findings.push(Finding::new(
                         Severity::Notice,

@@ -1,18 +1,21 @@
 //! Steps with their cause and their reason in words.
 
+use std::sync::Arc;
+
 use ledgerward_contract::{FolderRole, Holder, PermissionId};
 
 use super::{
     super::{
-        lane::{Cause, Op, Step},
+        explain,
+        lane::{Cause, Op, Reason, Step},
+        order,
         policy::{Because, PersonIx},
     },
-    propose::Work,
+    propose::{Told, Work},
 };
 
 impl Work<'_, '_> {
-    /// Makes the steps of all grants, in the order of addresses that steps have anyway. Cause and sentence are made once for
-    /// all that share them: they depend on the reason and the role word alone.
+    /// Makes the steps of all grants, in the order of addresses that steps have anyway.
     pub fn grants(&mut self) {
         let mut grants = std::mem::take(&mut self.grants);
         grants.sort_unstable_by_key(|g| (g.rank, g.ix));
@@ -20,28 +23,37 @@ impl Work<'_, '_> {
         let among = |s: &Step| matches!(s.op, Op::Grant { .. } | Op::Adopt { .. });
         let sorted = self.book.is_some() && !self.plan.steps.iter().any(among);
         self.plan.steps.reserve_exact(grants.len());
-        let mut told: Vec<(Because, Option<u16>, Cause, String)> = vec![];
         for g in grants {
-            let Some(email) = self.address(g.ix) else { continue };
-            let op = Op::Grant { who: email.clone(), role: g.role };
-            // A published change of this very person is a cause of their own.
-            let own =
-                !self.cx.changes.is_empty() && self.d.person(g.ix).is_some_and(|p| self.cx.changes.contains_key(&p.id));
-            match told.iter().find(|t| !own && t.0 == g.because && t.1 == g.word) {
-                Some((_, _, cause, because)) => {
-                    self.plan.steps.push(Step { op, cause: cause.clone(), because: because.clone() });
-                }
-                None => {
-                    self.step(g.ix, op, g.because, "");
-                    if let Some(step) = self.plan.steps.last().filter(|_| !own && told.len() < 32) {
-                        told.push((g.because, g.word, step.cause.clone(), step.because.clone()));
-                    }
-                }
+            if let (Some(email), Some(told)) = (self.address(g.ix), self.reasons.get(g.reason as usize)) {
+                let op = Op::Grant { who: email.clone(), role: g.role };
+                self.plan.steps.push(Step { op, reason: Arc::clone(&told.reason) });
             }
         }
         if !sorted {
-            super::super::order::sort(&mut self.plan.steps);
+            order::sort(&mut self.plan.steps);
         }
+    }
+
+    /// The place of a grant's reason in [`Work::reasons`]. Cause and sentence depend on the reason and the role word alone,
+    /// so they are made once for all that share them.
+    pub fn shared_reason(&mut self, ix: PersonIx, because: Because) -> u32 {
+        let word = because.source().and_then(|source| {
+            if self.word_at.0 != source {
+                self.word_at = (source, 0);
+            }
+            self.d.facts().word(source, ix, &mut self.word_at.1)
+        });
+        // A published change of this very person is a cause of their own.
+        let own = !self.cx.changes.is_empty() && self.d.person(ix).is_some_and(|p| self.cx.changes.contains_key(&p.id));
+        let of = (!own).then_some((because, word));
+        // Few are told apart; beyond that each has its own, rather than a search through thousands.
+        if let Some(at) = of.and_then(|_| self.reasons.iter().take(32).position(|t| t.of == of)) {
+            return u32::try_from(at).unwrap_or(u32::MAX);
+        }
+        let reason =
+            Arc::new(Reason { cause: self.cause(ix, because), because: explain::because_words(self.d, ix, because) });
+        self.reasons.push(Told { of, reason });
+        u32::try_from(self.reasons.len() - 1).unwrap_or(u32::MAX)
     }
 
     pub fn policy_changed(&self) -> bool {
@@ -50,9 +62,8 @@ impl Work<'_, '_> {
 
     pub fn step(&mut self, ix: PersonIx, op: Op, because: Because, text: &str) {
         let cause = self.cause(ix, because);
-        let because =
-            if text.is_empty() { super::super::explain::because_words(self.d, ix, because) } else { text.to_owned() };
-        self.plan.steps.push(Step { op, cause, because });
+        let because = if text.is_empty() { explain::because_words(self.d, ix, because) } else { text.to_owned() };
+        self.plan.steps.push(Step::new(op, cause, because));
     }
 
     pub fn revoke(&mut self, ix: Option<PersonIx>, who: Holder, permission: &PermissionId, role: FolderRole) {
@@ -71,9 +82,9 @@ impl Work<'_, '_> {
         {
             self.plan.absences.insert(email.clone());
         }
-        let because = super::super::explain::because_words(self.d, ix, because);
+        let because = explain::because_words(self.d, ix, because);
         let op = Op::Revoke { who, permission: permission.clone(), role };
-        self.plan.steps.push(Step { op, cause, because });
+        self.plan.steps.push(Step::new(op, cause, because));
     }
 
     /// What a step is counted under. A published change of this very person outweighs everything but `revoke --now`; after
