@@ -119,6 +119,7 @@ impl<'a> ClientView<'_, 'a> {
         }
     }
 
+    #[inline]
     fn judge(
         &self,
         ix: PersonIx,
@@ -158,6 +159,7 @@ impl<'a> ClientView<'_, 'a> {
         judged
     }
 
+    #[inline]
     fn by_mode(
         &self,
         mode: Mode,

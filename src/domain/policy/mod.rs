@@ -314,7 +314,7 @@ impl<'a> Decider<'a> {
     }
 
     /// The address a person has on a target.
-    pub fn address(&self, target: &TargetName, ix: PersonIx) -> Option<&'a Email> {
+    pub fn address(&self, target: &TargetName, ix: PersonIx) -> Option<&Email> {
         match self.target(target) {
             Some(book) => book.address(ix),
             None => self.person(ix).map(|p| p.address_on(target)),
