@@ -6,7 +6,7 @@ use super::{
     super::{
         fact::{Fact, Why},
         finding::{Finding, Severity},
-        firm::{Authority, Client, ClientState, Guest, Mode, PersonId, Unlisted},
+        firm::{Authority, Client, ClientState, Guest, Mode, Person, PersonId, Unlisted},
     },
     Answer, Because, Chosen, Decider, Judgement, PersonIx, Reach,
     evidence::Evidence,
@@ -47,7 +47,7 @@ impl<'a> Decider<'a> {
             return no(Because::NotOurs);
         };
         let selection = self.firm.selections.get(&(person, client.id));
-        self.view(client).judge(ix, selection.map(Chosen::of), &mut 0, &mut 0)
+        self.view(client).judge(ix, selection.map(|s| Chosen::of(ix, s)), &mut 0, &mut 0)
     }
 
     /// Since when an unknown is unknown. A first reading and a list without our own user have no age: nothing was lost.
@@ -79,7 +79,7 @@ impl<'a> ClientView<'_, 'a> {
     /// selections in order; `who`: room to work in.
     pub fn everybody(
         &self,
-        chosen: &[(PersonIx, Chosen<'a>)],
+        chosen: &[Chosen<'a>],
         who: &mut Vec<PersonIx>,
         findings: &mut Vec<Finding>,
         mut each: impl FnMut(usize, PersonIx, &Judgement<'a>),
@@ -87,7 +87,7 @@ impl<'a> ClientView<'_, 'a> {
         let d = self.decider;
         who.clear();
         who.extend(&d.everything);
-        who.extend(chosen.iter().map(|(p, _)| *p));
+        who.extend(chosen.iter().map(|c| c.person));
         if self.guests {
             who.extend(d.guests_of(self.client));
         }
@@ -105,10 +105,10 @@ impl<'a> ClientView<'_, 'a> {
         }
         let (mut at, mut roster_at, mut sel_at) = (0, 0, 0);
         for &person in who.iter() {
-            while chosen.get(sel_at).is_some_and(|(p, _)| *p < person) {
+            while chosen.get(sel_at).is_some_and(|c| c.person < person) {
                 sel_at += 1;
             }
-            let selection = chosen.get(sel_at).filter(|(p, _)| *p == person).map(|(_, s)| *s);
+            let selection = chosen.get(sel_at).filter(|c| c.person == person).copied();
             let judged = self.judge(person, selection, &mut at, &mut roster_at);
             if let Some(selection) = selection {
                 findings.extend(self.selection_finding(person, selection, &judged));
@@ -223,29 +223,36 @@ impl<'a> ClientView<'_, 'a> {
     }
 
     fn selection_finding(&self, ix: PersonIx, selection: Chosen<'_>, judged: &Judgement<'_>) -> Option<Finding> {
-        let person = self.decider.person(ix)?;
-        // Made only where it is told: this runs for every selection of the firm.
-        let subject = || format!("{}/{}", person.email, self.client.slug);
+        // Looked up only where it is told: this runs for every selection of the firm.
+        let person = || self.decider.person(ix);
+        let subject = |person: &Person| format!("{}/{}", person.email, self.client.slug);
         match (selection.when_granted, judged.answer, judged.because) {
-            (true, Answer::Yes, _) => Some(Finding::new(
-                Severity::Notice,
-                "selection.turned_on",
-                subject(),
-                format!("the ledger of {} now grants {}; the kept wish is in force", self.client.slug, person.email),
-                "nothing to do",
-            )),
-            (false, Answer::No, Because::LedgerDenies(source, why)) => Some(Finding::new(
-                Severity::Notice,
-                "selection.dormant",
-                subject(),
-                format!(
-                    "{} is selected for {} and gives nothing: {}",
-                    self.client.slug,
-                    person.email,
-                    super::super::explain::source_words(self.decider.facts, source, why)
-                ),
-                "nothing to do; it wakes when the ledger grants it again",
-            )),
+            (true, Answer::Yes, _) => person().map(|person| {
+                Finding::new(
+                    Severity::Notice,
+                    "selection.turned_on",
+                    subject(person),
+                    format!(
+                        "the ledger of {} now grants {}; the kept wish is in force",
+                        self.client.slug, person.email
+                    ),
+                    "nothing to do",
+                )
+            }),
+            (false, Answer::No, Because::LedgerDenies(source, why)) => person().map(|person| {
+                Finding::new(
+                    Severity::Notice,
+                    "selection.dormant",
+                    subject(person),
+                    format!(
+                        "{} is selected for {} and gives nothing: {}",
+                        self.client.slug,
+                        person.email,
+                        super::super::explain::source_words(self.decider.facts, source, why)
+                    ),
+                    "nothing to do; it wakes when the ledger grants it again",
+                )
+            }),
             _ => None,
         }
     }

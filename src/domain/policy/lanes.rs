@@ -1,5 +1,7 @@
 //! Client by client, who should hold each of its folders.
 
+use std::collections::BTreeSet;
+
 use ledgerward_contract::{AccountId, FolderKey};
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
         firm::{Client, ClientState, Person},
         lane::LaneKey,
     },
-    Answer, Because, Decider, DesiredLane, Judgement, LaneState, PersonIx, Reach, TargetBook, Wanted,
+    Answer, Because, Decider, DesiredLane, Judgement, LaneState, PersonIx, Reach, Wanted,
     people::Standing,
 };
 
@@ -18,17 +20,11 @@ impl<'a> Decider<'a> {
     /// Lanes that exist on a target and are not in here (an account that nobody selects any more, a target that was taken
     /// off a client, a private client) are asked for with [`Decider::lane`].
     pub fn lanes(&self) -> impl Iterator<Item = (DesiredLane<'a>, Vec<Finding>)> + '_ {
-        let mut told = std::collections::BTreeSet::new();
-        let mut who = vec![];
-        (0..self.clients.len()).flat_map(move |ix| self.client_lanes(ix, &mut told, &mut who))
+        let mut room = Room::default();
+        (0..self.clients.len()).flat_map(move |ix| self.client_lanes(ix, &mut room))
     }
 
-    fn client_lanes(
-        &self,
-        ix: usize,
-        told: &mut std::collections::BTreeSet<PersonIx>,
-        who: &mut Vec<PersonIx>,
-    ) -> Vec<(DesiredLane<'a>, Vec<Finding>)> {
+    fn client_lanes<'s>(&'s self, ix: usize, room: &mut Room<'s>) -> Vec<(DesiredLane<'a>, Vec<Finding>)> {
         let Some(client) = self.clients.get(ix).copied() else { return vec![] };
         if client.state == ClientState::Proposed || client.private_to.is_some() {
             return vec![];
@@ -36,9 +32,9 @@ impl<'a> Decider<'a> {
         let (from, to) = self.chosen_range(ix);
         let chosen = self.chosen.get(from..to).unwrap_or_default();
         let mut accounts: Vec<&AccountId> = vec![];
-        for (person, selection) in chosen {
+        for selection in chosen {
             if let Some(set) = selection.accounts
-                && matches!(self.standing(*person), Standing::Open(mode) if mode.needs_selection())
+                && matches!(self.standing(selection.person), Standing::Open(mode) if mode.needs_selection())
             {
                 accounts.extend(set.iter().map(|a| &a.account));
             }
@@ -46,6 +42,7 @@ impl<'a> Decider<'a> {
         accounts.sort();
         accounts.dedup();
         let mut lanes = Vec::with_capacity(self.targets.len() * (accounts.len() + 1));
+        room.foreign.clear();
         for target in &self.targets {
             if client.targets.as_ref().is_some_and(|t| !t.contains(target.name)) {
                 continue;
@@ -55,25 +52,28 @@ impl<'a> Decider<'a> {
                     target: target.name.clone(),
                     folder: FolderKey { client: client.id, account: account.cloned() },
                 };
-                lanes.push((Building::new(key, client, Some(target)), vec![]));
+                lanes.push((nobody_yet(key, client), vec![]));
+                room.foreign.push(&target.foreign);
             }
         }
         let mut findings = vec![];
         if client.state == ClientState::Active {
+            let (who, foreign) = (&mut room.who, &room.foreign);
             self.view(client).everybody(chosen, who, &mut findings, |count, person, judged| {
-                lanes.iter_mut().for_each(|(lane, _)| lane.take(self, count, person, judged));
+                for ((lane, _), foreign) in lanes.iter_mut().zip(foreign) {
+                    take(lane, self, Some(foreign), count, person, judged);
+                }
             });
         }
-        for (building, found) in &mut lanes {
-            building.lane.create &= building.named;
-            for (person, because) in &building.lane.held {
-                if *because == Because::ForeignDomain && told.insert(*person) {
+        for (lane, found) in &mut lanes {
+            for (person, because) in &lane.held {
+                if *because == Because::ForeignDomain && room.told.insert(*person) {
                     findings.extend(self.person(*person).map(foreign_finding));
                 }
             }
             *found = std::mem::take(&mut findings);
         }
-        lanes.into_iter().map(|(building, found)| (building.lane, found)).collect()
+        lanes
     }
 
     /// One lane by its key, whether or not [`Decider::lanes`] gives it: for folders that exist already.
@@ -96,15 +96,14 @@ impl<'a> Decider<'a> {
         };
         let mut findings = vec![];
         let (from, to) = self.chosen_range(ix);
-        let mut building = Building::new(key.clone(), client, self.target(&key.target));
-        if building.lane.state == LaneState::Live {
+        let mut lane = nobody_yet(key.clone(), client);
+        if lane.state == LaneState::Live {
             let chosen = self.chosen.get(from..to).unwrap_or_default();
+            let foreign = self.target(&key.target).map(|t| t.foreign.as_slice());
             self.view(client).everybody(chosen, &mut vec![], &mut findings, |count, person, judged| {
-                building.take(self, count, person, judged);
+                take(&mut lane, self, foreign, count, person, judged);
             });
         }
-        let mut lane = building.lane;
-        lane.create &= building.named;
         if client.targets.as_ref().is_some_and(|t| !t.contains(&key.target)) {
             (lane.delivery, lane.create) = (false, false);
         }
@@ -112,57 +111,65 @@ impl<'a> Decider<'a> {
     }
 }
 
-/// A lane that takes its people one after the other, in order.
-struct Building<'s, 'a> {
-    lane: DesiredLane<'a>,
-    /// By person; `None` for a target of no configuration.
-    foreign: Option<&'s [bool]>,
-    /// The whole client's folder, or an account that somebody with an answer of yes is selected for.
-    named: bool,
+/// What client after client is decided with.
+#[derive(Default)]
+struct Room<'s> {
+    who: Vec<PersonIx>,
+    /// Of the target of each of the client's lanes.
+    foreign: Vec<&'s [bool]>,
+    /// People whose foreign address was told about.
+    told: BTreeSet<PersonIx>,
 }
 
-impl<'s, 'a> Building<'s, 'a> {
-    fn new(key: LaneKey, client: &'a Client, target: Option<&'s TargetBook<'a>>) -> Self {
-        let state = match client.state {
-            _ if client.private_to.is_some() => LaneState::Ending,
-            ClientState::Active => LaneState::Live,
-            ClientState::Archived => LaneState::Kept,
-            ClientState::Proposed | ClientState::Closed => LaneState::Ending,
-        };
-        let named = key.folder.account.is_none();
-        let mut lane = empty(key, Some(client), state);
-        (lane.delivery, lane.create) = (state == LaneState::Live, state == LaneState::Live);
-        Self { lane, foreign: target.map(|t| t.foreign.as_slice()), named }
-    }
+/// A client's lane, which takes its people one after the other, in order.
+fn nobody_yet(key: LaneKey, client: &Client) -> DesiredLane<'_> {
+    let state = match client.state {
+        _ if client.private_to.is_some() => LaneState::Ending,
+        ClientState::Active => LaneState::Live,
+        ClientState::Archived => LaneState::Kept,
+        ClientState::Proposed | ClientState::Closed => LaneState::Ending,
+    };
+    let mut lane = empty(key, Some(client), state);
+    lane.delivery = state == LaneState::Live;
+    // An account's folder is made for the first who is selected for it, with an answer of yes.
+    lane.create = lane.delivery && lane.lane.folder.account.is_none();
+    lane
+}
 
-    /// Takes what concerns this folder. `count`: how many people at most are to come.
-    #[inline]
-    fn take(&mut self, d: &Decider<'a>, count: usize, person: PersonIx, j: &Judgement<'a>) {
-        let lane = &mut self.lane;
-        match (&lane.lane.folder.account, j.reach) {
-            (_, Reach::Whole) => {}
-            (Some(account), Reach::Accounts(set)) if set.iter().any(|a| a.account == *account) => {
-                self.named |= j.answer == Answer::Yes;
-            }
-            (_, Reach::Accounts(_)) => return,
+/// Takes what concerns this folder. `foreign`: by person; `None` for a target of no configuration. `count`: how many people
+/// at most are to come.
+#[inline]
+fn take<'a>(
+    lane: &mut DesiredLane<'a>,
+    d: &Decider<'a>,
+    foreign: Option<&[bool]>,
+    count: usize,
+    person: PersonIx,
+    j: &Judgement<'a>,
+) {
+    match (&lane.lane.folder.account, j.reach) {
+        (_, Reach::Whole) => {}
+        (Some(account), Reach::Accounts(set)) if set.iter().any(|a| a.account == *account) => {
+            lane.create |= j.answer == Answer::Yes && lane.state == LaneState::Live;
         }
-        match j.answer {
-            Answer::Yes if self.foreign.is_some_and(|f| f.get(person as usize).copied().unwrap_or(true)) => {
-                lane.held.push((person, Because::ForeignDomain));
-            }
-            Answer::Yes => {
-                if lane.wants.capacity() == 0 {
-                    lane.wants.reserve_exact(count);
-                }
-                lane.wants.push(Wanted { person, role: j.role, because: j.because });
-                lane.until.extend(j.until.map(|t| (person, t)));
-            }
-            Answer::Held => {
-                lane.unknown_since = [lane.unknown_since, d.since(person, j.because)].into_iter().flatten().min();
-                lane.held.push((person, j.because));
-            }
-            Answer::No => {}
+        (_, Reach::Accounts(_)) => return,
+    }
+    match j.answer {
+        Answer::Yes if foreign.is_some_and(|f| f.get(person as usize).copied().unwrap_or(true)) => {
+            lane.held.push((person, Because::ForeignDomain));
         }
+        Answer::Yes => {
+            if lane.wants.capacity() == 0 {
+                lane.wants.reserve_exact(count);
+            }
+            lane.wants.push(Wanted { person, role: j.role, because: j.because });
+            lane.until.extend(j.until.map(|t| (person, t)));
+        }
+        Answer::Held => {
+            lane.unknown_since = [lane.unknown_since, d.since(person, j.because)].into_iter().flatten().min();
+            lane.held.push((person, j.because));
+        }
+        Answer::No => {}
     }
 }
 

@@ -163,8 +163,8 @@ pub struct Decider<'a> {
     by_ledger: Vec<PersonIx>,
     clients: Vec<&'a Client>,
     /// Selections, client after client, people in order; `chosen_from[i]` is where client `i` begins.
-    chosen: Vec<(PersonIx, Chosen<'a>)>,
-    chosen_from: Vec<usize>,
+    chosen: Vec<Chosen<'a>>,
+    chosen_from: Vec<u32>,
     guests: BTreeMap<(ClientId, PersonIx), &'a Guest>,
     targets: Vec<TargetBook<'a>>,
 }
@@ -172,18 +172,19 @@ pub struct Decider<'a> {
 /// A selection, taken along: following it into the firm's map again for every client is what deciding would mostly do.
 #[derive(Clone, Copy, Debug)]
 struct Chosen<'a> {
-    when_granted: bool,
     /// `None`: the whole client.
     accounts: Option<&'a std::collections::BTreeSet<super::firm::AccountRef>>,
+    person: PersonIx,
+    when_granted: bool,
 }
 
 impl<'a> Chosen<'a> {
-    fn of(selection: &'a Selection) -> Self {
+    fn of(person: PersonIx, selection: &'a Selection) -> Self {
         let accounts = match &selection.scope {
             SelectionScope::Whole => None,
             SelectionScope::Accounts(set) => Some(set),
         };
-        Self { when_granted: selection.when_granted, accounts }
+        Self { accounts, person, when_granted: selection.when_granted }
     }
 }
 
@@ -234,9 +235,10 @@ impl<'a> Decider<'a> {
         // Ids side by side: a search that follows a reference at every step costs ten times as much.
         let ids: Vec<ClientId> = self.firm.clients.keys().copied().collect();
         let by_id = Index::of(ids.len(), ids.iter().map(hash).zip(0..));
-        let mut rows: Vec<(u32, (PersonIx, Chosen<'a>))> = Vec::with_capacity(self.firm.selections.len());
+        let mut rows: Vec<Chosen<'a>> = Vec::with_capacity(self.firm.selections.len());
+        let mut of_client: Vec<u32> = Vec::with_capacity(rows.capacity());
         let mut last: Option<(PersonId, Option<PersonIx>)> = None;
-        let mut from = vec![0_usize; self.clients.len() + 1];
+        let mut from = vec![0_u32; self.clients.len() + 1];
         for ((person, client), selection) in &self.firm.selections {
             let ix = match last {
                 Some((p, ix)) if p == *person => ix,
@@ -245,7 +247,8 @@ impl<'a> Decider<'a> {
             last = Some((*person, ix));
             let at = by_id.find(hash(client), |at| ids.get(at as usize) == Some(client));
             if let (Some(ix), Some(client)) = (ix, at) {
-                rows.push((client, (ix, Chosen::of(selection))));
+                rows.push(Chosen::of(ix, selection));
+                of_client.push(client);
                 if let Some(n) = from.get_mut(client as usize + 1) {
                     *n += 1;
                 }
@@ -257,10 +260,10 @@ impl<'a> Decider<'a> {
             *n = sum;
         }
         let mut next = from.clone();
-        self.chosen = rows.iter().map(|(_, chosen)| *chosen).collect();
-        for (client, chosen) in rows {
+        self.chosen.clone_from(&rows);
+        for (client, chosen) in of_client.into_iter().zip(rows) {
             if let Some(n) = next.get_mut(client as usize) {
-                if let Some(slot) = self.chosen.get_mut(*n) {
+                if let Some(slot) = self.chosen.get_mut(*n as usize) {
                     *slot = chosen;
                 }
                 *n += 1;
@@ -270,13 +273,13 @@ impl<'a> Decider<'a> {
         if !self.extra.is_empty() {
             for i in 0..self.clients.len() {
                 let (a, b) = self.chosen_range(i);
-                self.chosen.get_mut(a..b).unwrap_or_default().sort_by_key(|(ix, _)| *ix);
+                self.chosen.get_mut(a..b).unwrap_or_default().sort_by_key(|c| c.person);
             }
         }
     }
 
     fn chosen_range(&self, client: usize) -> (usize, usize) {
-        let at = |i: usize| self.chosen_from.get(i).copied().unwrap_or(self.chosen.len());
+        let at = |i: usize| self.chosen_from.get(i).map_or(self.chosen.len(), |n| *n as usize);
         (at(client), at(client + 1))
     }
 
