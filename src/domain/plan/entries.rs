@@ -4,6 +4,7 @@ use ledgerward_contract::{Email, FolderRole, Holder, SeenPermission, SeenRole, V
 
 use super::{
     super::{
+        explain,
         finding::{Finding, Severity},
         firm::Person,
         lane::{Cause, Op, OwnedGrant, Step},
@@ -140,7 +141,7 @@ impl<'w> Work<'w, '_> {
             None => {}
         }
         if there.is_some() || because == Because::ForeignDomain {
-            let because = super::super::explain::because_words(self.d, ix, because);
+            let because = explain::because_words(self.d, ix, because);
             self.plan.held.push(HeldPerson { who: email.clone(), because, present: there.is_some() });
         }
     }

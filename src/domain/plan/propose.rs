@@ -10,6 +10,7 @@ use ledgerward_contract::{Email, FolderRole, Holder, PermissionId, SeenPermissio
 use super::{
     super::{
         finding::{Finding, Severity},
+        firm::Person,
         lane::{Cause, Op, OwnedGrant, Reason, Step},
         policy::{Because, Decider, DesiredLane, LaneState, PersonIx, TargetBook, Wanted},
     },
@@ -189,7 +190,7 @@ impl<'w> Work<'w, '_> {
         self.plan.delivery = false;
         for owned in self.current_owned() {
             let ix = self.d.holder(&self.plan.lane.target, &owned.who);
-            if ix.and_then(|ix| self.d.person(ix)).is_some_and(super::super::firm::Person::shut) {
+            if ix.and_then(|ix| self.d.person(ix)).is_some_and(Person::shut) {
                 self.revoke(ix, Holder::Person(owned.who.clone()), &owned.permission, owned.role);
             } else {
                 self.plan.planned.extend(ix);

@@ -4,6 +4,7 @@ use ledgerward_contract::{ClientId, FolderRole, SourceKind, Timestamp};
 
 use super::{
     super::{
+        explain,
         fact::{Fact, Why},
         finding::{Finding, Severity},
         firm::{Authority, Client, ClientState, Guest, Mode, Person, PersonId, Unlisted},
@@ -248,7 +249,7 @@ impl<'a> ClientView<'_, 'a> {
                         "{} is selected for {} and gives nothing: {}",
                         self.client.slug,
                         person.email,
-                        super::super::explain::source_words(self.decider.facts, source, why)
+                        explain::source_words(self.decider.facts, source, why)
                     ),
                     "nothing to do; it wakes when the ledger grants it again",
                 )
