@@ -199,7 +199,7 @@ async fn lane(app: &App, world: &World, picture: &Picture, plan: &LanePlan) -> R
     let urgent = plan
         .steps
         .iter()
-        .all(|s| matches!((&s.op, &s.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. })));
+        .all(|s| matches!((&s.op, &s.reason.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. })));
     if let (Some(folder), true) = (&plan.folder, lists && !urgent) {
         match gather::sharing(target, folder, picture.now).await {
             Err(e) => return Ok(drifted(done, format!("the list could not be read again: {}", e.message))),
@@ -367,8 +367,8 @@ impl Lane<'_> {
             run: self.picture.run,
             lane: self.plan.lane.clone(),
             op: JournalOp::Access(step.op.clone()),
-            cause: Some(step.cause.clone()),
-            because: step.because.clone(),
+            cause: Some(step.reason.cause.clone()),
+            because: step.reason.because.clone(),
             reserved,
             approved: self.picture.approved_steps.contains(&(self.plan.lane.clone(), step.op.clone())),
         }
@@ -762,11 +762,7 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
         }
     }
     let step = StepDone {
-        step: Step {
-            op,
-            cause: Cause::Decision { change: "holders remove".to_owned() },
-            because: what.reason.to_owned(),
-        },
+        step: Step::new(op, Cause::Decision { change: "holders remove".to_owned() }, what.reason),
         result: Ok(()),
     };
     Ok(read_back(target, what.folder, &[step], now).await.map(|_| ()))

@@ -146,6 +146,7 @@ pub async fn read(
             })
         })
         .await?;
+    let published = published(&stored.changes);
     let mut keys: BTreeSet<LaneKey> = stored.lanes.keys().cloned().collect();
     keys.extend(decider.lanes().map(|(lane, _)| lane.lane));
     keys.retain(|k| world.targets.contains_key(&k.target) && wanted(ask, k));
@@ -204,7 +205,7 @@ pub async fn read(
             name: String::new(),
             policy: policy(decider.firm(), world, &key),
             policy_before: stored.policy.get(&lane_text(&key)).cloned(),
-            changes: changes_since(&stored.changes, stored.seen_change.get(&lane_text(&key)), &key),
+            changes: changes_since(&published, stored.seen_change.get(&lane_text(&key)), &key),
             row,
         };
         inspect(&mut known, &key, world);
@@ -349,20 +350,24 @@ fn policy(firm: &Firm, world: &World, key: &LaneKey) -> String {
     guard::policy_hash(firm, client, &settings)
 }
 
+/// The published changes as acts, with their ids and names; read once, for every lane asks for them.
+fn published(changes: &[Change]) -> Vec<(i64, ChangeOp, String)> {
+    let published = changes.iter().filter(|c| c.state == crate::store::ChangeState::Published);
+    // An op of a newer version that we cannot read causes nothing: its steps pass the gates like any other.
+    published.filter_map(|c| Some((c.id, serde_json::from_value(c.op.clone()).ok()?, c.label()))).collect()
+}
+
 /// People whose access to this client a published change touched since the lane's last cleared plan.
 fn changes_since(
-    changes: &[Change],
+    published: &[(i64, ChangeOp, String)],
     seen: Option<&i64>,
     key: &LaneKey,
 ) -> BTreeMap<crate::domain::firm::PersonId, String> {
+    let seen = seen.copied().unwrap_or(0);
     let mut touched = BTreeMap::new();
-    for change in
-        changes.iter().filter(|c| c.state == crate::store::ChangeState::Published && c.id > seen.copied().unwrap_or(0))
-    {
-        // An op of a newer version that we cannot read causes nothing: its steps pass the gates like any other.
-        let Ok(op) = serde_json::from_value::<ChangeOp>(change.op.clone()) else { continue };
-        for person in change::touches(&op, key.folder.client) {
-            touched.insert(person, change.label());
+    for (_, op, label) in published.iter().filter(|(id, ..)| *id > seen) {
+        for person in change::touches(op, key.folder.client) {
+            touched.insert(person, label.clone());
         }
     }
     touched

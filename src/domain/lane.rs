@@ -1,5 +1,7 @@
 //! Lanes and steps: the words of a plan.
 
+use std::sync::Arc;
+
 use ledgerward_contract::{Email, FileKey, FolderId, FolderKey, FolderRole, Holder, PermissionId};
 use serde::{Deserialize, Serialize};
 
@@ -65,9 +67,41 @@ pub enum Op {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Step {
     pub op: Op,
+    /// Shared by the steps that have the same: ten thousand grants of a new folder have one or two reasons.
+    #[serde(flatten, with = "shared")]
+    pub reason: Arc<Reason>,
+}
+
+/// Why a step is in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reason {
     pub cause: Cause,
     /// In words, for the plan's print and the journal: `xero "Acme Ltd": no longer a user (last seen 19 Aug)`.
     pub because: String,
+}
+
+impl Step {
+    /// A step with a reason of its own.
+    pub fn new(op: Op, cause: Cause, because: impl Into<String>) -> Self {
+        Self { op, reason: Arc::new(Reason { cause, because: because.into() }) }
+    }
+}
+
+/// What is shared is written and read as if it were not.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Reason;
+
+    pub(super) fn serialize<S: Serializer>(reason: &Arc<Reason>, to: S) -> Result<S::Ok, S::Error> {
+        Reason::serialize(reason, to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Reason>, D::Error> {
+        Reason::deserialize(from).map(Arc::new)
+    }
 }
 
 /// A grant that we made, recorded only if the list read just before lacked that holder. Revoking needs one.
@@ -90,4 +124,20 @@ pub struct Delivered {
     pub key: FileKey,
     pub path: String,
     pub content_hash: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_reason_is_written_beside_the_step() {
+        let who = Email::parse("ann@harbour.example").unwrap();
+        let step = Step::new(Op::Grant { who, role: FolderRole::Reader }, Cause::RevokeNow, "why");
+        let json = serde_json::json!({
+            "op": { "grant": { "who": "ann@harbour.example", "role": "reader" } }, "cause": "revoke_now", "because": "why",
+        });
+        assert_eq!(serde_json::to_value(&step).unwrap(), json);
+        assert_eq!(serde_json::from_value::<Step>(json).unwrap(), step);
+    }
 }

@@ -115,7 +115,7 @@ fn step_text(out: &mut String, step: &Step) {
         Op::Grant { who, role } => ('+', "grant", who.to_string(), role.to_string()),
         Op::Adopt { who, role, permission: _ } => ('=', "adopt", who.to_string(), role.to_string()),
     };
-    let _ = writeln!(out, "  {sign} {word:<8} {who:<32} {role:<8} {}", step.because);
+    let _ = writeln!(out, "  {sign} {word:<8} {who:<32} {role:<8} {}", step.reason.because);
 }
 
 /// One hold: what it is, and how to approve it.

@@ -124,6 +124,11 @@ impl Db {
         }
     }
 
+    /// [`Db::tx`] for what one statement alone writes: inside another transaction that is whole without a savepoint.
+    pub(crate) fn tx_one<R>(&mut self, f: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        if self.depth > 0 && !self.dead { f(self) } else { self.tx(f) }
+    }
+
     /// After a failed disk no later success can be believed.
     fn judge(&mut self, e: StoreError) -> StoreError {
         if e.kind == Kind::Io && e.source.as_ref().is_some_and(|s| is_disk_failure(s.as_ref())) {

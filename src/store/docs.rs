@@ -24,7 +24,7 @@ impl Db {
     /// Writes only what differs: a cycle in which nothing changed writes nothing.
     pub fn doc_put<T: Serialize + ?Sized>(&mut self, kind: &str, key: &str, value: &T) -> Result<()> {
         let body = to_json(value)?;
-        self.tx(|db| {
+        self.tx_one(|db| {
             db.conn
                 .prepare_cached(
                     "INSERT INTO doc (kind, key, body) VALUES (?1, ?2, ?3)

@@ -108,30 +108,31 @@ impl Db {
     fn refresh_finding(&mut self, old: &FindingRow, scope: &str, finding: &Finding) -> Result<()> {
         let finding = Finding { since: finding.since.or(old.finding.since), ..(*finding).clone() };
         if old.scope != scope || old.finding != finding {
-            self.conn.execute(
-                "UPDATE finding SET scope = ?2, body = ?3 WHERE number = ?1",
-                params![old.number, scope, to_json(&finding)?],
-            )?;
+            self.conn
+                .prepare_cached("UPDATE finding SET scope = ?2, body = ?3 WHERE number = ?1")?
+                .execute(params![old.number, scope, to_json(&finding)?])?;
         }
         Ok(())
     }
 
     fn open_finding(&mut self, run: i64, scope: &str, finding: &Finding, at: Timestamp) -> Result<FindingRow> {
         let finding = Finding { since: finding.since.or(Some(at)), ..finding.clone() };
-        self.conn.execute(
-            "INSERT INTO finding (scope, code, subject, body, opened, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![scope, finding.code, finding.subject, to_json(&finding)?, us(at), run],
-        )?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO finding (scope, code, subject, body, opened, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![scope, finding.code, finding.subject, to_json(&finding)?, us(at), run])?;
         let number = self.conn.last_insert_rowid();
         self.audit(at, "finding.open", &label(number), None::<&()>, Some(&finding), None)?;
         Ok(FindingRow { number, scope: scope.to_owned(), finding, opened: at, resolved: None, how: None })
     }
 
     fn close_finding(&mut self, old: &FindingRow, how: &str, at: Timestamp) -> Result<FindingRow> {
-        self.conn.execute(
-            "UPDATE finding SET resolved = ?2, how = ?3 WHERE number = ?1",
-            params![old.number, us(at), how],
-        )?;
+        self.conn.prepare_cached("UPDATE finding SET resolved = ?2, how = ?3 WHERE number = ?1")?.execute(params![
+            old.number,
+            us(at),
+            how
+        ])?;
         self.audit(at, "finding.resolve", &old.label(), None::<&()>, None::<&()>, Some(how))?;
         Ok(FindingRow { resolved: Some(at), how: Some(how.to_owned()), ..old.clone() })
     }

@@ -40,20 +40,19 @@ impl Db {
                 }) {
                     continue;
                 }
-                db.conn.execute(
+                let values = params![name, row.id.as_str(), row.name, row.kind, row.is_ledger, us(at)];
+                db.conn.prepare_cached(
                     "INSERT INTO ledger (connection, id, name, kind, is_ledger, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
                      ON CONFLICT (connection, id) DO UPDATE SET name = ?3, kind = ?4, is_ledger = ?5, last_seen = ?6, lost_since = NULL",
-                    params![name, row.id.as_str(), row.name, row.kind, row.is_ledger, us(at)],
-                )?;
+                )?.execute(values)?;
                 if old.is_none_or(|o| o.lost_since.is_some()) {
                     db.audit(at, "ledger.found", &format!("{name}/{}", row.id), None::<&()>, Some(row), None)?;
                 }
             }
             for gone in known.values().filter(|k| k.lost_since.is_none() && !ids.contains(&k.row.id)) {
-                db.conn.execute(
-                    "UPDATE ledger SET lost_since = ?3 WHERE connection = ?1 AND id = ?2",
-                    params![name, gone.row.id.as_str(), us(at)],
-                )?;
+                db.conn
+                    .prepare_cached("UPDATE ledger SET lost_since = ?3 WHERE connection = ?1 AND id = ?2")?
+                    .execute(params![name, gone.row.id.as_str(), us(at)])?;
                 db.audit(at, "ledger.lost", &format!("{name}/{}", gone.row.id), Some(&gone.row), None::<&()>, None)?;
             }
             Ok(())

@@ -138,8 +138,8 @@ fn p13_one_short_list_denies_nobody_and_two_do() {
     let plan = w.plan();
     assert_eq!(revokes(&plan), 1);
     let step = &plan.lanes()[0].steps[0];
-    assert_eq!(step.cause, Cause::Source { connection: "xero".into(), source: "org-1".into() });
-    assert!(step.because.contains("no longer a user (last seen"), "{}", step.because);
+    assert_eq!(step.reason.cause, Cause::Source { connection: "xero".into(), source: "org-1".into() });
+    assert!(step.reason.because.contains("no longer a user (last seen"), "{}", step.reason.because);
 }
 
 #[test]
@@ -592,7 +592,7 @@ fn h08_revoke_now_needs_no_source_and_no_list() {
     let v = w.verdict();
     assert_eq!(revokes(&v.cleared), 1);
     assert!(v.held.is_empty());
-    assert!(v.cleared.lanes()[0].steps.iter().all(|s| s.cause == Cause::RevokeNow));
+    assert!(v.cleared.lanes()[0].steps.iter().all(|s| s.reason.cause == Cause::RevokeNow));
     let facts = w.facts();
     let d = Decider::new(&w.firm, &facts, &w.targets, w.now);
     let lane = d.lane(&whole(1)).0;

@@ -365,7 +365,7 @@ impl World {
                     Op::Grant { who, .. } => (false, who.clone()),
                     _ => continue,
                 };
-                let cause = CauseKey::of(&step.cause);
+                let cause = CauseKey::of(&step.reason.cause);
                 self.history.recent.push(Past { removed, who, client: lane.lane.folder.client, cause });
             }
         }

@@ -1,0 +1,250 @@
+//! Somebody of the firm who should be in a list or not, and somebody else who is: what is done about each.
+
+use ledgerward_contract::{Email, FolderRole, Holder, SeenPermission, SeenRole, Via};
+
+use super::{
+    super::{
+        explain,
+        finding::{Finding, Severity},
+        firm::Person,
+        lane::{Cause, Op, OwnedGrant, Step},
+        policy::{Because, LaneState, PersonIx},
+    },
+    HeldPerson, Keep, KeepWhy, Sharing, Trouble,
+    propose::{Granting, Holding, Outside, Work, unusable},
+};
+
+impl<'w> Work<'w, '_> {
+    pub fn keep(&mut self, p: &SeenPermission, why: KeepWhy) {
+        self.plan.keeps.push(Keep { who: p.holder.clone(), role: p.role.clone(), via: p.via.clone(), why });
+    }
+
+    pub fn mirrors(&self) -> bool {
+        self.cx.sharing == Sharing::Mirror && !self.plan.trouble.iter().any(unusable)
+    }
+
+    /// A target's first plan takes over entitled people who have just the role they should have; later, who was asked for.
+    pub fn adopts(&self, email: &Email, same_role: bool) -> bool {
+        self.mirrors() && ((self.cx.first_plan && same_role) || self.actual.adopt.contains(email))
+    }
+
+    pub fn wanted(&mut self, ix: PersonIx, role: FolderRole, because: Because, has: Holding<'_>) {
+        self.plan.planned.push(ix);
+        let Some(email) = self.address(ix) else { return };
+        if let Some(p) = has.direct {
+            if p.pending {
+                self.plan.invited.push(email.clone());
+            }
+            let has_role = match p.role {
+                SeenRole::Reader => Some(FolderRole::Reader),
+                SeenRole::Writer => Some(FolderRole::Writer),
+                _ => None,
+            };
+            match (has.owned, has_role) {
+                (Some(_), Some(now)) if now == role => {}
+                (Some(owned), _) if self.mirrors() => self.set_role(ix, email, p, owned, has_role, role, because),
+                (None, Some(now)) if self.adopts(email, now == role) => {
+                    let op = Op::Adopt { who: email.clone(), permission: p.id.clone(), role: now };
+                    self.step(ix, op, because, "is entitled and was let in by hand; ours from now on");
+                }
+                _ => self.keep(p, KeepWhy::NotOursEntitled),
+            }
+            return;
+        }
+        if let Some(p) = has.indirect.filter(|p| !matches!(p.via, Via::Below(_))) {
+            return self.keep(p, KeepWhy::NotOursEntitled);
+        }
+        if !self.mirrors() {
+            return;
+        }
+        if let Ok(at) = self.desired.until.binary_search_by_key(&ix, |(p, _)| *p)
+            && let Some((_, until)) = self.desired.until.get(at)
+        {
+            self.plan.until.insert(email.clone(), *until);
+        }
+        if has.owned.is_some() {
+            self.plan.removed_by_hand.push(email.clone());
+            let op = Op::Grant { who: email.clone(), role };
+            let because = "was taken out by hand and is still entitled; put back only if somebody says so";
+            self.plan.steps.push(Step::new(op, Cause::Drift, because));
+        } else {
+            let rank = self.book.map_or(0, |b| b.rank(ix));
+            let reason = self.shared_reason(ix, because);
+            self.grants.push(Granting { rank, ix, role, reason });
+        }
+    }
+
+    #[inline]
+    pub fn address(&self, ix: PersonIx) -> Option<&'w Email> {
+        match self.book {
+            Some(book) => book.address(ix),
+            None => self.d.address(&self.plan.lane.target, ix),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call site; a struct for it would only rename the arguments")]
+    pub fn set_role(
+        &mut self,
+        ix: PersonIx,
+        email: &Email,
+        p: &SeenPermission,
+        owned: &OwnedGrant,
+        now: Option<FolderRole>,
+        to: FolderRole,
+        because: Because,
+    ) {
+        let from = match (now, &p.role) {
+            (Some(now), _) => now,
+            // A commenter is a reader who may write remarks.
+            (None, SeenRole::Commenter) => FolderRole::Reader,
+            _ => {
+                self.plan.findings.push(Finding::new(
+                    Severity::Warning,
+                    "holder.role_raised",
+                    format!("{}/{email}", self.subject()),
+                    format!("{email} was made more than a writer by hand; it is left alone"),
+                    "lower the role on the target if that was not meant",
+                ));
+                return self.keep(p, KeepWhy::NotOursEntitled);
+            }
+        };
+        if self.d.firm().policy.additive_only && to < from {
+            return self.keep(p, KeepWhy::AdditiveOnly);
+        }
+        let op = Op::SetRole { who: email.clone(), permission: p.id.clone(), from, to };
+        if now == Some(owned.role) {
+            self.step(ix, op, because, "");
+        } else {
+            let because = format!("the role was changed by hand; we gave {}", owned.role);
+            self.plan.steps.push(Step::new(op, Cause::Drift, because));
+        }
+    }
+
+    pub fn held(&mut self, ix: PersonIx, because: Because, has: Holding<'_>) {
+        let Some(email) = self.address(ix) else { return };
+        let there = has.direct.or(has.indirect);
+        for p in [has.direct, has.indirect].into_iter().flatten() {
+            self.keep(p, KeepWhy::Held);
+        }
+        // Without a list of ours, a doubtful identity is a stranger; a source's bad hour makes nobody one.
+        let doubt = match because {
+            Because::LedgerUnknown(_, why) => why.is_doubt(),
+            _ => true,
+        };
+        match there {
+            Some(p) if has.owned.is_none() && doubt && !self.accepted(&p.holder) => self.plan.strangers.push(p.clone()),
+            Some(_) => {
+                self.plan.planned.push(ix);
+                self.plan.unknown_since =
+                    [self.plan.unknown_since, self.d.since(ix, because)].into_iter().flatten().min();
+            }
+            None => {}
+        }
+        if there.is_some() || because == Because::ForeignDomain {
+            let because = explain::because_words(self.d, ix, because);
+            self.plan.held.push(HeldPerson { who: email.clone(), because, present: there.is_some() });
+        }
+    }
+
+    pub fn unwanted(&mut self, ix: PersonIx, has: Holding<'_>) {
+        if let (Some(owned), None) = (has.owned, has.direct) {
+            self.plan.released.push(owned.step);
+        }
+        let shut = self.d.person(ix).is_some_and(Person::shut);
+        match (has.direct, has.owned) {
+            (Some(p), Some(_)) => {
+                let stays = self.desired.state == LaneState::Kept && !shut;
+                if stays || !self.mirrors() {
+                    self.plan.planned.push(ix);
+                    self.keep(p, KeepWhy::ListStays);
+                } else if self.d.firm().policy.additive_only && !shut {
+                    self.keep(p, KeepWhy::AdditiveOnly);
+                    self.plan.strangers.push(p.clone());
+                } else {
+                    let role = if p.role == SeenRole::Writer { FolderRole::Writer } else { FolderRole::Reader };
+                    self.revoke(Some(ix), p.holder.clone(), &p.id, role);
+                }
+            }
+            (Some(p), None) => self.stranger(p),
+            (None, _) => {}
+        }
+        if let Some(p) = has.indirect {
+            self.stranger(p);
+        }
+    }
+
+    pub fn accepted(&self, holder: &Holder) -> bool {
+        self.actual.accepted.iter().any(|a| a.holder == *holder)
+    }
+
+    pub fn stranger(&mut self, p: &SeenPermission) {
+        if self.accepted(&p.holder) && !matches!(p.holder, Holder::Link(_) | Holder::Everyone(_)) {
+            return self.keep(p, KeepWhy::Accepted);
+        }
+        if let (Holder::Person(email), Via::Direct) = (&p.holder, &p.via)
+            && self.actual.adopt.contains(email)
+            && self.mirrors()
+        {
+            // Taken over because somebody asked; the next plan lets them out if they are not entitled (H03).
+            let role = if p.role == SeenRole::Writer { FolderRole::Writer } else { FolderRole::Reader };
+            let op = Op::Adopt { who: email.clone(), permission: p.id.clone(), role };
+            let cause = Cause::Decision { change: "adopt".to_owned() };
+            self.plan.steps.push(Step::new(op, cause, "somebody asked to take it over"));
+        }
+        self.keep(p, KeepWhy::Stranger);
+        self.plan.strangers.push(p.clone());
+    }
+
+    /// An entry that is no person of the firm: never touched, unless it is ours from before.
+    pub fn outsider(&mut self, p: &SeenPermission, outside: &mut Outside<'w>) {
+        let email = match &p.holder {
+            _ if p.ourselves => return self.keep(p, KeepWhy::Ourselves),
+            _ if p.role == SeenRole::MetadataOnly => return self.keep(p, KeepWhy::NameOnly),
+            _ if p.role == SeenRole::Owner => return self.keep(p, KeepWhy::Owner),
+            Holder::Person(email) => Some(email),
+            Holder::Link(_) | Holder::Everyone(_) => {
+                if !self.plan.trouble.contains(&Trouble::LinkOn) {
+                    self.plan.trouble.push(Trouble::LinkOn);
+                    self.plan.findings.push(Finding::new(
+                        Severity::Urgent,
+                        "folder.link_on",
+                        self.subject(),
+                        format!("{} opens the folder; no file goes in and nobody is added while it is on", p.holder),
+                        "turn the link off on the target",
+                    ));
+                }
+                None
+            }
+            Holder::Group(_) | Holder::Opaque(_) => None,
+        };
+        if email.is_some_and(|e| self.d.firm().policy.always_allowed.contains(e)) {
+            return self.keep(p, KeepWhy::AlwaysAllowed);
+        }
+        // The entry that we made, now under an address that is nobody of the firm: a changed address, or an invitation
+        // that another account accepted (`decisions` 18). Ours to take back either way.
+        let same_entry = p.via == Via::Direct
+            && email.is_some()
+            && outside
+                .ours
+                .get_or_insert_with(|| self.current_owned().map(|o| &o.permission).collect())
+                .contains(&p.id);
+        if p.via == Via::Direct && outside.lost.iter().any(|o| email == Some(&o.who)) {
+            return self.outgoing(p, "is an address of nobody in the firm any more");
+        }
+        if same_entry {
+            return self.outgoing(p, "holds an entry that we made for somebody else");
+        }
+        self.stranger(p);
+    }
+
+    pub fn outgoing(&mut self, p: &SeenPermission, because: &str) {
+        if self.mirrors() && self.desired.state != LaneState::Kept && !self.d.firm().policy.additive_only {
+            let role = if p.role == SeenRole::Writer { FolderRole::Writer } else { FolderRole::Reader };
+            let op = Op::Revoke { who: p.holder.clone(), permission: p.id.clone(), role };
+            let cause = Cause::Decision { change: "address".to_owned() };
+            self.plan.steps.push(Step::new(op, cause, because));
+        } else {
+            self.keep(p, KeepWhy::ListStays);
+        }
+    }
+}
