@@ -380,7 +380,7 @@ impl<'a> Job<'a> {
         if source.connector.statements().is_none() {
             return Ok(Ok(None));
         }
-        let Some(reach) = source.reaches.iter().find(|r| r.dead.is_none()) else {
+        let Some(reach) = source.reaches.iter().find(|r| r.dead.is_none() && r.may_reach(&reference.id)) else {
             let e = Error::new(ErrorKind::Unauthenticated, "statements.list", "nobody is signed in");
             return Ok(Err(e.next(format!("Run: ledgerward connect {}", source.name))));
         };

@@ -23,6 +23,7 @@ use crate::{
 /// Requests under way at once for one connection. The quota layer below keeps every limit of the vendor; this only bounds
 /// how many ledgers wait for it.
 const LEDGERS_AT_ONCE: usize = 64;
+const SIGN_INS_AT_ONCE: usize = 8;
 const PAGES_MAX: u32 = 10_000;
 
 /// What one reading of one ledger gave, by one sign-in.
@@ -139,28 +140,30 @@ async fn ledgers(
     };
     let mut reached = BTreeSet::new();
     let mut unseen: Option<Error> = None;
-    for reach in &source.reaches {
-        let rows = match rows(source, api, reach, now).await {
-            Ok(rows) => rows,
+    // Where one consent is one company there are hundreds of sign-ins, each with a list of one.
+    let ways = source.reaches.iter().filter(|r| r.realm.as_deref().is_none_or(|realm| asked(&realm.into())));
+    let lists = stream::iter(ways.map(|reach| async move { (reach, rows(source, api, reach, now).await) }));
+    let mut found = Vec::new();
+    for (reach, rows) in lists.buffered(SIGN_INS_AT_ONCE).collect::<Vec<_>>().await {
+        match rows {
+            Ok(rows) => found.extend(rows.items().iter().filter(|r| r.is_ledger).map(|row| (reach, row.clone()))),
             Err(e) => {
                 unseen.get_or_insert_with(|| Error::new(e.kind, e.op, e.message.clone()));
                 reading.troubles.push(e.with("connection", source.name.as_str()));
-                continue;
             }
-        };
-        let rows: Vec<_> = rows.items().iter().filter(|r| r.is_ledger).cloned().collect();
-        reached.extend(rows.iter().map(|r| r.id.clone()));
-        let jobs = rows.iter().filter(|r| asked(&r.id)).map(|row| async {
-            let outcome = match access(api, reach, &row.id, now).await {
-                Ok(list) => ReadOutcome::Listed(list),
-                Err(e) => ReadOutcome::Failed(e),
-            };
-            finish(source, row.id.clone(), row.name.clone(), grade, now, reach.own.clone(), outcome)
-        });
-        let got: Vec<_> = stream::iter(jobs).buffer_unordered(LEDGERS_AT_ONCE).collect().await;
-        reading.readings.extend(got);
-        reading.ledgers.extend(rows.into_iter().map(|r| (r.id.clone(), r)));
+        }
     }
+    reached.extend(found.iter().map(|(_, row)| row.id.clone()));
+    let jobs = found.iter().filter(|(_, row)| asked(&row.id)).map(|(reach, row)| async move {
+        let outcome = match access(api, reach, &row.id, now).await {
+            Ok(list) => ReadOutcome::Listed(list),
+            Err(e) => ReadOutcome::Failed(e),
+        };
+        finish(source, row.id.clone(), row.name.clone(), grade, now, reach.own.clone(), outcome)
+    });
+    let got: Vec<_> = stream::iter(jobs).buffer_unordered(LEDGERS_AT_ONCE).collect().await;
+    reading.readings.extend(got);
+    reading.ledgers.extend(found.into_iter().map(|(_, row)| (row.id.clone(), row)));
     for (id, name) in known.iter().filter(|(id, _)| asked(id) && !reached.contains(*id)) {
         let outcome = match &unseen {
             Some(e) => ReadOutcome::Failed(Error::new(e.kind, e.op, e.message.clone())),
@@ -323,7 +326,7 @@ pub async fn profile(world: &World, source: &SourceRef, now: Timestamp) -> Resul
     let api = found.and_then(|s| s.connector.ledgers().map(|api| (s, api)));
     let Some((s, api)) = api else { return Err(nobody_signed_in(&source.connection)) };
     let mut last = nobody_signed_in(&source.connection);
-    for reach in s.reaches.iter().filter(|r| r.dead.is_none()) {
+    for reach in s.reaches.iter().filter(|r| r.dead.is_none() && r.may_reach(&source.id)) {
         match api.profile(&reach.read(now), &LedgerId(source.id.clone())).await {
             Ok(profile) => return Ok(profile),
             Err(e) => last = e,

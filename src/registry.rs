@@ -64,6 +64,18 @@ pub static CONNECTORS: &[Entry] = &[
             sample: include_str!("../fixtures/firm/zoho-books.json"),
         }),
     },
+    #[cfg(feature = "quickbooks")]
+    Entry {
+        factory: &ledgerward_quickbooks::FACTORY,
+        verdict: ledgerward_quickbooks::retry_hint,
+        scope_set: first_set,
+        fake: Some(FakeMaker {
+            from_seed: |seed, at| Ok(Box::new(ledgerward_quickbooks::fake::Fake::from_seed(&based(seed, at))?)),
+            restore: |saved, at| Ok(Box::new(ledgerward_quickbooks::fake::Fake::restore(saved, &base(at))?)),
+            many: Some(|count| Ok(Box::new(ledgerward_quickbooks::fake::Fake::many(count)?))),
+            sample: include_str!("../fixtures/firm/quickbooks.json"),
+        }),
+    },
     #[cfg(feature = "myob")]
     Entry {
         factory: &ledgerward_myob::FACTORY,

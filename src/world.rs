@@ -63,6 +63,11 @@ impl Reach {
         Self { sign_in: String::new(), own: OwnIdentity::default(), realm: None, dead: None, keep: None, transport }
     }
 
+    /// Whether this sign-in can be one for that ledger at all. One that was given for a single company is not, for another.
+    pub fn may_reach(&self, ledger: &str) -> bool {
+        self.realm.as_deref().is_none_or(|realm| realm == ledger)
+    }
+
     pub fn read(&self, now: Timestamp) -> ReadCx {
         ReadCx::new(Arc::clone(&self.transport), now).in_realm(self.realm.as_deref())
     }
