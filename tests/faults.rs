@@ -217,6 +217,8 @@ fn tells_the_truth(firm: &Firm, told: &common::Told, wanted: &Lists, hits: usize
 #[test]
 fn a_look_at_one_client_says_nothing_of_the_others() {
     let firm = Firm::at_rest();
+    let whole = |firm: &Firm| firm.must(&["status", "--json", "--quiet"]).json()["last_complete_cycle"]["id"].clone();
+    let first = whole(&firm);
     let waiting = |firm: &Firm| -> Vec<String> {
         let told = firm.must(&["findings", "--json", "--quiet"]).json();
         let all = told["findings"].as_array().unwrap().iter().map(Value::to_string);
@@ -228,6 +230,7 @@ fn a_look_at_one_client_says_nothing_of_the_others() {
     let told = firm.ask(&["sync", "--client", "birch-llp", "--yes", "--json", "--quiet"]);
     assert_eq!(told.exit, 0, "{told:?}");
     assert_eq!(waiting(&firm).len(), 1, "nobody looked at Acme, and it is still open");
+    assert_eq!(whole(&firm), first, "a sync of one client passes for a complete one");
     firm.at("drive", "link_off", json!({"file": "Acme Ltd"}));
     let told = firm.ask(&["sync", "--client", "acme-ltd", "--yes", "--json", "--quiet"]);
     assert_eq!(told.exit, 0, "{told:?}");

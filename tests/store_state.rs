@@ -337,7 +337,10 @@ fn d06_an_older_schema_is_copied_then_brought_up() {
     let state = dir.path().join("state");
     // As version 2 left it.
     let old = Connection::open(state.join("ledgerward.db")).unwrap();
-    old.execute_batch("DROP TABLE statement; DROP TABLE delivered; PRAGMA user_version = 2;").unwrap();
+    old.execute_batch(
+        "DROP TABLE statement; DROP TABLE delivered; ALTER TABLE run DROP COLUMN part; PRAGMA user_version = 2;",
+    )
+    .unwrap();
     drop(old);
     let db = Db::open(options(&dir)).unwrap();
     let [Note::Migrated { from: 2, to: 3, copy }] = db.notes() else { panic!("{:?}", db.notes()) };
