@@ -215,6 +215,24 @@ fn tells_the_truth(firm: &Firm, told: &common::Told, wanted: &Lists, hits: usize
 }
 
 #[test]
+fn s10_a_root_whose_answer_was_lost_is_not_made_twice_while_the_search_lags() {
+    let firm = Firm::on_first_day();
+    firm.at("drive", "lag", json!({"seconds": 3_600}));
+    let rule = Rule { method: "POST", path: "/drive/v3/files?", skip: 0, times: EVER, fault: Fault::LostAnswer };
+    firm.proxies["drive"].spoil(Some(rule));
+    let told = firm.sync();
+    assert_ne!(told.exit, 0, "{told:?}");
+    firm.proxies["drive"].spoil(None);
+    // A process of its own each time: what the first one remembered is gone.
+    firm.approve_all();
+    firm.sync();
+    let dump = firm.at("drive", "dump", json!({}));
+    let roots = |f: &&Value| f["private"].to_string().contains("lw_kind") && f["private"].to_string().contains("root");
+    let roots: Vec<&Value> = dump["files"].as_array().unwrap().iter().filter(roots).collect();
+    assert_eq!(roots.len(), 1, "{roots:?}");
+}
+
+#[test]
 fn a_look_at_one_client_says_nothing_of_the_others() {
     let firm = Firm::at_rest();
     let whole = |firm: &Firm| firm.must(&["status", "--json", "--quiet"]).json()["last_complete_cycle"]["id"].clone();

@@ -343,7 +343,7 @@ fn d06_an_older_schema_is_copied_then_brought_up() {
     .unwrap();
     drop(old);
     let db = Db::open(options(&dir)).unwrap();
-    let [Note::Migrated { from: 2, to: 3, copy }] = db.notes() else { panic!("{:?}", db.notes()) };
+    let [Note::Migrated { from: 2, to: 4, copy }] = db.notes() else { panic!("{:?}", db.notes()) };
     let copy = Connection::open(copy).unwrap();
     assert_eq!(copy.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0)).unwrap(), 2);
     assert!(db.delivered().unwrap().is_empty());
