@@ -3,7 +3,11 @@
 //! A lane is read again before its first write and after its last. A step is on the disk before it is sent; what became of
 //! it is on the disk before the next one. An answer that was lost is settled by looking, never by sending again.
 
-use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
@@ -15,6 +19,7 @@ use serde_json::json;
 
 use crate::{
     app::App,
+    approvals::{REST, Rest},
     cli::{console::Console, outcome::Failure},
     config::schema,
     domain::{
@@ -137,19 +142,27 @@ pub async fn run(
     Ok(lanes)
 }
 
-/// An approval serves once (`product` 7): those that cleared something of this plan are used up before the first write.
+/// An approval serves one hold (`product` 7): those that cleared something of this plan are used up before the first write.
 async fn use_approvals(app: &App, picture: &Picture) -> Result<(), Failure> {
-    let digests = picture.approved.clone();
+    let approved = picture.approved.clone();
     let now = picture.now;
-    if digests.is_empty() {
+    if approved.is_empty() {
         return Ok(());
     }
     app.store
         .run(move |db| {
-            for digest in &digests {
-                db.use_approval(digest, now)?;
-            }
-            Ok(())
+            db.tx(|db| {
+                let old: BTreeMap<String, Rest> = db.doc_all(REST)?;
+                for digest in old.iter().filter(|(_, rest)| rest.expires <= now).map(|(digest, _)| digest) {
+                    db.doc_delete(REST, digest)?;
+                }
+                for (digest, rest) in &approved {
+                    db.use_approval(digest, now)?;
+                    // What fails of it may be done later, without another word.
+                    db.doc_put(REST, digest, rest)?;
+                }
+                Ok(())
+            })
         })
         .await?;
     Ok(())

@@ -312,7 +312,7 @@ pub async fn approve(app: &App, digest: &str, reason: &str, expires: &str) -> Re
         })
         .await?;
     let text = format!(
-        "Approved {} until {}. It serves once; the next sync does it.\n",
+        "Approved {} until {}. The next sync does it; what fails of it is tried again until then, and nothing else.\n",
         print::short(&hold.digest),
         print::time(until, &app.config.firm.timezone)
     );
