@@ -310,7 +310,35 @@ fn a_missed_night_is_caught_up_once() {
 }
 
 #[test]
-fn metrics_are_prometheus_text_without_names() {
+fn systemd_is_told_when_it_is_ready_alive_and_stopping() {
+    let firm = Firm::new(|_| ());
+    let path = firm.path("notify");
+    let systemd = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(WAIT)).unwrap();
+    let log = std::fs::File::create(firm.path("log")).unwrap();
+    let mut command = firm.command(&["run"]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "60000000").stderr(log).stdout(Stdio::null());
+    let mut daemon = Running { firm: &firm, child: command.spawn().unwrap() };
+    let mut told = String::new();
+    let mut until = |word: &str| {
+        let mut buffer = [0; 512];
+        while !told.contains(word) {
+            let n = systemd.recv(&mut buffer).unwrap_or_else(|e| unreachable!("no {word}: {e}; told: {told}"));
+            told.push_str(std::str::from_utf8(&buffer[..n]).unwrap());
+            told.push('\n');
+        }
+        told.clone()
+    };
+    assert!(!until("READY=1").contains("WATCHDOG=1"), "nothing is alive before it is ready");
+    until("WATCHDOG=1");
+    daemon.until("kind=\"statements\" exit");
+    assert!(!until("STATUS=").contains("STOPPING=1"));
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(until("STOPPING=1").contains("STATUS=Stopping"));
+}
+
+#[test]
+fn x10_metrics_are_prometheus_text_without_names() {
     let firm = Firm::new(|_| ());
     let mut daemon = firm.start();
     daemon.until("kind=\"statements\" exit");
