@@ -90,7 +90,8 @@ fn cases() -> Vec<Case> {
             if all || wish.is_empty() && (f + c * 5) % 9 == 0 {
                 cases.push(Case { class, fault, ground });
             }
-            if all && ground == Ground::Pending {
+            // At rest nobody is let in or out, so there is no such request to spoil.
+            if all && ground == Ground::Pending && !["grant", "revoke"].contains(&class.0) {
                 cases.push(Case { class, fault, ground: Ground::AtRest });
             }
         }

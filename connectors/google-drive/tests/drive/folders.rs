@@ -107,6 +107,26 @@ async fn decision_21_without_a_root_one_is_made_once_and_found_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn n10_a_folder_is_its_id_whatever_others_are_called() {
+    let w = World::new(my());
+    for name in ["Client 1", "..", "a/b"] {
+        w.control("make", json!({ "name": name, "parent": MY }));
+    }
+    let t = w.target();
+    let reserved = t.reserve(&w.read(), 1).await.unwrap().pop();
+    let Created::Created(id) = t.create(&w.write(), &key(1), "Client 1", reserved.as_ref()).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(Some(id.as_str()), reserved.as_ref().map(ReservedId::as_str), "under the id that was made for it");
+    assert_eq!(w.named("Client 1"), 2, "Drive allows two of one name, and the other is not ours");
+    let again = t.create(&w.write(), &key(1), "Client 1", reserved.as_ref()).await.unwrap();
+    assert_eq!(again, Created::Exists { id: id.clone(), ours: true }, "409 is done already");
+    assert_eq!(t.find(&w.read(), &key(1)).await.unwrap(), Some(id.clone()));
+    w.put(&id, &file("k", "2026/a.pdf", "a"), Expect::Absent).await.unwrap();
+    assert_eq!(w.files(&id).await.unwrap().items().len(), 1, "nobody else's things are in it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn s10_a_root_under_a_stored_id_is_made_once_whatever_the_index_says() {
     let w = World::new(json!({ "root_name": "Books" }));
     w.control("lag", json!({ "seconds": 3_600 }));
