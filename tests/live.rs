@@ -1,7 +1,7 @@
 //! The daemon with its providers: what a person does while a cycle runs, and what a restart must not forget. And commands
 //! whose effect is at the provider.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers fail the test")]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod common;
 
