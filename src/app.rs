@@ -27,11 +27,16 @@ use crate::{
 pub const CONFIG_FILE: &str = "/etc/ledgerward/config.toml";
 pub const STATE_DIR: &str = "/var/lib/ledgerward";
 
+/// The daemon's socket, in its directory.
+const SOCKET: &str = "ledgerward.sock";
+
 /// Where things are, from the command line.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub config: PathBuf,
     pub state: PathBuf,
+    /// Where others may reach the daemon's socket, who may not see the state (systemd's `RuntimeDirectory=`).
+    pub runtime: Option<PathBuf>,
     pub acting: Option<Email>,
     pub json: bool,
     pub quiet: bool,
@@ -44,15 +49,33 @@ impl Place {
         Self {
             config: global.config.clone().unwrap_or_else(|| CONFIG_FILE.into()),
             state: global.state.clone().or(state).unwrap_or_else(|| STATE_DIR.into()),
+            runtime: std::env::var_os("RUNTIME_DIRECTORY").and_then(|dirs| std::env::split_paths(&dirs).next()),
             acting: global.acting.clone(),
             json: global.json,
             quiet: global.quiet,
         }
     }
 
+    /// Where the daemon listens: in its runtime directory, or, where it was given none, in the state.
     pub fn socket(&self) -> PathBuf {
-        self.state.join("ledgerward.sock")
+        self.runtime.as_ref().unwrap_or(&self.state).join(SOCKET)
     }
+
+    /// Where a command looks for the daemon, in this order: as [`Self::socket`]; where systemd puts the runtime directory
+    /// of a unit with this state directory; in the state itself.
+    pub fn sockets(&self) -> Vec<PathBuf> {
+        let mut all: Vec<PathBuf> = self.runtime.iter().cloned().chain(runtime_of(&self.state)).collect();
+        all.push(self.state.clone());
+        all.dedup();
+        all.into_iter().map(|dir| dir.join(SOCKET)).collect()
+    }
+}
+
+/// `StateDirectory=X` is /var/lib/X (with `DynamicUser=` also /var/lib/private/X), and `RuntimeDirectory=X` is /run/X.
+fn runtime_of(state: &Path) -> Option<PathBuf> {
+    let name = state.strip_prefix("/var/lib").ok()?;
+    let name = name.strip_prefix("private").unwrap_or(name);
+    name.components().next().map(|_| Path::new("/run").join(name))
 }
 
 /// The manifests of this build, as the configuration is checked against them.
@@ -229,5 +252,34 @@ impl From<StoreError> for Failure {
             failure = failure.cause(source);
         }
         failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_finds_the_socket_where_systemd_puts_it() {
+        let mut place = Place {
+            config: CONFIG_FILE.into(),
+            state: STATE_DIR.into(),
+            runtime: None,
+            acting: None,
+            json: false,
+            quiet: false,
+        };
+        let all = |p: &Place| p.sockets().iter().map(|s| s.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(all(&place), ["/run/ledgerward/ledgerward.sock", "/var/lib/ledgerward/ledgerward.sock"]);
+        assert_eq!(place.socket(), Path::new("/var/lib/ledgerward/ledgerward.sock"), "without a runtime directory");
+        place.state = "/var/lib/private/ledgerward/harbour".into();
+        assert_eq!(all(&place)[0], "/run/ledgerward/harbour/ledgerward.sock");
+        place.state = "/srv/firm".into();
+        assert_eq!(all(&place), ["/srv/firm/ledgerward.sock"]);
+        place.state = "/var/lib".into();
+        assert_eq!(all(&place), ["/var/lib/ledgerward.sock"]);
+        place.runtime = Some("/tmp/r".into());
+        assert_eq!(place.socket(), Path::new("/tmp/r/ledgerward.sock"));
+        assert_eq!(all(&place), ["/tmp/r/ledgerward.sock", "/var/lib/ledgerward.sock"]);
     }
 }

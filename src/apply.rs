@@ -3,7 +3,11 @@
 //! A lane is read again before its first write and after its last. A step is on the disk before it is sent; what became of
 //! it is on the disk before the next one. An answer that was lost is settled by looking, never by sending again.
 
-use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
@@ -15,9 +19,11 @@ use serde_json::json;
 
 use crate::{
     app::App,
+    approvals::{REST, Rest},
     cli::{console::Console, outcome::Failure},
     config::schema,
     domain::{
+        firm::TargetName,
         lane::{Cause, LaneKey, Op, OwnedGrant, Step},
         order,
         plan::{self, LanePlan, Trouble},
@@ -60,6 +66,12 @@ pub struct LaneDone {
     pub files_stop: bool,
     pub trouble: Option<String>,
 }
+
+/// The id of each target's root, stored before the root is made.
+const ROOT: &str = "target_root";
+
+/// Targets whose root is there, as far as this run has looked. Held while one is made, so that no two lanes make one each.
+type Roots = tokio::sync::Mutex<BTreeSet<TargetName>>;
 
 /// The process's one right to write.
 fn authority() -> Result<&'static WriteAuthority, Failure> {
@@ -106,8 +118,9 @@ pub async fn run(
     // Lanes with a revoke go first: whoever must go does not wait for somebody else's new folder (`decisions` 16).
     let mut ordered = plans;
     ordered.sort_by_key(|l| !l.steps.iter().any(|s| matches!(s.op, Op::Revoke { .. })));
+    let roots = Roots::default();
     let done: Vec<Result<LaneDone, Failure>> = stream::iter(ordered)
-        .map(|plan| lane(app, world, picture, plan))
+        .map(|plan| lane(app, world, picture, plan, &roots))
         .buffer_unordered(at_once.unwrap_or(1).max(1))
         .collect()
         .await;
@@ -129,19 +142,27 @@ pub async fn run(
     Ok(lanes)
 }
 
-/// An approval serves once (`product` 7): those that cleared something of this plan are used up before the first write.
+/// An approval serves one hold (`product` 7): those that cleared something of this plan are used up before the first write.
 async fn use_approvals(app: &App, picture: &Picture) -> Result<(), Failure> {
-    let digests = picture.approved.clone();
+    let approved = picture.approved.clone();
     let now = picture.now;
-    if digests.is_empty() {
+    if approved.is_empty() {
         return Ok(());
     }
     app.store
         .run(move |db| {
-            for digest in &digests {
-                db.use_approval(digest, now)?;
-            }
-            Ok(())
+            db.tx(|db| {
+                let old: BTreeMap<String, Rest> = db.doc_all(REST)?;
+                for digest in old.iter().filter(|(_, rest)| rest.expires <= now).map(|(digest, _)| digest) {
+                    db.doc_delete(REST, digest)?;
+                }
+                for (digest, rest) in &approved {
+                    db.use_approval(digest, now)?;
+                    // What fails of it may be done later, without another word.
+                    db.doc_put(REST, digest, rest)?;
+                }
+                Ok(())
+            })
         })
         .await?;
     Ok(())
@@ -177,7 +198,13 @@ async fn release(app: &App, picture: &Picture) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn lane(app: &App, world: &World, picture: &Picture, plan: &LanePlan) -> Result<LaneDone, Failure> {
+async fn lane(
+    app: &App,
+    world: &World,
+    picture: &Picture,
+    plan: &LanePlan,
+    roots: &Roots,
+) -> Result<LaneDone, Failure> {
     let mut done = LaneDone {
         lane: plan.lane.clone(),
         client: plan.client.clone(),
@@ -209,7 +236,7 @@ async fn lane(app: &App, world: &World, picture: &Picture, plan: &LanePlan) -> R
             Ok(_) => {}
         }
     }
-    let mut writer = Lane { app, target, picture, plan, folder: plan.folder.clone(), lists };
+    let mut writer = Lane { app, target, picture, plan, folder: plan.folder.clone(), lists, roots };
     let mut failed: Vec<Op> = Vec::new();
     if lists
         && plan.steps.iter().any(|s| lets_in(&s.op))
@@ -330,6 +357,7 @@ struct Lane<'a> {
     plan: &'a LanePlan,
     folder: Option<FolderId>,
     lists: bool,
+    roots: &'a Roots,
 }
 
 impl Lane<'_> {
@@ -483,6 +511,9 @@ impl Lane<'_> {
             self.folder = Some(folder);
             return Ok(Err("the folder exists already and is ours; it is used from the next run on".to_owned()));
         }
+        if let Err(why) = self.root(api, &read).await? {
+            return Ok(Err(why));
+        }
         let reserved = match api.reserve(&read, 1).await {
             Ok(ids) => ids.into_iter().next(),
             Err(e) => return Ok(Err(words(&e))),
@@ -520,6 +551,75 @@ impl Lane<'_> {
             return self.close(&folder).await;
         }
         Ok(Ok(()))
+    }
+
+    /// Makes the folder that holds the client folders, where the target wants one and it is not there: under an id that is
+    /// stored first, because a search lags behind a write (S10) and a repeat would make a second one.
+    async fn root(&self, api: &dyn StorageTarget, read: &ReadCx) -> Result<Result<(), String>, Failure> {
+        let mut there = self.roots.lock().await;
+        let target = &self.plan.lane.target;
+        for _ in 0..2 {
+            if there.contains(target) {
+                return Ok(Ok(()));
+            }
+            let key = target.0.clone();
+            let stored: Option<String> = self.app.store.run(move |db| db.doc_get(ROOT, &key)).await?;
+            let stored = stored.map(ReservedId);
+            match api.lacks_root(read, stored.as_ref()).await {
+                Ok(false) => {
+                    there.insert(target.clone());
+                    continue;
+                }
+                Ok(true) => {}
+                Err(e) => return Ok(Err(words(&e))),
+            }
+            let id = match stored {
+                Some(id) => id,
+                None => {
+                    let ids = match api.reserve(read, 1).await {
+                        Ok(ids) => ids,
+                        Err(e) => return Ok(Err(words(&e))),
+                    };
+                    let Some(id) = ids.into_iter().next() else {
+                        return Ok(Err("the target gives no id for the folder of the clients".to_owned()));
+                    };
+                    let (key, text) = (target.0.clone(), id.0.clone());
+                    self.app.store.run(move |db| db.doc_put(ROOT, &key, &text)).await?;
+                    id
+                }
+            };
+            let intent = Intent {
+                run: self.picture.run,
+                lane: self.plan.lane.clone(),
+                op: JournalOp::CreateRoot { name: target.0.clone() },
+                cause: None,
+                because: "the folder that holds the client folders is not there".to_owned(),
+                reserved: Some(id.clone()),
+                approved: false,
+            };
+            let (row, cx) = begin(self.app, self.target, intent).await?;
+            let result = api.make_root(&cx, &id).await;
+            let now = self.app.now();
+            let outcome = match &result {
+                Ok(folder) => Outcome::Done(json!({ "folder": folder })),
+                Err(e) if may_be_done(e) => Outcome::Unknown { message: e.message.clone() },
+                Err(e) => Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() },
+            };
+            self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
+            match result {
+                Ok(_) => {
+                    there.insert(target.clone());
+                }
+                // The id is used up: a new one takes its place.
+                Err(e) if e.kind == ErrorKind::Conflict => {
+                    let key = target.0.clone();
+                    self.app.store.run(move |db| db.doc_delete(ROOT, &key)).await?;
+                }
+                Err(e) => return Ok(Err(words(&e))),
+            }
+        }
+        let why = "the folder that holds the client folders could not be made; it is tried again in the next run";
+        Ok(if there.contains(target) { Ok(()) } else { Err(why.to_owned()) })
     }
 
     /// Cuts what the target lets us cut, before anybody is let in.
@@ -901,8 +1001,18 @@ async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> Result<bool
             let result = api.close_spread(&write_cx(target, step, now)?, &folder).await;
             Ok(closed(app, step, result).await?.is_ok())
         }
+        JournalOp::CreateRoot { .. } => {
+            let outcome = match api.lacks_root(&read, row.intent.reserved.as_ref()).await {
+                Ok(false) => Outcome::Done(json!({})),
+                Ok(true) => failed("the folder was not made; it is made when it is needed"),
+                Err(_) => return Ok(false),
+            };
+            let done = matches!(outcome, Outcome::Done(_));
+            app.store.run(move |db| db.outcome(step, &outcome, now)).await?;
+            Ok(done)
+        }
         // A put is settled when its statement is due again: the target is asked for the file by its key first.
-        JournalOp::Put { .. } | JournalOp::CreateRoot { .. } => {
+        JournalOp::Put { .. } => {
             let outcome = failed("interrupted; it is looked for and done again when it is due");
             app.store.run(move |db| db.outcome(step, &outcome, now)).await?;
             Ok(false)

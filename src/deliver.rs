@@ -19,7 +19,7 @@ use crate::{
     config::schema,
     domain::{
         finding::{Finding, Severity},
-        firm::{Client, ClientState, TargetName},
+        firm::{AccountRef, Client, ClientState, SelectionScope, TargetName},
         lane::{Delivered, LaneKey},
         plan,
     },
@@ -392,7 +392,10 @@ impl<'a> Job<'a> {
         let needs_accounts = self.kinds().iter().any(|k| k.per_account());
         let accounts = if needs_accounts {
             match self.bank_list(source, reach, &reference, &ledger).await? {
-                Ok(list) => list,
+                Ok(list) => {
+                    self.unknown_accounts(&reference, &list);
+                    list
+                }
                 Err(e) => return Ok(Err(e)),
             }
         } else {
@@ -402,6 +405,31 @@ impl<'a> Job<'a> {
         let year_end = YearEnd::new(month, day).or_else(|| YearEnd::new(12, 31));
         let Some(year_end) = year_end else { return Ok(Ok(None)) };
         Ok(Ok(Some(Books { source, reach, reference, ledger, profile, accounts, year_end })))
+    }
+
+    /// Accounts that somebody chose before the ledger's own were known, or that went away since.
+    fn unknown_accounts(&mut self, reference: &SourceRef, list: &[LedgerAccount]) {
+        let firm = &self.picture.firm;
+        let selected = firm.selections.iter().filter(|((_, client), _)| *client == self.client.id);
+        let selected = selected.filter_map(|(_, selection)| match &selection.scope {
+            SelectionScope::Accounts(accounts) => Some(accounts),
+            SelectionScope::Whole => None,
+        });
+        let chosen: BTreeSet<&AccountRef> = self.client.accounts.iter().chain(selected).flatten().collect();
+        let here = |a: &&&AccountRef| a.connection == reference.connection && a.ledger.as_str() == reference.id;
+        for account in chosen.iter().filter(here).filter(|a| !list.iter().any(|l| l.id == a.account)) {
+            let has: Vec<&str> = list.iter().map(|l| l.name.as_str()).collect();
+            self.out.findings.push(Finding::new(
+                Severity::Warning,
+                "account.unknown",
+                format!("{}/{}/{}", self.client.slug, reference.id, account.account),
+                format!(
+                    "{}: {}:{} has no account {}, which was chosen; nothing is made of it.",
+                    self.client.slug, reference.connection, reference.id, account.account
+                ),
+                format!("Choose among: {}. See: ledgerward clients accounts, ledgerward select", has.join(", ")),
+            ));
+        }
     }
 
     /// The ledger's bank accounts, read again once a day.

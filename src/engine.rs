@@ -11,6 +11,7 @@ use ledgerward_contract::{ConnectionName, Email, Holder, LedgerId, PermissionId,
 use crate::{
     app::App,
     apply::{self, LaneDone},
+    approvals::{self, Rest},
     cli::{
         console::Console,
         outcome::{Exit, Failure},
@@ -28,6 +29,7 @@ use crate::{
     gather::{self, ConnectionReading, Known, Wanted},
     lanes::{self, Book},
     memory,
+    store::Db,
     world::World,
 };
 
@@ -52,9 +54,9 @@ pub struct Picture {
     pub facts: Facts,
     pub book: Book,
     pub verdict: Verdict,
-    /// Holds of this plan that a person approved, by digest.
-    pub approved: Vec<String>,
-    /// The steps of those holds.
+    /// Holds of this plan that a person approved, by digest: their approvals are used up by the first write.
+    pub approved: BTreeMap<String, Rest>,
+    /// The steps of those holds, and what is left of earlier ones.
     pub approved_steps: BTreeSet<(LaneKey, Op)>,
     /// What was wrong with whole sign-ins and targets, in words.
     pub troubles: Vec<String>,
@@ -222,7 +224,7 @@ async fn read_sources(
 /// What the guard said, with the approvals that it took.
 struct Guarded {
     verdict: Verdict,
-    approved: Vec<String>,
+    approved: BTreeMap<String, Rest>,
     approved_steps: BTreeSet<(LaneKey, Op)>,
 }
 
@@ -236,14 +238,17 @@ async fn guard(app: &App, firm: &Firm, plan: Plan<crate::domain::plan::Proposed>
     let verdict =
         plan.check(&Check { guards: &guards, history: &history, published: &published, freeze, notes: &notes });
     let Verdict { mut cleared, held } = verdict;
-    let (mut still, mut approved, mut steps) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let rests = if held.is_empty() { Vec::new() } else { rests(app, now).await? };
+    let (mut still, mut approved, mut steps) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
     for hold in held {
-        let word = approvals.iter().find(|a| hold.digest.starts_with(&a.digest));
+        let word = approvals.iter().find(|a| hold.digest.starts_with(&a.digest)).cloned();
+        let first = word.as_ref().map(|approval| (approval.digest.clone(), Rest::of(&hold, approval, now)));
+        let word = word.or_else(|| rests.iter().find_map(|(rest, done)| rest.covers(&hold, done, now)));
         match word {
             None => still.push(hold),
-            Some(approval) => match hold.approve(approval, now) {
+            Some(approval) => match hold.approve(&approval, now) {
                 Ok(plan) => {
-                    approved.push(approval.digest.clone());
+                    approved.extend(first);
                     steps.extend(
                         plan.lanes().iter().flat_map(|l| l.steps.iter().map(|s| (l.lane.clone(), s.op.clone()))),
                     );
@@ -254,6 +259,18 @@ async fn guard(app: &App, firm: &Firm, plan: Plan<crate::domain::plan::Proposed>
         }
     }
     Ok(Guarded { verdict: Verdict { cleared, held: still }, approved, approved_steps: steps })
+}
+
+/// What is left of approved holds, each with the steps that were done since its approval was used.
+async fn rests(app: &App, now: Timestamp) -> Result<Vec<(Rest, BTreeSet<(LaneKey, Op)>)>, Failure> {
+    let read = move |db: &mut Db| {
+        let all: BTreeMap<String, Rest> = db.doc_all(approvals::REST)?;
+        let open = all.into_values().filter(|rest| rest.used <= now && now < rest.expires);
+        open.map(|rest| Ok((db.steps_done_since(rest.used)?, rest)))
+            .map(|r| r.map(|(done, rest)| (rest, done)))
+            .collect()
+    };
+    Ok(app.store.run(read).await?)
 }
 
 /// The configuration's numbers as the guard takes them.

@@ -20,6 +20,7 @@
 //! | [`drift`] | which folders need no reading, because their target's change feed is silent |
 //! | [`domain`] | the pure core: who should hold what, which steps that takes, which of them may happen |
 //! | [`apply`] | carries cleared plans out; the only place that may write to targets |
+//! | [`approvals`] | what is left of an approved hold that failed half-way |
 //! | [`deliver`] | which statement goes where, and the fence before it |
 //! | [`statement`] | statements as values, and their renderers |
 //! | [`store`], [`audit`] | the state: one file, one thread, one lock; the trail that shows any tampering |
@@ -43,6 +44,7 @@
 
 pub mod app;
 pub mod apply;
+pub mod approvals;
 pub mod audit;
 pub mod cli;
 pub mod config;

@@ -445,6 +445,22 @@ fn h06_status_check_is_quiet_when_all_is_well() {
     drop(db);
     has(&world.text("status --check", 0), &["ok: last complete sync 0 min ago"]);
     has(&world.text("runs", 0), &["failed in 0 s", "the disk is full"]);
+    let check = |world: &World| world.json("status --check", 0, "check")["last_complete_sync"].clone();
+    let before = check(&world);
+    let later = now + jiff::SignedDuration::from_mins(1);
+    let mut db = world.open(false);
+    let part = db.run_start("sync", later).unwrap();
+    db.run_part(part).unwrap();
+    db.run_end(part, 0, true, &json!({}), later).unwrap();
+    drop(db);
+    assert_eq!(check(&world), before, "a sync of one client is no complete one");
+    has(&world.text("runs", 0), &["done, some clients in 0 s"]);
+    // The daemon's cycles count like a sync by hand.
+    let mut db = world.open(false);
+    let cycle = db.run_start("access", later).unwrap();
+    db.run_end(cycle, 0, true, &json!({}), later).unwrap();
+    drop(db);
+    assert_ne!(check(&world), before);
     let mut db = world.open(false);
     let urgent = Finding::new(Severity::Urgent, "folder.open", "drive/x", "Somebody sees too much.", "Look.");
     db.sync_findings(run, "test", &[urgent], now).unwrap();

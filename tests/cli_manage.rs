@@ -16,7 +16,7 @@ use ledgerward::{
     },
     store::{Db, Options},
 };
-use ledgerward_contract::{ClientId, SourceKind, SourceRef, Timestamp};
+use ledgerward_contract::{AccountKind, ClientId, LedgerAccount, LedgerRow, SourceKind, SourceRef, Timestamp};
 use serde_json::{Value, json};
 
 struct Place {
@@ -334,6 +334,40 @@ fn accounts_are_never_an_empty_list() {
     place.run("clients accounts acme-ltd 1000").ok().warns("was not checked");
     place.run("clients accounts acme-ltd --all").ok();
     place.run("select bob acme-ltd --account 1000").ok().says("granted");
+}
+
+#[test]
+fn accounts_of_a_file_are_checked_where_their_ledger_is_known() {
+    let place = Place::firm();
+    place.pulled("Acme Ltd", &[("bob@harbour.example", "reader")]);
+    place.run("clients accept --all").ok();
+    let export = place.run("firm export").ok().out;
+    assert!(export.contains("accounts = \"all\""), "{export}");
+    let choose = |account: &str| {
+        let one =
+            format!("accounts = [{{ connection = \"xero\", ledger = \"id-Acme Ltd\", account = \"{account}\" }}]");
+        let file = place.write("firm.toml", &export.replace("accounts = \"all\"", &one));
+        place.args(&["firm", "apply", &file, "--yes"])
+    };
+    choose("B1").ok().warns("have not been read yet");
+    let mut db = Db::open(Options::new(place.state(), "2026-11-21T09:00:00Z".parse().unwrap())).unwrap();
+    let ledger =
+        LedgerRow { id: "id-Acme Ltd".into(), name: "Acme".into(), kind: "ORGANISATION".into(), is_ledger: true };
+    db.see_ledgers(&"xero".into(), &[ledger], "2026-11-21T09:00:00Z".parse().unwrap()).unwrap();
+    let bank = LedgerAccount {
+        id: "B1".into(),
+        name: "Current".into(),
+        code: None,
+        kind: AccountKind::Bank,
+        currency: None,
+        number: None,
+        active: true,
+    };
+    db.set_accounts(&"xero".into(), &"id-Acme Ltd".into(), &[bank]).unwrap();
+    drop(db);
+    choose("B2").exits(1).warns("has no account \"B2\"").warns("It has: B1");
+    place.args(&["clients", "accounts", "acme-ltd", "B2"]).exits(1).warns("has no account \"B2\"");
+    choose("B1").ok();
 }
 
 #[test]

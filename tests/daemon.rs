@@ -3,18 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test")]
 
 use std::{
+    collections::BTreeMap,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     os::unix::{
-        fs::{DirBuilderExt as _, PermissionsExt as _},
+        fs::{DirBuilderExt as _, PermissionsExt},
         net::UnixStream,
+        process::CommandExt as _,
     },
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
-use ledgerward::store::{Options, Store};
+use ledgerward::{
+    domain::firm::{Mode, Office, Person, PersonId},
+    store::{Options, Store},
+};
 use ledgerward_contract::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -72,7 +77,7 @@ impl Firm {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ledgerward"));
         command.arg("--config").arg(self.path("config.toml")).arg("--state").arg(self.path("state"));
-        command.args(args).env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
+        command.args(args).env_remove("NOTIFY_SOCKET").env_remove("RUNTIME_DIRECTORY").stdin(Stdio::null());
         command
     }
 
@@ -206,6 +211,83 @@ fn x09_the_socket_is_closed_to_others_and_goes_away() {
     assert!(!socket.exists());
 }
 
+/// Another local user: the tests must run as root for that.
+const OTHER: u32 = 54_321;
+
+#[test]
+fn an_operator_of_another_uid_reaches_the_daemon_and_not_the_state() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can ask as another user");
+        return;
+    }
+    let firm = Firm::new(|db| {
+        let mut firm = ledgerward::domain::firm::Firm::default();
+        let none = firm.clone();
+        let ana = Person {
+            id: PersonId(uuid::Uuid::from_u128(1)),
+            first: "Ana".into(),
+            last: "Ruiz".into(),
+            email: ledgerward_contract::Email::parse("ana@harbour.example").unwrap(),
+            aliases: BTreeMap::new(),
+            target_addresses: BTreeMap::new(),
+            mode: Mode::Ledger,
+            office: Office::PrimaryOwner,
+            enabled: true,
+            closed: None,
+            domain_accepted: false,
+        };
+        firm.people.insert(ana.id, ana);
+        db.save_firm_diff(&none, &firm).unwrap();
+    });
+    // The program itself, where anybody may run it.
+    std::fs::set_permissions(firm.dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = firm.path("ledgerward");
+    std::fs::copy(env!("CARGO_BIN_EXE_ledgerward"), &program).unwrap();
+    let run = firm.path("run");
+    std::fs::DirBuilder::new().mode(0o750).create(&run).unwrap();
+    // As systemd would with Group=: the socket and its directory belong to the service's group.
+    std::os::unix::fs::chown(&run, None, Some(OTHER)).unwrap();
+    let ask = |gid: u32, args: &[&str]| {
+        let mut command = Command::new(&program);
+        command.arg("--config").arg(firm.path("config.toml")).arg("--state").arg(firm.path("state")).args(args);
+        command.env("RUNTIME_DIRECTORY", &run).stdin(Stdio::null()).uid(OTHER).gid(gid).output().unwrap()
+    };
+    let start = || {
+        let log = std::fs::File::create(firm.path("log")).unwrap();
+        let mut command = firm.command(&["run"]);
+        command.env("RUNTIME_DIRECTORY", &run).gid(OTHER).stderr(log).stdout(Stdio::null());
+        let running = Running { firm: &firm, child: command.spawn().unwrap() };
+        running.until("daemon.ready");
+        running
+    };
+    let mut daemon = start();
+    let socket = run.join("ledgerward.sock");
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+    assert!(!firm.path("state/ledgerward.sock").exists(), "one socket is enough");
+    let stranger = ask(OTHER, &["hold"]);
+    assert_eq!(stranger.status.code(), Some(1), "in the group, and nobody's person");
+    assert!(text(&stranger.stderr).contains("[operators]"), "{}", text(&stranger.stderr));
+    assert_eq!(daemon.stop(), Some(0));
+
+    let config = std::fs::read_to_string(firm.path("config.toml")).unwrap();
+    let config = format!("{config}\n[operators]\n{OTHER} = \"ana@harbour.example\"\n");
+    std::fs::write(firm.path("config.toml"), config).unwrap();
+    let mut daemon = start();
+    let told = ask(OTHER, &["freeze", "on", "--reason", "audit"]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    let trail = firm.command(&["audit", "export"]).env("RUNTIME_DIRECTORY", &run).output().unwrap();
+    assert!(text(&trail.stdout).contains("ana@harbour.example"), "{}{}", text(&trail.stdout), text(&trail.stderr));
+    let outside = ask(OTHER + 1, &["hold"]);
+    assert_eq!(outside.status.code(), Some(1));
+    assert!(text(&outside.stderr).contains("you may not use"), "{}", text(&outside.stderr));
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(!socket.exists());
+    // A directory where somebody else could put a socket of his own is no place for ours.
+    std::fs::set_permissions(&run, PermissionsExt::from_mode(0o777)).unwrap();
+    let open = firm.command(&["run"]).env("RUNTIME_DIRECTORY", &run).output().unwrap();
+    assert_eq!(open.status.code(), Some(78), "{}", text(&open.stderr));
+}
+
 #[test]
 fn a_missed_night_is_caught_up_once() {
     let long_ago: Timestamp = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 9);
@@ -228,7 +310,35 @@ fn a_missed_night_is_caught_up_once() {
 }
 
 #[test]
-fn metrics_are_prometheus_text_without_names() {
+fn systemd_is_told_when_it_is_ready_alive_and_stopping() {
+    let firm = Firm::new(|_| ());
+    let path = firm.path("notify");
+    let systemd = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(WAIT)).unwrap();
+    let log = std::fs::File::create(firm.path("log")).unwrap();
+    let mut command = firm.command(&["run"]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "60000000").stderr(log).stdout(Stdio::null());
+    let mut daemon = Running { firm: &firm, child: command.spawn().unwrap() };
+    let mut told = String::new();
+    let mut until = |word: &str| {
+        let mut buffer = [0; 512];
+        while !told.contains(word) {
+            let n = systemd.recv(&mut buffer).unwrap_or_else(|e| unreachable!("no {word}: {e}; told: {told}"));
+            told.push_str(std::str::from_utf8(&buffer[..n]).unwrap());
+            told.push('\n');
+        }
+        told.clone()
+    };
+    assert!(!until("READY=1").contains("WATCHDOG=1"), "nothing is alive before it is ready");
+    until("WATCHDOG=1");
+    daemon.until("kind=\"statements\" exit");
+    assert!(!until("STATUS=").contains("STOPPING=1"));
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(until("STOPPING=1").contains("STATUS=Stopping"));
+}
+
+#[test]
+fn x10_metrics_are_prometheus_text_without_names() {
     let firm = Firm::new(|_| ());
     let mut daemon = firm.start();
     daemon.until("kind=\"statements\" exit");

@@ -337,10 +337,13 @@ fn d06_an_older_schema_is_copied_then_brought_up() {
     let state = dir.path().join("state");
     // As version 2 left it.
     let old = Connection::open(state.join("ledgerward.db")).unwrap();
-    old.execute_batch("DROP TABLE statement; DROP TABLE delivered; PRAGMA user_version = 2;").unwrap();
+    old.execute_batch(
+        "DROP TABLE statement; DROP TABLE delivered; ALTER TABLE run DROP COLUMN part; PRAGMA user_version = 2;",
+    )
+    .unwrap();
     drop(old);
     let db = Db::open(options(&dir)).unwrap();
-    let [Note::Migrated { from: 2, to: 3, copy }] = db.notes() else { panic!("{:?}", db.notes()) };
+    let [Note::Migrated { from: 2, to: 4, copy }] = db.notes() else { panic!("{:?}", db.notes()) };
     let copy = Connection::open(copy).unwrap();
     assert_eq!(copy.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0)).unwrap(), 2);
     assert!(db.delivered().unwrap().is_empty());
@@ -409,4 +412,28 @@ fn snapshots_are_kept_to_a_number() {
     }
     assert_eq!(db.snapshots().unwrap().len(), 2);
     assert!(db.integrity().unwrap().whole());
+}
+
+#[test]
+fn d07_the_log_is_moved_into_the_state_when_nothing_else_is_to_do() {
+    let dir = dir();
+    let mut db = create(&dir);
+    let body = "x".repeat(100_000);
+    for n in 0..200 {
+        db.doc_put("bulk", &n.to_string(), &format!("{n}{body}")).unwrap();
+    }
+    assert!(db.wal_bytes() > 0, "nothing was written");
+    db.checkpoint().unwrap();
+    assert_eq!(db.wal_bytes(), 0);
+    assert_eq!(db.doc_all::<String>("bulk").unwrap().len(), 200);
+    // A reader elsewhere that does not let go: the log stays, nothing fails, and the next time does it.
+    let other = Connection::open(dir.path().join("state/ledgerward.db")).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM doc;").unwrap();
+    db.doc_put("bulk", "0", "new").unwrap();
+    let begun = std::time::Instant::now();
+    let _busy = db.checkpoint();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    other.execute_batch("COMMIT").unwrap();
+    db.checkpoint().unwrap();
+    assert_eq!(db.wal_bytes(), 0);
 }

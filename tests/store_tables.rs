@@ -346,6 +346,15 @@ fn d10_ledgers_runs_counters_documents_and_holders() {
     assert_eq!(db.last_complete("access").unwrap().unwrap().id, one);
     assert_eq!(db.last_attempt("access").unwrap().unwrap().exit, Some(5));
     assert_eq!(db.runs(9).unwrap().len(), 2);
+    let part = db.run_start("access", t(5)).unwrap();
+    db.run_part(part).unwrap();
+    db.run_end(part, 0, true, &json!({}), t(6)).unwrap();
+    assert_eq!(db.last_complete("access").unwrap().unwrap().id, one, "some clients are not all");
+    assert_eq!(db.last_part("access").unwrap().unwrap().id, part);
+    assert_eq!(db.last_whole_cycle().unwrap().unwrap().id, one);
+    let push = db.run_start("pull", t(7)).unwrap();
+    db.run_end(push, 0, true, &json!({}), t(8)).unwrap();
+    assert_eq!(db.last_whole_cycle().unwrap().unwrap().id, one, "reading is no cycle");
 
     // D10: killed three times in the same place.
     assert_eq!(db.crash_loop().unwrap(), None);

@@ -171,3 +171,25 @@ fn nothing_is_left_open() {
         }
     }
 }
+
+#[test]
+fn x11_no_second_tls_and_no_dependency_from_elsewhere_comes_in() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
+    let names: Vec<&str> =
+        lock.lines().filter_map(|l| l.strip_prefix("name = ")).map(|n| n.trim_matches('"')).collect();
+    assert!(names.len() > 50, "the lock is not read: {names:?}");
+    for forbidden in ["openssl", "openssl-sys", "native-tls", "aws-lc-sys", "libgit2-sys"] {
+        assert!(!names.contains(&forbidden), "{forbidden} came in");
+    }
+    let sources: Vec<&str> = lock.lines().filter(|l| l.starts_with("source = ")).collect();
+    let strange: Vec<_> = sources.iter().filter(|l| l.contains("git+")).collect();
+    assert!(strange.is_empty(), "only a registry's locked versions: {strange:?}");
+    assert_eq!(sources.len(), lock.matches("\nchecksum = ").count(), "a dependency without a checksum");
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+    for entry in fs::read_dir(root.join("connectors")).unwrap() {
+        let Ok(text) = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")) else { continue };
+        assert!(text.contains("[lints]\nworkspace = true"), "{text}");
+    }
+}

@@ -256,7 +256,7 @@ pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Fail
     let (owned, read) = app
         .store
         .run(|db| {
-            let read = [db.last_complete("sync")?, db.last_complete("pull")?];
+            let read = [db.last_whole_cycle()?, db.last_complete("pull")?];
             Ok((db.owned()?, read.into_iter().flatten().filter_map(|r| r.ended).max()))
         })
         .await?;

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::firm::{AccountRef, Client},
+    domain::{
+        change::ChangeOp,
+        firm::{AccountRef, Client, SelectionScope},
+    },
 };
 
 pub struct Chosen {
@@ -51,6 +54,43 @@ pub async fn chosen(app: &App, client: &Client, typed: &[String]) -> Result<Chos
             .next("Name at least one account, or choose the whole client."));
     }
     Ok(out)
+}
+
+/// What a file of the firm chooses, by id. An account that its ledger is known not to have is refused; notes name the ledgers
+/// whose accounts are not known yet.
+pub async fn of_file(app: &App, ops: &[ChangeOp]) -> Result<Vec<String>, Failure> {
+    let chosen: BTreeSet<AccountRef> = ops
+        .iter()
+        .filter_map(|op| match op {
+            ChangeOp::SetAccounts { accounts: Some(accounts), .. }
+            | ChangeOp::Select { scope: SelectionScope::Accounts(accounts), .. } => Some(accounts),
+            _ => None,
+        })
+        .flatten()
+        .cloned()
+        .collect();
+    let of = chosen.clone();
+    let known: Vec<Option<Vec<LedgerAccount>>> =
+        app.store.run(move |db| of.iter().map(|a| db.accounts(&a.connection, &a.ledger)).collect()).await?;
+    let mut unread = BTreeSet::new();
+    for (account, list) in chosen.iter().zip(known) {
+        let AccountRef { connection, ledger, account } = account;
+        match list {
+            None => {
+                unread.insert(format!("{connection}:{ledger}"));
+            }
+            Some(list) if list.iter().any(|l| l.id == *account) => {}
+            Some(list) => {
+                let has: Vec<&str> = list.iter().map(|l| l.id.as_str()).collect();
+                return Err(Failure::new(Exit::Failed, format!("{connection}:{ledger} has no account \"{account}\""))
+                    .next(format!("It has: {}. Nothing was changed.", has.join(", "))));
+            }
+        }
+    }
+    let note = |ledger| {
+        format!("The accounts of {ledger} have not been read yet; those of the file are checked when they are.")
+    };
+    Ok(unread.into_iter().map(note).collect())
 }
 
 fn one(client: &Client, ledgers: &[Ledger], text: &str, notes: &mut Vec<String>) -> Result<AccountRef, Failure> {
@@ -94,7 +134,7 @@ fn one(client: &Client, ledgers: &[Ledger], text: &str, notes: &mut Vec<String>)
     let account = match known {
         None => {
             notes.push(format!(
-                "The accounts of {connection}:{id} have not been read yet, so {account} was not checked."
+                "The accounts of {connection}:{id} have not been read yet, so {account} was not checked; it is when they are read for the next statements."
             ));
             AccountId(account.to_owned())
         }

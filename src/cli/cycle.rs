@@ -29,7 +29,7 @@ const APPROVAL_MAX: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientArg>) -> Result<Report, Failure> {
     let (world, ask) = (app.world().await?, ask(app, client, false).await?);
-    let run = start(app, "pull").await?;
+    let run = start_for(app, "pull", &ask).await?;
     let picture = engine::look(app, &world, run, &ask, console).await;
     let picture = end(app, run, picture, looked_exit).await?;
     let sources = picture.facts.sources().len();
@@ -54,7 +54,7 @@ pub async fn plan(
     offline: bool,
 ) -> Result<Report, Failure> {
     let (world, ask) = (app.world().await?, ask(app, client, offline).await?);
-    let run = start(app, "plan").await?;
+    let run = start_for(app, "plan", &ask).await?;
     let picture = engine::look(app, &world, run, &ask, console).await;
     let picture = end(app, run, picture, plan_exit).await?;
     Ok(with_troubles(Report::new(plan_exit(&picture), plan_json(&picture)?, plan_text(&picture)), &picture))
@@ -139,7 +139,7 @@ pub async fn sync(
 ) -> Result<Report, Failure> {
     let (world, ask) = (app.world().await?, ask(app, client, false).await?);
     refuse_restored(app).await?;
-    let run = start(app, "sync").await?;
+    let run = start_for(app, "sync", &ask).await?;
     let done = whole(app, &world, run, &ask, yes, wait, console).await;
     let done = end(app, run, done, |d| d.as_ref().map_or(Exit::Done, done_exit)).await?;
     let Some(done) = done else {
@@ -175,6 +175,7 @@ async fn whole(
         console.note(&plan_text(&picture));
         let answer = console.ask("Apply this plan? [y/N]").unwrap_or_default();
         if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+            app.store.run(move |db| db.run_part(run)).await?;
             return Ok(None);
         }
     }
@@ -280,6 +281,7 @@ async fn exactly(
         console.note(&plan_text(&picture));
         let answer = console.ask("Apply this plan? [y/N]").unwrap_or_default();
         if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+            app.store.run(move |db| db.run_part(run)).await?;
             return Ok(None);
         }
     }
@@ -310,7 +312,7 @@ pub async fn approve(app: &App, digest: &str, reason: &str, expires: &str) -> Re
         })
         .await?;
     let text = format!(
-        "Approved {} until {}. It serves once; the next sync does it.\n",
+        "Approved {} until {}. The next sync does it; what fails of it is tried again until then, and nothing else.\n",
         print::short(&hold.digest),
         print::time(until, &app.config.firm.timezone)
     );
@@ -559,6 +561,19 @@ pub async fn refuse_restored(app: &App) -> Result<(), Failure> {
 pub async fn start(app: &App, kind: &'static str) -> Result<i64, Failure> {
     let now = app.now();
     Ok(app.store.run(move |db| db.run_start(kind, now)).await?)
+}
+
+/// As [`start`]; what is asked for some clients only, or without asking the providers, is a part.
+pub async fn start_for(app: &App, kind: &'static str, ask: &Ask) -> Result<i64, Failure> {
+    let (now, part) = (app.now(), ask.clients.is_some() || ask.offline);
+    let begin = move |db: &mut crate::store::Db| {
+        let run = db.run_start(kind, now)?;
+        if part {
+            db.run_part(run)?;
+        }
+        Ok(run)
+    };
+    Ok(app.store.run(begin).await?)
 }
 
 /// Ends a run whatever came of it: a failure is written down before it is told.

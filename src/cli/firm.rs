@@ -72,6 +72,7 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
         failure.next = Some(format!("{} Nothing was changed.", failure.next.unwrap_or_default()).trim().to_owned());
         failure
     })?;
+    let unchecked = super::accounts::of_file(app, &ops).await?;
     let changes: Vec<&Effect> = effects.iter().filter(|e| e.changed).collect();
     let mut shown = String::new();
     for effect in &changes {
@@ -95,8 +96,9 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
     }
     let acted = act::act(app, ops, &format!("firm apply {}", wish.file.display())).await?;
     let done = if acted.staged.is_empty() { "done" } else { "staged" };
-    let report =
+    let mut report =
         Report::new(Exit::Done, value(acted.staged.is_empty(), &acted.staged), format!("{shown}{total} {done}.\n"));
+    report.notes.extend(unchecked);
     Ok(act::with_next(report, true, &acted.staged))
 }
 

@@ -43,8 +43,9 @@ pub(super) fn ending(run: &RunRow) -> String {
         Some(78) => "refused",
         Some(_) => "ended",
     };
+    let words = if run.part { format!("{words}, some clients") } else { words.to_owned() };
     let took = run.ended.map(|end| end.duration_since(run.started).as_secs());
-    took.map_or_else(|| words.to_owned(), |s| format!("{words} in {s} s"))
+    took.map_or_else(|| words.clone(), |s| format!("{words} in {s} s"))
 }
 
 pub(super) fn value(run: &RunRow) -> Value {
@@ -57,6 +58,7 @@ pub(super) fn value(run: &RunRow) -> Value {
         "ended": run.ended.map_or_else(unknown, |t| json!(t)),
         "exit": run.exit.map_or_else(unknown, |e| json!(e)),
         "complete": run.complete,
+        "part": run.part,
         "message": message(run).unwrap_or_default(),
     })
 }

@@ -436,6 +436,8 @@ async fn push(
     let (world, ask) = (app.world().await?, cycle::ask(app, which.client.as_ref(), false).await?);
     let only = Only { period: which.period.clone(), kind: which.kind, rerender, part: true };
     let run = cycle::start(app, "statements").await?;
+    // Files alone: nobody was let in or out.
+    app.store.run(move |db| db.run_part(run)).await?;
     let work = async {
         crate::apply::settle(app, &world, run).await?;
         let picture = engine::look(app, &world, run, &ask, console).await?;

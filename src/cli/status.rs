@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Kinds of runs that are shown, in this order.
-const KINDS: [&str; 6] = ["sync", "pull", "plan", "apply", "statements", "revoke"];
+const KINDS: [&str; 8] = ["access", "statements", "reread", "sync", "pull", "plan", "apply", "revoke"];
 /// Below this age a sync is never called stale.
 const FRESH: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 const EXPOSURE_DAYS: i64 = 30;
@@ -38,6 +38,10 @@ const EXPOSURE_DAYS: i64 = 30;
 struct Seen {
     attempts: Vec<(&'static str, RunRow)>,
     complete: BTreeMap<&'static str, RunRow>,
+    /// Of some clients only, and all of it done.
+    part: BTreeMap<&'static str, RunRow>,
+    /// The newest cycle of any kind that did everything.
+    cycle: Option<RunRow>,
     sign_ins: Vec<SignIn>,
     holds: Vec<HoldRow>,
     findings: Vec<FindingRow>,
@@ -50,6 +54,8 @@ fn seen(db: &mut Db) -> Stored<Seen> {
     let mut seen = Seen {
         attempts: Vec::new(),
         complete: BTreeMap::new(),
+        part: BTreeMap::new(),
+        cycle: db.last_whole_cycle()?,
         sign_ins: db.signins()?,
         holds: db.holds()?,
         findings: db.open_findings()?,
@@ -60,6 +66,7 @@ fn seen(db: &mut Db) -> Stored<Seen> {
     for kind in KINDS {
         seen.attempts.extend(db.last_attempt(kind)?.map(|run| (kind, run)));
         seen.complete.extend(db.last_complete(kind)?.map(|run| (kind, run)));
+        seen.part.extend(db.last_part(kind)?.map(|run| (kind, run)));
     }
     Ok(seen)
 }
@@ -106,7 +113,9 @@ pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
         "clients": firm.clients.len().to_string(),
         "runs": seen.attempts.iter().map(|(kind, last)| json!({
             "kind": kind, "last_attempt": runs::value(last), "last_complete": run(seen.complete.get(kind)),
+            "last_part": run(seen.part.get(kind)),
         })).collect::<Vec<_>>(),
+        "last_complete_cycle": run(seen.cycle.as_ref()),
         "sign_ins": lines.iter().map(|l| json!({"name": l.name, "account": l.account, "state": l.state, "text": l.words})).collect::<Vec<_>>(),
         "holds": seen.holds.iter().map(|h| json!({"digest": h.digest, "since": h.at})).collect::<Vec<_>>(),
         "findings": {
@@ -127,14 +136,14 @@ fn of(seen: &Seen, severity: Severity) -> usize {
 }
 
 fn checked(app: &App, seen: &Seen, problems: &[String]) -> Report {
-    let age = seen.complete.get("sync").map(|r| age(r.ended.unwrap_or(r.started), app.now()));
+    let age = seen.cycle.as_ref().map(|r| age(r.ended.unwrap_or(r.started), app.now()));
     let text = match problems {
         [] => format!("ok: last complete sync {} ago\n", age.unwrap_or_default()),
         some => format!("broken: {}\n", some.join("; ")),
     };
     let json = json!({
         "schema": "ledgerward/check/1", "ok": problems.is_empty(), "problems": problems,
-        "last_complete_sync": seen.complete.get("sync").and_then(|r| r.ended).map_or_else(|| json!("unknown"), |t| json!(t)),
+        "last_complete_sync": seen.cycle.as_ref().and_then(|r| r.ended).map_or_else(|| json!("unknown"), |t| json!(t)),
     });
     Report::new(if problems.is_empty() { Exit::Done } else { Exit::Failed }, json, text)
 }
@@ -157,7 +166,7 @@ fn problems(app: &App, seen: &Seen, lines: &[Line]) -> Vec<String> {
 
 /// Two starts of the schedule have gone by since the last complete sync, and an hour.
 fn stale(app: &App, seen: &Seen) -> Option<String> {
-    let Some(last) = seen.complete.get("sync") else { return Some("no sync has ever been complete".to_owned()) };
+    let Some(last) = &seen.cycle else { return Some("no sync has ever been complete".to_owned()) };
     let (tz, schedule) = (&app.config.firm.timezone, &app.config.schedule.access);
     let after = |t: Timestamp| next_due(schedule, Some(t), t, tz, 0);
     let second = after(last.started).and_then(after)?;
@@ -291,7 +300,12 @@ fn text(
                 if r.id == last.id { "complete".to_owned() } else { format!("last complete {}", time(r.started, zone)) }
             },
         );
-        let _ = writeln!(out, "  {kind:<11} {}  {}; {whole}", time(last.started, zone), runs::ending(last));
+        let part = seen
+            .part
+            .get(kind)
+            .filter(|r| r.id != last.id)
+            .map_or_else(String::new, |r| format!("; last for some clients {}", time(r.started, zone)));
+        let _ = writeln!(out, "  {kind:<11} {}  {}; {whole}{part}", time(last.started, zone), runs::ending(last));
     }
     if seen.attempts.is_empty() {
         out.push_str("  nothing has run yet; next: ledgerward sync\n");

@@ -25,17 +25,20 @@ const LINE_BYTES_MAX: usize = 64 << 20;
 
 /// Has the daemon do this process's own command line. `None`: no daemon answers.
 pub async fn forward(place: &Place, console: &mut dyn Console) -> Option<Result<Report, Failure>> {
-    let path = place.socket();
-    let stream = match tokio::time::timeout(CONNECT_MAX, UnixStream::connect(&path)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(e)) if e.kind() == io::ErrorKind::PermissionDenied && path.parent().is_some_and(Path::exists) => {
-            return Some(Err(Failure::new(Exit::Failed, format!("you may not use {}", path.display()))
-                .cause(&e)
-                .next("Ask to be put into the service's group, and for a line in [operators].")));
+    let mut closed = None;
+    for path in place.sockets() {
+        match tokio::time::timeout(CONNECT_MAX, UnixStream::connect(&path)).await {
+            Ok(Ok(stream)) => return Some(converse(&path, stream, place, console).await),
+            Ok(Err(e)) if e.kind() == io::ErrorKind::PermissionDenied && path.parent().is_some_and(Path::exists) => {
+                closed.get_or_insert((path, e));
+            }
+            Ok(Err(_)) | Err(_) => {}
         }
-        Ok(Err(_)) | Err(_) => return None,
-    };
-    Some(converse(&path, stream, place, console).await)
+    }
+    let (path, e) = closed?;
+    Some(Err(Failure::new(Exit::Failed, format!("you may not use {}", path.display()))
+        .cause(&e)
+        .next("Ask to be put into the service's group, and for a line in [operators].")))
 }
 
 async fn converse(

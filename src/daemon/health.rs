@@ -31,6 +31,14 @@ impl Metrics {
         for (name, text) in [
             ("ledgerward_last_attempt_timestamp_seconds", "When a run of this kind last began"),
             ("ledgerward_last_success_timestamp_seconds", "When a run of this kind that did everything last began"),
+            (
+                "ledgerward_last_part_timestamp_seconds",
+                "When a run of this kind for some clients that did all of it last began",
+            ),
+            (
+                "ledgerward_last_complete_cycle_timestamp_seconds",
+                "When a cycle of any kind that did everything last began",
+            ),
             ("ledgerward_cycle_duration_seconds", "How long the last run of this kind took"),
             ("ledgerward_findings", "Open findings"),
             ("ledgerward_holds", "Holds that wait for a person"),
@@ -55,24 +63,28 @@ impl Metrics {
 }
 
 async fn refresh(store: &Store) -> Result<(), StoreError> {
-    let (runs, findings, holds, signins) = store
+    let (runs, cycle, findings, holds, signins) = store
         .run(|db| {
             let mut runs = Vec::new();
             for kind in KINDS {
-                runs.push((kind, db.last_attempt(kind)?, db.last_complete(kind)?));
+                runs.push((kind, db.last_attempt(kind)?, db.last_complete(kind)?, db.last_part(kind)?));
             }
-            Ok((runs, db.open_findings()?, db.holds()?.len(), db.signins()?))
+            Ok((runs, db.last_whole_cycle()?, db.open_findings()?, db.holds()?.len(), db.signins()?))
         })
         .await?;
-    for (kind, attempt, complete) in runs {
+    for (kind, attempt, complete, part) in runs {
         for (name, run) in [
             ("ledgerward_last_attempt_timestamp_seconds", attempt),
             ("ledgerward_last_success_timestamp_seconds", complete),
+            ("ledgerward_last_part_timestamp_seconds", part),
         ] {
             if let Some(run) = run {
                 gauge!(name, "kind" => kind).set(run.started.as_second() as f64);
             }
         }
+    }
+    if let Some(run) = cycle {
+        gauge!("ledgerward_last_complete_cycle_timestamp_seconds").set(run.started.as_second() as f64);
     }
     for (severity, word) in [(Severity::Notice, "notice"), (Severity::Warning, "warning"), (Severity::Urgent, "urgent")]
     {

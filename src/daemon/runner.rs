@@ -182,7 +182,7 @@ impl Daemon {
         ask.skip = self.left_out().await?;
         let world = app.world().await?;
         let restored = self.store.run(|db| db.restored()).await?;
-        let run = cycle::start(&app, job.kind()).await?;
+        let run = cycle::start_for(&app, job.kind(), &ask).await?;
         let mut console = Quiet;
         if let Some(restored) = restored {
             let picture = engine::look(&app, &world, run, &ask, &mut console).await;

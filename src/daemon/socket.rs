@@ -44,6 +44,8 @@ use crate::{
 
 /// The service's user and group.
 const MODE: u32 = 0o660;
+/// What everybody without a number in our user namespace looks like (`man 7 user_namespaces`): nobody in particular.
+const OVERFLOW_UID: u32 = 65_534;
 /// So long a person may think about a question before the daemon takes it for unanswered.
 const ANSWER_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -102,8 +104,25 @@ pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
     let refused = |what: String| {
         Failure::new(Exit::Refused, what).next(format!("Look at {}, and remove it if nobody needs it.", path.display()))
     };
+    let me = rustix::process::geteuid().as_raw();
+    if let Some(dir) = path.parent() {
+        let meta = dir.metadata().map_err(|e| {
+            refused(format!("{} is not there", dir.display())).cause(&e).next(
+                "$RUNTIME_DIRECTORY must be a directory of the service's user; unset it to use the state directory.",
+            )
+        })?;
+        // Whoever may write there could put a socket of his own in our place.
+        if ![0, me].contains(&meta.uid()) || meta.mode() & 0o022 != 0 {
+            return Err(refused(format!(
+                "{} is no directory of ours alone (uid {}, mode {:04o})",
+                dir.display(),
+                meta.uid(),
+                meta.mode() & 0o7777
+            ))
+            .next(format!("chown {me} and chmod 0750 {}", dir.display())));
+        }
+    }
     if let Ok(meta) = path.symlink_metadata() {
-        let me = rustix::process::geteuid().as_raw();
         if !meta.file_type().is_socket() || meta.uid() != me {
             return Err(refused(format!("{} is there and is no socket of ours", path.display())));
         }
@@ -159,6 +178,11 @@ impl Server {
     fn app(&self, peer: Peer, request: &Request, named: Option<Email>) -> Result<(App, u32), Failure> {
         let daemon = &self.daemon;
         let uid = peer.0.map(|c| c.uid()).ok_or_else(|| Failure::new(Exit::Failed, "it is not known who is asking"))?;
+        if uid == OVERFLOW_UID && uid != rustix::process::geteuid().as_raw() {
+            return Err(Failure::new(Exit::Failed, "the kernel does not tell the daemon who you are").next(
+                "The service runs in a user namespace, where every user looks like nobody: set PrivateUsers=no in its unit.",
+            ));
+        }
         let typed = request
             .acting
             .as_deref()

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 use unicode_segmentation::UnicodeSegmentation;
 use uuid::Uuid;
 
@@ -43,6 +43,40 @@ pub fn safe(name: &str, tag: &str, fallback: &str) -> String {
 pub fn part(text: &str, tag: &str) -> String {
     let visible: String = text.chars().filter(|c| !invisible(*c)).nfc().collect();
     shorten(trimmed(&replaced(&visible)), 60, 90, tag)
+}
+
+/// Letters that decompose into nothing plainer, and how people write them where there is ASCII only.
+const PLAIN: [(char, &str); 17] = [
+    ('ø', "o"),
+    ('ß', "ss"),
+    ('æ', "ae"),
+    ('œ', "oe"),
+    ('ł', "l"),
+    ('đ', "d"),
+    ('ð', "d"),
+    ('þ', "th"),
+    ('ħ', "h"),
+    ('ŧ', "t"),
+    ('ŋ', "ng"),
+    ('ı', "i"),
+    ('ĸ', "k"),
+    ('ƒ', "f"),
+    ('ɨ', "i"),
+    ('ə', "e"),
+    ('ʻ', ""),
+];
+
+/// A text in small letters, its Latin ones without marks: `Søns & Łódź` becomes `sons & lodz`. Letters of other scripts
+/// stay as they are. For people to type; never to compare by, because different names become equal.
+pub fn plain(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase) {
+        match PLAIN.iter().find(|(letter, _)| *letter == c) {
+            Some((_, plain)) => out.push_str(plain),
+            None => out.push(c),
+        }
+    }
+    out
 }
 
 /// What two names must differ in to be two names on every target: case-folded and normalised. Compatibility forms are

@@ -1,5 +1,7 @@
 //! What was carried out, over time: the numbers the gates count and divide by, and who could see what.
 
+use std::collections::BTreeSet;
+
 use ledgerward_contract::{Email, FolderRole, Timestamp};
 
 use super::{
@@ -53,6 +55,21 @@ impl Db {
                 holder: r.get::<_, Option<String>>(6)?.unwrap_or_default(),
                 cause: cause.map(|t| from_json(&t, "a step's cause")).transpose()?,
             });
+        }
+        Ok(all)
+    }
+
+    /// Access steps that were done at `since` or later, approved or not.
+    pub fn steps_done_since(&self, since: Timestamp) -> Result<BTreeSet<(LaneKey, Op)>> {
+        let mut stmt = self.conn.prepare_cached(
+            "SELECT l.target, l.client, l.account, j.op FROM journal j JOIN lane l ON l.id = j.lane WHERE j.state = 'done' AND j.ended >= ?1",
+        )?;
+        let mut rows = stmt.query([us(since)])?;
+        let mut all = BTreeSet::new();
+        while let Some(r) = rows.next()? {
+            if let JournalOp::Access(op) = from_json(&r.get::<_, String>(3)?, "a step")? {
+                all.insert((key_of(key_from(r, 0)?)?, op));
+            }
         }
         Ok(all)
     }

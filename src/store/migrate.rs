@@ -8,10 +8,11 @@ use rusqlite::Connection;
 
 use super::error::{Kind, Result, StoreError};
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_state.sql"),
     include_str!("migrations/0002_access.sql"),
     include_str!("migrations/0003_statements.sql"),
+    include_str!("migrations/0004_part_runs.sql"),
 ];
 
 /// The schema this program writes.
@@ -88,13 +89,28 @@ mod tests {
             let conn = Connection::open_in_memory().unwrap();
             up(&conn, from).unwrap();
             let before = schema(&conn);
-            // A table in the way of the last one that the step makes.
+            // What is in the way of the last thing that the step makes: a table, or a column.
             let sql = MIGRATIONS[from as usize];
-            let last = sql.rsplit("CREATE TABLE ").next().unwrap().split([' ', '(']).next().unwrap();
-            conn.execute_batch(&format!("CREATE TABLE {last} (x)")).unwrap();
+            let name = |text: &str| text.split([' ', '(']).next().unwrap().to_owned();
+            let (block, clear) = match (sql.rsplit_once("CREATE TABLE "), sql.rsplit_once("ALTER TABLE ")) {
+                (Some((_, last)), _) => {
+                    let table = name(last);
+                    (format!("CREATE TABLE {table} (x)"), format!("DROP TABLE {table}"))
+                }
+                (None, Some((_, last))) => {
+                    let (table, column) = last.split_once(" ADD COLUMN ").unwrap();
+                    let column = name(column);
+                    (
+                        format!("ALTER TABLE {table} ADD COLUMN {column} INTEGER"),
+                        format!("ALTER TABLE {table} DROP COLUMN {column}"),
+                    )
+                }
+                (None, None) => panic!("step {from} makes nothing"),
+            };
+            conn.execute_batch(&block).unwrap();
             assert!(up(&conn, VERSION).is_err());
             assert!(conn.is_autocommit());
-            conn.execute_batch(&format!("DROP TABLE {last}")).unwrap();
+            conn.execute_batch(&clear).unwrap();
             assert_eq!((version(&conn).unwrap(), schema(&conn)), (from, before));
             up(&conn, VERSION).unwrap();
         }

@@ -11,6 +11,9 @@ use super::{
     error::{Result, StoreError},
 };
 
+/// Kinds of runs that read every ledger and put every folder's list right: by hand, and by the daemon's schedules.
+const CYCLES: [&str; 4] = ["sync", "apply", "access", "statements"];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRow {
     pub id: i64,
@@ -20,8 +23,10 @@ pub struct RunRow {
     /// `None`: it is under way, or was killed.
     pub ended: Option<Timestamp>,
     pub exit: Option<i32>,
-    /// Everything that was due was read and done.
+    /// Everything that it was asked for was read and done.
     pub complete: bool,
+    /// It was asked for some clients only, or did not do what it was begun for: it says nothing about the others.
+    pub part: bool,
     pub summary: Option<Value>,
 }
 
@@ -40,6 +45,14 @@ impl Db {
             db.conn
                 .execute("INSERT INTO run (kind, actor, started) VALUES (?1, ?2, ?3)", params![kind, actor, us(at)])?;
             Ok(db.conn.last_insert_rowid())
+        })
+    }
+
+    /// The run is not about everything ([`RunRow::part`]).
+    pub fn run_part(&mut self, id: i64) -> Result<()> {
+        self.tx(|db| {
+            db.conn.prepare_cached("UPDATE run SET part = 1 WHERE id = ?1")?.execute([id])?;
+            Ok(())
         })
     }
 
@@ -89,19 +102,34 @@ impl Db {
         Ok(self.runs_where("kind = ?2", 1, kind)?.pop())
     }
 
-    /// The newest run of a kind that did everything. Kept apart from the last attempt: a failing run is not a fresh one.
+    /// The newest run of a kind that did everything, for every client. Kept apart from the last attempt and from the last
+    /// part: neither a failing run nor a look at one client is a fresh one.
     pub fn last_complete(&self, kind: &str) -> Result<Option<RunRow>> {
-        Ok(self.runs_where("kind = ?2 AND complete = 1", 1, kind)?.pop())
+        Ok(self.runs_where("kind = ?2 AND complete = 1 AND part = 0", 1, kind)?.pop())
+    }
+
+    /// The newest run of a kind that did all that it was asked for, which was not everything.
+    pub fn last_part(&self, kind: &str) -> Result<Option<RunRow>> {
+        Ok(self.runs_where("kind = ?2 AND complete = 1 AND part = 1", 1, kind)?.pop())
+    }
+
+    /// The newest whole cycle that did everything, whoever began it: by hand, or by the daemon.
+    pub fn last_whole_cycle(&self) -> Result<Option<RunRow>> {
+        let mut newest = None;
+        for kind in CYCLES {
+            newest = newest.into_iter().chain(self.last_complete(kind)?).max_by_key(|run| run.id);
+        }
+        Ok(newest)
     }
 
     fn runs_where(&self, what: &str, limit: u32, kind: &str) -> Result<Vec<RunRow>> {
         let mut stmt = self.conn.prepare_cached(&format!(
-            "SELECT id, kind, actor, started, ended, exit, complete, summary FROM run WHERE {what} ORDER BY id DESC LIMIT ?1"
+            "SELECT id, kind, actor, started, ended, exit, complete, part, summary FROM run WHERE {what} ORDER BY id DESC LIMIT ?1"
         ))?;
         let mut rows = stmt.query(params![limit, kind])?;
         let mut all = Vec::new();
         while let Some(r) = rows.next()? {
-            let summary: Option<String> = r.get(7)?;
+            let summary: Option<String> = r.get(8)?;
             all.push(RunRow {
                 id: r.get(0)?,
                 kind: r.get(1)?,
@@ -110,6 +138,7 @@ impl Db {
                 ended: from_us_opt(r.get(4)?)?,
                 exit: r.get(5)?,
                 complete: r.get(6)?,
+                part: r.get(7)?,
                 summary: summary.map(|t| from_json(&t, "a run's summary")).transpose()?,
             });
         }

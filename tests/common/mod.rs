@@ -293,7 +293,7 @@ impl Firm {
     }
 
     /// The client folders on Drive as Drive itself shows them: id, name, who is on the list.
-    fn folders(&self) -> Vec<(String, String, BTreeSet<String>)> {
+    pub fn folders(&self) -> Vec<(String, String, BTreeSet<String>)> {
         let dump = self.at("drive", "dump", json!({}));
         let all = dump["files"].as_array().unwrap().iter();
         all.filter(|f| f["trashed"] != true && f["private"].to_string().contains("client-folder"))
@@ -457,7 +457,7 @@ fn walk(value: &Value, see: &mut impl FnMut(&Value) -> Option<()>) {
     }
 }
 
-fn sha(bytes: &[u8]) -> String {
+pub fn sha(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -122,6 +122,9 @@ async fn pass(shared: &Shared, mut client: TcpStream) -> std::io::Result<()> {
         Some(Fault::Refused) => return client.set_zero_linger().map(drop),
         Some(Fault::Status(status, after)) => {
             let after = after.map_or_else(String::new, |s| format!("Retry-After: {s}\r\n"));
+            if status == 204 {
+                return client.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+            }
             let text = format!(
                 "HTTP/1.1 {status} Trouble\r\nContent-Type: text/html\r\n{after}Content-Length: 15\r\nConnection: close\r\n\r\n<html>no</html>"
             );

@@ -121,6 +121,17 @@ pub trait StorageTarget: Send + Sync {
     async fn reserve(&self, _cx: &ReadCx, _count: usize) -> Result<Vec<ReservedId>> {
         Ok(Vec::new())
     }
+    /// Whether the folder that holds the client folders must be made first ([`StorageTarget::make_root`]): this target makes
+    /// it itself, and it is not there. `made` is the id under which it was or should have been made; it goes before any
+    /// search, which may lag behind a write.
+    async fn lacks_root(&self, _cx: &ReadCx, _made: Option<&ReservedId>) -> Result<bool> {
+        Ok(false)
+    }
+    /// Makes that folder under an id that the caller has stored. A repeat with the same id makes nothing twice. `Conflict`: the
+    /// id is used up by a folder that was thrown away since.
+    async fn make_root(&self, _cx: &WriteCx, _id: &ReservedId) -> Result<FolderId> {
+        Err(Error::new(ErrorKind::Unsupported, "root.create", "this target makes no folder for the client folders"))
+    }
     /// Makes the client's folder under the root, closed to everybody but us, with our marker. A repeat with the same
     /// reserved id makes nothing and answers `Exists { ours: true }`.
     async fn create(&self, cx: &WriteCx, key: &FolderKey, name: &str, reserved: Option<&ReservedId>)

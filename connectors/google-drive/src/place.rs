@@ -7,6 +7,7 @@ use ledgerward_contract::{
     ChangeCursor, Changes, Cursor, Error, ErrorKind, FolderId, FolderKey, Listed, Page, ReadCx, Result, Snapshot,
     WriteCx,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,6 +20,32 @@ use crate::{
 const PAGES_MAX: u32 = 1_000;
 /// The mark of the root that ledgerward makes.
 const ROOT: &str = "root";
+
+/// So far up a change can reach the client folders and is looked for.
+const ABOVE_MAX: usize = 10;
+
+/// Where a change feed goes on, and where the root lay then.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Feed {
+    pub token: String,
+    /// [`Drive::above`]. `None`: from before it was kept.
+    pub above: Option<Vec<String>>,
+}
+
+impl Feed {
+    pub(crate) fn parse(cursor: &ChangeCursor) -> Self {
+        serde_json::from_str(cursor.as_str())
+            .unwrap_or_else(|_| Self { token: cursor.as_str().to_owned(), above: None })
+    }
+
+    pub(crate) fn cursor(token: &str, above: &[String]) -> ChangeCursor {
+        ChangeCursor(json!({ "token": token, "above": above }).to_string())
+    }
+}
+
+fn root_marks() -> Value {
+    json!({ "appProperties": { "lw_kind": ROOT }, "writersCanShare": false })
+}
 
 /// Where the client folders lie.
 pub(crate) struct Place {
@@ -124,9 +151,65 @@ impl Drive {
         if let Some(root) = place.root {
             return Ok((root.id, place.corpus));
         }
-        let marks = json!({ "appProperties": { "lw_kind": ROOT }, "writersCanShare": false });
-        let root = self.make_folder(cx, ROOT, &self.settings.root_name, None, marks).await?;
+        let root = self.make_folder(cx, ROOT, &self.settings.root_name, None, root_marks()).await?;
         Ok((root.id, place.corpus))
+    }
+
+    /// Whether [`Self::root_under`] is to be called. The id goes before the search, which lags behind.
+    pub(crate) async fn has_root(&self, cx: &ReadCx, made: Option<&str>) -> Result<bool> {
+        if let (Some(id), None) = (made, self.known_id(ROOT)) {
+            self.remember_id(ROOT, id);
+        }
+        Ok(self.place(cx).await?.root.is_some())
+    }
+
+    /// Makes the root under an id that is stored elsewhere.
+    pub(crate) async fn root_under(&self, cx: &WriteCx, id: &str) -> Result<String> {
+        const OP: &str = "root.create";
+        let gate = self.lane(ROOT);
+        let _held = gate.lock().await;
+        let answer = cx.send(self.api.create_folder(id, &self.settings.root_name, None, root_marks())?).await?;
+        let root = match answer.status {
+            409 => match self.folder(cx.read(), OP, id).await {
+                Ok(there) if !there.trashed && there.app_properties.get("lw_kind").is_some_and(|k| k == ROOT) => there,
+                Err(e) if e.kind != ErrorKind::NotFound => return Err(e),
+                _ => {
+                    self.forget_id(ROOT);
+                    return Err(Error::new(ErrorKind::Conflict, OP, "the folder of this id was thrown away"));
+                }
+            },
+            _ => decode(OP, &answer)?,
+        };
+        self.remember_id(ROOT, &root.id);
+        Ok(root.id)
+    }
+
+    /// The root and the folders above it, from below, as far as this account sees them. `known` is the answer of last time:
+    /// it stands while the root lies where it lay.
+    pub(crate) async fn above(
+        &self,
+        cx: &ReadCx,
+        root: Option<&File>,
+        known: Option<&[String]>,
+    ) -> Result<Vec<String>> {
+        const OP: &str = "root.above";
+        let Some(root) = root else { return Ok(Vec::new()) };
+        let mut above = vec![root.id.clone()];
+        let mut parent = root.parents.first().cloned();
+        if let Some(known) = known
+            && known.first() == Some(&root.id)
+            && known.get(1) == parent.as_ref()
+        {
+            return Ok(known.to_vec());
+        }
+        while let (Some(id), true) = (parent.take(), above.len() < ABOVE_MAX) {
+            above.push(id.clone());
+            let answer = cx.send(self.api.file(OP, &id, "id,parents")?).await?;
+            if !matches!(answer.status, 403 | 404) {
+                parent = decode::<File>(OP, &answer)?.parents.first().cloned();
+            }
+        }
+        Ok(above)
     }
 
     /// Makes a folder under an id that is kept before the request goes out, so that a repeat after a lost answer makes
@@ -272,7 +355,14 @@ impl Drive {
         Ok(None)
     }
 
-    pub(crate) async fn changes_page(&self, cx: &ReadCx, corpus: &Corpus, since: &str) -> Result<Option<Changes>> {
+    /// `above`: a change of the root or above it changes who reaches every client folder, and is told for none of them.
+    pub(crate) async fn changes_page(
+        &self,
+        cx: &ReadCx,
+        corpus: &Corpus,
+        since: &str,
+        above: &[String],
+    ) -> Result<Option<Changes>> {
         const OP: &str = "changes.list";
         let answer = cx.send(self.api.changes(corpus, since)?).await?;
         // A token that Google forgot: whatever happened since is unknown.
@@ -292,6 +382,7 @@ impl Drive {
                 everything = true;
                 continue;
             }
+            everything |= change.file_id.as_ref().is_some_and(|id| above.contains(id));
             folders.extend(change.file_id.map(FolderId));
             if let (Some(file), false) = (change.file, everything) {
                 match self.place_change(cx, &file, &mut budget).await {

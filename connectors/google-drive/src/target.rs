@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 use crate::{
     Drive,
-    api::{Corpus, decode},
+    api::decode,
     map::{self, About, File, Ids, Permission, SharedDrive, StartToken},
-    notes, refusal,
+    notes,
+    place::{Feed, Place},
+    refusal,
 };
 
 /// Google ends access by itself at most a year ahead; a day is left for clocks.
@@ -131,18 +133,32 @@ impl StorageTarget for Drive {
     }
 
     async fn changes(&self, cx: &ReadCx, since: Option<ChangeCursor>) -> Result<Changes> {
-        let corpus = match &self.settings.root {
-            Some(_) => self.place(cx).await?.corpus,
-            None => Corpus::default(),
-        };
+        let Place { root, corpus } = self.place(cx).await?;
+        let since = since.as_ref().map(Feed::parse);
+        let lay = since.as_ref().and_then(|s| s.above.as_deref());
+        let mut above = self.above(cx, root.as_ref(), lay).await?;
+        let moved = lay.is_none_or(|lay| lay != above.as_slice());
         let lost = since.is_some();
         if let Some(since) = since
-            && let Some(changes) = self.changes_page(cx, &corpus, since.as_str()).await?
+            && let Some(mut changes) = self.changes_page(cx, &corpus, &since.token, &above).await?
         {
+            if changes.everything && !moved {
+                above = self.above(cx, root.as_ref(), None).await?;
+            }
+            changes.everything |= moved;
+            changes.next = Feed::cursor(changes.next.as_str(), &above);
             return Ok(changes);
         }
         let start: StartToken = decode("changes.start", &cx.send(self.api.start_token(&corpus)?).await?)?;
-        Ok(Changes { folders: Vec::new(), everything: lost, next: ChangeCursor(start.start_page_token) })
+        Ok(Changes { folders: Vec::new(), everything: lost, next: Feed::cursor(&start.start_page_token, &above) })
+    }
+
+    async fn lacks_root(&self, cx: &ReadCx, made: Option<&ReservedId>) -> Result<bool> {
+        Ok(self.settings.root.is_none() && !self.has_root(cx, made.map(ReservedId::as_str)).await?)
+    }
+
+    async fn make_root(&self, cx: &WriteCx, id: &ReservedId) -> Result<FolderId> {
+        Ok(FolderId(self.root_under(cx, id.as_str()).await?))
     }
 
     async fn reserve(&self, cx: &ReadCx, count: usize) -> Result<Vec<ReservedId>> {

@@ -25,8 +25,10 @@ const OP: &str = "token.refresh";
 const MARGIN_MAX: Duration = Duration::from_secs(5 * 60);
 /// While a renewal fails, the old access token is used until this close to its end.
 const LAST_USE: Duration = Duration::from_secs(30);
-/// A 401 for a token younger than this is not about its age; renewing would start a storm.
+/// A 401 for a token younger than this is hardly about its age, and renewing at each would start a storm.
 const YOUNG: Duration = Duration::from_secs(60);
+/// A vendor may end an access token early all the same, so a young one is renewed too, but only so often.
+const YOUNG_AGAIN: Duration = Duration::from_secs(10 * 60);
 /// The pause before a refused refresh token is tried a second time (T10).
 const DOUBT: Duration = Duration::from_secs(60);
 /// Pauses between tries whose outcome is unknown; the last one repeats. The same token is sent each time. Where the vendor
@@ -56,6 +58,8 @@ struct Now {
     tokens: Option<Durable<StoredTokens>>,
     /// The generation that got a 401.
     refused: Option<u64>,
+    /// When a young token was last renewed because of a 401.
+    renewed_young: Option<Instant>,
     /// The generation that is to be renewed although it is good.
     forced: Option<u64>,
     /// New tokens are in the spool only, and are written to the row every second.
@@ -138,8 +142,12 @@ impl TokenSource for OAuthTokens {
         if tokens.generation != generation {
             return true;
         }
-        if tokens.access_issued_at.is_some_and(|issued| at < after(issued, YOUNG)) {
-            return false;
+        // One from the future was issued by another clock: its age is not known (C02), and it may be old.
+        if tokens.access_issued_at.is_some_and(|issued| issued <= at && at < after(issued, YOUNG)) {
+            if now.renewed_young.is_some_and(|then| then.elapsed() < YOUNG_AGAIN) {
+                return false;
+            }
+            now.renewed_young = Some(Instant::now());
         }
         now.refused = Some(generation);
         true

@@ -8,10 +8,11 @@ use super::{
     AccountRef, Actor, Authority, By, Client, ClientState, Firm, Office, Outcome, PersonId, Refusal, SelectionScope,
     TargetName, Unlisted, already, client, client_mut, done, name, person, refuse, unlisted_slug,
 };
-use crate::domain::firm::Selection;
+use crate::domain::{firm::Selection, names::plain};
 
 /// A short name for people to type: small ASCII letters and digits with single hyphens, at most 40, unique in the firm. It
-/// is made once, and a rename leaves it, because scripts and notes hold it.
+/// is made once, and a rename leaves it, because scripts and notes hold it. Letters with marks lose them; a name whose
+/// letters are all of another script becomes `client-<id8>`, because what is left of it would say nothing.
 pub fn slug_for(firm: &Firm, name: &str, id: ClientId) -> String {
     free_slug(|slug| firm.clients.values().any(|c| c.slug == slug), name, id)
 }
@@ -19,17 +20,19 @@ pub fn slug_for(firm: &Firm, name: &str, id: ClientId) -> String {
 /// [`slug_for`] where many clients come at once: `taken` says whether the firm has a slug already.
 pub fn free_slug(taken: impl Fn(&str) -> bool, name: &str, id: ClientId) -> String {
     let mut base = String::new();
-    for c in name.to_lowercase().chars() {
+    let text = plain(name);
+    for c in text.chars() {
         match c {
             'a'..='z' | '0'..='9' => base.push(c),
-            '\'' | '’' | '.' => {}
+            '\'' | '’' | 'ʼ' | '.' => {}
             _ if !base.is_empty() && !base.ends_with('-') => base.push('-'),
             _ => {}
         }
     }
     let mut base: String = base.chars().take(40).collect();
     base.truncate(base.trim_end_matches('-').len());
-    if base.is_empty() {
+    let unread = text.chars().any(char::is_alphabetic) && !base.contains(|c: char| c.is_ascii_lowercase());
+    if base.is_empty() || unread {
         base = format!("client-{}", id.0.simple().to_string().chars().skip(24).collect::<String>());
     }
     if !taken(&base) {

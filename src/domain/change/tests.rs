@@ -193,6 +193,33 @@ fn slugs_are_unique_and_survive_a_rename() {
 }
 
 #[test]
+fn slugs_keep_what_can_be_typed_of_a_letter() {
+    let slug = |name: &str| slug_for(&Firm::default(), name, cid(1001));
+    for (name, wanted) in [
+        ("Søns & Døtre A/S", "sons-dotre-a-s"),
+        ("Łódź Spółka", "lodz-spolka"),
+        ("Weiß Straße GmbH", "weiss-strasse-gmbh"),
+        ("ÆRØ Đorđević", "aero-dordevic"),
+        ("Þór Ísland ehf.", "thor-island-ehf"),
+        ("Cafe\u{301} Zoë", "cafe-zoe"),
+        ("İstanbul Kırtasiye", "istanbul-kirtasiye"),
+        ("O’Neill ﬁrst №5", "oneill-first-no5"),
+        ("ＡＣＭＥ", "acme"),
+        ("Acme 株式会社", "acme"),
+        ("2024", "2024"),
+    ] {
+        assert_eq!(slug(name), wanted, "{name}");
+    }
+    // A number alone is no name for a firm whose letters nobody can type here.
+    for name in ["株式会社 2", "Ромашка", "Αθήνα 7", "!!!"] {
+        assert_eq!(slug(name), "client-000007d1", "{name}");
+    }
+    let f = after(&firm(), ChangeOp::AddClient { id: cid(3), name: "Søns".into(), slug: None }, ADMIN);
+    let f = after(&f, ChangeOp::AddClient { id: cid(4), name: "Sons".into(), slug: None }, ADMIN);
+    assert_eq!((f.clients[&cid(3)].slug.as_str(), f.clients[&cid(4)].slug.as_str()), ("sons", "sons-2"));
+}
+
+#[test]
 fn an_employees_client_is_theirs_and_bound_to_nothing() {
     let f = after(&firm(), ChangeOp::AddClient { id: cid(3), name: "Cedar".into(), slug: None }, EMPLOYEE);
     let cedar = &f.clients[&cid(3)];

@@ -107,6 +107,76 @@ async fn decision_21_without_a_root_one_is_made_once_and_found_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn n10_a_folder_is_its_id_whatever_others_are_called() {
+    let w = World::new(my());
+    for name in ["Client 1", "..", "a/b"] {
+        w.control("make", json!({ "name": name, "parent": MY }));
+    }
+    let t = w.target();
+    let reserved = t.reserve(&w.read(), 1).await.unwrap().pop();
+    let Created::Created(id) = t.create(&w.write(), &key(1), "Client 1", reserved.as_ref()).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(Some(id.as_str()), reserved.as_ref().map(ReservedId::as_str), "under the id that was made for it");
+    assert_eq!(w.named("Client 1"), 2, "Drive allows two of one name, and the other is not ours");
+    let again = t.create(&w.write(), &key(1), "Client 1", reserved.as_ref()).await.unwrap();
+    assert_eq!(again, Created::Exists { id: id.clone(), ours: true }, "409 is done already");
+    assert_eq!(t.find(&w.read(), &key(1)).await.unwrap(), Some(id.clone()));
+    w.put(&id, &file("k", "2026/a.pdf", "a"), Expect::Absent).await.unwrap();
+    assert_eq!(w.files(&id).await.unwrap().items().len(), 1, "nobody else's things are in it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_a_root_under_a_stored_id_is_made_once_whatever_the_index_says() {
+    let w = World::new(json!({ "root_name": "Books" }));
+    w.control("lag", json!({ "seconds": 3_600 }));
+    let t = w.target();
+    assert!(t.lacks_root(&w.read(), None).await.unwrap());
+    let id = t.reserve(&w.read(), 1).await.unwrap().pop().unwrap();
+    w.control("drop_answers", json!({ "path": "/drive/v3/files", "method": "POST" }));
+    assert!(t.make_root(&w.write(), &id).await.is_err(), "its answer is lost");
+    // Another process, which knows nothing but the stored id.
+    let fresh = connector(json!({ "root_name": "Books" })).unwrap();
+    let t = fresh.target().unwrap();
+    assert!(!t.lacks_root(&w.read(), Some(&id)).await.unwrap(), "the id goes before the search");
+    assert_eq!(t.make_root(&w.write(), &id).await.unwrap(), FolderId(id.0.clone()), "a repeat makes nothing");
+    t.create(&w.write(), &key(1), "One", None).await.unwrap();
+    assert_eq!(w.named("Books"), 1);
+    w.control("trash", json!({ "file": id.as_str() }));
+    assert!(t.lacks_root(&w.read(), Some(&id)).await.unwrap());
+    assert_eq!(t.make_root(&w.write(), &id).await.unwrap_err().kind, ErrorKind::Conflict, "the id is used up");
+    let given = World::new(my());
+    assert!(!given.target().lacks_root(&given.read(), None).await.unwrap(), "a root that is given is not ours to make");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s07_a_root_that_is_moved_or_shared_from_above_is_everything() {
+    let w = World::new(my());
+    w.create(1).await;
+    let office = w.control("make", json!({ "name": "Office", "owner": US }));
+    let inner = w.control("make", json!({ "name": "Inner", "parent": office["id"] }));
+    let t = w.target();
+    let look = async |since: &Changes| t.changes(&w.read(), Some(since.next.clone())).await.unwrap();
+    let start = t.changes(&w.read(), None).await.unwrap();
+    let quiet = look(&start).await;
+    assert!(!quiet.everything);
+    w.control("move", json!({ "file": MY, "to": inner["id"] }));
+    let moved = look(&quiet).await;
+    assert!(moved.everything, "the root lies elsewhere");
+    let quiet = look(&moved).await;
+    assert!(!quiet.everything, "told once");
+    w.forget();
+    assert!(!look(&quiet).await.everything);
+    assert_eq!(w.bearer.seen.lock().unwrap().len(), 2, "a quiet look is the root and the feed");
+    w.control("share", json!({ "file": office["id"], "email": BEN }));
+    let above = look(&quiet).await;
+    assert!(above.everything, "somebody was let in two folders above the root");
+    // Where the account does not see the change in its feed, the place alone tells.
+    let plain = t.changes(&w.read(), Some(ChangeCursor("1".into()))).await.unwrap();
+    assert!(plain.everything, "a cursor from before the place was kept");
+}
+
+#[tokio::test(start_paused = true)]
 async fn decision_21_in_a_shared_drive_a_new_folder_is_limited_before_it_is_used() {
     let w = World::new(json!({ "root": SHARED }));
     let id = w.create(1).await;

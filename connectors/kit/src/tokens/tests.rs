@@ -418,7 +418,6 @@ async fn t01_32_tasks_1000_rounds_one_call_a_rotation() {
 async fn t01_a_refused_token_is_renewed_once_for_all() {
     let w = World::new(MODELS[1]);
     w.token().await.unwrap();
-    assert!(!w.tokens.refused(2).await, "a fresh token's refusal is about something else");
     wait(120).await;
     for _ in 0..32 {
         assert!(w.tokens.refused(2).await);
@@ -430,6 +429,45 @@ async fn t01_a_refused_token_is_renewed_once_for_all() {
     assert!(w.tokens.refused(2).await, "a late refusal of an old token points to the new one");
     assert_eq!(w.token().await.unwrap(), "a2");
     assert_eq!(w.server.arrived(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t01_a_young_token_that_is_refused_is_renewed_once_in_ten_minutes() {
+    let w = World::new(MODELS[1]);
+    let first = w.token().await.unwrap();
+    assert!(w.tokens.refused(2).await, "the vendor ended it early, and the refresh token is good");
+    let second = w.token().await.unwrap();
+    assert_ne!(first, second);
+    for _ in 0..100 {
+        assert!(!w.tokens.refused(3).await, "a second refusal at once is about something else");
+        assert_eq!(w.token().await.unwrap(), second);
+    }
+    assert_eq!(w.server.arrived(), 2, "no storm");
+    wait(61).await;
+    assert!(w.tokens.refused(3).await, "it is not young any more");
+    let third = w.token().await.unwrap();
+    assert!(!w.tokens.refused(4).await, "ten minutes are not over");
+    wait(10 * 60).await;
+    assert!(w.tokens.refused(4).await);
+    assert_ne!(w.token().await.unwrap(), third);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c02_a_token_of_another_clock_is_renewed_when_it_is_refused() {
+    let w = World::new(MODELS[1]);
+    // Issued before the clock was set back by a day: it looks fresh, and younger than new.
+    let tomorrow = w.clock.now() + jiff::SignedDuration::from_hours(24);
+    {
+        let mut row = w.vault.row.lock().unwrap();
+        row.access = Some(Secret::new("a0"));
+        row.access_issued_at = Some(tomorrow);
+        row.access_expires_at = Some(tomorrow + jiff::SignedDuration::from_mins(30));
+    }
+    assert_eq!(w.token().await.unwrap(), "a0");
+    assert!(w.tokens.refused(1).await);
+    assert_eq!(w.token().await.unwrap(), "a1");
+    assert_eq!(w.server.arrived(), 1);
+    assert!(w.tokens.refused(2).await, "the one renewal of a young token is not used up by that");
 }
 
 #[tokio::test(start_paused = true)]
