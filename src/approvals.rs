@@ -44,7 +44,7 @@ impl Rest {
             lane: l.lane.clone(),
             folder: l.folder.clone(),
             base: l.base.clone(),
-            steps: l.steps.iter().map(|s| (s.op.clone(), s.cause.clone())).collect(),
+            steps: l.steps.iter().map(|s| (s.op.clone(), s.reason.cause.clone())).collect(),
         };
         Self {
             gate: hold.gate,
@@ -78,7 +78,7 @@ impl Rest {
 impl Lane {
     fn has(&self, now: &LanePlan, done: &BTreeSet<(LaneKey, Op)>) -> bool {
         let shown = now.steps.iter().all(|s| {
-            self.steps.iter().any(|(op, cause)| *op == s.op && *cause == s.cause)
+            self.steps.iter().any(|(op, cause)| *op == s.op && *cause == s.reason.cause)
                 && !done.contains(&(self.lane.clone(), s.op.clone()))
         });
         let made = self.folder.is_none() && self.steps.iter().any(|(op, _)| matches!(op, Op::Create { .. }));
