@@ -86,7 +86,12 @@ pub async fn join(
             }
             let joined = identity::join(&book, &observation, &before);
             out.read.insert(one.source.clone());
-            let unreadable = matches!(one.outcome, ReadOutcome::Failed(_) | ReadOutcome::LostSight);
+            // A ledger that lists nobody was read as well as it can be.
+            let unreadable = match &one.outcome {
+                ReadOutcome::Failed(e) => e.kind != ErrorKind::Unsupported,
+                ReadOutcome::LostSight => true,
+                ReadOutcome::Listed(_) | ReadOutcome::Assigned(_) => false,
+            };
             out.unreadable += usize::from(unreadable || doubt.is_some());
             if let Some(at) = joined.reread_at {
                 let due = out.reread.entry(one.source.clone()).or_insert(at);

@@ -369,6 +369,20 @@ pub struct SignInGround {
     pub title: &'static str,
     pub redirect_port: Option<u16>,
     pub redirect_url: Option<url::Url>,
+    open: Open,
+    remote: Remote,
+    world: Ground,
+}
+
+impl SignInGround {
+    /// Whom a target takes this fresh access token for, where it is a target. Nothing is stored for it yet.
+    pub async fn account(&self, access: &Secret, now: Timestamp) -> Result<Option<String>> {
+        let Some(target) = self.open.connector.target() else { return Ok(None) };
+        let tokens = Arc::new(Fixed::new(access.clone()));
+        let transport = self.open.stack(&self.remote, &self.world, tokens, true)?;
+        let probe = target.probe(&ReadCx::new(transport, now)).await?;
+        Ok(Some(probe.account).filter(|a| !a.is_empty()))
+    }
 }
 
 /// Errors: `Config` or `Unsupported`, where this name has nothing to sign in to.
@@ -381,11 +395,14 @@ pub fn sign_in_ground(name: &str, remote: &Remote, ground: &Ground) -> Result<Si
     let spec = open.oauth_spec()?;
     Ok(SignInGround {
         client: open.oauth_client(remote, &ground.secrets)?,
+        remote: remote.clone(),
+        world: ground.clone(),
         spec,
         scopes: open.scopes(&spec, remote)?,
         title: open.manifest.title,
         redirect_port: remote.redirect_port,
         redirect_url: remote.redirect_url.clone(),
+        open,
     })
 }
 

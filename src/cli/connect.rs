@@ -94,14 +94,20 @@ async fn once(
     };
     let not_granted: Vec<_> = scopes.iter().filter(|s| !signed_in.scopes.contains(s)).cloned().collect();
     let claims = &signed_in.claims;
+    let now = app.now();
+    let subject = claims.xero_userid.clone().or_else(|| claims.sub.clone());
+    // Where the token does not say whose it is, the target does: folders belong to the account that made them (T16).
+    let account = match &subject {
+        None => ground.account(&signed_in.granted.access, now).await?,
+        Some(_) => None,
+    };
     let who = NewSignIn {
         connection: name.into(),
-        subject: claims.xero_userid.clone().or_else(|| claims.sub.clone()).unwrap_or_default(),
-        email: claims.email.clone(),
+        subject: subject.or_else(|| account.clone()).unwrap_or_default(),
+        email: claims.email.clone().or(account),
         realm: signed_in.realm.clone(),
         scopes: signed_in.scopes.clone(),
     };
-    let now = app.now();
     refuse_another_account(app, name, &who).await?;
     let account = who.email.clone().unwrap_or_else(|| "an account that does not say its address".to_owned());
     let (tokens, company) = (signed_in.tokens(now), who.realm.clone());

@@ -148,6 +148,9 @@ fn checked(app: &App, seen: &Seen, problems: &[String]) -> Report {
     Report::new(if problems.is_empty() { Exit::Done } else { Exit::Failed }, json, text)
 }
 
+/// More of one connection are told as a number.
+const SIGN_INS_SHOWN: usize = 3;
+
 /// What a monitor must wake somebody for.
 fn problems(app: &App, seen: &Seen, lines: &[Line]) -> Vec<String> {
     let mut problems = Vec::new();
@@ -226,7 +229,11 @@ fn sign_in(name: &str, spec: OAuthSpec, row: &SignIn, now: Timestamp) -> Line {
         (SignInState::Refreshing { .. }, Expiry::Far) => ("refreshing", "a refresh is under way".to_owned(), false),
         (SignInState::Active, Expiry::Far) => ("active", "active".to_owned(), false),
     };
-    let account = row.who.email.clone().unwrap_or_else(|| row.who.subject.clone());
+    let who = row.who.email.as_ref().or(row.who.realm.as_ref()).unwrap_or(&row.who.subject);
+    let account = match &row.who.realm {
+        Some(realm) if realm != who => format!("{who}, company {realm}"),
+        _ => who.clone(),
+    };
     Line { name: name.to_owned(), account, state, words, broken }
 }
 
@@ -310,8 +317,21 @@ fn text(
     if seen.attempts.is_empty() {
         out.push_str("  nothing has run yet; next: ledgerward sync\n");
     }
+    // A firm with three hundred companies wants to see the one that is not well.
+    let mut well: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in lines.iter().filter(|l| l.words == "active") {
+        *well.entry(&line.name).or_default() += 1;
+    }
     for line in lines {
-        let _ = writeln!(out, "  sign-in     {} ({}): {}", line.name, line.account, line.words);
+        match well.get(line.name.as_str()) {
+            Some(many) if *many > SIGN_INS_SHOWN && line.words == "active" => {}
+            _ => {
+                let _ = writeln!(out, "  sign-in     {} ({}): {}", line.name, line.account, line.words);
+            }
+        }
+    }
+    for (name, many) in well.into_iter().filter(|(_, many)| *many > SIGN_INS_SHOWN) {
+        let _ = writeln!(out, "  sign-in     {name}: {many} companies, active");
     }
     for (name, since, why) in unreadable {
         let since = since.map_or_else(String::new, |t| format!(" since {}", time(t, zone)));

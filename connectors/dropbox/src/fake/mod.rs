@@ -173,11 +173,12 @@ const WRITES: &[&str] = &[
     "sharing/revoke_shared_link",
 ];
 
-/// The route of a request, and whether it came to the host for content.
+/// The route of a request, and whether it came to the host for content. Where both of the vendor's hosts are one address,
+/// which of them was meant can only be told by the route.
 fn route(request: &FakeRequest) -> Option<(&str, bool)> {
     match request.path.strip_prefix("/content/2/") {
         Some(route) => Some((route, true)),
-        None => request.path.strip_prefix("/2/").map(|route| (route, false)),
+        None => request.path.strip_prefix("/2/").map(|route| (route, call::needs(route, true).is_some())),
     }
 }
 
