@@ -242,6 +242,7 @@ pub const fn on_its_own(command: &Command) -> bool {
             | Command::Man
             | Command::Connectors
             | Command::Connector { .. }
+            | Command::Roster { act: Some(RosterAct::Check(_)), .. }
     )
 }
 
