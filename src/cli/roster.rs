@@ -280,7 +280,9 @@ pub fn check(check: &RosterCheck) -> Result<Report, Failure> {
 mod file {
     //! Lists that are files, line by line.
 
-    use super::{App, Exit, Failure, Report, RosterCheck, SCHEMA, Source, Value, Write as _, count, json, known, table};
+    use super::{
+        App, Exit, Failure, Report, RosterCheck, SCHEMA, Source, Value, Write as _, count, json, known, table,
+    };
     use ledgerward_roster::{NoteKind, Report as Lines};
 
     pub(super) struct Read(Lines);
@@ -316,9 +318,11 @@ mod file {
 
         pub(super) fn text(&self) -> String {
             let r = &self.0;
-            let mut text = format!("  {}: {}\n", r.file.display(), if r.read_as.is_empty() { "not read" } else { &r.read_as });
+            let mut text =
+                format!("  {}: {}\n", r.file.display(), if r.read_as.is_empty() { "not read" } else { &r.read_as });
             if !r.columns.is_empty() {
-                let columns: Vec<String> = r.columns.iter().map(|(field, header)| format!("{field} = \"{header}\"")).collect();
+                let columns: Vec<String> =
+                    r.columns.iter().map(|(field, header)| format!("{field} = \"{header}\"")).collect();
                 let _ = writeln!(text, "  columns: {}", columns.join(", "));
                 let days = count(usize::from(r.stale_after_days), "day");
                 let _ = writeln!(text, "  issued {}, not believed after {days}", self.issued());
@@ -345,7 +349,12 @@ mod file {
         let file = std::path::absolute(&check.file)
             .map_err(|e| Failure::new(Exit::Usage, format!("{} is no path", check.file.display())).cause(&e))?;
         let mut settings = serde_json::Map::from_iter([("file".to_owned(), json!(file))]);
-        let plain = [("client", &check.client), ("sheet", &check.sheet), ("encoding", &check.encoding), ("delimiter", &check.delimiter)];
+        let plain = [
+            ("client", &check.client),
+            ("sheet", &check.sheet),
+            ("encoding", &check.encoding),
+            ("delimiter", &check.delimiter),
+        ];
         settings.extend(plain.iter().filter_map(|(k, v)| Some(((*k).to_owned(), json!(v.as_ref()?)))));
         let columns = [
             ("person", &check.person_column),
@@ -366,7 +375,8 @@ mod file {
         }
         text.push_str(&read.text());
         let rows = read.0.clients.iter().map(|c| {
-            let people: Vec<&str> = c.people.iter().filter(|p| known(&p.standing, p.email.as_ref())).map(|p| p.user.as_str()).collect();
+            let people: Vec<&str> =
+                c.people.iter().filter(|p| known(&p.standing, p.email.as_ref())).map(|p| p.user.as_str()).collect();
             [c.name.clone(), c.id.clone(), people.join(" ")]
         });
         text.push_str(&table(["client", "id", "people"], rows));

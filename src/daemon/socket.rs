@@ -36,7 +36,7 @@ use crate::{
     app::App,
     cli::{
         self,
-        args::{Cli, Command, FirmAct, StatementsAct},
+        args::{Cli, Command, FirmAct, RosterAct, StatementsAct},
         console::Console,
         outcome::{Exit, Failure, Report},
     },

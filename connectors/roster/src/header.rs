@@ -110,7 +110,11 @@ fn columns(line: &Line, settings: &Settings) -> Result<Found, Miss> {
     let lower = |text: &str| tidy(text.trim_end_matches([':', '*', ' '])).to_lowercase();
     let named =
         |word: &str| -> Vec<u32> { words.iter().filter(|(_, w)| lower(w) == lower(word)).map(|(at, _)| *at).collect() };
-    let mut found = Found { header: words.iter().cloned().collect(), fields: Some(line.fields).filter(|n| *n > 0), ..Found::default() };
+    let mut found = Found {
+        header: words.iter().cloned().collect(),
+        fields: Some(line.fields).filter(|n| *n > 0),
+        ..Found::default()
+    };
     let mut without = Vec::new();
     let issued = match &settings.issued {
         Issued::Column(word) => Some(("issued", Column::Header(word.clone()))),
