@@ -176,7 +176,9 @@ fn a_roster_grants_and_a_shrunk_one_takes_nothing_until_it_is_accepted() {
     let plan = firm.plan();
     assert!(!plan.contains("\"revoke\""), "{plan}");
     let rows = firm.must("access --client acme --format json --json --quiet").json();
-    let held = |who: &str| rows["rows"].as_array().unwrap().iter().any(|r| r["person"]["email"] == who && r["answer"] == "held");
+    let held = |who: &str| {
+        rows["rows"].as_array().unwrap().iter().any(|r| r["person"]["email"] == who && r["answer"] == "held")
+    };
     assert!(held("ana@harbour.example") && held("bob@harbour.example"), "{rows}");
     let lines = firm.must("roster staff");
     assert!(lines.out.contains("not understood; Acme is unknown") && lines.out.contains("bob at harbour"), "{lines:?}");

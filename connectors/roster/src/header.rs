@@ -84,6 +84,7 @@ fn positions(settings: &Settings) -> Option<Found> {
     (client && at.contains_key("person") && !matches!(settings.issued, Issued::Column(_))).then_some(Found {
         above: 0,
         at,
+        fields: None,
         header: BTreeMap::new(),
     })
 }
