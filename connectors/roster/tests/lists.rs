@@ -319,7 +319,7 @@ fn a_file_that_is_being_written_is_read_later() {
             }
         });
         let mut changed = 0;
-        for _ in 0..2_000 {
+        for _ in 0..300 {
             match lists.read(&path, json!({})).fault {
                 None => {}
                 Some(e) if e.message.contains("changed") || e.message.contains("just now") => changed += 1,
@@ -422,7 +422,7 @@ fn several_sheets_need_a_name() {
 }
 
 #[test]
-fn a_workbook_that_is_cut_or_blown_up_is_refused() {
+fn a_workbook_that_is_cut_is_refused() {
     let lists = Lists::new();
     let whole = sheet(&[["Client", "Email"], ["Acme", "a@x.example"]]).save_to_buffer().unwrap();
     for end in (5..whole.len()).step_by(97) {
@@ -432,7 +432,12 @@ fn a_workbook_that_is_cut_or_blown_up_is_refused() {
     refused(&lists.read(&lists.put("text.xlsx", TWO), json!({})), ErrorKind::Contract, "no workbook");
     let old = [0xd0, 0xcf, 0x11, 0xe0, 1, 2, 3];
     refused(&lists.read(&lists.put("old.xlsx", old), json!({})), ErrorKind::Contract, "password");
+}
 
+#[test]
+#[cfg_attr(debug_assertions, ignore = "a minute or two without optimisation: run with --release")]
+fn a_workbook_that_is_blown_up_is_refused() {
+    let lists = Lists::new();
     let mut bomb = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     bomb.start_file("xl/worksheets/sheet1.xml", options).unwrap();
@@ -452,6 +457,7 @@ fn a_workbook_that_is_cut_or_blown_up_is_refused() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "a minute or two without optimisation: run with --release")]
 fn a_million_lines_are_a_list_and_one_more_is_none() {
     let lists = Lists::new();
     let mut text = "Client,Email\n".to_owned();
@@ -491,7 +497,7 @@ fn wrong_settings_name_themselves() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is in a file: no panic, and a list that is believed names somebody.
     #[test]
