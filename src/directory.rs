@@ -3,7 +3,7 @@
 //! A list that is suddenly much shorter is more often half an export than half a firm: it is held until a person says that
 //! it is right (`roster accept`). A line becomes a client's source only by `clients bind`; here it is only proposed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ledgerward_contract::{ClientRow, ConnectionName, SourceKind, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::{
     cli::outcome::Failure,
     domain::{
         finding::{Finding, Severity},
-        firm::{ClientState, Firm},
+        firm::{Client, ClientState, Firm},
     },
     gather::{ConnectionReading, Directory},
 };
@@ -31,7 +31,8 @@ pub struct Believed {
     pub accepted: Option<usize>,
 }
 
-fn pairs(rows: &BTreeMap<String, ClientRow>) -> usize {
+/// How many pairs of a client and a person a list has.
+pub fn pairs(rows: &BTreeMap<String, ClientRow>) -> usize {
     rows.values().map(|r| r.people.len()).sum()
 }
 
@@ -49,21 +50,11 @@ pub async fn doubts(
     let (mut doubts, mut fresh) = (BTreeMap::new(), Vec::new());
     for (name, rows) in lists {
         let old = kept.get(name.as_str()).cloned().unwrap_or_default();
-        let count = pairs(rows);
-        if shrunk(old.pairs, count) && old.accepted.is_none_or(|a| count < a) {
-            let when = old.at.map_or_else(String::new, |t| format!(" at {t}"));
-            doubts.insert(
-                name.clone(),
-                format!(
-                    "its list names {count} people of {} clients, and named {} of {}{when}; a third less is not believed by itself",
-                    rows.len(),
-                    old.pairs,
-                    old.clients
-                ),
-            );
+        if let Some(why) = doubt(&old, rows) {
+            doubts.insert(name.clone(), why);
             continue;
         }
-        let new = Believed { pairs: count, clients: rows.len(), at: Some(now), accepted: None };
+        let new = Believed { pairs: pairs(rows), clients: rows.len(), at: Some(now), accepted: None };
         // The time alone is not worth a write in each of a day's runs.
         if (new.pairs, new.clients, new.accepted) != (old.pairs, old.clients, old.accepted) {
             fresh.push((name.as_str().to_owned(), new));
@@ -73,6 +64,21 @@ pub async fn doubts(
         app.store.run(move |db| fresh.iter().try_for_each(|(name, b)| db.doc_put(MEMORY, name, b))).await?;
     }
     Ok(doubts)
+}
+
+/// Why a list is not believed after the one that was believed before.
+pub fn doubt(old: &Believed, rows: &BTreeMap<String, ClientRow>) -> Option<String> {
+    let count = pairs(rows);
+    if !shrunk(old.pairs, count) || old.accepted.is_some_and(|a| count >= a) {
+        return None;
+    }
+    let when = old.at.map_or_else(String::new, |t| format!(" at {t}"));
+    Some(format!(
+        "its list names {count} people of {} clients, and named {} of {}{when}; a third less is not believed by itself",
+        rows.len(),
+        old.pairs,
+        old.clients
+    ))
 }
 
 /// Shorter by more than a third. Small lists change by more than that on any day.
@@ -104,32 +110,72 @@ pub async fn accept(app: &App, connection: &ConnectionName, count: usize, reason
     Ok(())
 }
 
-/// Lines that nobody is bound to, with the client each may be. Never more than a proposal: an id that the practice manager
-/// itself holds is a good one, an equal name is one to look at.
-pub fn links(firm: &Firm, readings: &BTreeMap<ConnectionName, ConnectionReading>) -> Vec<Finding> {
-    let bound: BTreeSet<(&ConnectionName, &str)> =
-        firm.clients.values().flat_map(|c| &c.sources).map(|s| (&s.connection, s.id.as_str())).collect();
-    let live = || firm.clients.values().filter(|c| c.state != ClientState::Closed && c.private_to.is_none());
-    let by_ledger: BTreeMap<&str, _> = live().flat_map(|c| c.sources.iter().map(move |s| (s.id.as_str(), c))).collect();
-    let mut by_name: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for client in live() {
-        by_name.entry(client.name.trim().to_lowercase()).or_default().push(client);
+/// Which client a line of a list is, or may be.
+#[derive(Clone, Debug)]
+pub enum Link<'f> {
+    Bound(Vec<&'f Client>),
+    /// Never more than a proposal, with its reason: an id that the practice manager itself holds is a good one, an equal
+    /// name is one to look at.
+    Proposed(&'f Client, &'static str),
+    Nobody,
+}
+
+/// The firm's clients by what a line can be known by. Private books are in no proposal.
+pub struct Links<'f> {
+    bound: BTreeMap<(&'f ConnectionName, &'f str), Vec<&'f Client>>,
+    by_ledger: BTreeMap<&'f str, &'f Client>,
+    by_name: BTreeMap<String, Vec<&'f Client>>,
+}
+
+impl<'f> Links<'f> {
+    pub fn new(firm: &'f Firm) -> Self {
+        let mut links = Self { bound: BTreeMap::new(), by_ledger: BTreeMap::new(), by_name: BTreeMap::new() };
+        for client in firm.clients.values() {
+            let live = client.state != ClientState::Closed && client.private_to.is_none();
+            for source in &client.sources {
+                links.bound.entry((&source.connection, source.id.as_str())).or_default().push(client);
+                if live {
+                    links.by_ledger.insert(source.id.as_str(), client);
+                }
+            }
+            if live {
+                links.by_name.entry(client.name.trim().to_lowercase()).or_default().push(client);
+            }
+        }
+        links
     }
+
+    pub fn of(&self, connection: &ConnectionName, row: &ClientRow) -> Link<'f> {
+        if let Some(clients) = self.bound.get(&(connection, row.id.as_str())) {
+            return Link::Bound(clients.clone());
+        }
+        if let Some(client) = row.ledgers.iter().find_map(|id| self.by_ledger.get(id.as_str())) {
+            return Link::Proposed(client, "names the id of a ledger of");
+        }
+        match self.by_name.get(&row.name.trim().to_lowercase()).map(Vec::as_slice) {
+            Some([one]) => Link::Proposed(one, "has the same name as"),
+            _ => Link::Nobody,
+        }
+    }
+}
+
+/// What `clients bind` calls the lines of a list.
+pub fn kind_word(kind: SourceKind) -> &'static str {
+    if kind == SourceKind::Roster { "roster" } else { "practice-client" }
+}
+
+/// Lines that nobody is bound to, with the client each may be.
+pub fn links(firm: &Firm, readings: &BTreeMap<ConnectionName, ConnectionReading>) -> Vec<Finding> {
+    let known = Links::new(firm);
     let mut found = Vec::new();
     for (connection, reading) in readings {
         let Some(Directory { kind, rows }) = &reading.directory else { continue };
-        let kind = if *kind == SourceKind::Roster { "roster" } else { "practice-client" };
         let mut unlinked = 0;
-        for row in rows.values().filter(|r| r.active && !bound.contains(&(connection, r.id.as_str()))) {
-            let by_id = row.ledgers.iter().find_map(|id| by_ledger.get(id.as_str()).copied());
-            let same_name = || match by_name.get(&row.name.trim().to_lowercase()).map(Vec::as_slice) {
-                Some([one]) => Some(*one),
-                _ => None,
-            };
-            let (client, why) = match (by_id, same_name()) {
-                (Some(client), _) => (client, "names the id of a ledger of"),
-                (None, Some(client)) => (client, "has the same name as"),
-                (None, None) => {
+        for row in rows.values().filter(|r| r.active) {
+            let (client, why) = match known.of(connection, row) {
+                Link::Proposed(client, why) => (client, why),
+                Link::Bound(_) => continue,
+                Link::Nobody => {
                     unlinked += 1;
                     continue;
                 }
@@ -139,7 +185,7 @@ pub fn links(firm: &Firm, readings: &BTreeMap<ConnectionName, ConnectionReading>
                 "directory.link",
                 format!("{connection}/{}", row.id),
                 format!("{} in {connection} {why} {}; it is bound to no client yet.", row.name, client.slug),
-                format!("ledgerward clients bind {} {connection} {} --kind {kind}", client.slug, row.id),
+                bind_line(client, connection, row, *kind),
             ));
         }
         if unlinked > 0 {
@@ -153,6 +199,13 @@ pub fn links(firm: &Firm, readings: &BTreeMap<ConnectionName, ConnectionReading>
         }
     }
     found
+}
+
+/// The command that makes a proposal true, as a shell takes it.
+pub fn bind_line(client: &Client, connection: &ConnectionName, row: &ClientRow, kind: SourceKind) -> String {
+    let plain = row.id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && !row.id.is_empty();
+    let id = if plain { row.id.clone() } else { format!("'{}'", row.id.replace('\'', "'\\''")) };
+    format!("ledgerward clients bind {} {connection} {id} --kind {}", client.slug, kind_word(kind))
 }
 
 #[cfg(test)]

@@ -204,7 +204,10 @@ async fn directory(
     }
     for (id, name) in known {
         let (name, outcome) = match (listed.get(id), &failed) {
-            (Some(row), _) => (&row.name, ReadOutcome::Assigned(assigned(source, row))),
+            (Some(row), _) => match nameless(row) {
+                Some(why) => (&row.name, ReadOutcome::Failed(Error::contract("clients.list", why))),
+                None => (&row.name, ReadOutcome::Assigned(assigned(source, row))),
+            },
             (None, Some(e)) => (name, ReadOutcome::Failed(Error::new(e.kind, e.op, e.message.clone()))),
             (None, None) => (name, ReadOutcome::LostSight),
         };
@@ -228,6 +231,15 @@ async fn clients(
         Box::pin(async move { api.clients(&cx, at).await })
     })
     .await
+}
+
+/// Somebody is responsible for the client whom the list cannot name, and in a standing that it does not know: whoever is
+/// missing from the line may be that one, so the line as a whole says nothing.
+fn nameless(row: &ClientRow) -> Option<String> {
+    row.people.iter().filter(|p| p.email.is_none()).find_map(|p| match &p.standing {
+        Standing::Unknown(why) => Some(why.clone()),
+        _ => None,
+    })
 }
 
 /// The people of one line, each once. Who is responsible in several ways counts by the one that gives most: each way is a
@@ -266,7 +278,7 @@ fn assigned(source: &Source, row: &ClientRow) -> Vec<AccessFact> {
     people.into_values().collect()
 }
 
-fn nobody_signed_in(name: &ConnectionName) -> Error {
+pub fn nobody_signed_in(name: &ConnectionName) -> Error {
     Error::new(ErrorKind::Unauthenticated, "connection.open", "nobody has signed in yet")
         .next(format!("Run: ledgerward connect {name}"))
 }

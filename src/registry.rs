@@ -180,6 +180,8 @@ pub static CONNECTORS: &[Entry] = &[
     Entry { factory: &ledgerward_local::FACTORY, verdict: no_verdict, scope_set: first_set, fake: None },
     #[cfg(feature = "process")]
     Entry { factory: &ledgerward_process::FACTORY, verdict: no_verdict, scope_set: first_set, fake: None },
+    #[cfg(feature = "roster")]
+    Entry { factory: &ledgerward_roster::FACTORY, verdict: no_verdict, scope_set: first_set, fake: None },
 ];
 
 /// The address that a stand-in names in its answers.

@@ -239,6 +239,14 @@ Examples:
         #[command(subcommand)]
         act: ConnectorAct,
     },
+    /// Lists of clients: practice managers and rosters, whether they are believed, and what was not understood
+    #[command(args_conflicts_with_subcommands = true)]
+    Roster {
+        /// One connection's list, line by line
+        connection: Option<String>,
+        #[command(subcommand)]
+        act: Option<RosterAct>,
+    },
     /// Who sees what
     Access {
         #[arg(long)]
@@ -423,6 +431,10 @@ mod tests {
             "firm export",
             "firm apply firm.toml --prune --dry-run",
             "connectors",
+            "roster",
+            "roster staff",
+            "roster accept staff --reason checked",
+            "roster check users.csv --client Acme --person-column Email --encoding windows-1252",
             "access --person bob --at 2026-06-30 --format csv",
             "why bob acme-ltd",
             "why-not bob acme-ltd",
@@ -474,6 +486,8 @@ mod tests {
             "changes reject C-7",
             "private share own --target drive",
             "freeze on",
+            "roster accept staff",
+            "roster check users.csv --client Acme --client-column Client",
             "revoke bob",
             "restore",
             "restore b.db --confirm",

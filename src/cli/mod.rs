@@ -26,6 +26,7 @@ pub mod outcome;
 pub mod people;
 pub mod private;
 pub mod roles;
+pub mod roster;
 pub mod runs;
 pub mod sandbox;
 pub mod select;
@@ -36,7 +37,7 @@ pub mod why;
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use self::{
-    args::{Cli, Command},
+    args::{Cli, Command, RosterAct},
     console::{Console, Terminal},
     outcome::{Exit, Failure, Report, printable},
 };
@@ -116,6 +117,7 @@ fn stateless(command: &Command, place: &Place) -> Option<Result<Report, Failure>
         Command::Connectors => Some(Ok(connectors::run())),
         Command::Completions { shell } => Some(Ok(completions(*shell))),
         Command::Man => Some(man()),
+        Command::Roster { act: Some(RosterAct::Check(check)), .. } => Some(roster::check(check)),
         Command::Restore { file: Some(file), .. } => Some(backup::restore(place, file)),
         _ => None,
     }
@@ -174,6 +176,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Private { act } => private::run(app, act).await,
         Command::Changes { act } => changes::run(app, act).await,
         Command::Firm { act } => firm::run(app, console, act).await,
+        Command::Roster { connection, act } => roster::run(app, connection.as_deref(), act).await,
         Command::Access { person, client, at, format } => {
             access::run(app, person.as_ref(), client.as_ref(), at, format).await
         }

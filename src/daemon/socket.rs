@@ -36,7 +36,7 @@ use crate::{
     app::App,
     cli::{
         self,
-        args::{Cli, Command, FirmAct, StatementsAct},
+        args::{Cli, Command, FirmAct, RosterAct, StatementsAct},
         console::Console,
         outcome::{Exit, Failure, Report},
     },
@@ -266,6 +266,7 @@ pub const fn on_its_own(command: &Command) -> bool {
             | Command::Man
             | Command::Connectors
             | Command::Connector { .. }
+            | Command::Roster { act: Some(RosterAct::Check(_)), .. }
     )
 }
 

@@ -63,7 +63,8 @@ pub fn text() -> String {
 
 /// What lists nobody and has no statements is there to hold folders.
 pub fn kind(m: &Manifest) -> &'static str {
-    if m.access.is_none() && m.statements.is_empty() { "target" } else { "source" }
+    let source = m.access.is_some() || m.grade.is_some() || !m.statements.is_empty();
+    if source { "source" } else { "target" }
 }
 
 pub fn auth(m: &Manifest) -> String {

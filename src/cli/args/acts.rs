@@ -411,6 +411,52 @@ pub enum AuditAct {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum RosterAct {
+    /// Believe a list that is shorter by more than a third
+    Accept {
+        /// As in the configuration: the staff of [connections.staff]
+        connection: String,
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: String,
+    },
+    /// Try a file before it is configured; exits 1 if nothing of it would be used
+    #[command(after_help = "Example:\n  ledgerward roster check users.csv --client \"Acme Ltd\" --person-column Email")]
+    Check(RosterCheck),
+}
+
+/// How to read a list: the settings of the roster connector, as far as a first look needs them.
+#[derive(Debug, Args)]
+pub struct RosterCheck {
+    /// .csv, .tsv, .txt or .xlsx
+    pub file: PathBuf,
+    /// The header over the e-mail addresses [default: guessed]
+    #[arg(long, value_name = "HEADER", value_parser = filled)]
+    pub person_column: Option<String>,
+    /// The header over the clients' names [default: guessed]
+    #[arg(long, value_name = "HEADER", value_parser = filled, conflicts_with = "client")]
+    pub client_column: Option<String>,
+    /// The header over the roles [default: guessed]
+    #[arg(long, value_name = "HEADER", value_parser = filled)]
+    pub role_column: Option<String>,
+    /// The header over the statuses [default: guessed]
+    #[arg(long, value_name = "HEADER", value_parser = filled)]
+    pub status_column: Option<String>,
+    /// The one client of the whole file
+    #[arg(long, value_name = "NAME", value_parser = filled)]
+    pub client: Option<String>,
+    /// Which sheet of a workbook
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
+    /// Such as windows-1252 [default: UTF-8, or UTF-16 with its mark]
+    #[arg(long, value_name = "NAME")]
+    pub encoding: Option<String>,
+    /// One character, or tab [default: found out]
+    #[arg(long, value_name = "CHARACTER")]
+    pub delimiter: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum KeyAct {
     /// Seal the tokens with a new key
     Rotate,
