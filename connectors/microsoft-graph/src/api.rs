@@ -10,11 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::{
-    map::Place,
-    names, refusal,
-    settings::Settings,
-};
+use crate::{map::Place, names, refusal, settings::Settings};
 
 /// What we ask of each thing in a listing.
 const FIELDS: &str = "id,name,eTag,cTag,size,folder,file,package,remoteItem,shared,parentReference";
@@ -270,7 +266,11 @@ fn segment(text: &str) -> String {
 }
 
 fn site_path(site: &str) -> String {
-    if site.contains(":/") { format!("/sites/{}:", site.trim_end_matches([':', '/'])) } else { format!("/sites/{site}") }
+    if site.contains(":/") {
+        format!("/sites/{}:", site.trim_end_matches([':', '/']))
+    } else {
+        format!("/sites/{site}")
+    }
 }
 
 fn item_path(op: &'static str, at: &Place) -> Result<String> {

@@ -63,10 +63,8 @@ impl GraphTarget {
         let root = root.map(|r| r.item);
         let (mut folders, mut everything, mut lookups) = (BTreeSet::new(), false, 0);
         // Things come more than once; the last word counts. Of deleted ones only id and parent are to be relied on.
-        let mut known: BTreeMap<String, Option<String>> = items
-            .iter()
-            .map(|i| (i.id.clone(), i.parent_reference.as_ref().and_then(|p| p.id.clone())))
-            .collect();
+        let mut known: BTreeMap<String, Option<String>> =
+            items.iter().map(|i| (i.id.clone(), i.parent_reference.as_ref().and_then(|p| p.id.clone()))).collect();
         for item in items {
             let reached = item.root.is_some() || Some(&item.id) == root.as_ref();
             // The list of the root or of the drive reaches every folder.

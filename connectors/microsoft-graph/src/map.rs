@@ -40,9 +40,9 @@ impl Place {
     ///
     /// Errors: `NotFound`; there can be nothing under such an id.
     pub fn parse(op: &'static str, id: &str) -> Result<Self> {
-        let (drive, item) = id
-            .split_once(':')
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, op, "this is not a drive's id and a thing's with a colon between"))?;
+        let (drive, item) = id.split_once(':').ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, op, "this is not a drive's id and a thing's with a colon between")
+        })?;
         Ok(Self { drive: drive.to_owned(), item: item.to_owned() })
     }
 }
@@ -303,7 +303,9 @@ fn person(user: Option<&Identity>, site: Option<&Identity>, invited: Option<&str
     let upn = site.and_then(upn).filter(|u| !u.contains('#'));
     match email.or(upn).or(invited).and_then(|e| Email::parse(e).ok()) {
         Some(email) => Holder::Person(email),
-        None => Holder::Opaque(user.or(site).map_or_else(|| "somebody without a name".to_owned(), |u| named("user", u))),
+        None => {
+            Holder::Opaque(user.or(site).map_or_else(|| "somebody without a name".to_owned(), |u| named("user", u)))
+        }
     }
 }
 

@@ -27,7 +27,8 @@ pub fn encode(name: &str) -> String {
     let mut out = String::new();
     let low = name.to_lowercase();
     let stem = low.split('.').next().unwrap_or_default();
-    let device = |kind: &str| stem.strip_prefix(kind).is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()));
+    let device =
+        |kind: &str| stem.strip_prefix(kind).is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()));
     let whole = RESERVED.contains(&stem)
         || device("com")
         || device("lpt")
@@ -143,8 +144,28 @@ mod tests {
     #[test]
     fn n06_every_name_comes_back() {
         let names = [
-            "CON", "con.pdf", "COM1", "com1.x", "console", "lpt9", ".lock", "desktop.ini", "~$d", "a_vti_b", "_VTI__vti_",
-            "o'Neil \"quoted\"", "a:b*c", "‛", "‛CON", "a‛b：c", "：", "Forms", "Müller & Söhne #1 100%25", "株式会社", "a.", " a ",
+            "CON",
+            "con.pdf",
+            "COM1",
+            "com1.x",
+            "console",
+            "lpt9",
+            ".lock",
+            "desktop.ini",
+            "~$d",
+            "a_vti_b",
+            "_VTI__vti_",
+            "o'Neil \"quoted\"",
+            "a:b*c",
+            "‛",
+            "‛CON",
+            "a‛b：c",
+            "：",
+            "Forms",
+            "Müller & Söhne #1 100%25",
+            "株式会社",
+            "a.",
+            " a ",
         ];
         for name in names {
             let sent = encode(name);

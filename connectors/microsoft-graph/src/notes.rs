@@ -63,7 +63,9 @@ pub fn scopes(probe: &mut Probe, root: &Item) {
     let left = SCOPES_MAX.saturating_sub(count);
     if count >= SCOPES_MAX / 10 * 9 {
         probe.notes.push(warn(
-            format!("{count} folders have sharing lists of their own; SharePoint takes 50,000 in a library, {left} are left"),
+            format!(
+                "{count} folders have sharing lists of their own; SharePoint takes 50,000 in a library, {left} are left"
+            ),
             "Make a second target on another library now, and put new clients there.",
         ));
     } else if count >= SCOPES_ADVISED / 5 * 4 {

@@ -29,8 +29,12 @@ impl GraphTarget {
     ) -> Result<Granted> {
         const OP: &str = "permission.create";
         if until.is_some() {
-            return Err(Error::new(ErrorKind::Unsupported, OP, "a person's access at OneDrive and SharePoint has no end of its own")
-                .next("Give access without an end; ledgerward takes it away when its time is over."));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                OP,
+                "a person's access at OneDrive and SharePoint has no end of its own",
+            )
+            .next("Give access without an end; ledgerward takes it away when its time is over."));
         }
         let me = self.me(cx.read()).await?;
         let lists = self.lists(cx.read(), OP, folder).await?;
@@ -46,7 +50,8 @@ impl GraphTarget {
         for look in 0..LOOKS {
             self.pause(look).await;
             let now = self.entries(cx.read(), OP, folder).await?;
-            let all: Vec<_> = now.iter().filter(|p| p.link_scope().is_none()).flat_map(|p| map::seen(p, &me, &Via::Direct)).collect();
+            let all: Vec<_> =
+                now.iter().filter(|p| p.link_scope().is_none()).flat_map(|p| map::seen(p, &me, &Via::Direct)).collect();
             let theirs = all.iter().find(|p| p.holder == Holder::Person(who.clone()));
             // The tenant may know the person under another address.
             let renamed = all.iter().find(|p| named.contains(&p.id.0) && matches!(p.holder, Holder::Person(_)));
@@ -54,9 +59,13 @@ impl GraphTarget {
                 return Ok(granted(p));
             }
         }
-        Err(Error::new(ErrorKind::Unavailable, OP, "Microsoft accepted the invitation, and the person is not on the list")
-            .next("It is tried again; if it stays so, the tenant's rules for sharing swallow it.")
-            .retry(Retry::No))
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            OP,
+            "Microsoft accepted the invitation, and the person is not on the list",
+        )
+        .next("It is tried again; if it stays so, the tenant's rules for sharing swallow it.")
+        .retry(Retry::No))
     }
 
     pub(crate) async fn change_role(

@@ -339,6 +339,10 @@ fn no_such_drive(e: Error) -> Error {
     if !matches!(e.kind, ErrorKind::NotFound | ErrorKind::Config) {
         return e;
     }
-    Error { kind: ErrorKind::Config, message: "the drive is not there, or not shown to ledgerward's account".to_owned(), ..e }
-        .next("Open OneDrive once as that account, and check `drive`, `user`, `group`, `site` and its licence.")
+    Error {
+        kind: ErrorKind::Config,
+        message: "the drive is not there, or not shown to ledgerward's account".to_owned(),
+        ..e
+    }
+    .next("Open OneDrive once as that account, and check `drive`, `user`, `group`, `site` and its licence.")
 }

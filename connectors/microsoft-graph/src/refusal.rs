@@ -146,7 +146,8 @@ pub fn classify(op: &'static str, response: &Response) -> Result<()> {
     let mut error = answer::classify_common(op, response);
     let codes = codes(response);
     // 401 and 429 speak for themselves; from 500 on a code says nothing that the status does not, but for a full drive.
-    let decides = (400..500).contains(&response.status) && ![401, 429].contains(&response.status) || response.status == 507;
+    let decides =
+        (400..500).contains(&response.status) && ![401, 429].contains(&response.status) || response.status == 507;
     let fits = |r: &&Refusal| codes.iter().any(|c| r.0.contains(&c.as_str()));
     if let (true, Some(Refusal(_, kind, says, next))) = (decides, TABLE.iter().find(fits)) {
         error.kind = *kind;

@@ -111,7 +111,9 @@ impl Settings {
             }
         }
         let odd = |text: &String, more: &str| {
-            text.is_empty() || text.contains("..") || !text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+            text.is_empty()
+                || text.contains("..")
+                || !text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
         };
         if s.user.as_ref().is_some_and(|u| odd(u, "@._-+#")) {
             return Err(bad("`user` is neither a sign-in name nor an id", "Give it as in \"ledgers@firm.example\"."));

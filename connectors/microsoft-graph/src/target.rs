@@ -70,7 +70,9 @@ impl StorageTarget for GraphTarget {
         let me = self.me(cx).await?;
         let lists = self.lists(cx, OP, &at).await?;
         let seen = |p| map::seen(p, &me, &map::via(p, &lists.above));
-        let others = |s: &SeenPermission| s.via == Via::Inherited && !s.ourselves && s.role != ledgerward_contract::SeenRole::MetadataOnly;
+        let others = |s: &SeenPermission| {
+            s.via == Via::Inherited && !s.ourselves && s.role != ledgerward_contract::SeenRole::MetadataOnly
+        };
         let owner = lists.own.iter().flat_map(seen).find(|s| s.role == ledgerward_contract::SeenRole::Owner);
         let marks = self.marks_of(cx, &at).await?;
         Ok(Stat::Present {
@@ -234,7 +236,8 @@ impl GraphTarget {
     /// The drive, the root, and who gets in from above.
     async fn look_around(&self, cx: &ReadCx, me: &map::Me, probe: &mut Probe) -> Result<()> {
         let drive = self.drive(cx).await?;
-        probe.quota = drive.quota.as_ref().and_then(|q| Some(Quotas { used: q.used?, limit: q.total.filter(|t| *t > 0) }));
+        probe.quota =
+            drive.quota.as_ref().and_then(|q| Some(Quotas { used: q.used?, limit: q.total.filter(|t| *t > 0) }));
         notes::drive(probe, &drive, me);
         let Some((place, root)) = self.root(cx).await? else {
             probe.notes.push(notes::good(format!(

@@ -4,9 +4,7 @@
 //! own earlier attempt.
 
 use bytes::Bytes;
-use ledgerward_contract::{
-    Error, ErrorKind, Expect, FileId, Response, Result, StatementFile, Stored, WriteCx,
-};
+use ledgerward_contract::{Error, ErrorKind, Expect, FileId, Response, Result, StatementFile, Stored, WriteCx};
 use url::Url;
 
 use crate::{
@@ -152,7 +150,11 @@ impl GraphTarget {
                 }
             }
         }
-        Err(Error::new(ErrorKind::Unavailable, "upload.send", "Microsoft drops every upload of this file before it is whole"))
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "upload.send",
+            "Microsoft drops every upload of this file before it is whole",
+        ))
     }
 
     /// All pieces, one after the other. `None`: the session is gone.
@@ -224,7 +226,11 @@ impl GraphTarget {
             item = self.item(cx.read(), OP, at).await?;
         }
         let address = item.download.as_deref().ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, OP, "Microsoft gives neither a hash nor an address to read the file back")
+            Error::new(
+                ErrorKind::Unavailable,
+                OP,
+                "Microsoft gives neither a hash nor an address to read the file back",
+            )
         })?;
         let answer = cx.read().send(Api::download(&api::own_address(OP, address)?)).await?;
         refusal::classify(OP, &answer)?;

@@ -102,8 +102,7 @@ impl GraphTarget {
         // Our mark is no file of the client's.
         let is_mark = |path: &[String]| matches!(path, [name] if names::mark_in(name).is_some());
         let files = found.iter().filter(|(i, path)| i.file.is_some() && !is_mark(path));
-        let items: Result<Vec<_>> =
-            files.map(|(f, path)| map::seen_file(OP, f, &folder.drive, path.clone())).collect();
+        let items: Result<Vec<_>> = files.map(|(f, path)| map::seen_file(OP, f, &folder.drive, path.clone())).collect();
         let next = if todo.done() { None } else { Some(cursor(OP, &todo)?) };
         Ok(Page { items: items?, next, total: None })
     }

@@ -7,7 +7,10 @@ use super::state::{Refuse, State, refuse};
 pub enum Found {
     Thing(String),
     /// Nothing of this name in that folder yet.
-    Free { parent: String, name: String },
+    Free {
+        parent: String,
+        name: String,
+    },
 }
 
 pub fn decoded(part: &str) -> String {

@@ -28,7 +28,8 @@ impl GraphFake {
             "token" => {
                 let user = self.st.user_named(&text(args, "user")?).ok_or("there is no such user")?.id.clone();
                 let now = self.now;
-                let token = self.oauth.issue(&user, "by hand", "User.Read Files.ReadWrite.All Sites.ReadWrite.All", now);
+                let token =
+                    self.oauth.issue(&user, "by hand", "User.Read Files.ReadWrite.All Sites.ReadWrite.All", now);
                 Ok(json!({ "access_token": token }))
             }
             "withdraw" => {
@@ -47,7 +48,11 @@ impl GraphFake {
             "kill_sessions" => Ok(json!({ "killed": self.kill_sessions() })),
             "forget_changes" => {
                 self.st.forgotten = self.st.events.len() + 1;
-                self.st.happened(&text(args, "item").and_then(|i| self.st.resolve(&i)).unwrap_or_default(), false, self.now);
+                self.st.happened(
+                    &text(args, "item").and_then(|i| self.st.resolve(&i)).unwrap_or_default(),
+                    false,
+                    self.now,
+                );
                 Ok(json!({}))
             }
             "limits" => {

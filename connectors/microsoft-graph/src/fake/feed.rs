@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use ledgerward_kit::fake::{FakeRequest, FakeResponse};
 use serde_json::{Value, json};
 
-use super::{Answer, GraphFake, state::refuse};
+use super::{
+    Answer, GraphFake,
+    state::{Refuse, refuse},
+};
 
 impl GraphFake {
     pub(super) fn delta(&mut self, r: &FakeRequest, who: &str, drive: &str) -> Answer {
@@ -16,8 +19,9 @@ impl GraphFake {
             return refuse(403, "accessDenied", "Access denied");
         }
         let end = self.st.events.len();
+        let here = format!("{}{}", self.base, r.path);
         let link = |key: &str, at: usize| {
-            let url = format!("{}{}?token=Mzs{at}", self.base, r.path);
+            let url = format!("{here}?token=Mzs{at}");
             (key.to_owned(), json!(url))
         };
         let from = match r.query("token") {
@@ -26,9 +30,8 @@ impl GraphFake {
             Some(text) => match text.strip_prefix("Mzs").and_then(|n| n.parse::<usize>().ok()) {
                 Some(n) if n >= self.st.forgotten && n <= end => n,
                 Some(_) => {
-                    let all = format!("{}{}", self.base, r.path);
-                    return refuse(410, "resyncChangesApplyDifferences", "Resync required")
-                        .or_else(|e: super::Refuse| Ok(e.answer().header("location", all)));
+                    let gone = Refuse::new(410, "resyncChangesApplyDifferences", "Resync required");
+                    return Ok(gone.answer().header("location", here));
                 }
                 None => return refuse(400, "invalidRequest", "The token is not valid."),
             },

@@ -13,7 +13,7 @@ mod seed;
 mod state;
 mod upload;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use http::Method;
 use ledgerward_contract::Timestamp;
@@ -67,8 +67,6 @@ struct Ways {
     /// Reads of a file that do not yet show its hash.
     late_hash: u64,
     corrupt_uploads: u64,
-    /// Whether folders of the recycle bin answer with a `deleted` facet, as personal ones do.
-    show_deleted: bool,
 }
 
 /// The fake. Made by [`GraphFake::from_seed`].
@@ -95,7 +93,6 @@ pub struct GraphFake {
     ways: Ways,
     /// Lists as they were, and for how many reads they are still shown so.
     stale: BTreeMap<String, (u64, Vec<Value>)>,
-    asked: BTreeSet<String>,
 }
 
 impl Fake for GraphFake {
@@ -164,7 +161,13 @@ impl GraphFake {
     fn counted(&mut self, r: &FakeRequest, who: &str, rest: &str) -> Answer {
         let about_people = rest.contains("/permissions") || rest.contains("/invite");
         let listing = rest.ends_with("/children") || rest.ends_with("/drives");
-        let units = if about_people { 5 } else if listing || r.method != Method::GET { 2 } else { 1 };
+        let units = if about_people {
+            5
+        } else if listing || r.method != Method::GET {
+            2
+        } else {
+            1
+        };
         let minute = self.now.as_second() / 60;
         if self.used.0 != minute {
             self.used = (minute, 0);
@@ -172,7 +175,10 @@ impl GraphFake {
         self.used.1 += units;
         let (used, most, left) = (self.used.1, self.ways.units, 60 - self.now.as_second() % 60);
         if used > most {
-            return Err(Refuse { after: Some(left), ..Refuse::new(429, "activityLimitReached", "The app has been throttled.") });
+            return Err(Refuse {
+                after: Some(left),
+                ..Refuse::new(429, "activityLimitReached", "The app has been throttled.")
+            });
         }
         let answer = self.api(r, who, rest)?;
         // From four fifths on the limits are told.
@@ -223,9 +229,9 @@ impl GraphFake {
 
     fn who(&self, r: &FakeRequest) -> Result<String, Refuse> {
         let token = r.header("authorization").and_then(|h| h.strip_prefix("Bearer ")).unwrap_or_default();
-        self.oauth
-            .bearer(token, self.now)
-            .ok_or_else(|| Refuse::new(401, "InvalidAuthenticationToken", "Lifetime validation failed, the token is expired."))
+        self.oauth.bearer(token, self.now).ok_or_else(|| {
+            Refuse::new(401, "InvalidAuthenticationToken", "Lifetime validation failed, the token is expired.")
+        })
     }
 
     fn api(&mut self, r: &FakeRequest, who: &str, rest: &str) -> Answer {
@@ -262,7 +268,8 @@ impl GraphFake {
     fn site(&self, rest: &str, all: bool) -> Answer {
         let site = rest.trim_start_matches("sites/").trim_end_matches("/drives").trim_end_matches("/drive");
         let site = site.trim_end_matches(':');
-        let found: Vec<_> = self.st.drives.iter().filter(|(_, d)| d.site.as_deref() == Some(site)).map(|(id, _)| id).collect();
+        let found: Vec<_> =
+            self.st.drives.iter().filter(|(_, d)| d.site.as_deref() == Some(site)).map(|(id, _)| id).collect();
         match (found.first(), all) {
             (None, _) => refuse(404, "itemNotFound", "Requested site could not be found"),
             (Some(id), false) => Ok(FakeResponse::json(200, &self.st.drive_entity(id))),

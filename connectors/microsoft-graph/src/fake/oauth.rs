@@ -64,7 +64,8 @@ impl OAuth {
 
     pub fn issue(&mut self, user: &str, client: &str, scope: &str, now: Timestamp) -> String {
         let token = self.word("EwB");
-        let kept = Token { user: user.to_owned(), client: client.to_owned(), scope: scope.to_owned(), dies: later(now, LIFE) };
+        let kept =
+            Token { user: user.to_owned(), client: client.to_owned(), scope: scope.to_owned(), dies: later(now, LIFE) };
         self.access.insert(token.clone(), kept);
         token
     }
@@ -107,7 +108,8 @@ impl GraphFake {
         }
         let user = self.st.user_named(&self.oauth.consent).map(|u| u.id.clone());
         let pkce = r.query("code_challenge").is_none() || get("code_challenge_method") == "S256";
-        let (Some(user), "code", true, false) = (user, get("response_type").as_str(), pkce, get("scope").is_empty()) else {
+        let (Some(user), "code", true, false) = (user, get("response_type").as_str(), pkce, get("scope").is_empty())
+        else {
             to.query_pairs_mut().append_pair("error", "invalid_request").append_pair("state", &get("state"));
             return FakeResponse::new(302).header("location", to.to_string());
         };
@@ -175,7 +177,12 @@ impl GraphFake {
         // Without this scope there is no refresh token.
         if scope.split(' ').any(|s| s == "offline_access") {
             let refresh = self.oauth.word("1.A");
-            let kept = Token { user: user.to_owned(), client: client.to_owned(), scope: scope.to_owned(), dies: later(self.now, IDLE) };
+            let kept = Token {
+                user: user.to_owned(),
+                client: client.to_owned(),
+                scope: scope.to_owned(),
+                dies: later(self.now, IDLE),
+            };
             self.oauth.refresh.insert(refresh.clone(), kept);
             if let Some(map) = body.as_object_mut() {
                 map.insert("refresh_token".to_owned(), json!(refresh));

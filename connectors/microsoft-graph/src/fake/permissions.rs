@@ -22,7 +22,9 @@ impl GraphFake {
         let (key, old, whom) = match &e.whom {
             Whom::User(id) => ("grantedToV2", "grantedTo", person(&self.st, id)),
             Whom::Address(mail) => ("invitation", "", json!({ "email": mail, "signInRequired": true })),
-            Whom::Group(name) => ("grantedToV2", "grantedTo", json!({ "group": { "id": "5a1d0000", "displayName": name } })),
+            Whom::Group(name) => {
+                ("grantedToV2", "grantedTo", json!({ "group": { "id": "5a1d0000", "displayName": name } }))
+            }
             Whom::SiteGroup(name) => {
                 ("grantedToV2", "", json!({ "siteGroup": { "id": "5", "displayName": name, "loginName": name } }))
             }
@@ -81,8 +83,7 @@ impl GraphFake {
             _ => self.list(id),
         };
         let full = self.st.role(who, id) >= 3;
-        let all: Vec<_> =
-            all.into_iter().filter(|e| full || said(e, "/grantedToV2/user/id") == who).collect();
+        let all: Vec<_> = all.into_iter().filter(|e| full || said(e, "/grantedToV2/user/id") == who).collect();
         self.page(r, &all, self.ways.page_max)
     }
 

@@ -1,6 +1,6 @@
 //! A fake from its seed, a JSON file under `fixtures/microsoft-graph/`, and from what it saved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ledgerward_contract::Timestamp;
 use serde::Deserialize;
@@ -85,7 +85,7 @@ impl GraphFake {
             st,
             now: Timestamp::UNIX_EPOCH,
             base: seed["base"].as_str().unwrap_or("http://graph.example").to_owned(),
-            oauth: OAuth { consent, ..OAuth::default() },
+            oauth: OAuth::default(),
             sessions: BTreeMap::new(),
             outages: Vec::new(),
             drops: Vec::new(),
@@ -105,11 +105,10 @@ impl GraphFake {
                 swallow: 0,
                 late_hash: 0,
                 corrupt_uploads: 0,
-                show_deleted: false,
             },
             stale: BTreeMap::new(),
-            asked: BTreeSet::new(),
         };
+        fake.oauth.consent = consent;
         for c in items(&seed["clients"]) {
             fake.oauth.clients.insert(need(c, "id")?, need(c, "secret")?);
         }

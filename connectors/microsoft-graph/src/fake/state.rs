@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use bytes::Bytes;
 use ledgerward_contract::Timestamp;
 use ledgerward_kit::fake::{FakeResponse, as_base64};
@@ -104,7 +107,11 @@ pub enum Whom {
     SiteGroup(String),
     Everyone,
     App(String),
-    Link { scope: String, edit: bool, people: Vec<String> },
+    Link {
+        scope: String,
+        edit: bool,
+        people: Vec<String>,
+    },
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -176,7 +183,9 @@ impl State {
 
     /// A person by id, sign-in name or address.
     pub fn user_named(&self, text: &str) -> Option<&User> {
-        self.users.values().find(|u| u.id == text || u.upn.eq_ignore_ascii_case(text) || u.mail.eq_ignore_ascii_case(text))
+        self.users
+            .values()
+            .find(|u| u.id == text || u.upn.eq_ignore_ascii_case(text) || u.mail.eq_ignore_ascii_case(text))
     }
 
     /// The thing itself and everything above it, from below.
@@ -244,8 +253,7 @@ impl State {
 
     pub fn happened(&mut self, node: &str, sharing: bool, at: Timestamp) {
         if let Some(n) = self.nodes.get(node) {
-            let event =
-                Event { node: node.to_owned(), drive: n.drive.clone(), parent: n.parent.clone(), sharing, at };
+            let event = Event { node: node.to_owned(), drive: n.drive.clone(), parent: n.parent.clone(), sharing, at };
             self.events.push(event);
         }
     }

@@ -78,7 +78,9 @@ impl GraphFake {
 
     fn new_file(&mut self, parent: &str, name: &str, bytes: Bytes, mime: String) -> Answer {
         if !legal(name) {
-            return Err(Refuse::new(400, "invalidRequest", "The name is not allowed").inner("nameContainsInvalidCharacters"));
+            return Err(
+                Refuse::new(400, "invalidRequest", "The name is not allowed").inner("nameContainsInvalidCharacters")
+            );
         }
         let path: usize = self.st.chain(parent).iter().map(|n| n.name.chars().count() + 1).sum();
         if path + name.chars().count() > 400 {
@@ -128,7 +130,8 @@ impl GraphFake {
         let session = Session { parent, name, over, fail, got: Vec::new(), uneven: false, dies };
         self.sessions.insert(key.clone(), session);
         let address = format!("{}/_content/uploadSession?guid={key}&tempauth=v1.secret", self.base);
-        let body = json!({ "uploadUrl": address, "expirationDateTime": dies.to_string(), "nextExpectedRanges": ["0-"] });
+        let body =
+            json!({ "uploadUrl": address, "expirationDateTime": dies.to_string(), "nextExpectedRanges": ["0-"] });
         Ok(FakeResponse::json(200, &body))
     }
 
@@ -162,7 +165,10 @@ impl GraphFake {
 
     fn progress(&self, key: &str, status: u16) -> FakeResponse {
         let next = self.sessions.get(key).map_or(0, |s| s.got.len());
-        FakeResponse::json(status, &json!({ "expirationDateTime": "2026-11-22T10:00:00Z", "nextExpectedRanges": [format!("{next}-")] }))
+        FakeResponse::json(
+            status,
+            &json!({ "expirationDateTime": "2026-11-22T10:00:00Z", "nextExpectedRanges": [format!("{next}-")] }),
+        )
     }
 
     fn piece(&mut self, r: &FakeRequest, key: &str) -> Answer {
@@ -175,7 +181,11 @@ impl GraphFake {
         }
         let Some(session) = self.sessions.get_mut(key) else { return refuse(404, "itemNotFound", "gone") };
         if from != session.got.len() {
-            return refuse(416, "invalidRange", "The uploaded fragment overlaps with data that has already been received.");
+            return refuse(
+                416,
+                "invalidRange",
+                "The uploaded fragment overlaps with data that has already been received.",
+            );
         }
         session.got.extend_from_slice(&r.body);
         let done = last + 1 == total;
