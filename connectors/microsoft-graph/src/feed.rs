@@ -22,15 +22,15 @@ impl GraphTarget {
             Some((place, _)) => place.drive.clone(),
             None => self.drive(cx).await?.id,
         };
-        let Some(since) = since else { return self.from_now(cx, &drive, false).await };
+        let Some(since) = since else { return self.start_now(cx, &drive, false).await };
         let (mut link, mut items) = (since.0, Vec::new());
         for _ in 0..PAGES {
             // A place of another address of the interface (another cloud, a sandbox) is none of this drive's.
-            let Ok(request) = self.api.delta(&link) else { return self.from_now(cx, &drive, true).await };
+            let Ok(request) = self.api.delta(&link) else { return self.start_now(cx, &drive, true).await };
             let answer = cx.send(request).await?;
             // Graph forgot the place: whatever happened since is unknown.
             if answer.status == 410 {
-                return self.from_now(cx, &drive, true).await;
+                return self.start_now(cx, &drive, true).await;
             }
             let page: Listing<Item> = decode(OP, &answer)?;
             items.extend(page.value);
@@ -43,11 +43,11 @@ impl GraphTarget {
                 _ => return Err(Error::contract(OP, "the change feed has no place to go on from")),
             }
         }
-        self.from_now(cx, &drive, true).await
+        self.start_now(cx, &drive, true).await
     }
 
-    async fn from_now(&self, cx: &ReadCx, drive: &str, everything: bool) -> Result<Changes> {
-        let page: Listing<Item> = decode(OP, &cx.send(self.api.delta_from_now(drive)?).await?)?;
+    async fn start_now(&self, cx: &ReadCx, drive: &str, everything: bool) -> Result<Changes> {
+        let page: Listing<Item> = decode(OP, &cx.send(self.api.delta_start_now(drive)?).await?)?;
         let next = page.delta.ok_or_else(|| Error::contract(OP, "the change feed names no place of now"))?;
         Ok(Changes { folders: Vec::new(), everything, next: ChangeCursor(next) })
     }

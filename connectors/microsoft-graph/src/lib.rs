@@ -1,6 +1,6 @@
 //! OneDrive and SharePoint by Microsoft Graph v1.0: client folders, their permissions, and verified uploads.
 //!
-//! `api` builds requests, `refusal` judges answers, `map` turns Graph's shapes into ours, `names` are names and hashes,
+//! `api` builds requests, `refusal` judges answers, `map` turns Graph's `shapes` into ours, `names` are names and hashes,
 //! `place` finds drives and finds and makes folders, `marks` are our marks in them, `walk` reads who gets in and what is
 //! below, `people` changes permissions, `feed` follows changes, `target` and `upload` are the storage target, `fake` is a
 //! Graph to test against.
@@ -16,6 +16,7 @@ mod people;
 mod place;
 pub mod refusal;
 mod settings;
+mod shapes;
 mod target;
 mod upload;
 mod walk;

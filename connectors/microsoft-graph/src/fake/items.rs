@@ -101,11 +101,11 @@ impl GraphFake {
         self.may_write(who, parent)?;
         let body = r.json();
         let name = said(&body, "/name").to_owned();
-        if !legal(&name) || !body["folder"].is_object() {
+        if !legal(&name) || !body.get("folder").is_some_and(Value::is_object) {
             return Err(Refuse::new(400, "invalidRequest", "The provided name cannot contain these characters.")
                 .inner("nameContainsInvalidCharacters"));
         }
-        match body["@microsoft.graph.conflictBehavior"].as_str() {
+        match body.get("@microsoft.graph.conflictBehavior").and_then(Value::as_str) {
             Some("fail") | None => {}
             Some(other) => self.violations.push(format!("a folder was made with the conflict behaviour {other}")),
         }

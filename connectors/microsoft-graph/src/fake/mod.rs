@@ -194,12 +194,13 @@ impl GraphFake {
 
     fn batch(&mut self, r: &FakeRequest, who: &str) -> Answer {
         let body = r.json();
-        let Some(requests) = body["requests"].as_array().filter(|l| (1..=20).contains(&l.len())) else {
+        let Some(requests) = body.get("requests").and_then(Value::as_array).filter(|l| (1..=20).contains(&l.len()))
+        else {
             return refuse(400, "BadRequest", "A batch has 1 to 20 requests.");
         };
         let mut responses = Vec::new();
         for one in requests {
-            let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+            let text = |key: &str| one.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
             let Ok(url) = url::Url::parse(&format!("http://graph.example/v1.0{}", text("url"))) else {
                 return refuse(400, "BadRequest", "Invalid batch payload format.");
             };
@@ -211,7 +212,7 @@ impl GraphFake {
                 path: url.path().to_owned(),
                 query: url.query_pairs().into_owned().collect(),
                 headers: r.headers.clone(),
-                body: one["body"].to_string().into(),
+                body: one.get("body").unwrap_or(&Value::Null).to_string().into(),
             };
             let rest = inner.path.trim_start_matches("/v1.0/").to_owned();
             let answer = match self.outage(&inner) {

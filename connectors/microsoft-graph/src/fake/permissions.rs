@@ -89,7 +89,8 @@ impl GraphFake {
 
     pub(super) fn invite(&mut self, r: &FakeRequest, who: &str, id: &str) -> Answer {
         let body = r.json();
-        let (mail, sign_in) = (body["sendInvitation"] == true, body["requireSignIn"] == true);
+        let is_true = |key: &str| body.get(key) == Some(&Value::Bool(true));
+        let (mail, sign_in) = (is_true("sendInvitation"), is_true("requireSignIn"));
         if !mail && !sign_in {
             return refuse(400, "invalidRequest", "requireSignIn or sendInvitation must be true");
         }
@@ -97,13 +98,15 @@ impl GraphFake {
             self.violations.push("somebody was invited who need not sign in".to_owned());
         }
         self.mails += u64::from(mail);
-        let recipients = body["recipients"].as_array().cloned().unwrap_or_default();
+        let recipients = body.get("recipients").and_then(Value::as_array).cloned().unwrap_or_default();
         let [recipient] = recipients.as_slice() else {
             self.violations.push("more or less than one recipient".to_owned());
             return refuse(400, "invalidRequest", "One recipient at a time, here.");
         };
         let role = said(&body, "/roles/0").to_owned();
-        if !["read", "write"].contains(&role.as_str()) || body["roles"].as_array().map(Vec::len) != Some(1) {
+        if !["read", "write"].contains(&role.as_str())
+            || body.get("roles").and_then(Value::as_array).map(Vec::len) != Some(1)
+        {
             return refuse(400, "invalidRequest", "roles must be read or write");
         }
         if self.st.role(who, id) < 3 {

@@ -9,7 +9,7 @@ use super::{
     Answer, GraphFake,
     address::Found,
     items::legal,
-    state::{Refuse, refuse},
+    state::{Refuse, refuse, said},
 };
 
 /// All pieces but the last are a multiple of this, in bytes.
@@ -109,7 +109,7 @@ impl GraphFake {
 
     pub(super) fn create_session(&mut self, r: &FakeRequest, who: &str, found: &Found) -> Answer {
         let body = r.json();
-        let fail = body["item"]["@microsoft.graph.conflictBehavior"] == "fail";
+        let fail = said(&body, "/item/@microsoft.graph.conflictBehavior") == "fail";
         let (parent, name, over) = match found {
             Found::Free { parent, name } => (parent.clone(), name.clone(), None),
             Found::Thing(id) => {
@@ -189,7 +189,7 @@ impl GraphFake {
         }
         session.got.extend_from_slice(&r.body);
         let done = last + 1 == total;
-        session.uneven |= !done && r.body.len() % GRAIN != 0;
+        session.uneven |= !done && !r.body.len().is_multiple_of(GRAIN);
         if !done {
             return Ok(self.progress(key, 202));
         }

@@ -9,3 +9,7 @@
 
 mod common;
 mod conformance;
+mod files;
+mod folders;
+mod people;
+mod vendor;
