@@ -47,7 +47,7 @@ impl GraphTarget {
     }
 
     async fn start_now(&self, cx: &ReadCx, drive: &str, everything: bool) -> Result<Changes> {
-        let page: Listing<Item> = decode(OP, &cx.send(self.api.delta_start_now(drive)?).await?)?;
+        let page: Listing<Item> = decode(OP, &cx.send(self.api.delta_from_now(drive)?).await?)?;
         let next = page.delta.ok_or_else(|| Error::contract(OP, "the change feed names no place of now"))?;
         Ok(Changes { folders: Vec::new(), everything, next: ChangeCursor(next) })
     }

@@ -103,6 +103,13 @@ pub fn mark_in(file: &str) -> Option<String> {
 /// Microsoft's quickXorHash in base64: each byte is turned 11 bits further than the one before it in a circle of 160
 /// bits, and the length is mixed into the end. Not for security: against damage on the way.
 pub fn quick_xor(bytes: &[u8]) -> String {
+    // After 160 bytes the turn is whole, so bytes that far apart meet in one place.
+    let mut folded = [0_u8; 160];
+    for some in bytes.chunks(folded.len()) {
+        for (cell, byte) in folded.iter_mut().zip(some) {
+            *cell ^= byte;
+        }
+    }
     let mut circle = [0_u8; 20];
     let mut mix = |bit: usize, byte: u8| {
         let wide = u16::from(byte) << (bit % 8);
@@ -113,8 +120,8 @@ pub fn quick_xor(bytes: &[u8]) -> String {
             }
         }
     };
-    for (n, byte) in bytes.iter().enumerate() {
-        mix(n * 11 % 160, *byte);
+    for (n, byte) in folded.into_iter().enumerate() {
+        mix(n * 11 % 160, byte);
     }
     for (n, byte) in (bytes.len() as u64).to_le_bytes().into_iter().enumerate() {
         mix((12 + n) * 8, byte);

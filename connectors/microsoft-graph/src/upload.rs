@@ -17,7 +17,7 @@ use crate::{
 /// The most that is sent in one request; larger files go in pieces. Nothing at all cannot go in pieces.
 const SMALL: usize = 4 << 20;
 /// A piece has to be a multiple of 320 KiB, or the last one fails.
-const PIECE: usize = 32 * 327_680;
+const PIECE: usize = 16 * 327_680;
 /// Sessions for one file, and looks at a session or a hash, before we give up.
 const TRIES: u32 = 3;
 

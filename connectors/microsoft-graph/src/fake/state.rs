@@ -156,10 +156,17 @@ pub struct State {
 /// The hash by its definition, bit by bit.
 pub fn quick_xor(bytes: &[u8]) -> String {
     let mut bits = [false; 160];
+    // A byte's place depends on its number modulo 160 alone.
+    let mut column = [0_u8; 160];
     for (n, byte) in bytes.iter().enumerate() {
+        if let Some(c) = column.get_mut(n % 160) {
+            *c ^= byte;
+        }
+    }
+    for (n, byte) in column.iter().enumerate() {
         for k in 0..8 {
             if let Some(bit) = bits.get_mut((n * 11 + k) % 160) {
-                *bit ^= byte >> k & 1 == 1;
+                *bit ^= (byte >> k) & 1 == 1;
             }
         }
     }

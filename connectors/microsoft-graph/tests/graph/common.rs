@@ -136,11 +136,6 @@ impl World {
         self.control("dump", json!({}))["items"].as_array().unwrap().clone()
     }
 
-    /// The entry of the dump for one thing.
-    pub fn dumped(&self, id: &str) -> Value {
-        self.items().into_iter().find(|i| i["id"] == id).unwrap_or(Value::Null)
-    }
-
     /// How many requests of this operation went out.
     pub fn sent(&self, op: &str) -> usize {
         self.bearer.seen.lock().unwrap().iter().filter(|(r, _)| r.op == op).count()

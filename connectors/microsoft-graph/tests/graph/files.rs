@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::common::*;
 
-const BIG: usize = 25 << 20;
+const BIG: usize = 11 << 20;
 
 fn big() -> Vec<u8> {
     (0..BIG).map(|n| u8::try_from(n % 251).unwrap()).collect()
