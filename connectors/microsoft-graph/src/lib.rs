@@ -90,6 +90,7 @@ static MANIFEST: Manifest = Manifest {
         "the list of names that SharePoint refuses, from support pages; they are written with look-alike characters",
         "what a refused recipient is called (`noResolvedUsers`); any 400 counts as refused",
         "how many people one folder takes (setting `grants_max`)",
+        "where a private person's OneDrive takes large files (endpoint `content`)",
         "that `If-Match` takes the cTag on a replaced content, so that a change of the name alone is no conflict",
         "that a dead client secret is told by AADSTS7000222 only when it is used; note its end in your calendar",
     ],

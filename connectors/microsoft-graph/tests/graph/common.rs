@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -30,6 +33,8 @@ pub struct Bearer {
     pub inner: Arc<FakeTransport>,
     pub token: Mutex<String>,
     pub seen: Mutex<Vec<(Request, u16)>>,
+    /// Sends once more what may be sent twice, as the retry layer does.
+    pub repeats: AtomicBool,
 }
 
 #[async_trait]
@@ -39,7 +44,10 @@ impl Transport for Bearer {
             let value = format!("Bearer {}", self.token.lock().unwrap());
             request.headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
         }
-        let answer = self.inner.send(request.clone()).await?;
+        let mut answer = self.inner.send(request.clone()).await?;
+        if answer.status == 503 && request.idempotent && self.repeats.load(Ordering::Relaxed) {
+            answer = self.inner.send(request.clone()).await?;
+        }
         assert_ne!(answer.status, 599, "the fake does not know this: {}", String::from_utf8_lossy(&answer.body));
         self.seen.lock().unwrap().push((request, answer.status));
         Ok(answer)
@@ -95,7 +103,12 @@ impl World {
     pub fn seeded(settings: Value, seed: Value) -> Self {
         let fake: SharedFake = Arc::new(Mutex::new(Box::new(GraphFake::from_seed(&seed).unwrap())));
         let http = Arc::new(FakeTransport::new(Arc::clone(&fake), "2026-11-21T10:00:00Z".parse().unwrap()));
-        let bearer = Arc::new(Bearer { inner: Arc::clone(&http), token: Mutex::default(), seen: Mutex::default() });
+        let bearer = Arc::new(Bearer {
+            inner: Arc::clone(&http),
+            token: Mutex::default(),
+            seen: Mutex::default(),
+            repeats: AtomicBool::new(false),
+        });
         let w = Self {
             fake,
             http,

@@ -85,3 +85,19 @@ async fn p14_a_full_drive_and_a_locked_file_say_so() {
     let e = w.put(&f, &file("a.pdf", "statement"), Expect::Absent).await.unwrap_err();
     assert_eq!((e.kind, e.retry), (ErrorKind::Unavailable, Retry::After(std::time::Duration::from_secs(120))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn p20_a_repeated_piece_and_a_repeated_last_piece_end_in_one_file() {
+    for lost in 1..=3 {
+        let w = World::rooted();
+        let f = w.create(1).await;
+        w.bearer.repeats.store(true, std::sync::atomic::Ordering::Relaxed);
+        // The answers to the first pieces are lost, with three of them the last one's as well, and each is sent again.
+        let whole = file("big.pdf", big());
+        w.control("drop_answers", json!({ "path": "uploadSession", "method": "PUT", "count": lost }));
+        let stored = w.put(&f, &whole, Expect::Absent).await.unwrap();
+        assert_eq!(stored.size, BIG as u64);
+        let files = w.target().files(&w.read(), &f, Cursor::Start).await.unwrap().items;
+        assert_eq!(files.iter().map(|s| (&s.id, s.size)).collect::<Vec<_>>(), [(&stored.id, BIG as u64)]);
+    }
+}
