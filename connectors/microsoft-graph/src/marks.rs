@@ -1,0 +1,99 @@
+//! Our marks in folders. OneDrive for work has no field of a folder that an app may write, so the mark is the name of a
+//! small file in the folder.
+
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use ledgerward_contract::{Error, ErrorKind, ReadCx, Result, WriteCx};
+
+use crate::{
+    GraphTarget,
+    api::{Slot, decode, decode_batch},
+    map::{Item, Listing, Place},
+    names, refusal,
+};
+
+/// What stands in the file, for people who open it. SharePoint keeps text files as they are.
+const WORDS: &[u8] =
+    b"ledgerward knows this folder by the name of this file. Please leave it here; without it nothing more is delivered.\n";
+/// What Graph takes in one batch.
+const BATCH: usize = 20;
+
+fn marks_among(items: &[Item]) -> Vec<String> {
+    let mut marks: Vec<_> = items.iter().filter_map(|i| names::mark_in(&i.name)).collect();
+    marks.sort();
+    marks
+}
+
+impl GraphTarget {
+    /// The marks in a folder; one is right, more are wrong.
+    pub(crate) async fn marks_of(&self, cx: &ReadCx, folder: &Place) -> Result<Vec<String>> {
+        let marks = marks_among(&self.children(cx, "folder.marks", folder).await?);
+        self.remember_marks(folder, marks.clone());
+        Ok(marks)
+    }
+
+    pub(crate) fn remember_marks(&self, folder: &Place, marks: Vec<String>) {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.clone(), marks);
+    }
+
+    fn remembered(&self, folder: &Place) -> Option<Vec<String>> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).get(folder).cloned()
+    }
+
+    /// Those of the folders that carry a mark. Folders that were never looked into are read, up to 20 in one request.
+    pub(crate) async fn marked(&self, cx: &ReadCx, drive: &str, there: &[Item], mark: &str) -> Result<Vec<Item>> {
+        const OP: &str = "folder.marks";
+        let folders: Vec<_> = there.iter().filter(|i| i.is_folder()).map(|i| (i, i.place(drive))).collect();
+        let unknown: Vec<_> =
+            folders.iter().filter(|(_, p)| self.remembered(p).is_none()).map(|(_, p)| p.clone()).collect();
+        for some in unknown.chunks(BATCH) {
+            let answer = cx.send(self.api.batch_of_children(OP, some)?).await?;
+            for (place, part) in some.iter().zip(decode_batch(OP, &answer, some.len())?) {
+                let page: Listing<Item> = decode(OP, &part)?;
+                if page.next.is_some() {
+                    self.marks_of(cx, place).await?;
+                } else {
+                    self.remember_marks(place, marks_among(&page.value));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        for (item, place) in folders {
+            let says = |marks: &[String]| marks.iter().any(|m| m == mark);
+            if self.remembered(&place).is_some_and(|m| says(&m))
+                && (unknown.contains(&place) || says(&self.marks_of(cx, &place).await?))
+            {
+                found.push(item.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes a mark into a folder. A mark that is there already is the same state.
+    pub(crate) async fn write_mark(&self, cx: &WriteCx, folder: &Place, mark: &str) -> Result<()> {
+        const OP: &str = "folder.mark";
+        let name = names::mark_file(mark);
+        let slot = Slot::New { parent: folder, name: &name };
+        let answer = cx.send(self.api.upload(&slot, "text/plain", &Bytes::from_static(WORDS))?).await?;
+        if !refusal::name_taken(&answer) {
+            decode::<Item>(OP, &answer)?;
+        }
+        self.remember_marks(folder, vec![mark.to_owned()]);
+        Ok(())
+    }
+
+    /// The one folder of several finds.
+    pub(crate) fn only_one(&self, mut found: Vec<Item>, op: &'static str) -> Result<Option<Item>> {
+        if found.len() > 1 {
+            let ids: Vec<_> = found.iter().map(|f| f.id.clone()).collect();
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                op,
+                format!("several folders carry one mark: {}", ids.join(", ")),
+            )
+            .next("Remove the file whose name begins with .ledgerward- from the wrong one, after moving its files."));
+        }
+        Ok(found.pop())
+    }
+}

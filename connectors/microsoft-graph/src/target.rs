@@ -1,0 +1,263 @@
+//! The storage target: folders, their sharing lists, the change feed.
+
+use async_trait::async_trait;
+use ledgerward_contract::{
+    ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
+    Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result, SeenFile,
+    SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Timestamp, Via, WriteCx,
+};
+
+use crate::{
+    GraphTarget,
+    map::{self, Place},
+    names, notes,
+    place::Made,
+    refusal,
+};
+
+#[async_trait]
+impl StorageTarget for GraphTarget {
+    fn limits(&self) -> TargetLimits {
+        TargetLimits {
+            sharing: SharingSupport::Mirror,
+            folder_ids: true,
+            native_expiry: false,
+            case_insensitive: true,
+            name_bytes_max: 255,
+            path_chars_max: Some(400),
+            file_bytes_max: self.settings.file_bytes_max,
+            grants_max: self.settings.grants_max,
+            lanes_parallel: 2,
+        }
+    }
+
+    async fn probe(&self, cx: &ReadCx) -> Result<Probe> {
+        let me = self.me(cx).await?;
+        let mut probe = Probe {
+            account: me.mail.clone().unwrap_or_else(|| me.user_principal_name.clone()),
+            root: None,
+            may_share: true,
+            inherited: Vec::new(),
+            quota: None,
+            notes: Vec::new(),
+        };
+        if let Err(e) = self.look_around(cx, &me, &mut probe).await {
+            if !matches!(e.kind, ErrorKind::Config | ErrorKind::Conflict | ErrorKind::Forbidden) {
+                return Err(e);
+            }
+            probe.may_share = false;
+            probe.notes.push(ProbeNote { level: NoteLevel::Blocker, text: e.message, next: e.next });
+        }
+        Ok(probe)
+    }
+
+    async fn find(&self, cx: &ReadCx, key: &FolderKey) -> Result<Option<FolderId>> {
+        let Some((root, _)) = self.root(cx).await? else { return Ok(None) };
+        Ok(self.find_in(cx, &root, key).await?.0.map(|f| f.place(&root.drive).folder()))
+    }
+
+    async fn stat(&self, cx: &ReadCx, folder: &FolderId) -> Result<Stat> {
+        const OP: &str = "folder.stat";
+        let at = Place::parse(OP, folder.as_str())?;
+        let item = match self.item(cx, OP, &at).await {
+            Ok(item) if item.is_away() => return Ok(Stat::Trashed),
+            Ok(item) => item,
+            // Graph shows nothing of the recycle bin, so what is in it is gone.
+            Err(e) if e.kind == ErrorKind::NotFound => return Ok(Stat::Gone),
+            Err(e) if e.kind == ErrorKind::Forbidden => return Ok(Stat::NoAccess),
+            Err(e) => return Err(e),
+        };
+        let me = self.me(cx).await?;
+        let lists = self.lists(cx, OP, &at).await?;
+        let seen = |p| map::seen(p, &me, &map::via(p, &lists.above));
+        let others = |s: &SeenPermission| {
+            s.via == Via::Inherited && !s.ourselves && s.role != ledgerward_contract::SeenRole::MetadataOnly
+        };
+        let owner = lists.own.iter().flat_map(seen).find(|s| s.role == ledgerward_contract::SeenRole::Owner);
+        let marks = self.marks_of(cx, &at).await?;
+        Ok(Stat::Present {
+            name: names::decode(&item.name),
+            parent: item.parent(&at.drive).map(|p| p.folder()),
+            owner: owner.map(|o| o.holder.to_string()),
+            // More than one mark is none that anybody can go by.
+            marker: (!marks.is_empty()).then(|| marks.join(", ")),
+            inherits: lists.own.iter().flat_map(seen).any(|s| others(&s)),
+            // A setting of the site, which the API neither shows nor changes.
+            writers_can_share: None,
+        })
+    }
+
+    async fn sharing(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenPermission>> {
+        self.sharing_page(cx, &Place::parse("sharing.list", folder.as_str())?, at).await
+    }
+
+    async fn files(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenFile>> {
+        self.files_page(cx, &Place::parse("files.list", folder.as_str())?, at).await
+    }
+
+    async fn changes(&self, cx: &ReadCx, since: Option<ChangeCursor>) -> Result<Changes> {
+        self.changes_since(cx, since).await
+    }
+
+    async fn create(&self, cx: &WriteCx, key: &FolderKey, name: &str, _: Option<&ReservedId>) -> Result<Created> {
+        let root = self.ensure_root(cx).await?;
+        // One gate for all: two clients of one name must not meet between the look and the make.
+        let gate = self.lane(&root.item);
+        let _held = gate.lock().await;
+        let (found, there) = self.find_in(cx.read(), &root, key).await?;
+        if let Some(found) = found {
+            let id = found.place(&root.drive);
+            // An earlier attempt may have ended before the folder got its name.
+            let mark = map::mark_of(key);
+            if names::same_name(&found.name, &names::working_name(&mark)) {
+                let others: Vec<_> = there.into_iter().filter(|i| i.id != found.id).collect();
+                return self.finish(cx, &root, &others, &id, name).await;
+            }
+            return Ok(Created::Exists { id: id.folder(), ours: true });
+        }
+        let made = self.make_folder(cx, &root, &there, &map::mark_of(key), name).await?;
+        Ok(match made {
+            Made::New(made) => Created::Created(made.place(&root.drive).folder()),
+            Made::Taken(other) if other.is_folder() => {
+                Created::Exists { id: other.place(&root.drive).folder(), ours: false }
+            }
+            Made::Taken(_) => return Err(file_in_the_way()),
+        })
+    }
+
+    async fn mark(&self, cx: &WriteCx, folder: &FolderId, key: &FolderKey) -> Result<()> {
+        const OP: &str = "folder.mark";
+        let (at, mark) = (Place::parse(OP, folder.as_str())?, map::mark_of(key));
+        self.live_folder(cx.read(), OP, &at).await?;
+        let marks = self.marks_of(cx.read(), &at).await?;
+        if marks == [mark.clone()] {
+            return Ok(());
+        }
+        if !marks.is_empty() {
+            return Err(Error::new(ErrorKind::Conflict, OP, "the folder carries another client's mark")
+                .next("Choose another folder for this client."));
+        }
+        self.write_mark(cx, &at, &mark).await?;
+        if self.marks_of(cx.read(), &at).await? == [mark] {
+            Ok(())
+        } else {
+            Err(Error::contract(OP, "Microsoft accepted the folder's mark and does not show it"))
+        }
+    }
+
+    async fn close_spread(&self, cx: &WriteCx, folder: &FolderId) -> Result<()> {
+        let at = Place::parse("folder.close", folder.as_str())?;
+        let gate = self.lane(folder.as_str());
+        let _held = gate.lock().await;
+        self.close(cx, &at).await
+    }
+
+    async fn rename(&self, cx: &WriteCx, folder: &FolderId, name: &str) -> Result<()> {
+        const OP: &str = "folder.rename";
+        let at = Place::parse(OP, folder.as_str())?;
+        refusal::classify(OP, &cx.send(self.api.rename(OP, &at, &names::encode(name))?).await?)
+    }
+
+    async fn grant(
+        &self,
+        cx: &WriteCx,
+        folder: &FolderId,
+        who: &Email,
+        role: FolderRole,
+        until: Option<Timestamp>,
+    ) -> Result<Granted> {
+        let at = Place::parse("permission.create", folder.as_str())?;
+        let gate = self.lane(folder.as_str());
+        let _held = gate.lock().await;
+        self.grant_person(cx, &at, who, role, until).await
+    }
+
+    async fn set_role(
+        &self,
+        cx: &WriteCx,
+        folder: &FolderId,
+        permission: &PermissionId,
+        role: FolderRole,
+    ) -> Result<()> {
+        let at = Place::parse("permission.update", folder.as_str())?;
+        let gate = self.lane(folder.as_str());
+        let _held = gate.lock().await;
+        self.change_role(cx, &at, permission, role).await
+    }
+
+    async fn revoke(&self, cx: &WriteCx, folder: &FolderId, permission: &PermissionId) -> Result<Gone> {
+        let at = Place::parse("permission.delete", folder.as_str())?;
+        let gate = self.lane(folder.as_str());
+        let _held = gate.lock().await;
+        self.take_away(cx, &at, permission).await
+    }
+
+    async fn put(
+        &self,
+        cx: &WriteCx,
+        folder: &Fenced<FolderId>,
+        file: &StatementFile,
+        expect: Expect,
+    ) -> Result<Stored> {
+        self.put_file(cx, &Place::parse("file.put", folder.folder().as_str())?, file, expect).await
+    }
+}
+
+impl GraphTarget {
+    /// Gives a folder that was made and marked before its own name.
+    async fn finish(
+        &self,
+        cx: &WriteCx,
+        root: &Place,
+        others: &[map::Item],
+        at: &Place,
+        name: &str,
+    ) -> Result<Created> {
+        const OP: &str = "folder.name";
+        let name = names::encode(name);
+        let taken = others.iter().find(|i| names::same_name(&i.name, &name)).cloned();
+        let taken = match taken {
+            Some(taken) => taken,
+            None => {
+                let answer = cx.send(self.api.rename(OP, at, &name)?).await?;
+                if !refusal::name_taken(&answer) {
+                    refusal::classify(OP, &answer)?;
+                    return Ok(Created::Exists { id: at.folder(), ours: true });
+                }
+                self.named(cx.read(), OP, root, &name).await?
+            }
+        };
+        if taken.is_folder() {
+            return Ok(Created::Exists { id: taken.place(&root.drive).folder(), ours: false });
+        }
+        Err(file_in_the_way())
+    }
+
+    /// The drive, the root, and who gets in from above.
+    async fn look_around(&self, cx: &ReadCx, me: &map::Me, probe: &mut Probe) -> Result<()> {
+        let drive = self.drive(cx).await?;
+        probe.quota =
+            drive.quota.as_ref().and_then(|q| Some(Quotas { used: q.used?, limit: q.total.filter(|t| *t > 0) }));
+        notes::drive(probe, &drive, me);
+        let Some((place, root)) = self.root(cx).await? else {
+            probe.notes.push(notes::good(format!(
+                "the folder \"{}\" does not exist yet; it is made with the first client's folder",
+                self.settings.root_name
+            )));
+            return Ok(());
+        };
+        probe.root = Some(place.folder());
+        let list = self.entries(cx, "root.sharing", &place).await?;
+        probe.inherited = list.iter().flat_map(|p| map::seen(p, me, &Via::Inherited)).collect();
+        probe.may_share = list.iter().flat_map(|p| map::seen(p, me, &Via::Inherited)).any(|s| s.ourselves)
+            || drive.drive_type == "documentLibrary";
+        notes::scopes(probe, &root);
+        notes::inherited(probe);
+        Ok(())
+    }
+}
+
+fn file_in_the_way() -> Error {
+    Error::new(ErrorKind::Conflict, "folder.create", "a file of the client's name lies in the root folder")
+        .next("Rename or remove that file.")
+}

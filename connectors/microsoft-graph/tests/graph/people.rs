@@ -1,0 +1,155 @@
+//! Sharing lists: what a 200 is worth, links and groups as what they are, roles, and what comes from above.
+
+use ledgerward_contract::*;
+use serde_json::json;
+
+use crate::common::*;
+
+#[tokio::test(start_paused = true)]
+async fn p12_an_invitation_that_does_nothing_is_an_error_and_the_next_one_works() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.control("limits", json!({ "swallow": 1 }));
+    let e = w.grant(&f, BEN, FolderRole::Reader).await.unwrap_err();
+    assert_eq!((e.kind, e.retry), (ErrorKind::Unavailable, Retry::No));
+    assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_none());
+    assert!(matches!(w.grant(&f, BEN, FolderRole::Reader).await.unwrap(), Granted::Now(_)));
+    // No mail went out to anybody, and everybody has to sign in: both would be violations or mails.
+    assert_eq!(w.control("violations", json!({})), json!({ "violations": [], "mails": 0 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_list_is_read_until_it_shows_the_change() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.control("limits", json!({ "lag": 2 }));
+    let Granted::Now(id) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+    w.target().set_role(&w.write(), &f, &id, FolderRole::Writer).await.unwrap();
+    assert_eq!(person(&w.sharing(&f).await.unwrap(), BEN).unwrap().role, SeenRole::Writer);
+    assert_eq!(w.target().revoke(&w.write(), &f, &id).await.unwrap(), Gone::Done);
+    w.control("limits", json!({ "lag": 50 }));
+    assert_eq!(w.grant(&f, BEN, FolderRole::Reader).await.unwrap_err().kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_people_say_what_to_do() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    let e = w.grant(&f, "nobody@harbour.example", FolderRole::Reader).await.unwrap_err();
+    assert_eq!((e.kind, e.get("code")), (ErrorKind::Unsupported, Some("noResolvedUsers")));
+    w.control("set_policy", json!({ "domains": ["client.example"] }));
+    let e = w.grant(&f, "x@elsewhere.example", FolderRole::Reader).await.unwrap_err();
+    assert_eq!((e.kind, e.get("code")), (ErrorKind::Forbidden, Some("notAllowed")));
+    assert!(e.next.unwrap().contains("administrator"));
+    assert!(matches!(w.grant(&f, GUEST, FolderRole::Reader).await.unwrap(), Granted::Now(_)));
+    assert!(matches!(w.grant(&f, STRANGER, FolderRole::Reader).await.unwrap(), Granted::Invited(_)));
+    let seen = person(&w.sharing(&f).await.unwrap(), STRANGER).unwrap();
+    assert!(seen.pending && seen.via == Via::Direct);
+    w.control("set_policy", json!({ "domains": null, "old_sharing": true }));
+    let e = w.grant(&f, "y@elsewhere.example", FolderRole::Reader).await.unwrap_err();
+    assert_eq!(e.kind, ErrorKind::Unavailable);
+    let until = Some("2027-01-01T00:00:00Z".parse().unwrap());
+    let who = Email::parse(CARA).unwrap();
+    let e = w.target().grant(&w.write(), &f, &who, FolderRole::Reader, until).await.unwrap_err();
+    assert_eq!(e.kind, ErrorKind::Unsupported);
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_groups_and_everyone_are_seen_as_what_they_are() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    let share = |args| w.control("share", args);
+    for args in [
+        json!({ "item": f.as_str(), "link": "anonymous" }),
+        json!({ "item": f.as_str(), "link": "organization", "role": "write" }),
+        json!({ "item": f.as_str(), "link": "existingAccess" }),
+        json!({ "item": f.as_str(), "link": "users", "people": [BEN, CARA] }),
+        json!({ "item": f.as_str(), "group": "Tax" }),
+        json!({ "item": f.as_str(), "site_group": "Ledgers Visitors" }),
+        json!({ "item": f.as_str(), "everyone": true }),
+        json!({ "item": f.as_str(), "app": "Backup" }),
+        json!({ "item": f.as_str(), "user": ANA, "role": "" }),
+    ] {
+        share(args);
+    }
+    let list = w.sharing(&f).await.unwrap();
+    let mut holders: Vec<_> = list.items().iter().map(|p| (p.holder.to_string(), p.role.clone())).collect();
+    holders.sort();
+    let says = |text: &str| holders.iter().filter(|(h, _)| h.contains(text)).count();
+    assert_eq!((says("link:anyone"), says("link:organisation"), says("everyone:")), (1, 1, 1), "{holders:?}");
+    assert_eq!((says("group:Tax"), says("group:Ledgers Visitors"), says("unknown:Backup")), (1, 1, 1), "{holders:?}");
+    assert_eq!(person(&list, BEN).unwrap().role, SeenRole::Reader);
+    assert_eq!(person(&list, ANA).unwrap().role, SeenRole::MetadataOnly, "limited access lets nobody in");
+    assert_eq!(list.items().len(), 10, "{holders:?}");
+    // Closing ends the links that name nobody, and takes no person away.
+    w.target().close_spread(&w.write(), &f).await.unwrap();
+    let list = w.sharing(&f).await.unwrap();
+    assert!(!list.items().iter().any(|p| matches!(p.holder, Holder::Link(_))));
+    // Taking one person of a link away ends the link; the other is given access anew by the next plan.
+    let ben = person(&list, BEN).unwrap();
+    assert_eq!(w.target().revoke(&w.write(), &f, &ben.id).await.unwrap(), Gone::Done);
+    let list = w.sharing(&f).await.unwrap();
+    assert!(person(&list, BEN).is_none() && person(&list, CARA).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_with_a_link_as_well_is_still_in_after_the_direct_entry_is_gone() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    let Granted::Now(id) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+    w.control("share", json!({ "item": f.as_str(), "link": "users", "people": [BEN] }));
+    assert_eq!(w.target().revoke(&w.write(), &f, &id).await.unwrap(), Gone::StillVia(Via::Direct));
+    let left = person(&w.sharing(&f).await.unwrap(), BEN).unwrap();
+    assert_eq!(w.target().revoke(&w.write(), &f, &left.id).await.unwrap(), Gone::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_from_above_is_never_touched_even_if_it_does_not_say_so() {
+    for (marks, quiet) in [(true, false), (false, false), (false, true)] {
+        let w = World::rooted();
+        let f = w.create(1).await;
+        w.control("limits", json!({ "marks_inherited": marks, "quiet_deletes": quiet }));
+        w.control("share", json!({ "item": ROOT, "user": BEN, "role": "write" }));
+        let seen = person(&w.sharing(&f).await.unwrap(), BEN).unwrap();
+        assert_eq!(seen.via, Via::Inherited);
+        let e = w.target().revoke(&w.write(), &f, &seen.id).await.unwrap_err();
+        let deletes = w.bearer.seen.lock().unwrap().iter().filter(|(r, _)| r.method == "DELETE").count();
+        assert_eq!((e.kind, deletes), (ErrorKind::Forbidden, 0));
+        assert!(matches!(w.target().stat(&w.read(), &f).await.unwrap(), Stat::Present { inherits: true, .. }));
+        // Inheritance cut by hand: then nobody of above gets in.
+        w.control("cut", json!({ "item": f.as_str() }));
+        w.control("share", json!({ "item": f.as_str(), "user": US, "role": "owner" }));
+        assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_none());
+        assert!(matches!(w.target().stat(&w.read(), &f).await.unwrap(), Stat::Present { inherits: false, .. }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_shows_our_own_entry_only_is_no_list() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.grant(&f, BEN, FolderRole::Writer).await.unwrap();
+    w.control("share", json!({ "item": ROOT, "user": ANA, "role": "write" }));
+    w.sign_in(ANA);
+    let e = w.sharing(&f).await.unwrap_err();
+    assert_eq!(e.kind, ErrorKind::Forbidden);
+    let probe = w.target().probe(&w.read()).await;
+    assert!(probe.is_err() || !probe.unwrap().may_share);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wider_role_below_is_a_way_in_below() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.put(&f, &file("2026/a.pdf", "x"), Expect::Absent).await.unwrap();
+    w.grant(&f, BEN, FolderRole::Reader).await.unwrap();
+    let below = |list: &Snapshot<SeenPermission>| {
+        list.items().iter().filter(|p| matches!(p.via, Via::Below(_))).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(below(&w.sharing(&f).await.unwrap()), []);
+    w.control("share", json!({ "item": "a.pdf", "user": BEN, "role": "write" }));
+    w.control("share", json!({ "item": "2026", "link": "anonymous" }));
+    let found = below(&w.sharing(&f).await.unwrap());
+    assert!(found.iter().any(|p| p.holder.to_string() == BEN && p.role == SeenRole::Writer), "{found:?}");
+    assert!(found.iter().any(|p| matches!(p.holder, Holder::Link(LinkKind::Anyone))), "{found:?}");
+}
