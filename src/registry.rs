@@ -152,6 +152,20 @@ pub static CONNECTORS: &[Entry] = &[
             sample: include_str!("../fixtures/firm/google-drive.json"),
         }),
     },
+    #[cfg(feature = "microsoft-graph")]
+    Entry {
+        factory: &ledgerward_microsoft_graph::FACTORY,
+        verdict: ledgerward_microsoft_graph::retry_hint,
+        scope_set: |settings| ledgerward_microsoft_graph::Settings::parse(settings).ok().map(|s| s.scope_set()),
+        fake: Some(FakeMaker {
+            from_seed: |seed, at| {
+                Ok(Box::new(ledgerward_microsoft_graph::fake::GraphFake::from_seed(&based(seed, at))?))
+            },
+            restore: |saved, at| Ok(Box::new(ledgerward_microsoft_graph::fake::GraphFake::restore(saved, &base(at))?)),
+            many: None,
+            sample: include_str!("../fixtures/firm/microsoft-graph.json"),
+        }),
+    },
     #[cfg(feature = "dropbox")]
     Entry {
         factory: &ledgerward_dropbox::FACTORY,
