@@ -131,7 +131,7 @@ impl Call<'_> {
             };
             return match done {
                 Ok(Ok(value)) => Ok((value, seen)),
-                Ok(Err(e)) => Err(seen.error.take().unwrap_or_else(|| self.from_opendal(&e))),
+                Ok(Err(e)) => Err(seen.error.take().unwrap_or_else(|| self.explained(&e))),
                 Err(_) => Err(Error::contract(self.op, "the store named something in a way that cannot be read")
                     .next("Look for a name there that is not valid UTF-8, and rename it.")),
             };
@@ -167,7 +167,7 @@ impl Call<'_> {
     }
 
     /// OpenDAL's error by its kind alone: its text may hold headers and bodies.
-    fn from_opendal(&self, e: &opendal::Error) -> Error {
+    fn explained(&self, e: &opendal::Error) -> Error {
         use opendal::ErrorKind as O;
         let sftp = self.store.kind == Kind::Sftp;
         match e.kind() {

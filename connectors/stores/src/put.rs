@@ -143,7 +143,7 @@ impl Call<'_> {
         };
         let part = format!("{dir}/{}", map::temp_name(name));
         self.write(&part, &put.file.bytes, &put.file.mime, &Cond::Any).await?;
-        if !self.read(&part).await?.is_some_and(|(bytes, _)| bytes == put.file.bytes) {
+        if self.read(&part).await?.is_none_or(|(bytes, _)| bytes != put.file.bytes) {
             let _ = self.delete_file(&part).await;
             return Err(not_what_was_written(self.op, put));
         }
@@ -187,6 +187,9 @@ impl Call<'_> {
                 Ok(Found::AsExpected(Some(item.tag)))
             }
             (_, Some(item)) if item.what == What::File && item.size == put.file.bytes.len() as u64 => {
+                if map::proven(&put.file.bytes, Some(&item.tag), None) {
+                    return Ok(Found::Same(put.stored(item.tag, false)));
+                }
                 match self.read(&put.path).await? {
                     Some((bytes, _)) if bytes == put.file.bytes => Ok(Found::Same(put.stored(item.tag, false))),
                     _ => Err(conflict(self.op, put)),

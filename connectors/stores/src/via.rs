@@ -95,7 +95,8 @@ pub(crate) async fn run(cx: Cx<'_>, op: &'static str, errand: Errand, extra: &He
 
 /// The one `classify`: statuses by the kit's table, pages that are no data, and listings that are not whole.
 fn refused(op: &'static str, answer: &Response, listing: bool) -> Option<Error> {
-    if !answer.ok() || is_html(answer) {
+    // Apache and WsgiDAV say "201 Created" in HTML, and moto calls an empty answer HTML; a login page is neither.
+    if !answer.ok() || is_html(answer) && answer.status == 200 && !answer.body.is_empty() {
         return Some(classify_common(op, answer));
     }
     (listing && !map::closed(&answer.body))
