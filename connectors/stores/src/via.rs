@@ -1,7 +1,7 @@
 //! OpenDAL's HTTP through the context of the call: its hosts, limits, repeats and time-outs, and its leave to write.
 
 use futures::stream;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use ledgerward_contract::{Body, BodyLimit, Error, ReadCx, Request, Response, Result, WriteCx};
 use ledgerward_kit::{answer::classify_common, is_html};
 use opendal::{Buffer, HttpBody, HttpTransport};
@@ -128,6 +128,12 @@ fn outgoing(op: &'static str, request: http::Request<Buffer>, extra: &HeaderMap)
     out.headers.remove(header::CONTENT_LENGTH);
     if matches!(parts.method.as_str(), "PUT" | "MOVE") {
         out.headers.extend(extra.iter().map(|(k, v)| (k.clone(), v.clone())));
+    }
+    // WsgiDAV takes what follows a ";" for parameters, and would move to a shorter name.
+    if let Some(to) = out.headers.get("destination").and_then(|v| v.to_str().ok()).map(|v| v.replace(';', "%3B"))
+        && let Ok(value) = HeaderValue::from_str(&to)
+    {
+        out.headers.insert("destination", value);
     }
     if parts.method == Method::GET {
         out.limit = BodyLimit::Statement;
