@@ -129,8 +129,9 @@ fn outgoing(op: &'static str, request: http::Request<Buffer>, extra: &HeaderMap)
     if matches!(parts.method.as_str(), "PUT" | "MOVE") {
         out.headers.extend(extra.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
-    // WsgiDAV takes what follows a ";" for parameters, and would move to a shorter name.
-    if let Some(to) = out.headers.get("destination").and_then(|v| v.to_str().ok()).map(|v| v.replace(';', "%3B"))
+    // Only folders are moved over HTTP, and the address of one ends with a slash (RFC 4918 5.2). Without it WsgiDAV takes
+    // what follows a ";" for parameters, and moves to a shorter name.
+    if let Some(to) = out.headers.get("destination").and_then(|v| v.to_str().ok()).map(|v| format!("{v}/"))
         && let Ok(value) = HeaderValue::from_str(&to)
     {
         out.headers.insert("destination", value);

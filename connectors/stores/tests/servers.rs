@@ -77,7 +77,8 @@ impl TargetHarness for Dav {
     }
     async fn double(&self, folder: &FolderId) -> bool {
         let to = below(&self.root, &["a copy"]);
-        by_hand(&*self.wire, "COPY", below(&self.root, &[folder.as_str()]), Some(("destination", to.as_str())), b"").await;
+        by_hand(&*self.wire, "COPY", below(&self.root, &[folder.as_str()]), Some(("destination", to.as_str())), b"")
+            .await;
         true
     }
     async fn remove(&self, folder: &FolderId) {
