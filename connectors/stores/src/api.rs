@@ -114,7 +114,7 @@ impl Call<'_> {
     {
         let (to, mut errands) = mpsc::channel(1);
         let context = OperationContext::new().with_http_transport(HttpTransporter::new(Via(to)));
-        // OpenDAL's listings panic on names that are not UTF-8 and on entries of unknown kind.
+        // OpenDAL's listings panic on names that are not UTF-8, and in debug builds on links to directories.
         let mut work = pin!(AssertUnwindSafe(work(self.store.operator.clone().with_context(context))).catch_unwind());
         let mut seen = Seen::default();
         let limit = if self.store.kind == Kind::Sftp { SFTP_MAX } else { Duration::from_secs(3600) };
@@ -133,7 +133,7 @@ impl Call<'_> {
                 Ok(Ok(value)) => Ok((value, seen)),
                 Ok(Err(e)) => Err(seen.error.take().unwrap_or_else(|| self.explained(&e))),
                 Err(_) => Err(Error::contract(self.op, "the store named something in a way that cannot be read")
-                    .next("Look for a name there that is not valid UTF-8, and rename it.")),
+                    .next("Look for a name there that is not valid UTF-8, or for a link, and take it away.")),
             };
         }
     }
@@ -228,8 +228,8 @@ impl Call<'_> {
         }
         let (mut items, mut itself) = (Vec::new(), false);
         for entry in &entries {
-            let path = entry.path().trim_matches('/');
-            if path == dir {
+            let path = entry.path().trim_start_matches('/');
+            if path.trim_end_matches('/') == dir {
                 itself = true;
             } else if dir.is_empty() || path.strip_prefix(dir).is_some_and(|p| p.starts_with('/')) {
                 items.push(item(path, entry.metadata()));
@@ -305,8 +305,9 @@ impl Call<'_> {
 fn item(path: &str, meta: &Metadata) -> Item {
     let what = match meta.mode() {
         EntryMode::FILE => What::File,
-        EntryMode::DIR => What::Dir,
-        EntryMode::Unknown => What::Other,
+        // Without the slash it is a link to a directory (OpenDAL's own check of this runs in debug builds only, and panics).
+        EntryMode::DIR if path.ends_with('/') => What::Dir,
+        EntryMode::DIR | EntryMode::Unknown => What::Other,
     };
     let size = if what == What::File { meta.content_length() } else { 0 };
     let tag = tag(meta.etag(), size, meta.last_modified().map(|t| t.to_string()));

@@ -23,9 +23,17 @@ use std::{
 
 use async_trait::async_trait;
 use common::{below, by_hand, connector, network, root_marker};
-use ledgerward_contract::{Connector, Email, FolderId, StorageTarget, Transport, suite::target::TargetHarness};
+use ledgerward_contract::{
+    Audience, ClientId, Connector, Created, Cursor, Email, ErrorKind, Expect, Fenced, FolderId, FolderKey, Journalled,
+    Permit, ReadCx, Result, StorageTarget, Stored, Timestamp, Transport, WriteAuthority,
+    suite::{
+        NoTransport,
+        target::{TargetHarness, file},
+    },
+};
 use ledgerward_stores::{S3, SFTP, WEBDAV};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 /// A new name for each root.
@@ -237,4 +245,58 @@ whole_suite! {
     webdav "LEDGERWARD_TEST_WEBDAV" Dav;
     s3 "LEDGERWARD_TEST_S3" Bucket;
     sftp "LEDGERWARD_TEST_SFTP" Ssh;
+}
+
+/// One put over SFTP, in a cycle of its own.
+async fn put(ssh: &Ssh, cycle: i64, path: &[&str], bytes: &'static [u8]) -> Result<Stored> {
+    let now = Timestamp::from_second(1_790_000_000 + cycle).unwrap();
+    let cx = || Permit::issue(&WriteAuthority::for_tests(), Journalled::committed(1)).open(Arc::new(NoTransport), now);
+    let key = FolderKey { client: ClientId(uuid::Uuid::from_u128(1)), account: None };
+    let id = match ssh.target().create(&cx(), &key, "Acme Ltd", None).await? {
+        Created::Created(id) | Created::Exists { id, .. } => id,
+    };
+    let fence = Fenced::managed_elsewhere(id, &Audience::new("the tests").unwrap());
+    ssh.target().put(&cx(), &fence, &file(path, bytes), Expect::Absent).await
+}
+
+#[tokio::test]
+async fn f02_a_link_into_another_folder_is_not_followed() {
+    if server("LEDGERWARD_TEST_SFTP").is_none() {
+        return println!("skipped: f02: LEDGERWARD_TEST_SFTP is not set");
+    }
+    let ssh = Ssh::fresh().await;
+    put(&ssh, 0, &["top.pdf"], b"x").await.unwrap();
+    fs::create_dir(ssh.root.join("Birch LLP")).unwrap();
+    std::os::unix::fs::symlink(ssh.root.join("Birch LLP"), ssh.root.join("Acme Ltd/2026")).unwrap();
+    let e = put(&ssh, 60, &["2026", "a.pdf"], b"x").await.unwrap_err();
+    // In a debug build OpenDAL itself stumbles over the link, which is an error as well.
+    let stumbles = cfg!(debug_assertions);
+    assert!(e.kind == ErrorKind::Conflict || stumbles && e.kind == ErrorKind::Contract, "{e:?}");
+    assert_eq!(fs::read_dir(ssh.root.join("Birch LLP")).unwrap().count(), 0, "it was written through the link");
+    let cx = ReadCx::new(Arc::new(NoTransport), Timestamp::from_second(1).unwrap());
+    let files = match ssh.target().files(&cx, &"Acme Ltd".into(), Cursor::Start).await {
+        Ok(page) => page.items,
+        Err(e) => return assert!(stumbles, "{e:?}"),
+    };
+    let listed: Vec<_> = files.iter().map(|f| (f.path.join("/"), f.tag.as_str() == "not-a-file")).collect();
+    assert_eq!(listed, [("2026".to_owned(), true), ("top.pdf".to_owned(), false)]);
+}
+
+#[tokio::test]
+async fn a_part_that_a_kill_left_is_neither_listed_nor_left_again() {
+    if server("LEDGERWARD_TEST_SFTP").is_none() {
+        return println!("skipped: a part: LEDGERWARD_TEST_SFTP is not set");
+    }
+    let ssh = Ssh::fresh().await;
+    put(&ssh, 0, &["2026", "first.pdf"], b"x").await.unwrap();
+    // As a kill between write and rename leaves it.
+    let hash: String = Sha256::digest(b"a.pdf").iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let part = ssh.root.join("Acme Ltd/2026").join(format!(".ledgerward-tmp-{hash}"));
+    fs::write(&part, b"half of something much longer than the file").unwrap();
+    let cx = ReadCx::new(Arc::new(NoTransport), Timestamp::from_second(1).unwrap());
+    let listed = ssh.target().files(&cx, &"Acme Ltd".into(), Cursor::Start).await.unwrap().items;
+    assert_eq!(listed.iter().map(|f| f.path.join("/")).collect::<Vec<_>>(), ["2026/first.pdf"]);
+    put(&ssh, 60, &["2026", "a.pdf"], b"whole").await.unwrap();
+    assert_eq!(fs::read(ssh.root.join("Acme Ltd/2026/a.pdf")).unwrap(), b"whole");
+    assert!(!part.exists());
 }
