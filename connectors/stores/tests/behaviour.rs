@@ -1,6 +1,6 @@
 //! What the suite does not know: settings, roots, corrupted uploads, counts of requests, links over SFTP.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests; the lint sees only the tests themselves")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests; the lint sees only the tests themselves")]
 
 mod common;
 
