@@ -46,6 +46,10 @@ pub trait TargetHarness: Send + Sync + Sized {
     fn target(&self) -> &dyn StorageTarget;
     /// The fake, with credentials already on it; `None` where the target speaks no HTTP.
     fn vendor(&self) -> Option<Arc<dyn Transport>>;
+    /// The connector's library signs the requests, by keys of its own (`AuthScheme::OwnKeys`).
+    fn signs_itself(&self) -> bool {
+        false
+    }
     fn now(&self) -> Timestamp {
         Timestamp::from_second(1_790_000_000).unwrap_or_default()
     }
