@@ -190,6 +190,14 @@ pub static CONNECTORS: &[Entry] = &[
             sample: include_str!("../fixtures/firm/box.json"),
         }),
     },
+    #[cfg(feature = "stores")]
+    Entry { factory: &ledgerward_stores::S3, verdict: no_verdict, scope_set: first_set, fake: None },
+    #[cfg(feature = "stores")]
+    Entry { factory: &ledgerward_stores::WEBDAV, verdict: no_verdict, scope_set: first_set, fake: None },
+    #[cfg(feature = "stores")]
+    Entry { factory: &ledgerward_stores::SFTP, verdict: no_verdict, scope_set: first_set, fake: None },
+    #[cfg(feature = "stores")]
+    Entry { factory: &ledgerward_stores::AZURE_BLOB, verdict: no_verdict, scope_set: first_set, fake: None },
     #[cfg(feature = "local")]
     Entry { factory: &ledgerward_local::FACTORY, verdict: no_verdict, scope_set: first_set, fake: None },
     #[cfg(feature = "process")]
