@@ -92,7 +92,14 @@ async fn once(
         console.note("Waiting for the browser, at most ten minutes …");
         flow.wait().await?
     };
-    let not_granted: Vec<_> = scopes.iter().filter(|s| !signed_in.scopes.contains(s)).cloned().collect();
+    // Some vendors do not repeat the words of the protocol itself; what these ask for came or did not.
+    let came = |scope: &str| match scope {
+        "offline_access" => signed_in.granted.refresh.is_some(),
+        "openid" | "profile" | "email" => signed_in.granted.id_token.is_some(),
+        _ => false,
+    };
+    let granted = |s: &&String| signed_in.scopes.contains(s) || came(s);
+    let not_granted: Vec<_> = scopes.iter().filter(|s| !granted(s)).cloned().collect();
     let claims = &signed_in.claims;
     let now = app.now();
     let subject = claims.xero_userid.clone().or_else(|| claims.sub.clone());

@@ -131,11 +131,15 @@ mod tests {
             println!("skipped: README.md has no <!-- connectors --> markers");
             return;
         };
-        assert_eq!(
-            table.trim(),
-            connectors_markdown().trim(),
-            "copy the table anew: ledgerward connectors --json, field markdown"
-        );
+        let (ours, again) =
+            (connectors_markdown(), "copy the table anew: ledgerward connectors --json, field markdown");
+        if cfg!(feature = "stores") {
+            assert_eq!(table.trim(), ours.trim(), "{again}");
+        } else {
+            // The README shows the full build.
+            let missing: Vec<_> = ours.lines().filter(|line| !table.contains(line)).collect();
+            assert!(missing.is_empty(), "{again}: {missing:#?}");
+        }
     }
 
     #[test]
