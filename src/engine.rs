@@ -274,7 +274,7 @@ async fn rests(app: &App, now: Timestamp) -> Result<Vec<(Rest, BTreeSet<(LaneKey
 }
 
 /// The configuration's numbers as the guard takes them.
-fn guards(of: &schema::Guards) -> Guards {
+pub(crate) fn guards(of: &schema::Guards) -> Guards {
     let limit = |l: schema::Limit| Limit { floor: l.floor.into(), percent: l.percent.into() };
     Guards {
         leavers: limit(of.leavers),

@@ -198,13 +198,18 @@ pub enum Command {
     },
     /// Choose clients for a person
     #[command(after_help = "\
-Each client is answered by its own line: granted, already has access, no matching access, needs access in the ledger
-first, pending.
+Each client is answered by its own line: granted, already has access, no matching access, needs Xero access first,
+pending. Clients that you name are done all or none; of a set (--connection, --like, --from) what can be done is done,
+and the rest says why not.
 
 Examples:
   ledgerward select bob@harbour.example acme-ltd birch-llp
   ledgerward select bob --all-granted
+  ledgerward select bob --like cleo --when-granted
+  ledgerward select bob --from dev --end --dry-run
+  ledgerward select bob --connection xero --remove
   ledgerward select bob acme-ltd --account 1000-bank
+  ledgerward select bob --add acme-ltd --remove birch-llp
   ledgerward select bob acme-ltd --remove")]
     Select(SelectArgs),
     /// Which ledger roles give what
@@ -255,6 +260,10 @@ Examples:
     Why { person: PersonArg, client: ClientArg },
     /// Why a person does not see a client, and what would change it
     WhyNot { person: PersonArg, client: ClientArg },
+    /// Who would gain and lose which folder by a firm file or a bulk select; nothing is changed
+    #[command(after_help = "Examples:\n  ledgerward what-if firm.toml\n  \
+                            ledgerward what-if --person bob --from dev --end")]
+    WhatIf(WhatIfArgs),
     /// Take a person's access away
     #[command(after_help = "\
 Needs no provider, passes every guard and freeze, and closes the person until `ledgerward people lift`.
@@ -411,6 +420,14 @@ mod tests {
             "select bob --all-granted",
             "select bob acme-ltd --account a --account b",
             "select bob acme-ltd --remove",
+            "select bob --remove acme-ltd birch-llp",
+            "select bob --add acme-ltd birch-llp --remove cedar --dry-run",
+            "select bob --connection xero --remove",
+            "select bob --like cleo --when-granted",
+            "select bob --from dev --end",
+            "select bob --from dev --keep",
+            "what-if firm.toml --prune",
+            "what-if --person bob --add acme-ltd",
             "roles table xero",
             "holders list --client acme-ltd",
             "holders accept acme-ltd drive x@other.example --reason auditor",
@@ -463,6 +480,11 @@ mod tests {
             "people address bob drive",
             "select bob",
             "select bob acme --all-granted",
+            "select bob --from dev",
+            "select bob --end",
+            "select bob --like dev --from cleo --keep",
+            "what-if",
+            "what-if firm.toml --person bob --add acme",
             "select bob acme --remove --when-granted",
             "clients targets acme",
             "clients accept",

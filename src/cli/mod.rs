@@ -31,6 +31,7 @@ pub mod sandbox;
 pub mod select;
 pub mod statements;
 pub mod status;
+pub mod what_if;
 pub mod why;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
@@ -179,6 +180,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         }
         Command::Why { person, client } => why::run(app, &person, &client, false).await,
         Command::WhyNot { person, client } => why::run(app, &person, &client, true).await,
+        Command::WhatIf(args) => what_if::run(app, args).await,
         Command::Status { check } => status::run(app, check).await,
         Command::Runs { limit } => runs::run(app, limit).await,
         Command::Findings { all } => findings::run(app, all).await,

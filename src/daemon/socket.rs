@@ -36,7 +36,7 @@ use crate::{
     app::App,
     cli::{
         self,
-        args::{Cli, Command, FirmAct, StatementsAct},
+        args::{Cli, Command, FirmAct, StatementsAct, WhatIfArgs},
         console::Console,
         outcome::{Exit, Failure, Report},
     },
@@ -274,6 +274,7 @@ pub const fn on_its_own(command: &Command) -> bool {
 fn files(command: &mut Command, trusted: bool, cwd: Option<&Path>) -> Result<(), Failure> {
     let path = match command {
         Command::Backup { file }
+        | Command::WhatIf(WhatIfArgs { file: Some(file), .. })
         | Command::Firm { act: FirmAct::Apply { file, .. } }
         | Command::Statements { act: Some(StatementsAct::Render { out: file, .. }), .. } => file,
         _ => return Ok(()),

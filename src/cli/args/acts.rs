@@ -274,22 +274,67 @@ pub enum ChangesAct {
 
 /// `select PERSON CLIENT…`
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(
+    ["clients", "add", "remove", "connection", "like", "from", "all_granted"]))]
 pub struct SelectArgs {
     pub person: PersonArg,
-    #[arg(required_unless_present = "all_granted", conflicts_with = "all_granted")]
+    #[arg(conflicts_with = "all_granted")]
     pub clients: Vec<ClientArg>,
+    #[command(flatten)]
+    pub bulk: BulkArgs,
+    /// Only this account's own papers; may be repeated. As for `clients accounts`
+    #[arg(long = "account", value_name = "ACCOUNT", conflicts_with_all = ["remove", "all_granted", "connection", "like", "from"])]
+    pub accounts: Vec<String>,
+    /// Show the same lines and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Many clients in one act; `select` does it and `what-if` only shows it.
+#[derive(Debug, Default, Args)]
+pub struct BulkArgs {
+    /// These clients; needed where others are removed in the same act
+    #[arg(long, value_name = "CLIENT", num_args = 1..)]
+    pub add: Vec<ClientArg>,
+    /// Take selections and wishes away: of these clients, or of those named otherwise
+    #[arg(long, value_name = "CLIENT", num_args = 0..)]
+    pub remove: Option<Vec<ClientArg>>,
+    /// Every client with a source of this connection
+    #[arg(long, value_name = "NAME")]
+    pub connection: Option<String>,
+    /// What this colleague has
+    #[arg(long, value_name = "PERSON")]
+    pub like: Option<PersonArg>,
+    /// A staff move: everything this colleague has; with --end or --keep
+    #[arg(long, value_name = "PERSON", requires = "ends", conflicts_with = "like")]
+    pub from: Option<PersonArg>,
+    /// What is moved ends for the colleague
+    #[arg(long, requires = "from", group = "ends")]
+    pub end: bool,
+    /// The colleague keeps it too
+    #[arg(long, requires = "from", group = "ends")]
+    pub keep: bool,
+    /// Every client that the ledgers grant this person now
+    #[arg(long, conflicts_with_all = ["remove", "connection", "like", "from", "add"])]
+    pub all_granted: bool,
     /// Keep the wish until the ledger grants it
     #[arg(long, conflicts_with_all = ["remove", "all_granted"])]
     pub when_granted: bool,
-    /// Every client that the ledger grants this person now
-    #[arg(long, conflicts_with = "remove")]
-    pub all_granted: bool,
-    /// Only this account's own papers; may be repeated. As for `clients accounts`
-    #[arg(long = "account", value_name = "ACCOUNT", conflicts_with_all = ["remove", "all_granted"])]
-    pub accounts: Vec<String>,
-    /// Take the selection away
+}
+
+/// `what-if FILE`, or `what-if --person P` with the options of `select`.
+#[derive(Debug, Args)]
+pub struct WhatIfArgs {
+    /// A file as for `firm apply`
+    #[arg(required_unless_present = "person", conflicts_with = "person")]
+    pub file: Option<PathBuf>,
+    /// As for `firm apply`: what the file leaves out ends
+    #[arg(long, requires = "file")]
+    pub prune: bool,
     #[arg(long)]
-    pub remove: bool,
+    pub person: Option<PersonArg>,
+    #[command(flatten)]
+    pub bulk: BulkArgs,
 }
 
 #[derive(Debug, Subcommand)]
