@@ -212,6 +212,13 @@ Examples:
   ledgerward select bob --add acme-ltd --remove birch-llp
   ledgerward select bob acme-ltd --remove")]
     Select(SelectArgs),
+    /// Extra access to a client that ends by itself
+    #[command(after_help = "Example:\n  \
+                            ledgerward guests add bob acme-ltd --until 2026-12-24 --reason \"year-end review\"")]
+    Guests {
+        #[command(subcommand)]
+        act: Option<GuestsAct>,
+    },
     /// Which ledger roles give what
     Roles {
         #[command(subcommand)]
@@ -253,6 +260,9 @@ Examples:
         /// As it was at the end of that day
         #[arg(long, value_name = "YYYY-MM-DD", value_parser = acts::day)]
         at: Option<Date>,
+        /// One of the three clocks alone
+        #[arg(long, value_enum, requires = "at")]
+        clock: Option<ClockArg>,
         #[arg(long, value_enum, default_value_t)]
         format: TableFormat,
     },
@@ -276,6 +286,20 @@ What it cannot close (hand-made shares, groups, links) it prints, and exits 5.")
         /// Kept in the audit trail
         #[arg(long, value_name = "TEXT", value_parser = filled)]
         reason: Option<String>,
+    },
+    /// Somebody left: close every folder now, and chase each ledger until it is gone
+    #[command(after_help = "Exits 5 while something is still open.\n\nExamples:\n  ledgerward leaver\n  \
+                            ledgerward leaver bob --reason \"left on Friday\" --pack bob-evidence\n  \
+                            ledgerward leaver bob --confirm xero:11-22 --note \"client wrote on 3 Nov\"")]
+    Leaver(LeaverArgs),
+    /// The quarterly sign-off: who sees what, line by line, decided and sealed
+    #[command(after_help = "Examples:\n  ledgerward review start 2026-Q4 --reviewer ana=acme-ltd,birch-llp\n  \
+                            ledgerward review export 2026-Q4 --out sheets\n  \
+                            ledgerward review import 2026-Q4 sheets/ana@harbour.example.csv\n  \
+                            ledgerward review seal 2026-Q4 --out signed-off")]
+    Review {
+        #[command(subcommand)]
+        act: Option<ReviewAct>,
     },
     /// Statements: list, render to a local file, push again
     Statements {
@@ -428,6 +452,12 @@ mod tests {
             "select bob --from dev --keep",
             "what-if firm.toml --prune",
             "what-if --person bob --add acme-ltd",
+            "guests",
+            "guests add bob acme-ltd --until 2026-12-24 --reason audit",
+            "guests add bob acme-ltd --until 8h --reason fire --break-glass",
+            "guests extend bob acme-ltd --until 2026-12-31",
+            "guests end bob acme-ltd",
+            "access --at 2026-06-30 --clock known",
             "roles table xero",
             "holders list --client acme-ltd",
             "holders accept acme-ltd drive x@other.example --reason auditor",
@@ -449,6 +479,17 @@ mod tests {
             "statements render --out /tmp --client acme-ltd",
             "statements push --rerender --client acme-ltd",
             "audit verify",
+            "audit verify --pack d",
+            "review",
+            "review start 2026-Q4 --reviewer ana=acme-ltd,birch-llp --reviewer bob=cedar",
+            "review export 2026-Q4 --out d",
+            "review import 2026-Q4 d/ana.csv",
+            "review seal 2026-Q4 --out d",
+            "review verify d",
+            "leaver",
+            "leaver --all",
+            "leaver bob --reason left --pack d",
+            "leaver bob --confirm xero:L1 --note told",
             "audit export --since 2026-01-01",
             "backup b.db",
             "restore b.db",
@@ -483,6 +524,13 @@ mod tests {
             "select bob --from dev",
             "select bob --end",
             "select bob --like dev --from cleo --keep",
+            "guests add bob acme-ltd --until soon --reason audit",
+            "guests add bob acme-ltd --until 2026-12-24",
+            "access --clock known",
+            "leaver --pack d",
+            "review start ../up",
+            "review seal 2026-Q4",
+            "leaver bob --confirm xero:L1",
             "what-if",
             "what-if firm.toml --person bob --add acme",
             "select bob acme --remove --when-granted",

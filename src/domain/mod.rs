@@ -15,6 +15,7 @@ pub mod facts;
 pub mod finding;
 pub mod firm;
 pub mod guard;
+pub mod guests;
 pub mod identity;
 mod index;
 pub mod lane;

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use ledgerward_contract::{Email, StatementKind};
 
 use super::values::{
-    AuthorityArg, ClientArg, OfficeArg, PersonArg, SinceArg, SourceKindArg, UnlistedArg, YearEndArg, authority,
-    change_id, digest, email, filled, format, kind, mode, office, since, unlisted, year_end,
+    AuthorityArg, ClientArg, OfficeArg, PersonArg, SinceArg, SourceKindArg, UnlistedArg, UntilArg, YearEndArg,
+    authority, change_id, digest, email, filled, format, kind, mode, office, since, unlisted, until, year_end,
 };
 use crate::{config::schema::Format, domain::firm::Mode};
 
@@ -337,6 +337,104 @@ pub struct WhatIfArgs {
     pub bulk: BulkArgs,
 }
 
+/// `leaver`, `leaver PERSON`
+#[derive(Debug, Args)]
+pub struct LeaverArgs {
+    /// Who left; without it, everybody who left and is still open somewhere
+    pub person: Option<PersonArg>,
+    /// Kept in the audit trail
+    #[arg(long, value_name = "TEXT", value_parser = filled, requires = "person")]
+    pub reason: Option<String>,
+    /// Somebody said that the person is out of this ledger; with --note
+    #[arg(long, value_name = "CONNECTION:LEDGER", value_parser = filled, requires_all = ["person", "note"])]
+    pub confirm: Option<String>,
+    /// Who said so, and how
+    #[arg(long, value_name = "TEXT", value_parser = filled, requires = "confirm")]
+    pub note: Option<String>,
+    /// Write the sealed evidence and the letters into a new directory
+    #[arg(long, value_name = "DIR", requires = "person", conflicts_with = "confirm")]
+    pub pack: Option<PathBuf>,
+    /// Those who are out of everything too
+    #[arg(long, conflicts_with = "person")]
+    pub all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReviewAct {
+    /// All reviews, and what is not decided yet
+    List,
+    /// Write down who sees what now, a line each, and who signs it off
+    Start {
+        /// Its name, such as 2026-Q4
+        #[arg(value_parser = label)]
+        name: String,
+        /// Who signs off which clients; may be repeated. The rest is the primary owner's
+        #[arg(long = "reviewer", value_name = "PERSON=CLIENT,…")]
+        reviewers: Vec<String>,
+    },
+    /// A sheet for each reviewer, as CSV and XLSX
+    Export {
+        #[arg(value_parser = label)]
+        name: String,
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Take the decisions of a sheet (CSV) in; what is to be removed becomes a change of the firm
+    Import {
+        #[arg(value_parser = label)]
+        name: String,
+        file: PathBuf,
+    },
+    /// Close a review that is decided to the last line, as a pack that can be checked offline
+    Seal {
+        #[arg(value_parser = label)]
+        name: String,
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Check a sealed review by itself; needs no state
+    Verify { dir: PathBuf },
+}
+
+/// A name that is a file's name too.
+fn label(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let good = !text.is_empty() && text.len() <= 60 && text.chars().all(fits) && !text.starts_with('.');
+    good.then(|| text.to_owned()).ok_or_else(|| "a name has letters, digits, - and _ only: 2026-Q4".to_owned())
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GuestsAct {
+    /// Who is a guest where, until when, and whether it gives anything now
+    List,
+    /// Give a person a client until a day; never more than the ledger grants
+    Add {
+        person: PersonArg,
+        client: ClientArg,
+        /// A day, which is the last one, or hours: 2026-12-24, "8 hours"
+        #[arg(long, value_name = "END", value_parser = until)]
+        until: UntilArg,
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: String,
+        /// Whatever the ledger says, for a day at most; another owner must publish it
+        #[arg(long)]
+        break_glass: bool,
+    },
+    /// Another end for a guest
+    Extend {
+        person: PersonArg,
+        client: ClientArg,
+        /// As for `guests add`
+        #[arg(long, value_name = "END", value_parser = until)]
+        until: UntilArg,
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: Option<String>,
+    },
+    /// End it now
+    End { person: PersonArg, client: ClientArg },
+}
+
 #[derive(Debug, Subcommand)]
 pub enum RolesAct {
     /// The table, connection by connection
@@ -446,8 +544,12 @@ pub enum StatementsAct {
 
 #[derive(Debug, Subcommand)]
 pub enum AuditAct {
-    /// Check the chain from its first line to the stored head
-    Verify,
+    /// Check the chain from its first line to the stored head, or a sealed pack by itself
+    Verify {
+        /// A pack of `leaver` or `review`; needs no state
+        #[arg(long, value_name = "DIR")]
+        pack: Option<PathBuf>,
+    },
     /// As JSON lines
     Export {
         #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
