@@ -121,7 +121,8 @@ impl Case {
             let saw = || bound.iter().any(|c| decider.judge(self.person, c.id).answer != Answer::No);
             let known = self.ledgers.contains_key(&key);
             let listed = why.fact() == Fact::Unknown && facts.run(at).0.binary_search(&ix).is_ok();
-            if !known && why.fact() != Fact::Granted && !listed && !(why.fact() == Fact::Unknown && saw()) {
+            let matters = known || listed || why.fact() == Fact::Granted || (why.fact() == Fact::Unknown && saw());
+            if !matters {
                 continue;
             }
             let entry = self.ledgers.entry(key).or_insert_with(|| Chased {
@@ -163,7 +164,8 @@ pub async fn chase(app: &App, firm: &Firm, facts: &Facts, now: Timestamp) -> Res
 }
 
 fn finding(firm: &Firm, case: &Case) -> Option<Finding> {
-    let person = firm.people.get(&case.person)?;
+    // Somebody who came back is no leaver.
+    let person = firm.people.get(&case.person).filter(|p| p.shut())?;
     let names: Vec<String> =
         case.open().map(|(_, l)| format!("{} \"{}\"", l.source.connection, l.name)).take(5).collect();
     let open = case.open().count();

@@ -2,6 +2,7 @@
 //!
 //! A contract (`product` 9): scripts depend on every name and exit code here.
 
+mod access;
 mod acts;
 mod values;
 
@@ -12,7 +13,7 @@ use jiff::civil::Date;
 use ledgerward_contract::Email;
 
 use self::values::{digest, email, filled};
-pub use self::{acts::*, values::*};
+pub use self::{access::*, acts::*, values::*};
 
 /// Wrong usage, clap's own 2 included (`product` 9). 2 means that `plan` found changes.
 pub const EXIT_USAGE: u8 = 64;
