@@ -19,6 +19,7 @@ use crate::{
     config::schema,
     deliver,
     domain::{
+        self,
         facts::{Facts, FactsBuilder},
         firm::{Firm, PersonId, TargetName},
         guard::{Check, Guards, Limit, Verdict},
@@ -27,8 +28,9 @@ use crate::{
         policy::Decider,
     },
     gather::{self, ConnectionReading, Known, Wanted},
+    guests,
     lanes::{self, Book},
-    memory,
+    leavers, memory,
     store::Db,
     world::World,
 };
@@ -92,6 +94,7 @@ pub async fn look(
 ) -> Result<Picture, Failure> {
     let now = app.now();
     let epoch = app.process.gate.epoch();
+    guests::end_expired(app, now).await?;
     let mut firm = app.firm().await?;
     let left_out = |name| format!("{name} is left out: reading it stopped ledgerward three times");
     let mut troubles: Vec<String> = ask.skip.iter().map(left_out).collect();
@@ -113,7 +116,9 @@ pub async fn look(
     let book = lanes::read(app, world, &decider, ask, now, console).await?;
     troubles.extend(book.troubles.iter().cloned());
 
-    let (plan, findings) = lanes::propose(&decider, &book, ask);
+    let (plan, mut findings) = lanes::propose(&decider, &book, ask);
+    findings.extend(domain::guests::findings(&firm, now));
+    findings.extend(leavers::chase(app, &firm, &facts, now).await?);
     let Guarded { verdict, approved, approved_steps } = guard(app, &firm, plan).await?;
 
     let whole = ask.clients.is_none() && !ask.offline;
@@ -274,7 +279,7 @@ async fn rests(app: &App, now: Timestamp) -> Result<Vec<(Rest, BTreeSet<(LaneKey
 }
 
 /// The configuration's numbers as the guard takes them.
-fn guards(of: &schema::Guards) -> Guards {
+pub(crate) fn guards(of: &schema::Guards) -> Guards {
     let limit = |l: schema::Limit| Limit { floor: l.floor.into(), percent: l.percent.into() };
     Guards {
         leavers: limit(of.leavers),

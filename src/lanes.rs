@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The plan of a target was approved, or it had none to approve.
-const APPROVED: &str = "target_approved";
+pub const APPROVED: &str = "target_approved";
 /// Under which settings a lane was last planned and not held.
 const POLICY: &str = "lane_policy";
 /// The last change of the firm that a lane's cleared plan took in.

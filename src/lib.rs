@@ -21,6 +21,8 @@
 //! | [`domain`] | the pure core: who should hold what, which steps that takes, which of them may happen |
 //! | [`apply`] | carries cleared plans out; the only place that may write to targets |
 //! | [`approvals`] | what is left of an approved hold that failed half-way |
+//! | [`leavers`], [`pack`] | who left and which ledgers still let them in; evidence that can be checked offline |
+//! | [`guests`], [`exposure`] | extra access that ends by itself; how long somebody kept a folder |
 //! | [`deliver`] | which statement goes where, and the fence before it |
 //! | [`statement`] | statements as values, and their renderers |
 //! | [`store`], [`audit`] | the state: one file, one thread, one lock; the trail that shows any tampering |
@@ -54,10 +56,14 @@ pub mod directory;
 pub mod domain;
 pub mod drift;
 pub mod engine;
+pub mod exposure;
 pub mod firm_file;
 pub mod gather;
+pub mod guests;
 pub mod lanes;
+pub mod leavers;
 pub mod memory;
+pub mod pack;
 pub mod process;
 pub mod registry;
 pub mod render;

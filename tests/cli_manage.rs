@@ -287,7 +287,7 @@ fn a_client_that_the_ledger_does_not_grant_is_greyed() {
     place
         .run("select bob acme-ltd birch-llp")
         .exits(1)
-        .says("birch-llp  needs access in the ledger first: xero \"Birch LLP\"")
+        .says("birch-llp  needs Xero access first: xero \"Birch LLP\"")
         .says("acme-ltd   not done")
         .warns("Nothing was changed");
     let none = place.run("people --json").ok().json();

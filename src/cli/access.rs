@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    args::{ClientArg, PersonArg, TableFormat},
+    args::{ClientArg, ClockArg, PersonArg, TableFormat},
     cycle::refused,
     outcome::{Exit, Failure, Report},
 };
@@ -221,13 +221,13 @@ pub async fn run(
     app: &App,
     person: Option<&PersonArg>,
     client: Option<&ClientArg>,
-    at: Option<Date>,
+    at: Option<(Date, Option<ClockArg>)>,
     format: TableFormat,
 ) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     let filter = Filter::new(app, &firm, person, client)?;
-    if let Some(day) = at {
-        return past::run(app, &firm, &filter, day, format).await;
+    if let Some(at) = at {
+        return past::run(app, &firm, &filter, at, format).await;
     }
     let matrix = now(app, &firm, &filter).await?;
     let json = json!({

@@ -2,6 +2,7 @@
 //!
 //! A contract (`product` 9): scripts depend on every name and exit code here.
 
+mod access;
 mod acts;
 mod values;
 
@@ -12,7 +13,7 @@ use jiff::civil::Date;
 use ledgerward_contract::Email;
 
 use self::values::{digest, email, filled};
-pub use self::{acts::*, values::*};
+pub use self::{access::*, acts::*, values::*};
 
 /// Wrong usage, clap's own 2 included (`product` 9). 2 means that `plan` found changes.
 pub const EXIT_USAGE: u8 = 64;
@@ -198,15 +199,27 @@ pub enum Command {
     },
     /// Choose clients for a person
     #[command(after_help = "\
-Each client is answered by its own line: granted, already has access, no matching access, needs access in the ledger
-first, pending.
+Each client is answered by its own line: granted, already has access, no matching access, needs Xero access first,
+pending. Clients that you name are done all or none; of a set (--connection, --like, --from) what can be done is done,
+and the rest says why not.
 
 Examples:
   ledgerward select bob@harbour.example acme-ltd birch-llp
   ledgerward select bob --all-granted
+  ledgerward select bob --like cleo --when-granted
+  ledgerward select bob --from dev --end --dry-run
+  ledgerward select bob --connection xero --remove
   ledgerward select bob acme-ltd --account 1000-bank
+  ledgerward select bob --add acme-ltd --remove birch-llp
   ledgerward select bob acme-ltd --remove")]
     Select(SelectArgs),
+    /// Extra access to a client that ends by itself
+    #[command(after_help = "Example:\n  \
+                            ledgerward guests add bob acme-ltd --until 2026-12-24 --reason \"year-end review\"")]
+    Guests {
+        #[command(subcommand)]
+        act: Option<GuestsAct>,
+    },
     /// Which ledger roles give what
     Roles {
         #[command(subcommand)]
@@ -256,6 +269,9 @@ Examples:
         /// As it was at the end of that day
         #[arg(long, value_name = "YYYY-MM-DD", value_parser = acts::day)]
         at: Option<Date>,
+        /// One of the three clocks alone
+        #[arg(long, value_enum, requires = "at")]
+        clock: Option<ClockArg>,
         #[arg(long, value_enum, default_value_t)]
         format: TableFormat,
     },
@@ -263,6 +279,10 @@ Examples:
     Why { person: PersonArg, client: ClientArg },
     /// Why a person does not see a client, and what would change it
     WhyNot { person: PersonArg, client: ClientArg },
+    /// Who would gain and lose which folder by a firm file or a bulk select; nothing is changed
+    #[command(after_help = "Examples:\n  ledgerward what-if firm.toml\n  \
+                            ledgerward what-if --person bob --from dev --end")]
+    WhatIf(WhatIfArgs),
     /// Take a person's access away
     #[command(after_help = "\
 Needs no provider, passes every guard and freeze, and closes the person until `ledgerward people lift`.
@@ -275,6 +295,20 @@ What it cannot close (hand-made shares, groups, links) it prints, and exits 5.")
         /// Kept in the audit trail
         #[arg(long, value_name = "TEXT", value_parser = filled)]
         reason: Option<String>,
+    },
+    /// Somebody left: close every folder now, and chase each ledger until it is gone
+    #[command(after_help = "Exits 5 while something is still open.\n\nExamples:\n  ledgerward leaver\n  \
+                            ledgerward leaver bob --reason \"left on Friday\" --pack bob-evidence\n  \
+                            ledgerward leaver bob --confirm xero:11-22 --note \"client wrote on 3 Nov\"")]
+    Leaver(LeaverArgs),
+    /// The quarterly sign-off: who sees what, line by line, decided and sealed
+    #[command(after_help = "Examples:\n  ledgerward review start 2026-Q4 --reviewer ana=acme-ltd,birch-llp\n  \
+                            ledgerward review export 2026-Q4 --out sheets\n  \
+                            ledgerward review import 2026-Q4 sheets/ana@harbour.example.csv\n  \
+                            ledgerward review seal 2026-Q4 --out signed-off")]
+    Review {
+        #[command(subcommand)]
+        act: Option<ReviewAct>,
     },
     /// Statements: list, render to a local file, push again
     Statements {
@@ -419,6 +453,20 @@ mod tests {
             "select bob --all-granted",
             "select bob acme-ltd --account a --account b",
             "select bob acme-ltd --remove",
+            "select bob --remove acme-ltd birch-llp",
+            "select bob --add acme-ltd birch-llp --remove cedar --dry-run",
+            "select bob --connection xero --remove",
+            "select bob --like cleo --when-granted",
+            "select bob --from dev --end",
+            "select bob --from dev --keep",
+            "what-if firm.toml --prune",
+            "what-if --person bob --add acme-ltd",
+            "guests",
+            "guests add bob acme-ltd --until 2026-12-24 --reason audit",
+            "guests add bob acme-ltd --until 8h --reason fire --break-glass",
+            "guests extend bob acme-ltd --until 2026-12-31",
+            "guests end bob acme-ltd",
+            "access --at 2026-06-30 --clock known",
             "roles table xero",
             "holders list --client acme-ltd",
             "holders accept acme-ltd drive x@other.example --reason auditor",
@@ -444,6 +492,17 @@ mod tests {
             "statements render --out /tmp --client acme-ltd",
             "statements push --rerender --client acme-ltd",
             "audit verify",
+            "audit verify --pack d",
+            "review",
+            "review start 2026-Q4 --reviewer ana=acme-ltd,birch-llp --reviewer bob=cedar",
+            "review export 2026-Q4 --out d",
+            "review import 2026-Q4 d/ana.csv",
+            "review seal 2026-Q4 --out d",
+            "review verify d",
+            "leaver",
+            "leaver --all",
+            "leaver bob --reason left --pack d",
+            "leaver bob --confirm xero:L1 --note told",
             "audit export --since 2026-01-01",
             "backup b.db",
             "restore b.db",
@@ -475,6 +534,18 @@ mod tests {
             "people address bob drive",
             "select bob",
             "select bob acme --all-granted",
+            "select bob --from dev",
+            "select bob --end",
+            "select bob --like dev --from cleo --keep",
+            "guests add bob acme-ltd --until soon --reason audit",
+            "guests add bob acme-ltd --until 2026-12-24",
+            "access --clock known",
+            "leaver --pack d",
+            "review start ../up",
+            "review seal 2026-Q4",
+            "leaver bob --confirm xero:L1",
+            "what-if",
+            "what-if firm.toml --person bob --add acme",
             "select bob acme --remove --when-granted",
             "clients targets acme",
             "clients accept",

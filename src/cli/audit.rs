@@ -1,5 +1,7 @@
 //! `audit verify` and `audit export`: the trail that cannot be changed unseen (D09).
 
+use std::{fmt::Write as _, path::Path};
+
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
@@ -7,14 +9,43 @@ use super::{
     args::AuditAct,
     outcome::{Exit, Failure, Report},
 };
-use crate::{app::App, audit::Verdict};
+use crate::{app::App, audit::Verdict, pack};
 
 pub async fn run(app: &App, act: AuditAct) -> Result<Report, Failure> {
     super::findings::everything(app).await?;
     match act {
-        AuditAct::Verify => verify(app).await,
+        AuditAct::Verify { pack: None } => verify(app).await,
+        AuditAct::Verify { pack: Some(dir) } => verify_pack(&dir),
         AuditAct::Export { since } => export(app, since).await,
     }
+}
+
+/// A pack needs no state: exits 1 and names each file that is not as it was sealed.
+pub fn verify_pack(dir: &Path) -> Result<Report, Failure> {
+    let checked = pack::verify(dir)?;
+    let whole = checked.faults.is_empty();
+    let mut text = String::new();
+    for fault in &checked.faults {
+        let _ = writeln!(text, "  {fault}");
+    }
+    let text = if whole {
+        format!(
+            "The pack is whole: {} of {}, {} files, made {}, seal {}.\n",
+            checked.kind, checked.subject, checked.files, checked.made, checked.seal
+        )
+    } else {
+        format!("THE PACK IS NOT WHOLE:\n{text}")
+    };
+    let json = json!({
+        "schema": "ledgerward/pack-verify/1", "whole": whole, "kind": checked.kind, "subject": checked.subject,
+        "made": checked.made, "seal": checked.seal, "files": checked.files.to_string(), "faults": checked.faults,
+        "audit": {"seq": checked.audit.seq.to_string(), "hash": checked.audit.hash},
+    });
+    let report = Report::new(if whole { Exit::Done } else { Exit::Failed }, json, text);
+    Ok(report.note(format!(
+        "A pack made anew has another seal: compare it with `ledgerward audit export`, the row \"pack.seal\" after row {}.",
+        checked.audit.seq
+    )))
 }
 
 /// Exits 1 and names the row if the chain is broken.

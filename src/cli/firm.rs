@@ -53,17 +53,8 @@ struct Wish<'a> {
 }
 
 async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<Report, Failure> {
-    let text = read(wish.file)?;
     let firm = app.firm().await?;
-    let names = Names {
-        connections: app.config.connections.keys().cloned().collect(),
-        targets: app.config.targets.keys().cloned().collect(),
-    };
-    let file = firm_file::parse(&text, &firm, &names).map_err(|problems| {
-        let shown = wish.file.display().to_string();
-        Failure::new(Exit::Refused, render_all(&problems, &shown, &text))
-            .next("Nothing was changed. Put these lines right and run it again.")
-    })?;
+    let file = checked(app, &firm, wish.file)?;
     let ops = firm_file::diff(&file, &firm, wish.prune, uuid::Uuid::now_v7);
     let by = By { actor: acting(app, &firm)?, at: app.now() };
     let (_, effects) = change::apply_all(&firm, &ops, by).map_err(|(_, r)| {
@@ -100,6 +91,20 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
         Report::new(Exit::Done, value(acted.staged.is_empty(), &acted.staged), format!("{shown}{total} {done}.\n"));
     report.notes.extend(unchecked);
     Ok(act::with_next(report, true, &acted.staged))
+}
+
+/// The file, read and checked; every problem is told at its line.
+pub(super) fn checked(app: &App, firm: &Firm, path: &Path) -> Result<firm_file::FirmFile, Failure> {
+    let text = read(path)?;
+    let names = Names {
+        connections: app.config.connections.keys().cloned().collect(),
+        targets: app.config.targets.keys().cloned().collect(),
+    };
+    firm_file::parse(&text, firm, &names).map_err(|problems| {
+        let shown = path.display().to_string();
+        Failure::new(Exit::Refused, render_all(&problems, &shown, &text))
+            .next("Nothing was changed. Put these lines right and run it again.")
+    })
 }
 
 /// What the file does not name, said before anybody wonders.

@@ -19,12 +19,15 @@ pub mod demo;
 pub mod doctor;
 pub mod findings;
 pub mod firm;
+pub mod guests;
 pub mod holders;
 pub mod init;
 pub mod key;
+pub mod leaver;
 pub mod outcome;
 pub mod people;
 pub mod private;
+pub mod review;
 pub mod roles;
 pub mod roster;
 pub mod runs;
@@ -32,12 +35,13 @@ pub mod sandbox;
 pub mod select;
 pub mod statements;
 pub mod status;
+pub mod what_if;
 pub mod why;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use self::{
-    args::{Cli, Command, RosterAct},
+    args::{AuditAct, Cli, Command, ReviewAct, RosterAct},
     console::{Console, Terminal},
     outcome::{Exit, Failure, Report, printable},
 };
@@ -118,6 +122,8 @@ fn stateless(command: &Command, place: &Place) -> Option<Result<Report, Failure>
         Command::Completions { shell } => Some(Ok(completions(*shell))),
         Command::Man => Some(man()),
         Command::Roster { act: Some(RosterAct::Check(check)), .. } => Some(roster::check(check)),
+        Command::Audit { act: AuditAct::Verify { pack: Some(dir) } } => Some(audit::verify_pack(dir)),
+        Command::Review { act: Some(ReviewAct::Verify { dir }) } => Some(audit::verify_pack(dir)),
         Command::Restore { file: Some(file), .. } => Some(backup::restore(place, file)),
         _ => None,
     }
@@ -171,17 +177,21 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::People { act } => people::run(app, act).await,
         Command::Clients { act } => clients::run(app, act).await,
         Command::Select(args) => select::run(app, args).await,
+        Command::Guests { act } => guests::run(app, act).await,
         Command::Roles { act } => roles::run(app, act).await,
         Command::Holders { act } => holders::run(app, console, act).await,
         Command::Private { act } => private::run(app, act).await,
         Command::Changes { act } => changes::run(app, act).await,
         Command::Firm { act } => firm::run(app, console, act).await,
         Command::Roster { connection, act } => roster::run(app, connection.as_deref(), act).await,
-        Command::Access { person, client, at, format } => {
-            access::run(app, person.as_ref(), client.as_ref(), at, format).await
+        Command::Access { person, client, at, clock, format } => {
+            access::run(app, person.as_ref(), client.as_ref(), at.map(|day| (day, clock)), format).await
         }
         Command::Why { person, client } => why::run(app, &person, &client, false).await,
         Command::WhyNot { person, client } => why::run(app, &person, &client, true).await,
+        Command::Leaver(args) => leaver::run(app, console, args).await,
+        Command::Review { act } => review::run(app, act).await,
+        Command::WhatIf(args) => what_if::run(app, args).await,
         Command::Status { check } => status::run(app, check).await,
         Command::Runs { limit } => runs::run(app, limit).await,
         Command::Findings { all } => findings::run(app, all).await,

@@ -1,6 +1,9 @@
-//! `select PERSON CLIENT…`: choose clients for a person, each answered by its own line; all of it is written, or nothing.
+//! `select PERSON CLIENT…`: choose clients for a person, each answered by its own line, all of it in one act.
+//!
+//! Clients that somebody named are done all or none. Of a set (a connection's clients, what a colleague has) what can be
+//! done is done: nobody named each of them, and the others' lines say why not.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use ledgerward_contract::ClientId;
 use serde::Serialize;
@@ -8,7 +11,7 @@ use serde_json::json;
 
 use super::{
     accounts, act,
-    args::SelectArgs,
+    args::{BulkArgs, ClientArg, SelectArgs},
     cycle::{acting, refused},
     outcome::{Exit, Failure, Report},
 };
@@ -17,15 +20,15 @@ use crate::{
     domain::{
         change::{self, ChangeOp},
         explain::{self, CanSelect},
-        firm::{Client, ClientState, Firm, Person, SelectionScope, TargetName},
+        firm::{Client, ClientState, Firm, Person, PersonId, Selection, SelectionScope, TargetName},
         policy::{Answer, Decider},
     },
-    memory,
+    memory, registry,
     render::plan::count,
 };
 
 /// What one client's line says (`product` 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
     Granted,
@@ -44,17 +47,18 @@ pub enum Word {
 }
 
 impl Word {
-    const fn text(self) -> &'static str {
+    /// `vendor`: whose ledger must grant it first.
+    fn text(self, vendor: &str) -> String {
         match self {
-            Self::Granted => "granted",
-            Self::AlreadyHasAccess => "already has access",
-            Self::NoMatchingAccess => "no matching access",
-            Self::NeedsAccessInTheLedger => "needs access in the ledger first",
-            Self::Pending => "pending",
-            Self::Selected => "selected, and gives nothing now",
-            Self::Removed => "removed",
-            Self::Refused => "refused",
-            Self::NotDone => "not done",
+            Self::Granted => "granted".to_owned(),
+            Self::AlreadyHasAccess => "already has access".to_owned(),
+            Self::NoMatchingAccess => "no matching access".to_owned(),
+            Self::NeedsAccessInTheLedger => format!("needs {vendor} access first"),
+            Self::Pending => "pending".to_owned(),
+            Self::Selected => "selected, and gives nothing now".to_owned(),
+            Self::Removed => "removed".to_owned(),
+            Self::Refused => "refused".to_owned(),
+            Self::NotDone => "not done".to_owned(),
         }
     }
 }
@@ -64,6 +68,7 @@ struct Line {
     client: String,
     id: ClientId,
     answer: Word,
+    text: String,
     because: String,
 }
 
@@ -72,39 +77,63 @@ struct Wish<'f> {
     client: &'f Client,
     word: Word,
     because: String,
-    op: Option<ChangeOp>,
+    ops: Vec<ChangeOp>,
+}
+
+/// An act before it is done: a line for each client, and the changes it takes.
+pub struct Draft<'f> {
+    person: &'f Person,
+    wishes: BTreeMap<String, Wish<'f>>,
+    /// Clients that could not be judged.
+    unknown: usize,
+    /// Somebody named each client: all or none.
+    named: bool,
+    notes: Vec<String>,
+}
+
+impl Draft<'_> {
+    fn refused(&self) -> bool {
+        self.wishes.values().any(|w| w.ops.is_empty() && w.word != Word::NoMatchingAccess)
+    }
+
+    /// The changes, in order of the clients' short names; none where all or none was asked for and one is refused.
+    pub fn ops(&self) -> Vec<ChangeOp> {
+        if self.named && self.refused() {
+            return Vec::new();
+        }
+        self.wishes.values().flat_map(|w| w.ops.iter().cloned()).collect()
+    }
 }
 
 pub async fn run(app: &App, args: SelectArgs) -> Result<Report, Failure> {
     let firm = app.firm().await?;
-    let person = act::person(app, &firm, &args.person.0)?;
-    if args.remove {
-        return remove(app, &firm, person, &args).await;
-    }
     let facts = memory::recall_all(app, &firm).await?;
     let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
     let decider = Decider::new(&firm, &facts, &targets, app.now());
-    let mut notes = Vec::new();
-    let (wishes, unknown) = if args.all_granted {
-        all_granted(&decider, person)
-    } else {
-        let clients = act::clients(app, &firm, &args.clients)?;
-        let scope = scope(app, &clients, &args, &mut notes).await?;
-        (clients.into_iter().map(|c| wish(&decider, person, c, &scope, args.when_granted)).collect(), 0)
-    };
-    let refused_some = wishes.iter().any(|w| w.op.is_none());
-    if refused_some {
-        return Ok(nothing_done(person, wishes));
+    let person = act::person(app, &firm, &args.person.0)?;
+    let mut draft = draft(app, &decider, person, &args.clients, &args.bulk)?;
+    if !args.accounts.is_empty() {
+        narrow(app, &mut draft, &args.accounts).await?;
     }
-    let ops: Vec<ChangeOp> = wishes.iter().filter_map(|w| w.op.clone()).collect();
+    if draft.named && draft.refused() {
+        return Ok(nothing_done(app, draft));
+    }
+    let ops = draft.ops();
     let by = change::By { actor: acting(app, &firm)?, at: app.now() };
     let (after, _) = change::apply_all(&firm, &ops, by).map_err(|(_, r)| refused(r))?;
     let after = with_settings(after, &app.config);
     let then = Decider::new(&after, &facts, &targets, app.now());
-    let lines: Vec<Line> = wishes.into_iter().map(|w| answer(&decider, &then, person, w)).collect();
-    let acted = act::act(app, ops, "select").await?;
-    let exit = if unknown > 0 { Exit::Partly } else { Exit::Done };
-    let mut report = told(exit, person, &lines, &acted);
+    let Draft { wishes, unknown, notes, .. } = draft;
+    let held_back = wishes.values().any(|w| w.ops.is_empty() && w.word != Word::NoMatchingAccess);
+    let removes = wishes.values().any(|w| matches!(w.word, Word::Removed | Word::NoMatchingAccess));
+    let lines: Vec<Line> = wishes.into_values().map(|w| answer(app, (&decider, &then), person, w)).collect();
+    let acted = if args.dry_run {
+        act::Acted { effects: Vec::new(), staged: Vec::new() }
+    } else {
+        act::act(app, ops, &reason(&args.bulk)).await?
+    };
+    let exit = if unknown > 0 || held_back { Exit::Partly } else { Exit::Done };
+    let mut report = told(exit, person, &lines, &acted, args.dry_run);
     if unknown > 0 {
         report = report.note(format!(
             "{} could not be judged, because what the ledger says about {} is unknown now. Run it again after the next pull.",
@@ -113,56 +142,195 @@ pub async fn run(app: &App, args: SelectArgs) -> Result<Report, Failure> {
         ));
     }
     if lines.is_empty() && unknown == 0 {
-        report.text = format!("The ledgers grant {} no client that is not selected already.\n", person.email);
+        report.text = if args.bulk.all_granted {
+            format!("The ledgers grant {} no client that is not selected already.\n", person.email)
+        } else {
+            "There is no such client.\n".to_owned()
+        };
     }
     report.notes.extend(notes);
+    if args.dry_run {
+        report = report.note("Nothing was changed. To do it: the same command without --dry-run");
+    }
     if !person.mode.needs_selection() {
-        report = report.note(format!(
-            "Mode {} does not look at selections; they count from the day the mode does.",
-            person.mode.slug()
-        ));
+        let tail = if removes { "so nothing is taken away by this" } else { "they count from the day the mode does" };
+        report = report.note(format!("Mode {} does not look at selections; {tail}.", person.mode.slug()));
     }
     Ok(report)
 }
 
-async fn scope(
-    app: &App,
-    clients: &[&Client],
-    args: &SelectArgs,
-    notes: &mut Vec<String>,
-) -> Result<SelectionScope, Failure> {
-    if args.accounts.is_empty() {
-        return Ok(SelectionScope::Whole);
+fn reason(bulk: &BulkArgs) -> String {
+    match (&bulk.from, &bulk.like, &bulk.connection, &bulk.remove) {
+        (Some(from), ..) => format!("select --from {}", from.0),
+        (_, Some(like), ..) => format!("select --like {}", like.0),
+        (_, _, Some(name), None) => format!("select --connection {name}"),
+        (_, _, Some(name), Some(_)) => format!("select --connection {name} --remove"),
+        (.., Some(_)) => "select --remove".to_owned(),
+        _ => "select".to_owned(),
     }
-    let [client] = clients else {
+}
+
+/// What was typed, as a line for each client. Errors: somebody or something that is not there, or a contradiction.
+pub fn draft<'f>(
+    app: &App,
+    decider: &Decider<'f>,
+    person: &'f Person,
+    named: &[ClientArg],
+    bulk: &BulkArgs,
+) -> Result<Draft<'f>, Failure> {
+    let firm: &'f Firm = decider.firm();
+    let mut draft = Draft { person, wishes: BTreeMap::new(), unknown: 0, named: true, notes: Vec::new() };
+    let remove_these = bulk.remove.as_deref().unwrap_or_default();
+    if !remove_these.is_empty() && !named.is_empty() {
+        return Err(Failure::new(Exit::Usage, "which clients are to be added is not clear")
+            .next("To add some and remove others: select PERSON --add CLIENT… --remove CLIENT…"));
+    }
+    if bulk.all_granted {
+        let (wishes, unknown) = all_granted(decider, person);
+        draft.unknown = unknown;
+        draft.wishes.extend(wishes.into_iter().map(|w| (w.client.slug.clone(), w)));
+        return Ok(draft);
+    }
+    let typed: Vec<ClientArg> = named.iter().chain(&bulk.add).cloned().collect();
+    let typed = act::clients(app, firm, &typed)?;
+    let of_connection = of_connection(app, firm, bulk.connection.as_deref())?;
+    draft.named = bulk.connection.is_none() && bulk.like.is_none() && bulk.from.is_none();
+    let whole = || Selection { scope: SelectionScope::Whole, when_granted: bulk.when_granted };
+    let all_removed = bulk.remove.as_ref().is_some_and(Vec::is_empty);
+    if all_removed && (bulk.like.is_some() || bulk.from.is_some() || !bulk.add.is_empty()) {
+        return Err(
+            Failure::new(Exit::Usage, "--remove does not say which clients").next("Name them: --remove CLIENT…")
+        );
+    }
+    if all_removed && typed.is_empty() && bulk.connection.is_none() {
+        return Err(Failure::new(Exit::Usage, "--remove does not say which clients")
+            .next("Name them, or a set of them: --connection NAME"));
+    }
+    for client in typed.iter().chain(&of_connection).copied() {
+        let wish = if all_removed { gone(firm, person, client) } else { wish(decider, person, client, &whole()) };
+        draft.wishes.insert(client.slug.clone(), wish);
+    }
+    if let Some(like) = &bulk.like {
+        let like = act::person(app, firm, &like.0)?;
+        for (client, mut selection) in held_by(app, decider, like) {
+            selection.when_granted |= bulk.when_granted;
+            draft.wishes.entry(client.slug.clone()).or_insert_with(|| widen(decider, person, client, selection));
+        }
+    }
+    if let Some(from) = &bulk.from {
+        let from = act::person(app, firm, &from.0)?;
+        if from.id == person.id {
+            return Err(Failure::new(Exit::Usage, "nobody takes over from themselves"));
+        }
+        for (client, mut selection) in held_by(app, decider, from) {
+            selection.when_granted |= bulk.when_granted;
+            let mut wish = widen(decider, person, client, selection);
+            let selected = firm.selections.contains_key(&(from.id, client.id));
+            if bulk.end && selected && !wish.ops.is_empty() {
+                wish.ops.push(ChangeOp::Unselect { person: from.id, client: client.id });
+            } else if bulk.end && selected {
+                wish.because = format!("{}; {} keeps it", wish.because, from.email);
+            }
+            draft.wishes.insert(client.slug.clone(), wish);
+        }
+        if bulk.end && !from.mode.needs_selection() {
+            draft.notes.push(format!(
+                "Mode {} does not look at selections, so {} keeps seeing what it gives: ledgerward people mode, or leaver",
+                from.mode.slug(),
+                from.email
+            ));
+        }
+        draft.notes.extend(guests_of(firm, from.id));
+    }
+    for client in act::clients(app, firm, remove_these)? {
+        if draft.wishes.insert(client.slug.clone(), gone(firm, person, client)).is_some() {
+            return Err(Failure::new(Exit::Usage, format!("{} is to be added and removed", client.slug))
+                .next("Name each client once."));
+        }
+    }
+    Ok(draft)
+}
+
+/// A guest's extra access has its own end and reason, so it does not move by itself.
+fn guests_of(firm: &Firm, from: PersonId) -> Option<String> {
+    let slugs: Vec<String> =
+        firm.guests.iter().filter(|g| g.person == from).map(|g| act::slug(firm, g.client)).collect();
+    (!slugs.is_empty()).then(|| format!("Guest access is not moved: {}. See: ledgerward guests", slugs.join(", ")))
+}
+
+fn of_connection<'f>(app: &App, firm: &'f Firm, name: Option<&str>) -> Result<Vec<&'f Client>, Failure> {
+    let Some(name) = name else { return Ok(Vec::new()) };
+    let name = act::connection(app, name)?;
+    let of = |c: &&Client| ordinary(c) && c.sources.iter().any(|s| s.connection == name);
+    Ok(firm.clients.values().filter(of).collect())
+}
+
+/// Nothing bulk ever includes a private client (`product` 4), nor one that is not ours yet or any more.
+fn ordinary(client: &Client) -> bool {
+    client.private_to.is_none() && client.state == ClientState::Active
+}
+
+/// What a colleague has: what is selected for them, or, where their mode looks at no selections, what they see.
+fn held_by<'f>(app: &App, decider: &Decider<'f>, person: &Person) -> Vec<(&'f Client, Selection)> {
+    let firm: &'f Firm = decider.firm();
+    let clients = firm.clients.values().filter(|c| ordinary(c) && act::sees_all(app, firm));
+    let has = clients.filter_map(|client| {
+        let selection = match firm.selections.get(&(person.id, client.id)) {
+            Some(selection) => Some(selection.clone()),
+            None if person.mode.needs_selection() => None,
+            None => (decider.judge(person.id, client.id).answer != Answer::No)
+                .then_some(Selection { scope: SelectionScope::Whole, when_granted: false }),
+        };
+        Some((client, selection?))
+    });
+    has.collect()
+}
+
+/// As [`wish`], and never narrower than what the person has already.
+fn widen<'f>(decider: &Decider<'_>, person: &Person, client: &'f Client, mut new: Selection) -> Wish<'f> {
+    if let Some(old) = decider.firm().selections.get(&(person.id, client.id)) {
+        new.scope = match (&old.scope, new.scope) {
+            (SelectionScope::Accounts(a), SelectionScope::Accounts(b)) => {
+                SelectionScope::Accounts(a.union(&b).cloned().collect())
+            }
+            _ => SelectionScope::Whole,
+        };
+        new.when_granted &= old.when_granted;
+    }
+    wish(decider, person, client, &new)
+}
+
+async fn narrow(app: &App, draft: &mut Draft<'_>, typed: &[String]) -> Result<(), Failure> {
+    let mut wishes = draft.wishes.values_mut();
+    let (Some(wish), None) = (wishes.next(), wishes.next()) else {
         return Err(Failure::new(Exit::Usage, "--account goes with one client, because accounts belong to one")
             .next("Run the command once for each client."));
     };
-    let chosen = accounts::chosen(app, client, &args.accounts).await?;
-    notes.extend(chosen.notes);
-    Ok(SelectionScope::Accounts(chosen.accounts))
+    let chosen = accounts::chosen(app, wish.client, typed).await?;
+    for op in &mut wish.ops {
+        if let ChangeOp::Select { scope, .. } = op {
+            *scope = SelectionScope::Accounts(chosen.accounts.clone());
+        }
+    }
+    draft.notes.extend(chosen.notes);
+    Ok(())
 }
 
 /// What can be done about one client, before anything is.
-fn wish<'f>(
-    decider: &Decider<'_>,
-    person: &Person,
-    client: &'f Client,
-    scope: &SelectionScope,
-    when_granted: bool,
-) -> Wish<'f> {
-    let op = |when_granted| {
-        Some(ChangeOp::Select { person: person.id, client: client.id, scope: scope.clone(), when_granted })
+fn wish<'f>(decider: &Decider<'_>, person: &Person, client: &'f Client, selection: &Selection) -> Wish<'f> {
+    let Selection { scope, when_granted } = selection;
+    let ops = |when_granted| {
+        vec![ChangeOp::Select { person: person.id, client: client.id, scope: scope.clone(), when_granted }]
     };
-    let no = |word, because| Wish { client, word, because, op: None };
+    let no = |word, because| Wish { client, word, because, ops: Vec::new() };
     match explain::can_select(decider, person.id, client.id) {
-        CanSelect::Ok => Wish { client, word: Word::Granted, because: String::new(), op: op(false) },
+        CanSelect::Ok => Wish { client, word: Word::Granted, because: String::new(), ops: ops(false) },
         CanSelect::Never { why } => no(Word::Refused, why),
-        CanSelect::Greyed { ledgers } | CanSelect::Pending { ledgers } if when_granted => Wish {
+        CanSelect::Greyed { ledgers } | CanSelect::Pending { ledgers } if *when_granted => Wish {
             client,
             word: Word::Pending,
             because: format!("until {} grants it", ledgers.join(" and ")),
-            op: op(true),
+            ops: ops(true),
         },
         CanSelect::Greyed { ledgers } => no(Word::NeedsAccessInTheLedger, ledgers.join(" and ")),
         CanSelect::Pending { ledgers } => {
@@ -171,32 +339,42 @@ fn wish<'f>(
     }
 }
 
+/// Taking a client away, with a wish for it.
+fn gone<'f>(firm: &Firm, person: &Person, client: &'f Client) -> Wish<'f> {
+    let (word, because) = match firm.selections.get(&(person.id, client.id)) {
+        None => (Word::NoMatchingAccess, "it is not selected"),
+        Some(s) if s.when_granted => (Word::Removed, "the wish for it ended"),
+        Some(_) => (Word::Removed, ""),
+    };
+    let op = ChangeOp::Unselect { person: person.id, client: client.id };
+    let ops = if word == Word::Removed { vec![op] } else { Vec::new() };
+    Wish { client, word, because: because.to_owned(), ops }
+}
+
 /// Every ordinary client that the ledgers grant this person now and that is not selected yet, and how many could not be
 /// judged. The one explicit way to start from the ledgers (`product` 4).
 fn all_granted<'f>(decider: &Decider<'f>, person: &Person) -> (Vec<Wish<'f>>, usize) {
     let firm: &'f Firm = decider.firm();
     let mut unknown = 0;
     let mut wishes = Vec::new();
-    let open = |c: &&Client| c.private_to.is_none() && c.state == ClientState::Active;
-    for client in firm.clients.values().filter(open) {
-        let whole = firm.selections.get(&(person.id, client.id)).is_some_and(|s| !s.when_granted);
-        if whole {
+    let whole = Selection { scope: SelectionScope::Whole, when_granted: false };
+    for client in firm.clients.values().filter(|c| ordinary(c)) {
+        if firm.selections.get(&(person.id, client.id)).is_some_and(|s| !s.when_granted) {
             continue;
         }
         match explain::ledger_grants(decider, person.id, client.id) {
-            Some(Answer::Yes) => wishes.push(wish(decider, person, client, &SelectionScope::Whole, false)),
+            Some(Answer::Yes) => wishes.push(wish(decider, person, client, &whole)),
             Some(Answer::Held) => unknown += 1,
             Some(Answer::No) | None => {}
         }
     }
-    wishes.retain(|w| w.op.is_some());
-    wishes.sort_by(|a, b| a.client.slug.cmp(&b.client.slug));
+    wishes.retain(|w| !w.ops.is_empty());
     (wishes, unknown)
 }
 
 /// The line of a client after its change was tried on a copy of the firm.
-fn answer(before: &Decider<'_>, then: &Decider<'_>, person: &Person, wish: Wish<'_>) -> Line {
-    let Wish { client, mut word, mut because, op: _ } = wish;
+fn answer(app: &App, (before, then): (&Decider<'_>, &Decider<'_>), person: &Person, wish: Wish<'_>) -> Line {
+    let Wish { client, mut word, mut because, ops: _ } = wish;
     if word == Word::Granted {
         let same = before.firm().selections.get(&(person.id, client.id))
             == then.firm().selections.get(&(person.id, client.id));
@@ -218,23 +396,37 @@ fn answer(before: &Decider<'_>, then: &Decider<'_>, person: &Person, wish: Wish<
             }
         };
     }
-    Line { client: client.slug.clone(), id: client.id, answer: word, because }
+    line(app, client, word, because)
+}
+
+fn line(app: &App, client: &Client, answer: Word, because: String) -> Line {
+    Line { client: client.slug.clone(), id: client.id, answer, text: answer.text(&vendor(app, client)), because }
+}
+
+/// `Xero`, where all of a client's ledgers are of one vendor.
+pub(super) fn vendor(app: &App, client: &Client) -> String {
+    let title = |s: &ledgerward_contract::SourceRef| {
+        let connector = &app.config.connections.get(&s.connection)?.remote.connector;
+        Some(registry::entry(connector)?.factory.manifest().title)
+    };
+    let mut titles = client.sources.iter().filter_map(title);
+    match titles.next() {
+        Some(first) if titles.all(|t| t == first) => first.to_owned(),
+        _ => "ledger".to_owned(),
+    }
 }
 
 /// Something was refused, so nothing is written; who would have passed says so.
-fn nothing_done(person: &Person, wishes: Vec<Wish<'_>>) -> Report {
-    let greyed = wishes.iter().any(|w| w.word == Word::NeedsAccessInTheLedger);
-    let lines: Vec<Line> = wishes
-        .into_iter()
-        .map(|w| Line {
-            client: w.client.slug.clone(),
-            id: w.client.id,
-            answer: if w.op.is_some() { Word::NotDone } else { w.word },
-            because: w.because,
-        })
+fn nothing_done(app: &App, draft: Draft<'_>) -> Report {
+    let person = draft.person;
+    let greyed = draft.wishes.values().any(|w| w.word == Word::NeedsAccessInTheLedger);
+    let lines: Vec<Line> = draft
+        .wishes
+        .into_values()
+        .map(|w| line(app, w.client, if w.ops.is_empty() { w.word } else { Word::NotDone }, w.because))
         .collect();
     let acted = act::Acted { effects: Vec::new(), staged: Vec::new() };
-    let report = told(Exit::Failed, person, &lines, &acted).note("Nothing was changed.");
+    let report = told(Exit::Failed, person, &lines, &acted, false).note("Nothing was changed.");
     if greyed {
         return report.note(format!(
             "Give {} access in the ledger and run ledgerward pull, or keep the wish until then with --when-granted.",
@@ -244,43 +436,27 @@ fn nothing_done(person: &Person, wishes: Vec<Wish<'_>>) -> Report {
     report
 }
 
-async fn remove(app: &App, firm: &Firm, person: &Person, args: &SelectArgs) -> Result<Report, Failure> {
-    let clients = act::clients(app, firm, &args.clients)?;
-    let ops: Vec<ChangeOp> = clients.iter().map(|c| ChangeOp::Unselect { person: person.id, client: c.id }).collect();
-    let acted = act::act(app, ops, "select --remove").await?;
-    let lines: Vec<Line> = clients
-        .iter()
-        .zip(&acted.effects)
-        .map(|(client, effect)| Line {
-            client: client.slug.clone(),
-            id: client.id,
-            answer: if effect.changed { Word::Removed } else { Word::NoMatchingAccess },
-            because: if effect.changed { String::new() } else { "it is not selected".to_owned() },
-        })
-        .collect();
-    let mut report = told(Exit::Done, person, &lines, &acted);
-    if !person.mode.needs_selection() {
-        report = report.note(format!(
-            "Mode {} does not look at selections, so nothing is taken away by this.",
-            person.mode.slug()
-        ));
-    }
-    Ok(report)
-}
-
-fn told(exit: Exit, person: &Person, lines: &[Line], acted: &act::Acted) -> Report {
+fn told(exit: Exit, person: &Person, lines: &[Line], acted: &act::Acted, dry_run: bool) -> Report {
     let width = lines.iter().map(|l| l.client.len()).max().unwrap_or(0);
     let mut text = String::new();
+    let mut sums: BTreeMap<Word, usize> = BTreeMap::new();
     for line in lines {
         let because = if line.because.is_empty() { String::new() } else { format!(": {}", line.because) };
-        let _ = writeln!(text, "{:<width$}  {}{because}", line.client, line.answer.text());
+        let _ = writeln!(text, "{:<width$}  {}{because}", line.client, line.text);
+        *sums.entry(line.answer).or_default() += 1;
     }
     let json = json!({
         "schema": "ledgerward/select/1",
         "person": {"id": person.id, "email": person.email},
         "clients": lines,
         "staged": acted.staged,
+        "dry_run": dry_run,
     });
     let changed = acted.effects.iter().any(|e| e.changed);
-    act::with_next(Report::new(exit, json, text), changed, &acted.staged)
+    let mut report = Report::new(exit, json, text);
+    if lines.len() > 10 {
+        let sums: Vec<String> = sums.iter().map(|(word, n)| format!("{n} {}", word.text("ledger"))).collect();
+        report = report.note(format!("{}: {}", count(lines.len(), "client"), sums.join(", ")));
+    }
+    act::with_next(report, changed, &acted.staged)
 }

@@ -18,21 +18,17 @@ use crate::{
     domain::{
         fact::{Fact, Why},
         finding::Severity,
-        lane::{Cause, Op},
     },
+    exposure::{self, Exposure},
     memory, registry,
     render::plan::{count, short, time},
-    store::{
-        AccessChange, Db, FactValue, FindingRow, Freeze, HoldRow, Restored, Result as Stored, RunRow, SeenFact, SignIn,
-        SignInState,
-    },
+    store::{Db, FindingRow, Freeze, HoldRow, Restored, Result as Stored, RunRow, SignIn, SignInState},
 };
 
 /// Kinds of runs that are shown, in this order.
 const KINDS: [&str; 8] = ["access", "statements", "reread", "sync", "pull", "plan", "apply", "revoke"];
 /// Below this age a sync is never called stale.
 const FRESH: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
-const EXPOSURE_DAYS: i64 = 30;
 
 /// What both forms read of the store, in one job.
 struct Seen {
@@ -101,7 +97,8 @@ pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
             (format!("{} \"{}\"", s.source.connection, s.name), s.unknown_since, why)
         })
         .collect();
-    let exposure = exposure(app).await?;
+    let now = app.now();
+    let exposure = app.store.run(move |db| Exposure::read(db, now)).await?;
     let text = text(app, &seen, &lines, &unreadable, exposure.as_ref(), &problems);
     let run = |r: Option<&RunRow>| r.map_or_else(|| json!("unknown"), runs::value);
     let json = json!({
@@ -237,59 +234,6 @@ fn sign_in(name: &str, spec: OAuthSpec, row: &SignIn, now: Timestamp) -> Line {
     Line { name: name.to_owned(), account, state, words, broken }
 }
 
-/// How long people kept a folder after we knew that the ledger had let them go.
-struct Exposure {
-    minutes: Vec<i64>,
-}
-
-impl Exposure {
-    fn at(&self, percent: usize) -> i64 {
-        let last = self.minutes.len().saturating_sub(1);
-        self.minutes.get((last * percent).div_ceil(100)).copied().unwrap_or(0)
-    }
-
-    fn value(&self) -> Value {
-        json!({
-            "days": EXPOSURE_DAYS.to_string(), "removals": self.minutes.len().to_string(),
-            "minutes_p50": self.at(50).to_string(), "minutes_p95": self.at(95).to_string(), "minutes_max": self.at(100).to_string(),
-        })
-    }
-}
-
-/// From the moment a denial was recorded to the moment its revoke was done, over a month. Denials that were taken back since
-/// are not in it.
-async fn exposure(app: &App) -> Result<Option<Exposure>, Failure> {
-    let now = app.now();
-    let since = now.checked_sub(jiff::SignedDuration::from_hours(24 * EXPOSURE_DAYS)).unwrap_or(Timestamp::MIN);
-    let changes = app.store.run(move |db| db.access_changes_since(since)).await?;
-    let removals: Vec<&AccessChange> = changes
-        .iter()
-        .filter(|c| matches!((&c.op, &c.cause), (Op::Revoke { .. }, Some(Cause::Source { .. }))))
-        .collect();
-    if removals.is_empty() {
-        return Ok(None);
-    }
-    let firm = app.store.run(|db| db.firm()).await?;
-    let facts = app.store.run(move |db| db.facts_at(now, now)).await?;
-    let denied: BTreeMap<(&str, &str, &str), &SeenFact> = facts
-        .iter()
-        .filter(|f| f.fact.value == FactValue::Denied)
-        .map(|f| ((f.fact.source.connection.as_str(), f.fact.source.id.as_str(), f.fact.subject.as_str()), f))
-        .collect();
-    let mut minutes: Vec<i64> = removals
-        .into_iter()
-        .filter_map(|c| {
-            let Some(Cause::Source { connection, source }) = &c.cause else { return None };
-            let person = firm.people.values().find(|p| p.address_on(&c.lane.target).key() == c.holder)?;
-            let subject = person.id.0.to_string();
-            let fact = denied.get(&(connection.as_str(), source.as_str(), subject.as_str()))?;
-            Some(c.at.duration_since(fact.seen_from).as_mins().max(0))
-        })
-        .collect();
-    minutes.sort_unstable();
-    Ok((!minutes.is_empty()).then_some(Exposure { minutes }))
-}
-
 fn text(
     app: &App,
     seen: &Seen,
@@ -360,11 +304,12 @@ fn text(
     if let Some(exposure) = exposure {
         let _ = writeln!(
             out,
-            "  exposure    {} in {EXPOSURE_DAYS} days: {} min p50, {} min p95, {} min at most, from the ledger's denial to the folder",
-            count(exposure.minutes.len(), "removal"),
-            exposure.at(50),
-            exposure.at(95),
-            exposure.at(100),
+            "  exposure    {} in {} days: {} min p50, {} min p95, {} min at most, from the ledger's denial to the folder",
+            count(exposure.removals(), "removal"),
+            exposure::DAYS,
+            exposure.percentile(50),
+            exposure.percentile(95),
+            exposure.percentile(100),
         );
     }
     match problems {

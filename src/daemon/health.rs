@@ -11,6 +11,7 @@ use crate::{
     cli::outcome::{Exit, Failure},
     domain::{finding::Severity, lane::Op},
     engine::Done,
+    exposure::Exposure,
     store::{SignInState, Store, StoreError},
 };
 
@@ -44,6 +45,8 @@ impl Metrics {
             ("ledgerward_holds", "Holds that wait for a person"),
             ("ledgerward_sources_unreadable", "Ledgers that the last cycle could not read"),
             ("ledgerward_sign_ins_needing_a_person", "Sign-ins that are dead until somebody signs in again"),
+            ("ledgerward_exposure_minutes", "From the ledger's denial to the folder's revoke, over the last 30 days"),
+            ("ledgerward_exposure_removals", "Removals of the last 30 days that the exposure is counted from"),
             ("ledgerward_resident_memory_bytes", "Memory in use"),
             ("ledgerward_wall_clock_jumps_total", "Jumps of the wall clock by more than five minutes"),
         ] {
@@ -63,13 +66,14 @@ impl Metrics {
 }
 
 async fn refresh(store: &Store) -> Result<(), StoreError> {
-    let (runs, cycle, findings, holds, signins) = store
+    let (runs, cycle, findings, holds, signins, exposure) = store
         .run(|db| {
             let mut runs = Vec::new();
             for kind in KINDS {
                 runs.push((kind, db.last_attempt(kind)?, db.last_complete(kind)?, db.last_part(kind)?));
             }
-            Ok((runs, db.last_whole_cycle()?, db.open_findings()?, db.holds()?.len(), db.signins()?))
+            let exposure = Exposure::read(db, ledgerward_contract::Timestamp::now())?;
+            Ok((runs, db.last_whole_cycle()?, db.open_findings()?, db.holds()?.len(), db.signins()?, exposure))
         })
         .await?;
     for (kind, attempt, complete, part) in runs {
@@ -92,6 +96,11 @@ async fn refresh(store: &Store) -> Result<(), StoreError> {
         gauge!("ledgerward_findings", "severity" => word).set(n as f64);
     }
     gauge!("ledgerward_holds").set(holds as f64);
+    gauge!("ledgerward_exposure_removals").set(exposure.as_ref().map_or(0, Exposure::removals) as f64);
+    for (percent, quantile) in [(50, "0.5"), (95, "0.95"), (100, "1")] {
+        let minutes = exposure.as_ref().map_or(0, |e| e.percentile(percent));
+        gauge!("ledgerward_exposure_minutes", "quantile" => quantile).set(minutes as f64);
+    }
     let dead = signins.iter().filter(|s| matches!(s.state, SignInState::NeedsReauth { .. })).count();
     gauge!("ledgerward_sign_ins_needing_a_person").set(dead as f64);
     if let Some(bytes) = resident_bytes() {

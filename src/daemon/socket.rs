@@ -36,7 +36,7 @@ use crate::{
     app::App,
     cli::{
         self,
-        args::{Cli, Command, FirmAct, RosterAct, StatementsAct},
+        args::{AuditAct, Cli, Command, FirmAct, LeaverArgs, ReviewAct, RosterAct, StatementsAct, WhatIfArgs},
         console::Console,
         outcome::{Exit, Failure, Report},
     },
@@ -275,6 +275,18 @@ pub const fn on_its_own(command: &Command) -> bool {
 fn files(command: &mut Command, trusted: bool, cwd: Option<&Path>) -> Result<(), Failure> {
     let path = match command {
         Command::Backup { file }
+        | Command::WhatIf(WhatIfArgs { file: Some(file), .. })
+        | Command::Review {
+            act:
+                Some(
+                    ReviewAct::Export { out: file, .. }
+                    | ReviewAct::Import { file, .. }
+                    | ReviewAct::Seal { out: file, .. }
+                    | ReviewAct::Verify { dir: file },
+                ),
+        }
+        | Command::Leaver(LeaverArgs { pack: Some(file), .. })
+        | Command::Audit { act: AuditAct::Verify { pack: Some(file) } }
         | Command::Firm { act: FirmAct::Apply { file, .. } }
         | Command::Statements { act: Some(StatementsAct::Render { out: file, .. }), .. } => file,
         _ => return Ok(()),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     fact::{Fact, Why},
-    firm::{Mode, PersonId, SelectionScope},
+    firm::{Mode, PersonId, SelectionScope, Unlisted},
     policy::{Answer, Because, Decider},
 };
 
@@ -175,11 +175,62 @@ pub fn why(d: &Decider<'_>, person: PersonId, client: ledgerward_contract::Clien
         mode: who.mode,
         selection: state,
         sources: sources.collect(),
-        would_change: changes(d, because, who, what, selection.is_some(), &deciding, ix),
+        would_change: would_change(d, because, who, what),
     })
 }
 
-/// The smallest changes that would alter an answer, each enough by itself unless it says "and".
+/// The smallest changes that would alter an answer, each enough by itself. Where one is not enough, because something else
+/// stands in the way behind it, the line says both.
+fn would_change(
+    d: &Decider<'_>,
+    because: Because,
+    who: &super::firm::Person,
+    what: &super::firm::Client,
+) -> Vec<String> {
+    let Some(ix) = d.ix(who.id) else { return vec![] };
+    let selected = d.firm().selections.contains_key(&(who.id, what.id));
+    let first = changes(d, because, who, what, selected, &d.deciding(what), ix);
+    let guest = d.firm().guests.iter().any(|g| (g.person, g.client) == (who.id, what.id) && g.until > d.now());
+    let by_guest = matches!(because, Because::Guest(..) | Because::GuestManual | Because::BreakGlass);
+    let mut after = d.firm().clone();
+    match because {
+        // Whoever has two ways in must lose both.
+        Because::Guest(..) | Because::GuestManual | Because::BreakGlass => {
+            after.guests.retain(|g| (g.person, g.client) != (who.id, what.id));
+        }
+        _ if guest && !by_guest && d.judge(who.id, what.id).answer == Answer::Yes => {
+            let end = format!("ledgerward guests end {} {}", who.email, what.slug);
+            let ledger_too = |line: &String| line.starts_with("take ") || line.starts_with("ledgerward people disable");
+            return first.into_iter().map(|l| if ledger_too(&l) { l } else { format!("{l}, and {end}") }).collect();
+        }
+        Because::Disabled | Because::Closed => {
+            if let Some(person) = after.people.get_mut(&who.id) {
+                (person.enabled, person.closed) = (true, None);
+            }
+        }
+        Because::ClientProposed | Because::ClientClosed | Because::Private => {
+            if let Some(client) = after.clients.get_mut(&what.id) {
+                (client.state, client.private_to) = (super::firm::ClientState::Active, None);
+            }
+        }
+        _ => return first,
+    }
+    let mut first = first;
+    if because == Because::Closed && !who.enabled {
+        first = first.into_iter().map(|l| format!("{l}, and ledgerward people enable {}", who.email)).collect();
+    }
+    let then = Decider::new(&after, d.facts(), &[], d.now());
+    let judged = then.judge(who.id, what.id);
+    let still = if by_guest { judged.answer == Answer::Yes } else { judged.answer != Answer::Yes };
+    let (Some(person), Some(client)) = (after.people.get(&who.id), after.clients.get(&what.id)) else { return first };
+    if !still {
+        return first;
+    }
+    let rest = would_change(&then, judged.because, person, client);
+    let both = |line: &String| rest.iter().map(move |more| format!("{line}, and {more}")).collect::<Vec<_>>();
+    if rest.is_empty() { first } else { first.iter().flat_map(both).collect() }
+}
+
 fn changes(
     d: &Decider<'_>,
     because: Because,
@@ -196,18 +247,34 @@ fn changes(
             .map_or_else(|| "the ledger".to_owned(), |s| format!("{} \"{}\"", s.source.connection, s.name))
     };
     match because {
-        Because::ModeAll => vec![format!("a narrower mode for {email}"), format!("disable {email}")],
+        Because::ModeAll => vec![
+            format!("ledgerward people mode {email} ledger+selected"),
+            format!("ledgerward people disable {email}"),
+        ],
         Because::Selected | Because::Manual => vec![format!("ledgerward select {email} --remove {slug}")],
-        Because::Ledger(s, _) | Because::Roster(s, _) => vec![format!("take {email} out of {}", name(s))],
-        Because::LedgerAndSelected(s, _) => {
-            vec![format!("ledgerward select {email} --remove {slug}"), format!("take {email} out of {}", name(s))]
+        Because::Ledger(s, _) | Because::Roster(s, _) => {
+            vec![format!("take {email} out of {}", granting(d, what, deciding, ix, name(s)))]
         }
-        Because::Guest(..) | Because::GuestManual | Because::BreakGlass => vec!["end the guest access".to_owned()],
+        Because::LedgerAndSelected(s, _) => vec![
+            format!("ledgerward select {email} --remove {slug}"),
+            format!("take {email} out of {}", granting(d, what, deciding, ix, name(s))),
+        ],
+        Because::Guest(..) | Because::GuestManual | Because::BreakGlass => {
+            vec![format!("ledgerward guests end {email} {slug}")]
+        }
         Because::Disabled => vec![format!("ledgerward people enable {email}")],
         Because::Closed => vec![format!("ledgerward people lift {email}")],
         Because::ClientProposed => vec![format!("ledgerward clients accept {slug}")],
         Because::ClientClosed => vec![format!("ledgerward clients reopen {slug}")],
         Because::Private => vec![format!("ledgerward private convert {slug}")],
+        Because::NotSelected if deciding.is_empty() && unlisted(d, what) == Unlisted::Deny => {
+            vec![format!("ledgerward clients unlisted {slug} manual, and ledgerward select {email} {slug}")]
+        }
+        Because::NotSelected if deciding.is_empty() && unlisted(d, what) == Unlisted::Roster => {
+            vec![format!("a roster line for {email} and {slug}, and ledgerward select {email} {slug}")]
+        }
+        // Mode selected looks at no ledger.
+        Because::NotSelected if !who.mode.needs_ledger() => vec![format!("ledgerward select {email} {slug}")],
         Because::NotSelected => {
             let missing = denying(d, what, deciding, ix);
             if missing.is_empty() {
@@ -227,21 +294,45 @@ fn changes(
             } else {
                 format!(", and ledgerward select {email} {slug}")
             };
-            vec![format!("{joined} grants it{rest}"), format!("mode selected for {email}, which ignores the ledger")]
+            let select = if selected { String::new() } else { format!(", and ledgerward select {email} {slug}") };
+            vec![
+                format!("{joined} grants it{rest}"),
+                format!("ledgerward people mode {email} selected, which ignores the ledger{select}"),
+            ]
         }
-        Because::UnlistedDeny => vec![format!("unlisted = \"manual\" for {slug}")],
+        Because::UnlistedDeny => {
+            let select = if selected { String::new() } else { format!(", and ledgerward select {email} {slug}") };
+            vec![format!("ledgerward clients unlisted {slug} manual{select}")]
+        }
         Because::NoRoster => vec![format!("a roster line for {email} and {slug}")],
         Because::NotOurs => vec!["add the person".to_owned()],
         Because::LedgerUnknown(s, Why::RoleUnmapped) => {
             vec![format!("say in the role table what the role \"{}\" of {} gives", d.facts().lookup(s, ix).1, name(s))]
         }
         Because::LedgerUnknown(s, Why::EmailChanged | Why::KnownAddressNewId | Why::TwoUsersOneAddress) => {
-            vec![format!("confirm which user of {} is {email}", name(s))]
+            vec![format!("confirm which user of {} is {email}: ledgerward people confirm-pin", name(s))]
         }
         Because::LedgerUnknown(s, _) => vec![format!("a complete list from {}", name(s))],
         Because::NotReadYet => vec!["ledgerward pull".to_owned()],
         Because::ForeignDomain => vec![format!("ledgerward people accept-domain {email}")],
     }
+}
+
+fn unlisted(d: &Decider<'_>, what: &super::firm::Client) -> Unlisted {
+    what.unlisted.unwrap_or(d.firm().policy.unlisted)
+}
+
+/// The ledgers that a person must leave to lose a client: any of them where all must grant, all of them where one is enough.
+fn granting(d: &Decider<'_>, what: &super::firm::Client, deciding: &[u32], ix: u32, one: String) -> String {
+    if what.authority != super::firm::Authority::Any {
+        return one;
+    }
+    let grants = deciding.iter().filter(|s| d.facts().lookup(**s, ix).0.fact() == Fact::Granted);
+    let names: Vec<String> = grants
+        .filter_map(|s| d.facts().source(*s))
+        .map(|s| format!("{} \"{}\"", s.source.connection, s.name))
+        .collect();
+    if names.is_empty() { one } else { names.join(" and ") }
 }
 
 /// The deciding sources that do not grant the person, by name.
@@ -284,7 +375,7 @@ pub fn ledger_grants(d: &Decider<'_>, person: PersonId, client: ledgerward_contr
 
 /// Whether a client may be selected for a person, and which ledger must grant it first (`product` 4).
 pub fn can_select(d: &Decider<'_>, person: PersonId, client: ledgerward_contract::ClientId) -> CanSelect {
-    use super::firm::{ClientState, Unlisted};
+    use super::firm::ClientState;
     let never = |why: &str| CanSelect::Never { why: why.to_owned() };
     let (Some(who), Some(what)) = (d.firm().people.get(&person), d.firm().clients.get(&client)) else {
         return never("there is no such person or client");

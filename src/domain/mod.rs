@@ -5,15 +5,17 @@
 //!
 //! In the order of a cycle: [`identity`] joins users to people, [`facts`] packs what all sources say, [`policy`] decides
 //! lane by lane, [`plan`] compares with what is there ([`order`] sorts the steps), [`guard`] clears or holds, [`explain`]
-//! answers questions about any of it.
+//! answers questions about any of it, and [`effects`] says what a change would do.
 
 pub mod change;
+pub mod effects;
 pub mod explain;
 pub mod fact;
 pub mod facts;
 pub mod finding;
 pub mod firm;
 pub mod guard;
+pub mod guests;
 pub mod identity;
 mod index;
 pub mod lane;

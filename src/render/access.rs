@@ -9,6 +9,7 @@ use super::plan::count;
 use crate::{
     cli::{
         access::{Matrix, Row, State, TargetWords, past::PastRow},
+        args::ClockArg,
         outcome::{Exit, Failure},
     },
     store::FactValue,
@@ -205,7 +206,12 @@ fn applied(row: &PastRow) -> String {
     }
 }
 
-pub fn past(rows: &[PastRow], of: &[TargetWords]) -> String {
+/// One clock, or all three.
+fn shows(clock: Option<ClockArg>, one: ClockArg) -> bool {
+    clock.is_none_or(|c| c == one)
+}
+
+pub fn past(rows: &[PastRow], of: &[TargetWords], clock: Option<ClockArg>) -> String {
     let mut out = String::new();
     let width = rows.iter().map(|r| r.person.name.chars().count()).max().unwrap_or(0).min(PAD);
     let mut client = "";
@@ -215,28 +221,38 @@ pub fn past(rows: &[PastRow], of: &[TargetWords]) -> String {
             client = &row.client.id;
             let _ = writeln!(out, "{gap}{} ({})", row.client.name, row.client.slug);
         }
-        let (ledger, known) = (facts(&row.ledger), facts(&row.known));
-        let _ =
-            writeln!(out, "  {:width$}  ledger {ledger:<8} known {known:<8} applied {}", row.person.name, applied(row));
+        let _ = write!(out, "  {:width$} ", row.person.name);
+        if shows(clock, ClockArg::Ledger) {
+            let _ = write!(out, " ledger {:<8}", facts(&row.ledger));
+        }
+        if shows(clock, ClockArg::Known) {
+            let _ = write!(out, " known {:<8}", facts(&row.known));
+        }
+        if shows(clock, ClockArg::Applied) {
+            let _ = write!(out, " applied {}", applied(row));
+        }
+        out.push('\n');
     }
     out.push_str(if rows.is_empty() { "Nobody saw anything, by what is known here.\n" } else { "\n" });
     targets(&mut out, of);
     out
 }
 
-pub fn past_csv(rows: &[PastRow]) -> Result<String, Failure> {
+pub fn past_csv(rows: &[PastRow], clock: Option<ClockArg>) -> Result<String, Failure> {
+    let clocks = [("ledger", ClockArg::Ledger), ("known", ClockArg::Known), ("applied", ClockArg::Applied)];
+    let clocks: Vec<_> = clocks.into_iter().filter(|(_, c)| shows(clock, *c)).collect();
+    let mut head = vec!["client", "client_slug", "person", "email"];
+    head.extend(clocks.iter().map(|(name, _)| *name));
     let rows = rows.iter().map(|r| {
-        vec![
-            r.client.name.clone(),
-            r.client.slug.clone(),
-            r.person.name.clone(),
-            r.person.email.clone(),
-            facts(&r.ledger),
-            facts(&r.known),
-            applied(r),
-        ]
+        let mut row = vec![r.client.name.clone(), r.client.slug.clone(), r.person.name.clone(), r.person.email.clone()];
+        row.extend(clocks.iter().map(|(_, clock)| match clock {
+            ClockArg::Ledger => facts(&r.ledger),
+            ClockArg::Known => facts(&r.known),
+            ClockArg::Applied => applied(r),
+        }));
+        row
     });
-    csv(&["client", "client_slug", "person", "email", "ledger", "known", "applied"], rows)
+    csv(&head, rows)
 }
 
 /// A cell that a spreadsheet would take for a formula gets an apostrophe (`decisions` 25).
@@ -244,7 +260,8 @@ fn cell(text: String) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }
 
-fn csv(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String, Failure> {
+/// A table as CSV. Errors: the writer refuses, which memory does not.
+pub fn csv(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("the table cannot be written: {e}"));
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(head).map_err(|e| failed(&e))?;

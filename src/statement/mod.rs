@@ -42,6 +42,7 @@ pub use change::summary as summary_of_change;
 pub use check::{Mismatch, check};
 pub use model::{Body, ContentHash, Head, Statement, content_hash};
 pub use naming::{StatementKey, Wanted};
+pub use pdf::{Letter, letter};
 pub use period::YearEnd;
 pub use template::{Template, TemplateError};
 

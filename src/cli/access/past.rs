@@ -12,7 +12,7 @@ use super::{ClientWords, Filter, PersonWords, target_words};
 use crate::{
     app::App,
     cli::{
-        args::TableFormat,
+        args::{ClockArg, TableFormat},
         outcome::{Exit, Failure, Report},
     },
     domain::firm::{Firm, PersonId, TargetName},
@@ -61,19 +61,29 @@ fn end_of(app: &App, day: Date) -> Result<Timestamp, Failure> {
     Ok(end.min(app.now()))
 }
 
-pub async fn run(app: &App, firm: &Firm, filter: &Filter, day: Date, format: TableFormat) -> Result<Report, Failure> {
+/// `at`: the day, and the one clock that is asked for; without one, all three.
+pub async fn run(
+    app: &App,
+    firm: &Firm,
+    filter: &Filter,
+    (day, clock): (Date, Option<ClockArg>),
+    format: TableFormat,
+) -> Result<Report, Failure> {
     let (end, now) = (end_of(app, day)?, app.now());
     let (truth, known, applied) =
         app.store.run(move |db| Ok((db.facts_at(end, now)?, db.facts_at(end, end)?, db.applied_at(end)?))).await?;
-    let rows = rows(firm, filter, &truth, &known, &applied);
+    let mut rows = rows(firm, filter, &truth, &known, &applied);
+    if let Some(clock) = clock {
+        rows.retain_mut(|row| alone(row, clock));
+    }
     let targets = target_words(app);
     let json = json!({
         "schema": "ledgerward/access-at/1", "day": day, "end": end, "rows": rows, "targets": targets,
-        "names_of": "today",
+        "names_of": "today", "clock": clock_slug(clock),
     });
     let text = match format {
         TableFormat::Text => {
-            let mut text = print::past(&rows, &targets);
+            let mut text = print::past(&rows, &targets, clock);
             let _ = writeln!(
                 text,
                 "At the end of {day}. Names, and which ledger belongs to which client, are those of today. \"Ledger\" is what we \
@@ -81,10 +91,33 @@ pub async fn run(app: &App, firm: &Firm, filter: &Filter, day: Date, format: Tab
             );
             text
         }
-        TableFormat::Csv => print::past_csv(&rows)?,
+        TableFormat::Csv => print::past_csv(&rows, clock)?,
         TableFormat::Json => format!("{json}\n"),
     };
     Ok(Report::new(Exit::Done, json, text))
+}
+
+const fn clock_slug(clock: Option<ClockArg>) -> &'static str {
+    match clock {
+        None => "all",
+        Some(ClockArg::Ledger) => "ledger",
+        Some(ClockArg::Known) => "known",
+        Some(ClockArg::Applied) => "applied",
+    }
+}
+
+/// Leaves one clock in a row. False if there is nothing on it.
+fn alone(row: &mut PastRow, clock: ClockArg) -> bool {
+    if clock != ClockArg::Ledger {
+        row.ledger.clear();
+    }
+    if clock != ClockArg::Known {
+        row.known.clear();
+    }
+    if clock != ClockArg::Applied {
+        row.applied.clear();
+    }
+    !(row.ledger.is_empty() && row.known.is_empty() && row.applied.is_empty())
 }
 
 type Pair = (ClientId, Result<PersonId, String>);

@@ -272,26 +272,6 @@ pub enum ChangesAct {
     },
 }
 
-/// `select PERSON CLIENT…`
-#[derive(Debug, Args)]
-pub struct SelectArgs {
-    pub person: PersonArg,
-    #[arg(required_unless_present = "all_granted", conflicts_with = "all_granted")]
-    pub clients: Vec<ClientArg>,
-    /// Keep the wish until the ledger grants it
-    #[arg(long, conflicts_with_all = ["remove", "all_granted"])]
-    pub when_granted: bool,
-    /// Every client that the ledger grants this person now
-    #[arg(long, conflicts_with = "remove")]
-    pub all_granted: bool,
-    /// Only this account's own papers; may be repeated. As for `clients accounts`
-    #[arg(long = "account", value_name = "ACCOUNT", conflicts_with_all = ["remove", "all_granted"])]
-    pub accounts: Vec<String>,
-    /// Take the selection away
-    #[arg(long)]
-    pub remove: bool,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum RolesAct {
     /// The table, connection by connection
@@ -401,8 +381,12 @@ pub enum StatementsAct {
 
 #[derive(Debug, Subcommand)]
 pub enum AuditAct {
-    /// Check the chain from its first line to the stored head
-    Verify,
+    /// Check the chain from its first line to the stored head, or a sealed pack by itself
+    Verify {
+        /// A pack of `leaver` or `review`; needs no state
+        #[arg(long, value_name = "DIR")]
+        pack: Option<PathBuf>,
+    },
     /// As JSON lines
     Export {
         #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]

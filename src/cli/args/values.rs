@@ -19,6 +19,34 @@ pub enum TableFormat {
     Json,
 }
 
+/// One of the three clocks of `decisions` 28.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClockArg {
+    /// What was true in the ledger, as we know it now
+    Ledger,
+    /// What we knew then
+    Known,
+    /// What was applied on the targets then
+    Applied,
+}
+
+/// The end of a guest's access: the end of a day, or hours from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UntilArg {
+    Day(jiff::civil::Date),
+    Hours(i64),
+}
+
+/// Reads an [`UntilArg`].
+pub fn until(text: &str) -> Result<UntilArg, String> {
+    let hours = text.strip_suffix("hours").or_else(|| text.strip_suffix("hour")).or_else(|| text.strip_suffix('h'));
+    if let Some(hours) = hours.and_then(|n| n.trim().parse::<i64>().ok()).filter(|n| (1..=8_784).contains(n)) {
+        return Ok(UntilArg::Hours(hours));
+    }
+    let day = jiff::civil::Date::strptime("%Y-%m-%d", text).map(UntilArg::Day);
+    day.map_err(|_| "an end is written like 2026-12-24 or \"8 hours\"".to_owned())
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SourceKindArg {
     #[default]

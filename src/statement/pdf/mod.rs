@@ -6,6 +6,7 @@
 mod fit;
 mod font;
 mod layout;
+mod letter;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,8 @@ use krilla::{
 };
 use ledgerward_contract::Timestamp;
 
+pub use letter::{Letter, letter};
+
 use self::{
     font::Fonts,
     layout::{Item, Page, pages},
@@ -30,21 +33,36 @@ use self::{
 use super::{Finding, Format, Look, RenderError, model::Statement};
 
 pub fn render(statement: &Statement, look: &Look, findings: &mut BTreeSet<Finding>) -> Result<Vec<u8>, RenderError> {
-    let failed = |what: &str| RenderError::failed(Format::Pdf, what);
     let mut fonts = Fonts::new(&look.fonts).ok_or_else(|| failed("the built-in font cannot be read"))?;
     let laid = pages(statement, look, &mut fonts);
     findings.extend(fonts.missing().map(Finding::MissingGlyphs));
     findings.extend(fonts.bad.then_some(Finding::BadFont));
     findings.extend(laid.small.then_some(Finding::SmallType));
 
+    let head = &statement.head;
+    let title = format!("{}, {}, {}", statement.title(), head.organisation, statement.period_text());
+    let id = format!("{}|{}|{}|{}", title, head.source, head.version, statement.first_read_text());
+    finished(document(&title, &head.firm, head.first_read, &id)?, &laid.pages)
+}
+
+fn failed(what: &str) -> RenderError {
+    RenderError::failed(Format::Pdf, what)
+}
+
+/// An empty archival document that says what it is.
+fn document(title: &str, author: &str, at: Timestamp, id: &str) -> Result<Document, RenderError> {
     let configuration = ConfigurationBuilder::new()
         .with_archival_validator(Archival::A2_U)
         .finish()
         .map_err(|e| failed(&format!("{e:?}")))?;
     let mut document =
         Document::new_with(SerializeSettings { configuration, enable_tagging: false, ..SerializeSettings::default() });
-    document.set_metadata(metadata(statement));
-    for page in &laid.pages {
+    document.set_metadata(metadata(title, author, at, id));
+    Ok(document)
+}
+
+fn finished(mut document: Document, pages: &[Page]) -> Result<Vec<u8>, RenderError> {
+    for page in pages {
         let settings = PageSettings::from_wh(page.width, page.height).ok_or_else(|| failed("an impossible page"))?;
         let mut canvas = document.start_page_with(settings);
         let mut surface = canvas.surface();
@@ -55,20 +73,17 @@ pub fn render(statement: &Statement, look: &Look, findings: &mut BTreeSet<Findin
     document.finish().map_err(|e| failed(&format!("{e:?}")))
 }
 
-fn metadata(statement: &Statement) -> Metadata {
-    let head = &statement.head;
+fn metadata(title: &str, author: &str, at: Timestamp, id: &str) -> Metadata {
     // A title longer than a PDF string may be would fail the export; nobody reads more than this of it.
     let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(300).collect::<String>();
-    let title = format!("{}, {}, {}", statement.title(), head.organisation, statement.period_text());
-    let id = format!("{}|{}|{}|{}", title, head.source, head.version, statement.first_read_text());
     Metadata::new()
-        .title(short(&title))
-        .authors(vec![short(&head.firm)])
+        .title(short(title))
+        .authors(vec![short(author)])
         .creator("ledgerward".to_owned())
         .producer("ledgerward".to_owned())
         .language("en".to_owned())
-        .creation_date(date_time(head.first_read))
-        .document_id(id)
+        .creation_date(date_time(at))
+        .document_id(id.to_owned())
 }
 
 fn date_time(at: Timestamp) -> DateTime {

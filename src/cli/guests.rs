@@ -1,0 +1,185 @@
+//! `guests`: time-boxed extra access to a client, never wider than the ledger grants (`product` 4). Break-glass is the one
+//! exception: another owner must publish it, and it ends within a day.
+
+use jiff::{SignedDuration, tz::TimeZone};
+use ledgerward_contract::Timestamp;
+use serde_json::json;
+
+use super::{
+    access::Sight,
+    act,
+    args::{GuestsAct, UntilArg},
+    cycle::{acting, refused},
+    outcome::{Exit, Failure, Report},
+    select::vendor,
+};
+use crate::{
+    app::App,
+    domain::{
+        change::{self, Actor, By, ChangeOp},
+        explain::{self, because_words},
+        firm::{Client, Firm, Guest, Office, Person, TargetName, Unlisted},
+        policy::{Answer, Decider},
+    },
+    memory,
+    render::{plan::time, table::table},
+};
+
+pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    match act {
+        None | Some(GuestsAct::List) => list(app, &firm).await,
+        Some(GuestsAct::Add { person, client, until, reason, break_glass }) => {
+            let (person, client) = (act::person(app, &firm, &person.0)?, act::client(app, &firm, &client.0)?);
+            let until = end(until, &app.config.firm.timezone, app.now())?;
+            let guest = Guest { person: person.id, client: client.id, until, reason, break_glass };
+            if break_glass {
+                return break_the_glass(app, &firm, guest).await;
+            }
+            let note = within_the_ledger(app, &firm, person, client).await?;
+            let mut report = act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], "guest").await?;
+            report.notes.extend(note);
+            Ok(report)
+        }
+        Some(GuestsAct::Extend { person, client, until, reason }) => {
+            let (person, client) = (act::person(app, &firm, &person.0)?, act::client(app, &firm, &client.0)?);
+            let old = of(&firm, person, client)?;
+            if old.break_glass {
+                return Err(Failure::new(Exit::Failed, "break-glass access is not extended").next(
+                    "If it is still needed, two people must ask for it again: ledgerward guests add … --break-glass",
+                ));
+            }
+            let until = end(until, &app.config.firm.timezone, app.now())?;
+            let guest = Guest { until, reason: reason.unwrap_or_else(|| old.reason.clone()), ..old.clone() };
+            let report = act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], "guest").await?;
+            Ok(report.note(
+                "A target that ends access by itself (see `ledgerward connectors`) still does so on the old day; it is put back by the \
+                 hold that the next run then shows.",
+            ))
+        }
+        Some(GuestsAct::End { person, client }) => {
+            let (person, client) = (act::person(app, &firm, &person.0)?, act::client(app, &firm, &client.0)?);
+            let op = ChangeOp::EndGuest { person: person.id, client: client.id };
+            act::act_and_tell(app, vec![op], "guest").await
+        }
+    }
+}
+
+fn of<'f>(firm: &'f Firm, person: &Person, client: &Client) -> Result<&'f Guest, Failure> {
+    firm.guests.iter().find(|g| (g.person, g.client) == (person.id, client.id)).ok_or_else(|| {
+        Failure::new(Exit::Failed, format!("{} is no guest of {}", person.email, client.slug))
+            .next("See: ledgerward guests list")
+    })
+}
+
+/// A day means its end in the firm's zone.
+fn end(until: UntilArg, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, Failure> {
+    let wrong = |_| Failure::new(Exit::Usage, "this end is out of the calendar");
+    match until {
+        UntilArg::Day(day) => Ok(day.tomorrow().and_then(|d| d.to_zoned(zone.clone())).map_err(wrong)?.timestamp()),
+        UntilArg::Hours(hours) => now.checked_add(SignedDuration::from_hours(hours)).map_err(wrong),
+    }
+}
+
+/// Never wider than the ledger grants: a guest whom the ledger denies is refused, with the ledger that must grant it first.
+async fn within_the_ledger(
+    app: &App,
+    firm: &Firm,
+    person: &Person,
+    client: &Client,
+) -> Result<Option<String>, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    let decider = Decider::new(firm, &facts, &targets, app.now());
+    let denied = |why: &str| {
+        Failure::new(
+            Exit::Failed,
+            format!("{} needs {} access to {} first{why}", person.email, vendor(app, client), client.slug),
+        )
+        .next("Give it there and run ledgerward pull. A guest never sees more than the ledger grants.")
+    };
+    match explain::ledger_grants(&decider, person.id, client.id) {
+        Some(Answer::No) => Err(denied("")),
+        Some(Answer::Held) => {
+            Ok(Some("What the ledger says is unknown now; until it is known this gives nothing new.".to_owned()))
+        }
+        None if client.unlisted.unwrap_or(firm.policy.unlisted) == Unlisted::Deny => {
+            Err(denied("; its ledger lists nobody, and such clients are denied"))
+        }
+        _ if decider.judge(person.id, client.id).answer == Answer::Yes => {
+            Ok(Some(format!("{} sees {} already, and goes on after the guest access ends.", person.email, client.slug)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Staged whatever four eyes are set to: the owner who publishes it is the second person.
+async fn break_the_glass(app: &App, firm: &Firm, guest: Guest) -> Result<Report, Failure> {
+    let own = |o: &Office| matches!(o, Office::PrimaryOwner | Office::Owner);
+    let Actor::Person(asker) = acting(app, firm)? else {
+        return Err(Failure::new(Exit::Failed, "a person must ask for break-glass access").next("Say who: --as EMAIL"));
+    };
+    if !firm.people.get(&asker).is_some_and(|p| own(&p.office) && !p.shut()) {
+        return Err(Failure::new(Exit::Failed, "only an owner asks for break-glass access").next("Ask an owner."));
+    }
+    let op = ChangeOp::AddGuest { guest, second: Some(asker) };
+    let Some(other) = firm.people.values().find(|p| own(&p.office) && !p.shut() && p.id != asker) else {
+        return Err(Failure::new(Exit::Failed, "break-glass access needs a second owner, and there is none")
+            .next("Make another enabled owner: ledgerward people office PERSON owner --mode MODE"));
+    };
+    // Tried as if the other owner published it now, so that a wrong end is told to whoever typed it.
+    let now = app.now();
+    let by = By { actor: Actor::Person(other.id), at: now };
+    let (_, effect) = change::apply(firm, &op, by).map_err(refused)?;
+    let op = serde_json::to_value(&op)
+        .map_err(|e| Failure::new(Exit::Failed, "the change cannot be written down").cause(&e))?;
+    let author = app.actor.name.clone();
+    let staged = app.store.run(move |db| Ok(db.stage_change(&op, &author, "break-glass", now)?.label())).await?;
+    let text = format!("{}\nNothing takes effect yet: a second owner must publish {staged}.\n", effect.summary);
+    let json = json!({"schema": "ledgerward/change/1", "changes": [], "staged": [staged]});
+    Ok(Report::new(Exit::Done, json, text).note(format!("They can with: ledgerward changes publish {staged}")))
+}
+
+async fn list(app: &App, firm: &Firm) -> Result<Report, Failure> {
+    let sight = Sight::of(app, firm)?;
+    let asking = act::asking(app, firm);
+    let facts = memory::recall_all(app, firm).await?;
+    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    let decider = Decider::new(firm, &facts, &targets, app.now());
+    let (mut rows, mut values) = (Vec::new(), Vec::new());
+    let mut guests: Vec<&Guest> = firm.guests.iter().filter(|g| sight.sees(g.person)).collect();
+    guests.sort_by_key(|g| (g.until, g.person, g.client));
+    for guest in guests {
+        let (Some(person), Some(client)) = (firm.people.get(&guest.person), firm.clients.get(&guest.client)) else {
+            continue;
+        };
+        if client.private_to.is_some() && client.private_to != asking {
+            continue;
+        }
+        let judged = decider.judge(person.id, client.id);
+        let why = decider.ix(person.id).map_or_else(String::new, |ix| because_words(&decider, ix, judged.because));
+        let state = match (guest.until <= app.now(), judged.answer) {
+            (true, _) => "over",
+            (_, Answer::Yes) => "sees",
+            (_, Answer::No) => "gives_nothing",
+            (_, Answer::Held) => "unknown",
+        };
+        rows.push([
+            person.email.to_string(),
+            client.slug.clone(),
+            time(guest.until, &app.config.firm.timezone),
+            if guest.break_glass { format!("BREAK-GLASS {}", guest.reason) } else { guest.reason.clone() },
+            format!("{}: {why}", state.replace('_', " ")),
+        ]);
+        values.push(json!({
+            "person": {"id": person.id, "email": person.email}, "client": {"id": client.id, "slug": client.slug},
+            "until": guest.until, "reason": guest.reason, "break_glass": guest.break_glass, "state": state, "because": why,
+        }));
+    }
+    let text = if rows.is_empty() {
+        "Nobody is a guest.\n".to_owned()
+    } else {
+        table(["person", "client", "until", "reason", "state"], rows)
+    };
+    Ok(Report::new(Exit::Done, json!({"schema": "ledgerward/guests/1", "guests": values}), text))
+}

@@ -1,0 +1,279 @@
+//! `leaver`: somebody left. Closes every folder at once, lists what only the client can close, chases it until a reading or a
+//! person says that it is gone, and seals the evidence (`product` 8).
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use serde_json::{Value, json};
+
+use super::{
+    act,
+    args::{LeaverArgs, PersonArg},
+    console::Console,
+    cycle,
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    domain::{
+        change::ChangeOp,
+        firm::{Firm, Person},
+    },
+    leavers::{CASES, Case, Chased, Confirmed},
+    memory,
+    render::plan::{count, time},
+};
+
+pub mod evidence;
+
+pub async fn run(app: &App, console: &mut dyn Console, args: LeaverArgs) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    if !act::sees_all(app, &firm) {
+        return Err(Failure::new(Exit::Failed, "leavers are for those who manage people")
+            .next("Ask an owner or administrator of the firm."));
+    }
+    let Some(typed) = &args.person else { return list(app, &firm, args.all).await };
+    let person = act::person(app, &firm, &typed.0)?;
+    if let (Some(ledger), Some(note)) = (&args.confirm, &args.note) {
+        return confirm(app, &firm, person, ledger, note).await;
+    }
+    let known = case_of(app, person).await?;
+    let case = match known {
+        Some(case) if !still_ours(app, person).await? => looked_again(app, &firm, case).await?,
+        // Somebody who came back and leaves again is a new case.
+        known => {
+            let known = known.filter(|_| person.shut());
+            close(app, console, &firm, person, typed, args.reason.as_deref(), known).await?
+        }
+    };
+    let mut report = told(app, person, &case).await?;
+    if let Some(dir) = &args.pack {
+        let seal = evidence::seal(app, person, &case, dir).await?;
+        if let Some(map) = report.json.as_object_mut() {
+            map.insert("pack".to_owned(), json!({"directory": dir.display().to_string(), "seal": seal}));
+        }
+        report = report
+            .note(format!("Sealed in {}: {seal}", dir.display()))
+            .note(format!("Anybody can check it: ledgerward audit verify --pack {}", dir.display()));
+    }
+    Ok(report)
+}
+
+async fn case_of(app: &App, person: &Person) -> Result<Option<Case>, Failure> {
+    let key = person.id.0.to_string();
+    Ok(app.store.run(move |db| db.doc_get(CASES, &key)).await?)
+}
+
+async fn keep(app: &App, case: &Case) -> Result<(), Failure> {
+    let (key, case) = (case.person.0.to_string(), case.clone());
+    Ok(app.store.run(move |db| db.doc_put(CASES, &key, &case)).await?)
+}
+
+/// Whether a folder still holds this person by our doing.
+async fn still_ours(app: &App, person: &Person) -> Result<bool, Failure> {
+    let owned = app.store.run(|db| db.owned()).await?;
+    let theirs = owned.iter().any(|(lane, rows)| rows.iter().any(|o| o.grant.who == *person.address_on(&lane.target)));
+    Ok(theirs || !person.shut())
+}
+
+async fn looked_again(app: &App, firm: &Firm, mut case: Case) -> Result<Case, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    case.refresh(firm, &facts, app.now());
+    keep(app, &case).await?;
+    Ok(case)
+}
+
+/// Disabled, closed, and out of every folder that we let them into; then the case is written down.
+async fn close(
+    app: &App,
+    console: &mut dyn Console,
+    firm: &Firm,
+    person: &Person,
+    typed: &PersonArg,
+    reason: Option<&str>,
+    known: Option<Case>,
+) -> Result<Case, Failure> {
+    let reason = reason.unwrap_or("left the firm").to_owned();
+    let mut case = known.unwrap_or_else(|| Case {
+        person: person.id,
+        opened: app.now(),
+        by: app.actor.name.clone(),
+        reason: reason.clone(),
+        ledgers: BTreeMap::new(),
+        folders_left: Vec::new(),
+    });
+    // What they saw while they were here: a ledger that lists nobody is found by that.
+    let facts = memory::recall_all(app, firm).await?;
+    case.refresh(firm, &facts, app.now());
+    let ops = [
+        ChangeOp::ClosePerson { person: person.id, reason: reason.clone() },
+        ChangeOp::SetEnabled { person: person.id, enabled: false },
+    ];
+    let ops: Vec<ChangeOp> = ops
+        .into_iter()
+        .filter(|op| match op {
+            ChangeOp::ClosePerson { .. } => person.closed.is_none(),
+            _ => person.enabled,
+        })
+        .collect();
+    cycle::commit(app, &ops, &reason).await?;
+    keep(app, &case).await?;
+    case.folders_left = match cycle::revoke(app, console, typed, Some(&reason)).await {
+        Ok(report) => strings(report.json.get("still_open")),
+        // The person is shut: the next run closes what this one could not.
+        Err(failure) => vec![format!("the folders could not all be closed now: {}", failure.message)],
+    };
+    keep(app, &case).await?;
+    Ok(case)
+}
+
+fn strings(value: Option<&Value>) -> Vec<String> {
+    let all = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// A person's word, with a note, for a ledger that cannot say so itself.
+async fn confirm(app: &App, firm: &Firm, person: &Person, ledger: &str, note: &str) -> Result<Report, Failure> {
+    let case = case_of(app, person).await?.ok_or_else(|| {
+        Failure::new(Exit::Failed, format!("{} is no leaver", person.email))
+            .next(format!("Close the person first: ledgerward leaver {}", person.email))
+    })?;
+    let mut case = looked_again(app, firm, case).await?;
+    let confirmed = Confirmed { at: app.now(), by: app.actor.name.clone(), note: note.to_owned() };
+    let named = |l: &Chased| format!("{}:{}", l.source.connection, l.source.id) == ledger || l.name == ledger;
+    let mut found: Vec<&mut Chased> =
+        case.ledgers.values_mut().filter(|l| named(l) || l.clients.iter().any(|c| c == ledger)).collect();
+    let [one] = found.as_mut_slice() else {
+        let what = if found.is_empty() { "no ledger" } else { "more than one ledger" };
+        return Err(Failure::new(Exit::Failed, format!("\"{ledger}\" names {what} of this leaver"))
+            .next(format!("Write CONNECTION:LEDGER as `ledgerward leaver {}` shows it.", person.email)));
+    };
+    one.confirmed = Some(confirmed.clone());
+    let (now, subject) = (app.now(), format!("{} {}", person.id.0, memory::source_key(&one.source)));
+    let (key, kept) = (case.person.0.to_string(), case.clone());
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                db.doc_put(CASES, &key, &kept)?;
+                db.audit(now, "leaver.confirm", &subject, None::<&()>, Some(&confirmed), Some(&confirmed.note))
+            })
+        })
+        .await?;
+    told(app, person, &case).await
+}
+
+/// What is still open, split into what we can close and what only the client can.
+async fn told(app: &App, person: &Person, case: &Case) -> Result<Report, Failure> {
+    let zone = &app.config.firm.timezone;
+    let owned = app.store.run(|db| db.owned()).await?;
+    let ours = owned.iter().flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, o)));
+    let ours = ours.filter(|(lane, o)| o.grant.who == *person.address_on(&lane.target));
+    let firm = app.firm().await?;
+    let mut we: Vec<String> = ours
+        .map(|(lane, _)| {
+            format!("{}: the folder of {}: ledgerward sync", lane.target, act::slug(&firm, lane.folder.client))
+        })
+        .collect();
+    we.extend(case.folders_left.iter().cloned());
+    let line = |(_, l): &(&String, &Chased)| {
+        format!("{}:{} \"{}\" ({}): {}", l.source.connection, l.source.id, l.name, l.clients.join(", "), l.said.words())
+    };
+    we.extend(case.open().filter(|(_, l)| !l.only_the_client()).map(|l| line(&l)));
+    let client: Vec<String> = case.open().filter(|(_, l)| l.only_the_client()).map(|l| line(&l)).collect();
+    let mut text = format!(
+        "{} ({}) left: closed {} by {}, {}.\n",
+        person.full_name(),
+        person.email,
+        time(case.opened, zone),
+        case.by,
+        case.reason
+    );
+    for (title, lines) in [("We can close", &we), ("Only the client can close", &client)] {
+        if !lines.is_empty() {
+            let _ = writeln!(text, "{title}:");
+            lines.iter().for_each(|l| {
+                let _ = writeln!(text, "  {l}");
+            });
+        }
+    }
+    for l in case.ledgers.values().filter(|l| l.standing().closed()) {
+        let how = match (&l.confirmed, l.gone) {
+            (_, Some(at)) => format!("gone since {}", time(at, zone)),
+            (Some(c), None) => format!("confirmed by {} on {}: {}", c.by, time(c.at, zone), c.note),
+            (None, None) => "gone".to_owned(),
+        };
+        let _ = writeln!(text, "  done  {}:{} \"{}\": {how}", l.source.connection, l.source.id, l.name);
+    }
+    let open = we.len() + client.len();
+    if open == 0 {
+        text.push_str("Nothing is open any more, by everything that was read and confirmed.\n");
+    }
+    let json = json!({
+        "schema": "ledgerward/leaver/1",
+        "person": {"id": person.id, "email": person.email}, "since": case.opened, "by": case.by, "reason": case.reason,
+        "we_can_close": we, "only_the_client_can": client,
+        "ledgers": case.ledgers.values().map(value).collect::<Vec<_>>(),
+    });
+    let report = Report::new(if open == 0 { Exit::Done } else { Exit::Partly }, json, text);
+    Ok(if client.is_empty() {
+        report
+    } else {
+        report.note(format!(
+            "Each pull looks again. The letters to the clients: ledgerward leaver {0} --pack DIR. Told by somebody instead: \
+             ledgerward leaver {0} --confirm CONNECTION:LEDGER --note TEXT",
+            person.email
+        ))
+    })
+}
+
+fn value(l: &Chased) -> Value {
+    let mut value = json!({
+        "connection": l.source.connection, "ledger": l.source.id, "name": l.name, "clients": l.clients,
+        "role": if l.role.is_empty() { "unknown" } else { &l.role }, "says": l.said, "state": l.standing(),
+        "gone": l.gone.map_or_else(|| json!("unknown"), |t| json!(t)),
+    });
+    if let (Some(map), Some(confirmed)) = (value.as_object_mut(), &l.confirmed) {
+        map.insert("confirmed".to_owned(), json!(confirmed));
+    }
+    value
+}
+
+/// The chase list: everybody who left and is not out of everything.
+async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    let mut cases: BTreeMap<String, Case> = app.store.run(|db| db.doc_all(CASES)).await?;
+    let (mut text, mut rows) = (String::new(), Vec::new());
+    let owned = app.store.run(|db| db.owned()).await?;
+    for case in cases.values_mut() {
+        let Some(person) = firm.people.get(&case.person).filter(|p| p.shut()) else { continue };
+        case.refresh(firm, &facts, app.now());
+        let folders = owned
+            .iter()
+            .flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, o)))
+            .filter(|(lane, o)| o.grant.who == *person.address_on(&lane.target))
+            .count()
+            + case.folders_left.len();
+        let open = case.open().count();
+        if open + folders == 0 && !all {
+            continue;
+        }
+        let ledgers: Vec<&str> = case.open().map(|(_, l)| l.name.as_str()).collect();
+        let _ = writeln!(
+            text,
+            "{}  since {}  {}, {}  {}",
+            person.email,
+            time(case.opened, &app.config.firm.timezone),
+            count(open, "ledger"),
+            count(folders, "folder"),
+            ledgers.join(", ")
+        );
+        rows.push(json!({
+            "person": {"id": person.id, "email": person.email}, "since": case.opened,
+            "ledgers_open": open.to_string(), "folders_open": folders.to_string(),
+            "ledgers": case.open().map(|(_, l)| value(l)).collect::<Vec<_>>(),
+        }));
+    }
+    if rows.is_empty() {
+        text.push_str("No leaver can open anything any more.\n");
+    }
+    Ok(Report::new(Exit::Done, json!({"schema": "ledgerward/leavers/1", "leavers": rows}), text))
+}

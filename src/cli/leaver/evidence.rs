@@ -1,0 +1,181 @@
+//! What a leaver's case leaves behind: Markdown, tables, a letter for each client that has something to close, sealed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use ledgerward_contract::Timestamp;
+use serde_json::json;
+
+use crate::{
+    app::App,
+    cli::{
+        act,
+        outcome::{Exit, Failure},
+    },
+    domain::firm::{Firm, Person},
+    leavers::{Case, Chased},
+    pack::{self, Pack},
+    render::plan::time,
+    statement::{Letter, Look, letter},
+    store::AppliedRow,
+};
+
+/// The evidence: Markdown, tables, and a letter for each client that has something to close.
+pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: &Path) -> Result<String, Failure> {
+    let just_before = case.opened.checked_sub(jiff::SignedDuration::from_micros(1)).unwrap_or(case.opened);
+    let (held, after, head) = app
+        .store
+        .run(move |db| Ok((db.applied_at(just_before)?, db.applied_at(case_end())?, db.audit_head()?)))
+        .await?;
+    let theirs = |row: &&AppliedRow| row.who == *person.address_on(&row.lane.target);
+    let held: Vec<&AppliedRow> = held.iter().filter(theirs).collect();
+    let left = after.iter().filter(theirs).count();
+    let firm = app.firm().await?;
+    let mut files = BTreeMap::from([
+        ("evidence.md".to_owned(), markdown(app, person, case, &held, left, &firm).into_bytes()),
+        ("folders.csv".to_owned(), folders_csv(&held, &firm)?),
+        ("ledgers.csv".to_owned(), ledgers_csv(case)?),
+    ]);
+    let clients: BTreeSet<&String> =
+        case.open().filter(|(_, l)| l.only_the_client()).flat_map(|(_, l)| &l.clients).collect();
+    for slug in clients {
+        let ledgers: Vec<&Chased> = case.open().map(|(_, l)| l).filter(|l| l.clients.contains(slug)).collect();
+        let bytes = letter(&letter_to(app, person, case, slug, &ledgers, &firm), &Look::default())
+            .map_err(|e| Failure::new(Exit::Failed, "a letter could not be made").cause(&e))?;
+        files.insert(format!("letters/{slug}.pdf"), bytes);
+    }
+    let subject = format!("{} {}", person.id.0, person.email);
+    let pack = Pack { kind: "leaver", subject, made: app.now(), by: app.actor.name.clone(), head, files };
+    write(app, dir, pack).await
+}
+
+/// A time after everything that was applied.
+const fn case_end() -> Timestamp {
+    Timestamp::MAX
+}
+
+/// Writes a pack, and its seal into the audit trail.
+pub(in crate::cli) async fn write(app: &App, dir: &Path, pack: Pack) -> Result<String, Failure> {
+    let to: PathBuf = dir.to_owned();
+    let (now, kind, subject) = (app.now(), pack.kind, pack.subject.clone());
+    let seal = tokio::task::spawn_blocking(move || pack::write(&to, &pack))
+        .await
+        .map_err(|e| Failure::new(Exit::Failed, "the pack could not be written").cause(&e))??;
+    let row = json!({"kind": kind, "seal": seal});
+    app.store.run(move |db| db.audit(now, "pack.seal", &subject, None::<&()>, Some(&row), None)).await?;
+    Ok(seal)
+}
+
+fn markdown(app: &App, person: &Person, case: &Case, held: &[&AppliedRow], left: usize, firm: &Firm) -> String {
+    let zone = &app.config.firm.timezone;
+    let safe = |text: &str| text.replace(['|', '\n', '\r'], " ");
+    let mut out = format!(
+        "# {} left {}\n\nClosed {} by {}: {}\n\nThis was written on {}. `ledgerward audit verify --pack` checks it without any state.\n\n\
+         ## Folders\n\nHeld when they left: {}. Still held by our doing: {left}.\n\n| target | client | role | since | taken away |\n|---|---|---|---|---|\n",
+        safe(&person.full_name()),
+        safe(&firm.name),
+        case.opened,
+        safe(&case.by),
+        safe(&case.reason),
+        time(app.now(), zone),
+        held.len(),
+    );
+    for row in held {
+        let to = row.to.map_or_else(|| "not yet".to_owned(), |t| t.to_string());
+        let slug = act::slug(firm, row.lane.folder.client);
+        let _ = writeln!(out, "| {} | {slug} | {} | {} | {to} |", row.lane.target, row.role, row.from);
+    }
+    for line in &case.folders_left {
+        let _ = writeln!(out, "\nNot ours to close: {}", safe(line));
+    }
+    out.push_str("\n## Ledgers\n\n| ledger | clients | role | state | since | note |\n|---|---|---|---|---|---|\n");
+    for l in case.ledgers.values() {
+        let note = l.confirmed.as_ref().map_or_else(String::new, |c| format!("{} ({}): {}", c.by, c.at, c.note));
+        let gone = l.gone.map_or_else(String::new, |t| t.to_string());
+        let _ = writeln!(
+            out,
+            "| {} \"{}\" | {} | {} | {} | {gone} | {} |",
+            l.source.connection,
+            safe(&l.name),
+            l.clients.join(", "),
+            safe(&l.role),
+            l.standing().words(),
+            safe(&note)
+        );
+    }
+    out
+}
+
+fn folders_csv(held: &[&AppliedRow], firm: &Firm) -> Result<Vec<u8>, Failure> {
+    let rows = held.iter().map(|row| {
+        vec![
+            row.lane.target.to_string(),
+            act::slug(firm, row.lane.folder.client),
+            row.lane.folder.account.as_ref().map(ToString::to_string).unwrap_or_default(),
+            row.role.to_string(),
+            row.from.to_string(),
+            row.to.map_or_else(String::new, |t| t.to_string()),
+            row.step.to_string(),
+        ]
+    });
+    table(&["target", "client", "account", "role", "granted", "taken_away", "step"], rows)
+}
+
+fn ledgers_csv(case: &Case) -> Result<Vec<u8>, Failure> {
+    let rows = case.ledgers.values().map(|l| {
+        let confirmed = l.confirmed.as_ref();
+        vec![
+            l.source.connection.to_string(),
+            l.source.id.clone(),
+            l.name.clone(),
+            l.clients.join(" "),
+            l.role.clone(),
+            l.standing().words().to_owned(),
+            l.gone.map_or_else(String::new, |t| t.to_string()),
+            confirmed.map_or_else(String::new, |c| c.by.clone()),
+            confirmed.map_or_else(String::new, |c| c.note.clone()),
+        ]
+    });
+    table(&["connection", "ledger", "name", "clients", "role", "state", "gone", "confirmed_by", "note"], rows)
+}
+
+/// The same form as `access --format csv`: no cell is ever a formula.
+pub(in crate::cli) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>, Failure> {
+    crate::render::access::csv(head, rows).map(String::into_bytes)
+}
+
+fn letter_to(app: &App, person: &Person, case: &Case, slug: &str, ledgers: &[&Chased], firm: &Firm) -> Letter {
+    let zone = &app.config.firm.timezone;
+    let client = firm.clients.values().find(|c| c.slug == slug).map_or(slug, |c| c.name.as_str());
+    let day = |t: Timestamp| t.to_zoned(zone.clone()).strftime("%-d %B %Y").to_string();
+    let mut paragraphs = vec![
+        format!("To whoever manages the users of the accounting records of {client}"),
+        format!(
+            "{} ({}) left {} on {}. On that day we took away all access to your folders that we had given.",
+            person.full_name(),
+            person.email,
+            firm.name,
+            day(case.opened)
+        ),
+        "Only you can take the same person out of your own accounting records. By what we can read:".to_owned(),
+    ];
+    for l in ledgers {
+        let role = if l.role.is_empty() { String::new() } else { format!(", with the role {}", l.role) };
+        paragraphs.push(format!("•  {} \"{}\": {}{role}", l.source.connection, l.name, l.said.words()));
+    }
+    paragraphs.push(format!(
+        "Please remove {} there, and tell us when it is done. Where we can read your list of users, we see it ourselves.",
+        person.email
+    ));
+    paragraphs.push(firm.name.clone());
+    Letter {
+        firm: firm.name.clone(),
+        date: day(app.now()),
+        title: format!("{} no longer works for us", person.full_name()),
+        paragraphs,
+        at: app.now(),
+    }
+}

@@ -1,0 +1,372 @@
+//! `review`: the quarterly sign-off of who sees what (`product` 8). A sheet for each reviewer goes out, decisions come back
+//! and become changes of the firm, and what was signed off is sealed as a chain that can be checked offline.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::Read as _,
+    path::Path,
+};
+
+use ledgerward_contract::{ClientId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    access::{self, Filter},
+    act,
+    args::{ClientArg, ReviewAct},
+    audit::verify_pack,
+    leaver::evidence,
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    domain::{
+        change::ChangeOp,
+        firm::{Firm, Office, PersonId},
+    },
+    pack::{self, Link, Pack},
+    render::plan::{count, time},
+};
+
+mod sheet;
+
+const REVIEWS: &str = "review";
+const FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// One review with everything that was decided in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Review {
+    name: String,
+    started: Timestamp,
+    by: String,
+    items: Vec<Item>,
+    /// Start, imports, seal: each over the one before it.
+    links: Vec<Link>,
+    seal: Option<String>,
+}
+
+/// One person and one client, as it was when the review began.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Item {
+    row: usize,
+    /// The address of whoever signs this line off.
+    reviewer: String,
+    person: PersonId,
+    name: String,
+    email: String,
+    client: ClientId,
+    slug: String,
+    client_name: String,
+    folders: Vec<String>,
+    because: String,
+    source: String,
+    since: Option<Timestamp>,
+    decision: Option<Decision>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Decision {
+    keep: bool,
+    note: String,
+    by: String,
+    at: Timestamp,
+}
+
+impl Decision {
+    const fn word(&self) -> &'static str {
+        if self.keep { "keep" } else { "remove" }
+    }
+}
+
+impl Review {
+    fn undecided(&self) -> usize {
+        self.items.iter().filter(|i| i.decision.is_none()).count()
+    }
+
+    fn link(&mut self, body: Value) -> Result<(), Failure> {
+        let start = "0".repeat(64);
+        let previous = self.links.last().map_or(start.as_str(), |l| l.hash.as_str());
+        let link = Link::after(previous, body)?;
+        self.links.push(link);
+        Ok(())
+    }
+
+    fn head(&self) -> &str {
+        self.links.last().map_or("", |l| l.hash.as_str())
+    }
+}
+
+pub async fn run(app: &App, act: Option<ReviewAct>) -> Result<Report, Failure> {
+    let firm = app.firm().await?;
+    if !act::sees_all(app, &firm) {
+        return Err(Failure::new(Exit::Failed, "reviews are for those who may see everybody's access")
+            .next("Ask an owner or administrator of the firm."));
+    }
+    match act {
+        None | Some(ReviewAct::List) => list(app).await,
+        Some(ReviewAct::Start { name, reviewers }) => start(app, &firm, &name, &reviewers).await,
+        Some(ReviewAct::Export { name, out }) => export(&load(app, &name).await?, &out).await,
+        Some(ReviewAct::Import { name, file }) => import(app, &firm, load(app, &name).await?, &file).await,
+        Some(ReviewAct::Seal { name, out }) => seal(app, load(app, &name).await?, &out).await,
+        Some(ReviewAct::Verify { dir }) => verify_pack(&dir),
+    }
+}
+
+async fn load(app: &App, name: &str) -> Result<Review, Failure> {
+    let key = name.to_owned();
+    let found: Option<Review> = app.store.run(move |db| db.doc_get(REVIEWS, &key)).await?;
+    found.ok_or_else(|| {
+        Failure::new(Exit::Failed, format!("there is no review \"{name}\"")).next("See: ledgerward review list")
+    })
+}
+
+/// The review and a row of the audit trail with the head of its chain, together.
+async fn save(app: &App, review: &Review, act: &'static str) -> Result<(), Failure> {
+    let (now, kept) = (app.now(), review.clone());
+    let row = json!({"chain": review.head(), "undecided": review.undecided().to_string()});
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                db.doc_put(REVIEWS, &kept.name, &kept)?;
+                db.audit(now, act, &kept.name, None::<&()>, Some(&row), None)
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+async fn start(app: &App, firm: &Firm, name: &str, reviewers: &[String]) -> Result<Report, Failure> {
+    let key = name.to_owned();
+    if app.store.run(move |db| db.doc_get::<Value>(REVIEWS, &key)).await?.is_some() {
+        return Err(Failure::new(Exit::Failed, format!("there is a review \"{name}\" already"))
+            .next("Give this one another name."));
+    }
+    let owner = firm.people.values().find(|p| p.office == Office::PrimaryOwner);
+    let owner = owner.map_or_else(|| app.actor.name.clone(), |p| p.email.to_string());
+    let of = assigned(app, firm, reviewers)?;
+    let matrix = access::now(app, firm, &Filter::new(app, firm, None, None)?).await?;
+    let mut items: BTreeMap<(String, String), Item> = BTreeMap::new();
+    for row in matrix.rows {
+        let client = firm.clients.values().find(|c| c.slug == row.client.slug && c.private_to.is_none());
+        let person = row.person.id.parse().ok().map(PersonId);
+        let (Some(client), Some(person)) = (client, person) else { continue };
+        let folder = match &row.account {
+            Some(account) => format!("{} ({account}): {}, {}", row.target, row.role, row.state.words()),
+            None => format!("{}: {}, {}", row.target, row.role, row.state.words()),
+        };
+        let item = items.entry((client.slug.clone(), row.person.email.clone())).or_insert_with(|| Item {
+            row: 0,
+            reviewer: of.get(&client.id).unwrap_or(&owner).clone(),
+            person,
+            name: row.person.name.clone(),
+            email: row.person.email.clone(),
+            client: client.id,
+            slug: client.slug.clone(),
+            client_name: client.name.clone(),
+            folders: Vec::new(),
+            because: row.because.clone(),
+            source: row.source.clone().unwrap_or_default(),
+            since: row.since,
+            decision: None,
+        });
+        item.folders.push(folder);
+    }
+    let mut items: Vec<Item> = items.into_values().collect();
+    items.sort_by(|a, b| (&a.reviewer, &a.slug, &a.email).cmp(&(&b.reviewer, &b.slug, &b.email)));
+    for (n, item) in (1..).zip(&mut items) {
+        item.row = n;
+    }
+    let head = app.store.run(|db| db.audit_head()).await?;
+    let (started, by) = (app.now(), app.actor.name.clone());
+    let mut review = Review { name: name.to_owned(), started, by, items, links: Vec::new(), seal: None };
+    let body = json!({
+        "act": "start", "name": name, "at": started, "by": review.by, "items": review.items,
+        "audit": {"seq": head.seq.to_string(), "hash": head.hash},
+    });
+    review.link(body)?;
+    save(app, &review, "review.start").await?;
+    let sheets: BTreeSet<&String> = review.items.iter().map(|i| &i.reviewer).collect();
+    let text = format!("{name}: {} for {}.\n", count(review.items.len(), "line"), count(sheets.len(), "reviewer"));
+    Ok(Report::new(Exit::Done, summary(&review), text).note(format!("Next: ledgerward review export {name} --out DIR")))
+}
+
+/// `PERSON=CLIENT,CLIENT`: who signs off which client. The rest is the primary owner's.
+fn assigned(app: &App, firm: &Firm, typed: &[String]) -> Result<BTreeMap<ClientId, String>, Failure> {
+    let mut of = BTreeMap::new();
+    for one in typed {
+        let Some((person, clients)) = one.split_once('=') else {
+            return Err(Failure::new(Exit::Usage, format!("\"{one}\" names no clients"))
+                .next("Write it like: --reviewer ana=acme-ltd,birch-llp"));
+        };
+        let person = act::person(app, firm, person)?;
+        let clients: Vec<ClientArg> = clients.split(',').map(|c| ClientArg(c.trim().to_owned())).collect();
+        for client in act::clients(app, firm, &clients)? {
+            of.insert(client.id, person.email.to_string());
+        }
+    }
+    Ok(of)
+}
+
+async fn export(review: &Review, out: &Path) -> Result<Report, Failure> {
+    let mut files = sheet::sheets(review)?;
+    let reviewers: BTreeSet<&String> = review.items.iter().map(|i| &i.reviewer).collect();
+    for reviewer in reviewers {
+        let bytes = sheet::workbook(review, reviewer)
+            .map_err(|e| Failure::new(Exit::Failed, "a sheet could not be made").cause(&e))?;
+        files.insert(format!("{reviewer}.xlsx"), bytes);
+    }
+    let failed =
+        |e: std::io::Error| Failure::new(Exit::Failed, format!("{} cannot be written", out.display())).cause(&e);
+    std::fs::create_dir_all(out).map_err(failed)?;
+    let mut text = String::new();
+    for (name, bytes) in &files {
+        let to = out.join(name);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&to).map_err(|e| {
+            failed(e).next("Nothing is ever written over: name another directory, or move the old sheets away.")
+        })?;
+        std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
+        let _ = writeln!(text, "{}", to.display());
+    }
+    let names: Vec<&String> = files.keys().collect();
+    let json = json!({"schema": "ledgerward/review-export/1", "review": review.name, "files": names});
+    Ok(Report::new(Exit::Done, json, text).note(format!(
+        "Reviewers write keep or remove into \"decision\". Then, saved as CSV: ledgerward review import {} FILE",
+        review.name
+    )))
+}
+
+async fn import(app: &App, firm: &Firm, mut review: Review, file: &Path) -> Result<Report, Failure> {
+    open(&review)?;
+    let cannot = |e: std::io::Error| {
+        Failure::new(Exit::Refused, format!("{} cannot be read", file.display())).cause(&e).next("Nothing was changed.")
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(file).map_err(cannot)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(cannot)?;
+    let found = sheet::decisions(&review, &bytes)?;
+    let (now, by) = (app.now(), app.actor.name.clone());
+    let (mut ops, mut by_hand) = (Vec::new(), Vec::new());
+    for item in &mut review.items {
+        let Some((keep, note)) = found.get(&item.row) else { continue };
+        item.decision = Some(Decision { keep: *keep, note: note.clone(), by: by.clone(), at: now });
+        if !keep {
+            match removal(firm, item) {
+                Ok(op) => ops.extend(op),
+                Err(line) => by_hand.push(line),
+            }
+        }
+    }
+    let acted = act::act(app, ops, &format!("review {}", review.name)).await?;
+    let rows: Vec<Value> = found
+        .iter()
+        .map(|(row, (keep, note))| {
+            json!({"row": row.to_string(), "decision": if *keep { "keep" } else { "remove" }, "note": note})
+        })
+        .collect();
+    review.link(json!({"act": "import", "at": now, "by": by, "sha256": pack::sha256(&bytes), "decisions": rows, "staged": acted.staged}))?;
+    save(app, &review, "review.import").await?;
+    let removed = found.values().filter(|(keep, _)| !keep).count();
+    let mut text = format!(
+        "{}: {} kept, {removed} to be removed, {} not decided yet.\n",
+        count(found.len(), "decision"),
+        found.len() - removed,
+        review.undecided()
+    );
+    for line in &by_hand {
+        let _ = writeln!(text, "  {line}");
+    }
+    let mut json = summary(&review);
+    if let Some(map) = json.as_object_mut() {
+        map.insert("staged".to_owned(), json!(acted.staged));
+        map.insert("by_hand".to_owned(), json!(by_hand));
+    }
+    let exit = if by_hand.is_empty() { Exit::Done } else { Exit::Partly };
+    let changed = acted.effects.iter().any(|e| e.changed);
+    Ok(act::with_next(Report::new(exit, json, text), changed, &acted.staged))
+}
+
+/// The acts that take this line's access away, or why no act of a selection can.
+fn removal(firm: &Firm, item: &Item) -> Result<Vec<ChangeOp>, String> {
+    let (person, client) = (item.person, item.client);
+    let mut ops = Vec::new();
+    if firm.selections.contains_key(&(person, client)) {
+        ops.push(ChangeOp::Unselect { person, client });
+    }
+    if firm.guests.iter().any(|g| (g.person, g.client) == (person, client)) {
+        ops.push(ChangeOp::EndGuest { person, client });
+    }
+    let mode = firm.people.get(&person).map(|p| p.mode);
+    match mode {
+        Some(mode) if !mode.needs_selection() => Err(format!(
+            "row {}: mode {} gives {} {}, so no selection takes it away: ledgerward people mode {} ledger+selected",
+            item.row,
+            mode.slug(),
+            item.email,
+            item.slug,
+            item.email
+        )),
+        _ => Ok(ops),
+    }
+}
+
+fn open(review: &Review) -> Result<(), Failure> {
+    match &review.seal {
+        None => Ok(()),
+        Some(seal) => Err(Failure::new(Exit::Failed, format!("{} is sealed: {seal}", review.name))
+            .next("Begin another one: ledgerward review start NAME")),
+    }
+}
+
+async fn seal(app: &App, mut review: Review, out: &Path) -> Result<Report, Failure> {
+    open(&review)?;
+    if review.undecided() > 0 {
+        return Err(Failure::new(Exit::Failed, format!("{} not decided yet", count(review.undecided(), "line")))
+            .next(format!("See: ledgerward review list. Then: ledgerward review import {} FILE", review.name)));
+    }
+    review.link(json!({"act": "seal", "at": app.now(), "by": app.actor.name, "items": review.items}))?;
+    let mut files = sheet::sheets(&review)?;
+    let chain: Vec<String> = review
+        .links
+        .iter()
+        .map(serde_json::to_string)
+        .collect::<Result<_, _>>()
+        .map_err(|e| Failure::new(Exit::Failed, "the chain cannot be written down").cause(&e))?;
+    files.insert(pack::CHAIN.to_owned(), format!("{}\n", chain.join("\n")).into_bytes());
+    let head = app.store.run(|db| db.audit_head()).await?;
+    let pack =
+        Pack { kind: "review", subject: review.name.clone(), made: app.now(), by: app.actor.name.clone(), head, files };
+    let seal = evidence::write(app, out, pack).await?;
+    review.seal = Some(seal.clone());
+    save(app, &review, "review.seal").await?;
+    let text = format!("{} is sealed in {}: {seal}\n", review.name, out.display());
+    Ok(Report::new(Exit::Done, summary(&review), text)
+        .note(format!("Anybody can check it: ledgerward review verify {}", out.display())))
+}
+
+fn summary(review: &Review) -> Value {
+    json!({
+        "schema": "ledgerward/review/1", "review": review.name, "started": review.started, "by": review.by,
+        "lines": review.items.len().to_string(), "undecided": review.undecided().to_string(),
+        "reviewers": review.items.iter().map(|i| &i.reviewer).collect::<BTreeSet<_>>(),
+        "chain": review.head(), "seal": review.seal.as_deref().unwrap_or("unknown"),
+    })
+}
+
+async fn list(app: &App) -> Result<Report, Failure> {
+    let all: BTreeMap<String, Review> = app.store.run(|db| db.doc_all(REVIEWS)).await?;
+    let mut text = String::new();
+    for review in all.values() {
+        let state = match (&review.seal, review.undecided()) {
+            (Some(seal), _) => format!("sealed {}", seal.get(..12).unwrap_or(seal)),
+            (None, 0) => "decided, not sealed".to_owned(),
+            (None, n) => format!("{n} of {} not decided", count(review.items.len(), "line")),
+        };
+        let _ = writeln!(text, "{}  {}  {state}", review.name, time(review.started, &app.config.firm.timezone));
+    }
+    if all.is_empty() {
+        text.push_str("There was no review yet. To begin one: ledgerward review start 2026-Q4\n");
+    }
+    let json = json!({"schema": "ledgerward/reviews/1", "reviews": all.values().map(summary).collect::<Vec<_>>()});
+    Ok(Report::new(Exit::Done, json, text))
+}

@@ -1,0 +1,243 @@
+//! Evidence packs: files with a manifest of their SHA-256, sealed with the head of the audit trail, so that this program
+//! alone can say later, without any state, whether a byte of it was changed.
+//!
+//! The seal is SHA-256 over `"ledgerward/pack/1\n"` and the manifest without its seal as canonical JSON (RFC 8785). The same
+//! seal stands in a row of the audit trail, so whoever makes a pack anew gets another one than the trail has.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Component, Path},
+};
+
+use ledgerward_contract::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    audit::Head,
+    cli::outcome::{Exit, Failure},
+    store::hex,
+};
+
+const MANIFEST: &str = "manifest.json";
+/// A file of links, each over the one before it.
+pub const CHAIN: &str = "chain.jsonl";
+/// No pack of ours is larger; a wrong path to something large stops here.
+const BYTES_MAX: u64 = 256 << 20;
+
+/// What is packed.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    /// `leaver`, `review`.
+    pub kind: &'static str,
+    pub subject: String,
+    pub made: Timestamp,
+    pub by: String,
+    /// Where the audit trail ended when it was made.
+    pub head: Head,
+    /// By path in the pack.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// One link of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub body: Value,
+    pub previous: String,
+    pub hash: String,
+}
+
+impl Link {
+    /// The next link after `previous`; the first one follows 64 zeros.
+    pub fn after(previous: &str, body: Value) -> Result<Self, Failure> {
+        let hash = sealed(&format!("{previous}\n"), &body)?;
+        Ok(Self { body, previous: previous.to_owned(), hash })
+    }
+}
+
+/// What the check of a whole pack found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    pub kind: String,
+    pub subject: String,
+    pub made: String,
+    pub seal: String,
+    pub audit: Head,
+    pub files: usize,
+    /// What is wrong, a line each; empty: whole.
+    pub faults: Vec<String>,
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn sealed(prefix: &str, value: &Value) -> Result<String, Failure> {
+    let text = serde_json_canonicalizer::to_string(value)
+        .map_err(|e| Failure::new(Exit::Failed, "a manifest has no canonical form").cause(&e))?;
+    Ok(sha256(format!("{prefix}{text}").as_bytes()))
+}
+
+/// Writes a pack into a new or empty directory and gives its seal. Errors: something is there already, or the disk refuses.
+pub fn write(dir: &Path, pack: &Pack) -> Result<String, Failure> {
+    let failed = |e: std::io::Error| {
+        Failure::new(Exit::Failed, format!("the pack cannot be written to {}", dir.display())).cause(&e)
+    };
+    if dir.read_dir().is_ok_and(|mut d| d.next().is_some()) {
+        return Err(Failure::new(Exit::Failed, format!("{} is not empty", dir.display())).next("Name a new directory."));
+    }
+    let mut manifest = json!({
+        "schema": "ledgerward/pack/1", "kind": pack.kind, "subject": pack.subject, "made": pack.made, "by": pack.by,
+        "audit": {"seq": pack.head.seq.to_string(), "hash": pack.head.hash},
+        "files": pack.files.iter().map(|(path, bytes)| json!({
+            "path": path, "sha256": sha256(bytes), "bytes": bytes.len().to_string(),
+        })).collect::<Vec<_>>(),
+    });
+    let seal = sealed("ledgerward/pack/1\n", &manifest)?;
+    if let Some(map) = manifest.as_object_mut() {
+        map.insert("seal".to_owned(), json!(seal));
+    }
+    let make = |dir: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    make(dir).map_err(failed)?;
+    let put = |path: &str, bytes: &[u8]| {
+        let to = dir.join(path);
+        to.parent().map_or(Ok(()), make)?;
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    for (path, bytes) in &pack.files {
+        put(path, bytes).map_err(failed)?;
+    }
+    // The manifest comes last: a pack without one is none.
+    put(MANIFEST, format!("{manifest:#}\n").as_bytes()).map_err(failed)?;
+    Ok(seal)
+}
+
+/// Checks a pack from its own bytes alone. Errors: there is no manifest, or it is none of ours.
+pub fn verify(dir: &Path) -> Result<Checked, Failure> {
+    let none = |why: String| {
+        Failure::new(Exit::Failed, format!("{} is no pack of ledgerward: {why}", dir.display()))
+            .next("Name the directory that holds manifest.json.")
+    };
+    let text = read(&dir.join(MANIFEST)).map_err(none)?;
+    let mut manifest: Value = serde_json::from_slice(&text).map_err(|e| none(e.to_string()))?;
+    let word = |v: Option<&Value>| v.and_then(Value::as_str).unwrap_or_default().to_owned();
+    if word(manifest.get("schema")) != "ledgerward/pack/1" {
+        return Err(none("its manifest has another schema".to_owned()));
+    }
+    let seal = manifest.as_object_mut().and_then(|m| m.remove("seal"));
+    let seal = word(seal.as_ref());
+    let mut faults = Vec::new();
+    if sealed("ledgerward/pack/1\n", &manifest)? != seal {
+        faults.push("the manifest was changed after it was sealed".to_owned());
+    }
+    let files = manifest.get("files").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut named = BTreeSet::from([MANIFEST.to_owned()]);
+    for file in &files {
+        let path = word(file.get("path"));
+        // A name that leads out of the pack is never opened.
+        if Path::new(&path).components().any(|c| !matches!(c, Component::Normal(_))) {
+            faults.push(format!("{path}: a name that leads out of the pack"));
+            continue;
+        }
+        match read(&dir.join(&path)) {
+            Err(why) => faults.push(format!("{path}: {why}")),
+            Ok(bytes) if sha256(&bytes) != word(file.get("sha256")) => faults.push(format!("{path}: was changed")),
+            Ok(bytes) if path == CHAIN => faults.extend(chain(&bytes).map(|why| format!("{path}: {why}"))),
+            Ok(_) => {}
+        }
+        named.insert(path);
+    }
+    let mut there = Vec::new();
+    list(dir, "", &mut there);
+    faults.extend(there.into_iter().filter(|f| !named.contains(f)).map(|f| format!("{f}: is not in the manifest")));
+    let audit = manifest.get("audit");
+    Ok(Checked {
+        kind: word(manifest.get("kind")),
+        subject: word(manifest.get("subject")),
+        made: word(manifest.get("made")),
+        audit: Head {
+            seq: word(audit.and_then(|a| a.get("seq"))).parse().unwrap_or(0),
+            hash: word(audit.and_then(|a| a.get("hash"))),
+        },
+        seal,
+        files: files.len(),
+        faults,
+    })
+}
+
+/// The first link that does not follow from the one before it.
+fn chain(bytes: &[u8]) -> Option<String> {
+    let mut previous = "0".repeat(64);
+    for (n, line) in String::from_utf8_lossy(bytes).lines().enumerate() {
+        let link: Option<Link> = serde_json::from_str(line).ok();
+        let fits = link.filter(|l| {
+            l.previous == previous && Link::after(&previous, l.body.clone()).is_ok_and(|again| again.hash == l.hash)
+        });
+        match fits {
+            Some(link) => previous = link.hash,
+            None => return Some(format!("link {} does not follow from the one before it", n + 1)),
+        }
+    }
+    None
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let meta = path.symlink_metadata().map_err(|_| "is missing".to_owned())?;
+    if !meta.is_file() || meta.len() > BYTES_MAX {
+        return Err("is no file of a pack".to_owned());
+    }
+    std::fs::read(path).map_err(|e| e.to_string())
+}
+
+fn list(dir: &Path, below: &str, out: &mut Vec<String>) {
+    for entry in dir.read_dir().into_iter().flatten().flatten() {
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => list(&entry.path(), &format!("{name}/"), out),
+            _ => out.push(name),
+        }
+    }
+    out.sort();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_missing_or_added_byte_is_found() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("pack");
+        let first = Link::after(&"0".repeat(64), json!({"a": 1})).unwrap();
+        let second = Link::after(&first.hash, json!({"b": 2})).unwrap();
+        let lines = |links: [&Link; 2]| links.map(|l| serde_json::to_string(l).unwrap()).join("\n").into_bytes();
+        let pack = Pack {
+            kind: "leaver",
+            subject: "bob".into(),
+            made: Timestamp::UNIX_EPOCH,
+            by: "ana".into(),
+            head: Head { seq: 7, hash: "ab".into() },
+            files: [("a/one.csv".to_owned(), b"x\n".to_vec()), (CHAIN.to_owned(), lines([&first, &second]))].into(),
+        };
+        let seal = write(&dir, &pack).unwrap();
+        let good = verify(&dir).unwrap();
+        assert_eq!((good.faults, good.seal, good.audit.seq, good.files), (vec![], seal, 7, 2));
+        assert!(write(&dir, &pack).is_err(), "nothing is written over");
+        std::fs::write(dir.join("more.txt"), "x").unwrap();
+        assert_eq!(verify(&dir).unwrap().faults, ["more.txt: is not in the manifest"]);
+        std::fs::remove_file(dir.join("more.txt")).unwrap();
+        std::fs::write(dir.join("a/one.csv"), "y\n").unwrap();
+        assert_eq!(verify(&dir).unwrap().faults, ["a/one.csv: was changed"]);
+        std::fs::remove_file(dir.join("a/one.csv")).unwrap();
+        assert_eq!(verify(&dir).unwrap().faults, ["a/one.csv: is missing"]);
+        let text = std::fs::read_to_string(dir.join(MANIFEST)).unwrap().replace("\"ana\"", "\"eve\"");
+        std::fs::write(dir.join(MANIFEST), text).unwrap();
+        assert!(verify(&dir).unwrap().faults[0].contains("was changed after it was sealed"));
+        assert_eq!(chain(&lines([&second, &first])).unwrap(), "link 1 does not follow from the one before it");
+    }
+}
