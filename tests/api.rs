@@ -31,6 +31,12 @@ fn get(daemon: &Daemon, acting: &str, path: &str) -> Got {
     ask(daemon, acting, "GET", path, Value::Null)
 }
 
+/// A change of the API is a change of this file, which a reviewer sees.
+#[test]
+fn the_description_does_not_drift() {
+    insta::assert_json_snapshot!("openapi", ledgerward::api::openapi::document());
+}
+
 /// What of a schema is used here. `Err` says what does not fit, and where.
 fn fits(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     if let Some(name) = schema.get("$ref").and_then(Value::as_str) {

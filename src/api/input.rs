@@ -284,10 +284,13 @@ mod tests {
     fn what_the_table_does_not_name_is_refused_with_its_place() {
         for (query, at) in [("persn=x", "persn"), ("at=2026-13-01", "at"), ("at=%ff", "at"), ("at=", "at")] {
             let problem = words_of(Method::GET, "/access", Some(query), Value::Null).unwrap_err();
-            assert_eq!((problem.status, problem.at), (StatusCode::BAD_REQUEST, Some((Place::Query, at.to_owned()))));
+            assert_eq!(
+                (problem.status, problem.at),
+                (StatusCode::BAD_REQUEST, Some(Box::new((Place::Query, at.to_owned()))))
+            );
         }
         let problem = words_of(Method::POST, "/clients", None, serde_json::json!({"name": "x", "id": 1})).unwrap_err();
-        assert_eq!(problem.at, Some((Place::Body, "id".to_owned())));
+        assert_eq!(problem.at, Some(Box::new((Place::Body, "id".to_owned()))));
         let problem = words_of(Method::PATCH, "/clients", None, Value::Null).unwrap_err();
         assert_eq!(problem.allow.as_deref(), Some("GET, HEAD, POST"));
         assert_eq!(words_of(Method::GET, "/no", None, Value::Null).unwrap_err().status, StatusCode::NOT_FOUND);

@@ -141,16 +141,3 @@ fn request_body(inputs: &[&Input]) -> Value {
         }}},
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A change of the API is a change of this file, which a reviewer sees.
-    #[test]
-    fn the_description_does_not_drift() {
-        insta::with_settings!({ prepend_module_to_snapshot => false }, {
-            insta::assert_json_snapshot!("openapi", document());
-        });
-    }
-}

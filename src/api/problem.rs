@@ -14,7 +14,7 @@ pub struct Problem {
     pub next: Option<String>,
     pub causes: Vec<String>,
     /// Which value of the request is wrong.
-    pub at: Option<(Place, String)>,
+    pub at: Option<Box<(Place, String)>>,
     /// The permission that is missing.
     pub permission: Option<&'static str>,
     /// The methods that the address has, for a 405.
@@ -45,7 +45,7 @@ impl Problem {
 
     /// A wrong value, and where it stands.
     pub fn input(place: Place, name: &str, detail: impl Into<String>) -> Self {
-        Self { at: Some((place, name.to_owned())), ..Self::new(StatusCode::BAD_REQUEST, detail) }
+        Self { at: Some(Box::new((place, name.to_owned()))), ..Self::new(StatusCode::BAD_REQUEST, detail) }
     }
 
     pub fn denied(permission: &'static str, detail: impl Into<String>) -> Self {
@@ -67,7 +67,7 @@ impl Problem {
             "detail": self.detail,
             "next": self.next,
             "causes": self.causes,
-            "at": self.at.as_ref().map(|(place, name)| json!({"in": place.word(), "name": name})),
+            "at": self.at.as_deref().map(|(place, name)| json!({"in": place.word(), "name": name})),
             "permission": self.permission,
         })
     }
