@@ -294,7 +294,7 @@ fn a_resource_says_what_the_command_says() {
         ("/holds", "hold"),
         ("/freeze", "freeze"),
         ("/firm", "firm export"),
-        ("/why?person=emma&client=client-3", "why emma client-3"),
+        ("/why?person=emma&client=client-2", "why emma client-2"),
         ("/connectors", "connectors"),
         ("/openapi.json", "api openapi"),
         ("/audit?limit=3", "audit export --limit 3"),

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     os::unix::{fs::DirBuilderExt as _, net::UnixStream},
     path::PathBuf,
