@@ -56,7 +56,8 @@ const BODY_BYTES_MAX: usize = 2 << 20;
 const AS: &str = "ledgerward-as";
 const EXIT: &str = "ledgerward-exit";
 /// How old a picture may be that nobody has compared with the state since.
-const CONFIRMED_MAX: Duration = Duration::from_secs(5);
+/// While a cycle writes, a large firm's next picture takes a while, and nobody waits for it.
+const CONFIRMED_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// So long after the last question the picture is kept up.
 const ASKED_FOR: i64 = 60_000_000;
