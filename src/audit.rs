@@ -161,7 +161,7 @@ impl Db {
     }
 
     /// From the first row to the last, or to the first that does not fit. With the end comes the hash of row `marked`.
-    fn audit_walk(&self, marked: i64) -> Result<std::result::Result<(Head, Option<String>), (i64, String)>> {
+    fn audit_walk(&self, marked: i64) -> Result<std::result::Result<(Head, Option<String>), Fault>> {
         let mut stmt = self
             .conn
             .prepare("SELECT seq, at, actor, act, subject, before, after, reason, hash FROM audit ORDER BY seq")?;
@@ -209,11 +209,11 @@ impl Db {
     }
 }
 
+/// The row that does not fit, and why.
+type Fault = (i64, String);
+
 /// Checks one row as it is stored, so that no two forms of a value pass for one.
-fn fault(
-    (seq, at, actor, act, subject, before, after, reason, hash): &Raw,
-    head: &Head,
-) -> Result<Option<(i64, String)>> {
+fn fault((seq, at, actor, act, subject, before, after, reason, hash): &Raw, head: &Head) -> Result<Option<Fault>> {
     if *seq != head.seq + 1 {
         return Ok(Some((head.seq + 1, format!("row {} is missing", head.seq + 1))));
     }

@@ -129,10 +129,10 @@ impl Found<'_> {
             checked(input, &value)?;
             values.insert(input.name, value);
         }
-        for input in self.route.inputs.iter().filter(|i| i.required && !values.contains_key(i.name)) {
-            return Err(Problem::input(input.place, input.name, "it is missing"));
+        match self.route.inputs.iter().find(|i| i.required && !values.contains_key(i.name)) {
+            Some(input) => Err(Problem::input(input.place, input.name, "it is missing")),
+            None => Ok(values),
         }
-        Ok(values)
     }
 }
 

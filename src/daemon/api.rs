@@ -327,7 +327,7 @@ impl Api {
         let (name, token) = tokens::find(&shown.picture.tokens, text.trim(), daemon.clock.now()).ok_or_else(unknown)?;
         let person = shown.picture.firm().people.get(&token.person).ok_or_else(unknown)?;
         let email = person.email.clone();
-        let actor = Actor::new(email.to_string(), None, &format!("token {name}"));
+        let actor = Actor::new(email.to_string(), None, format!("token {name}"));
         let mut place = daemon.place.clone();
         place.acting = Some(email.clone());
         (place.json, place.quiet) = (true, true);
