@@ -11,7 +11,7 @@ use ledgerward_kit::clock::{Clock, SystemClock};
 use crate::{
     cli::{
         args::Global,
-        outcome::{Exit, Failure},
+        outcome::{Exit, Failure, Fault},
     },
     config::{self, Config, LoadError, secret::SecretPlaces},
     domain::{
@@ -229,11 +229,13 @@ fn who(config: &Config, acting: Option<&Email>, uid: u32, state: &Path) -> Resul
         }
         (Some(email), Some(own)) if email == own => Ok((email.to_string(), Some(email.clone()))),
         (Some(email), _) => Err(Failure::new(Exit::Failed, format!("you may not act as {email}"))
+            .fault(Fault::Denied)
             .next("Only root and the service's own user may use --as. Ask for a line in [operators].")),
         (None, Some(email)) => Ok((email.to_string(), Some(email.clone()))),
         (None, None) if trusted => Ok((if uid == 0 { "root".to_owned() } else { format!("uid {uid}") }, None)),
         (None, None) => {
             Err(Failure::new(Exit::Failed, format!("no person of the firm is known for the local user {uid}"))
+                .fault(Fault::Denied)
                 .next(format!("Add a line to [operators] in the configuration: {uid} = \"your address\".")))
         }
     }
@@ -246,7 +248,12 @@ impl From<StoreError> for Failure {
             Kind::Refused | Kind::Newer | Kind::Damaged | Kind::Missing | Kind::Secret => Exit::Refused,
             Kind::Full | Kind::Io | Kind::Conflict | Kind::Closed => Exit::Failed,
         };
-        let mut failure = Self::new(exit, e.message.clone());
+        let fault = match e.kind {
+            Kind::Conflict => Fault::Conflict,
+            Kind::Full | Kind::Io | Kind::Closed => Fault::Unavailable,
+            _ => Fault::Other,
+        };
+        let mut failure = Self::new(exit, e.message.clone()).fault(fault);
         failure.next.clone_from(&e.next);
         if let Some(source) = std::error::Error::source(&e) {
             failure = failure.cause(source);

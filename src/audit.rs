@@ -4,8 +4,6 @@
 //! reordering rows breaks the chain; a cut tail is seen against the head in the watermark file and in the daily report
 //! (`decisions` 35).
 
-use std::io::Write;
-
 use ledgerward_contract::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -49,13 +47,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The hash this row must have after `previous`.
-    fn expected(&self, previous: &str) -> Result<String> {
-        let text = |v: &Option<Value>| v.as_ref().map(canonical).transpose();
-        self.hash_with(previous, text(&self.before)?.as_deref(), text(&self.after)?.as_deref())
-    }
-
-    /// The same, with `before` and `after` in canonical form already. The row's own form is put together in the order of
+    /// The hash this row must have after `previous`; `before` and `after` in canonical form. The row's own form is put together in the order of
     /// RFC 8785 (sorted members, no blanks): thousands of rows are written at once when a large firm connects.
     fn hash_with(&self, previous: &str, before: Option<&str>, after: Option<&str>) -> Result<String> {
         let (seq, at) = (self.seq.to_string(), us(self.at).to_string());
@@ -144,26 +136,14 @@ impl Db {
         Ok(row.unwrap_or_else(Head::start))
     }
 
-    /// Checks every row, and the end against the watermark.
+    /// Checks every row, and the end against the watermark. What cannot be read is found as well: a byte of the file that
+    /// was changed may make a row into none.
     pub fn audit_verify(&mut self) -> Result<Verdict> {
-        let mut head = Head::start();
-        let mut broken = None;
         let marked = self.watermark.last().cloned();
-        let mut marked_hash = None;
-        self.audit_each(|entry| {
-            if broken.is_some() {
-                return Ok(());
-            }
-            broken = fault(&entry, &head)?;
-            if marked.as_ref().is_some_and(|m| m.audit_seq == entry.seq) {
-                marked_hash = Some(entry.hash.clone());
-            }
-            head = Head { seq: entry.seq, hash: entry.hash };
-            Ok(())
-        })?;
-        if let Some((seq, why)) = broken {
-            return Ok(Verdict::Broken { seq, why });
-        }
+        let (head, marked_hash) = match self.audit_walk(marked.as_ref().map_or(0, |m| m.audit_seq))? {
+            Ok(end) => end,
+            Err((seq, why)) => return Ok(Verdict::Broken { seq, why }),
+        };
         if let Some(mark) = marked.filter(|m| m.audit_seq > 0) {
             if mark.audit_seq > head.seq {
                 let why = format!(
@@ -180,18 +160,43 @@ impl Db {
         Ok(Verdict::Whole(head))
     }
 
-    /// Writes the rows from `from_seq` on as JSON lines and gives their number.
-    pub fn audit_export(&self, from_seq: i64, out: &mut dyn Write) -> Result<u64> {
-        let mut count = 0;
-        self.audit_each(|entry| {
-            if entry.seq >= from_seq {
-                writeln!(out, "{}", to_json(&entry)?)
-                    .map_err(|e| StoreError::new(Kind::Io, "the audit trail could not be written out").source(e))?;
-                count += 1;
+    /// From the first row to the last, or to the first that does not fit. With the end comes the hash of row `marked`.
+    fn audit_walk(&self, marked: i64) -> Result<std::result::Result<(Head, Option<String>), Fault>> {
+        let mut stmt = self
+            .conn
+            .prepare("SELECT seq, at, actor, act, subject, before, after, reason, hash FROM audit ORDER BY seq")?;
+        let (mut head, mut marked_hash) = (Head::start(), None);
+        let mut rows = stmt.query([])?;
+        loop {
+            let unreadable = |e: rusqlite::Error| Ok(Err((head.seq + 1, format!("the row cannot be read: {e}"))));
+            let row = match rows.next() {
+                Ok(None) => return Ok(Ok((head, marked_hash))),
+                Ok(Some(row)) => raw(row),
+                Err(e) => return unreadable(e),
+            };
+            let row = match row {
+                Ok(row) => row,
+                Err(e) => return unreadable(e),
+            };
+            if let Some(broken) = fault(&row, &head)? {
+                return Ok(Err(broken));
             }
-            Ok(())
-        })?;
-        Ok(count)
+            let (seq, hash) = (row.0, row.8);
+            if seq == marked {
+                marked_hash = Some(hash.clone());
+            }
+            head = Head { seq, hash };
+        }
+    }
+
+    /// Rows in order: those after row `after`, from `since` on, `limit` at most.
+    pub fn audit_page(&self, after: i64, since: Option<Timestamp>, limit: Option<u32>) -> Result<Vec<Entry>> {
+        let mut stmt = self.conn.prepare(
+            "SELECT seq, at, actor, act, subject, before, after, reason, hash FROM audit
+             WHERE seq > ?1 AND at >= ?2 ORDER BY seq LIMIT ?3",
+        )?;
+        let rows = stmt.query_map(params![after, since.map_or(i64::MIN, us), limit.map_or(-1, i64::from)], raw)?;
+        rows.map(|r| r.map_err(StoreError::from).and_then(entry)).collect()
     }
 
     /// The newest rows, newest first.
@@ -202,24 +207,35 @@ impl Db {
         let rows = stmt.query_map([limit], raw)?;
         rows.map(|r| r.map_err(StoreError::from).and_then(entry)).collect()
     }
-
-    fn audit_each(&self, mut f: impl FnMut(Entry) -> Result<()>) -> Result<()> {
-        let mut stmt = self
-            .conn
-            .prepare("SELECT seq, at, actor, act, subject, before, after, reason, hash FROM audit ORDER BY seq")?;
-        for row in stmt.query_map([], raw)? {
-            f(entry(row?)?)?;
-        }
-        Ok(())
-    }
 }
 
-fn fault(entry: &Entry, head: &Head) -> Result<Option<(i64, String)>> {
-    if entry.seq != head.seq + 1 {
+/// The row that does not fit, and why.
+type Fault = (i64, String);
+
+/// Checks one row as it is stored, so that no two forms of a value pass for one.
+fn fault((seq, at, actor, act, subject, before, after, reason, hash): &Raw, head: &Head) -> Result<Option<Fault>> {
+    if *seq != head.seq + 1 {
         return Ok(Some((head.seq + 1, format!("row {} is missing", head.seq + 1))));
     }
-    let changed = entry.expected(&head.hash)? != entry.hash;
-    Ok(changed.then(|| (entry.seq, "the row, or the one before it, was changed or put in another place".to_owned())))
+    let changed = || Some((*seq, "the row, or the one before it, was changed or put in another place".to_owned()));
+    let Ok(at) = from_us(*at) else { return Ok(changed()) };
+    // "Nothing" is stored as nothing.
+    if [before, after].into_iter().any(|v| v.as_deref() == Some("null")) {
+        return Ok(changed());
+    }
+    let row = Entry {
+        seq: *seq,
+        at,
+        actor: actor.clone(),
+        act: act.clone(),
+        subject: subject.clone(),
+        before: None,
+        after: None,
+        reason: reason.clone(),
+        hash: String::new(),
+    };
+    let expected = row.hash_with(&head.hash, before.as_deref(), after.as_deref())?;
+    Ok(if expected == *hash { None } else { changed() })
 }
 
 fn canonical(value: &Value) -> Result<String> {
@@ -279,7 +295,9 @@ mod tests {
                         reason,
                         hash: String::new(),
                     };
-                    assert_eq!(entry.expected("00").unwrap(), by_the_book(&entry, "00"));
+                    let text = |v: &Option<Value>| v.as_ref().map(|v| canonical(v).unwrap());
+                    let hash = entry.hash_with("00", text(&entry.before).as_deref(), text(&entry.after).as_deref());
+                    assert_eq!(hash.unwrap(), by_the_book(&entry, "00"));
                 }
             }
         }

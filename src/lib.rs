@@ -29,6 +29,7 @@
 //! | [`world`], [`registry`] | the configuration's connections and targets, alive; the only list of connectors |
 //! | [`config`], [`firm_file`] | the two files a person writes |
 //! | [`cli`], [`render`] | one file a command; printing as pure functions of values |
+//! | [`api`] | the commands as versioned JSON for other programs, and access checks from memory |
 //! | [`daemon`] | the schedule, the socket, health |
 //! | [`sandbox`] | the providers' stand-ins over real HTTP |
 //! | [`app`] | what every command stands on: configuration, state, who is acting, the time |
@@ -44,6 +45,7 @@
 //! * No plan is applied that the guard did not clear or a person approve: [`apply`] takes only `Plan<Cleared>`.
 //! * No token is used that is not durable: the auth layer takes only `Durable`.
 
+pub mod api;
 pub mod app;
 pub mod apply;
 pub mod approvals;

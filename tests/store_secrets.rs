@@ -444,11 +444,67 @@ fn d09_any_row_that_is_changed_removed_moved_or_cut_off_is_found() {
         db.raw().execute_batch("ROLLBACK TO edit; RELEASE edit").unwrap();
     }
     assert_eq!(db.audit_verify().unwrap(), Verdict::Whole(head));
-    let mut out = Vec::new();
-    assert_eq!(db.audit_export(1, &mut out).unwrap(), u64::try_from(rows).unwrap());
-    let lines: Vec<ledgerward::audit::Entry> =
-        String::from_utf8(out).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!(lines.last().unwrap().seq, rows);
+    let page = db.audit_page(0, None, None).unwrap();
+    assert_eq!(page.len(), usize::try_from(rows).unwrap());
+    assert_eq!(page.last().unwrap().seq, rows);
+    let second = db.audit_page(2, None, Some(3)).unwrap();
+    assert_eq!(second.iter().map(|e| e.seq).collect::<Vec<_>>(), [3, 4, 5]);
+}
+
+/// One byte of the file changed, in every place of a row: its lengths, its column types, its number, each column's text.
+#[test]
+fn d09_one_byte_of_the_audit_table_changed_in_the_file_is_found() {
+    let dir = dir();
+    let mut db = create(&dir);
+    for n in 0..4 {
+        db.set_freeze(n % 2 == 0, &format!("reason {n}"), t(n)).unwrap();
+    }
+    let Verdict::Whole(head) = db.audit_verify().unwrap() else { panic!("broken from the start") };
+    let rows: Vec<[String; 7]> = {
+        let raw = db.raw();
+        let mut all = raw
+            .prepare("SELECT actor, act, subject, ifnull(before, ''), ifnull(after, ''), ifnull(reason, ''), hash FROM audit ORDER BY seq")
+            .unwrap();
+        let rows = all.query_map([], |r| Ok(std::array::from_fn(|n| r.get_unwrap(n)))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    drop(db);
+    let path = fs::read_dir(dir.path().join("state"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.is_file() && fs::read(p).unwrap().starts_with(b"SQLite format 3\0"))
+        .unwrap();
+    let whole = fs::read(&path).unwrap();
+    let mut flipped = 0;
+    for (n, row) in rows.iter().enumerate().rev().take(3) {
+        let body = row.concat();
+        let texts = whole.windows(body.len()).position(|w| w == body.as_bytes()).expect("a row's texts stand together");
+        // Before them: the row's length, its number, the header with each column's type, the time in six or eight bytes.
+        let types: usize = row.iter().map(|c| if c.is_empty() || c.len() < 58 { 1 } else { 2 }).sum();
+        let start = texts - 6 - (1 + 2 + types) - 1 - 2;
+        for at in start..texts + body.len() {
+            for bit in [0x01, 0x40] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= bit;
+                fs::write(&path, &bytes).unwrap();
+                let found = match Db::open(options(&dir)) {
+                    Err(_) => true,
+                    Ok(mut db) => !matches!(db.audit_verify(), Ok(Verdict::Whole(_))),
+                };
+                assert!(
+                    found,
+                    "row {}: byte {} of {} changed by {bit:#x}, and nobody saw it",
+                    n + 1,
+                    at - start,
+                    texts + body.len() - start
+                );
+                flipped += 1;
+            }
+        }
+    }
+    assert!(flipped > 500, "{flipped}");
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(Db::open(options(&dir)).unwrap().audit_verify().unwrap(), Verdict::Whole(head));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{
     args::{ClientArg, ClockArg, PersonArg, TableFormat},
     cycle::refused,
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -44,9 +44,9 @@ impl Sight {
     pub fn of(app: &App, firm: &Firm) -> Result<Self, Failure> {
         let Some(email) = &app.person else { return Ok(Self::Everything) };
         let Some(person) = app.acting_person(firm) else {
-            return Err(
-                Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people")
-            );
+            return Err(Failure::new(Exit::Failed, format!("{email} is no person of the firm"))
+                .fault(Fault::Denied)
+                .next("See: ledgerward people"));
         };
         Ok(match person.office {
             Office::PrimaryOwner | Office::Owner | Office::Admin => Self::Everything,
@@ -67,6 +67,7 @@ impl Sight {
             return Ok(());
         }
         Err(Failure::new(Exit::Failed, "you may look at your own access only")
+            .fault(Fault::Denied)
             .next("Ask an owner or administrator of the firm."))
     }
 }

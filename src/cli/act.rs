@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     cycle::{acting, refused},
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -201,7 +201,8 @@ pub fn target(app: &App, name: &str) -> Result<crate::domain::firm::TargetName, 
 }
 
 fn unknown(what: &str, name: &str, names: &[String]) -> Failure {
-    let failure = Failure::new(Exit::Failed, format!("the configuration has no {what} \"{name}\""));
+    let failure =
+        Failure::new(Exit::Failed, format!("the configuration has no {what} \"{name}\"")).fault(Fault::Missing);
     if names.is_empty() {
         return failure.next(format!("Add one to the configuration: [{what}s.{name}]"));
     }

@@ -317,6 +317,11 @@ What it cannot close (hand-made shares, groups, links) it prints, and exits 5.")
         #[command(subcommand)]
         act: Option<StatementsAct>,
     },
+    /// The local API: its description, and tokens for it
+    Api {
+        #[command(subcommand)]
+        act: ApiAct,
+    },
     /// The tamper-evident log of what was done
     Audit {
         #[command(subcommand)]

@@ -6,17 +6,24 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::{
-    args::AuditAct,
+    args::{AuditAct, AuditFormat},
     outcome::{Exit, Failure, Report},
 };
-use crate::{app::App, audit::Verdict, pack};
+use crate::{
+    app::App,
+    audit::{Entry, Verdict},
+    pack,
+};
+
+/// An export that is compared is read whole.
+const FILE_BYTES_MAX: u64 = 1 << 30;
 
 pub async fn run(app: &App, act: AuditAct) -> Result<Report, Failure> {
     super::findings::everything(app).await?;
     match act {
-        AuditAct::Verify { pack: None } => verify(app).await,
-        AuditAct::Verify { pack: Some(dir) } => verify_pack(&dir),
-        AuditAct::Export { since } => export(app, since).await,
+        AuditAct::Verify { pack: Some(dir), .. } => verify_pack(&dir),
+        AuditAct::Verify { file, pack: None } => verify(app, file.as_deref()).await,
+        AuditAct::Export { since, after, limit, format } => export(app, since, after, limit, format).await,
     }
 }
 
@@ -48,12 +55,25 @@ pub fn verify_pack(dir: &Path) -> Result<Report, Failure> {
     )))
 }
 
-/// Exits 1 and names the row if the chain is broken.
-async fn verify(app: &App) -> Result<Report, Failure> {
-    Ok(match app.store.run(crate::store::Db::audit_verify).await? {
+/// Exits 1 and names the row if the chain is broken, or if an export is not what the chain says.
+async fn verify(app: &App, file: Option<&Path>) -> Result<Report, Failure> {
+    let mut verdict = app.store.run(crate::store::Db::audit_verify).await?;
+    let mut compared = None;
+    if let (Verdict::Whole(_), Some(file)) = (&verdict, file) {
+        match compare(app, file).await? {
+            Ok(rows) => compared = Some(rows),
+            Err((seq, why)) => verdict = Verdict::Broken { seq, why: format!("{}: {why}", file.display()) },
+        }
+    }
+    Ok(match verdict {
         Verdict::Whole(head) => {
             let json = json!({"schema": "ledgerward/audit-verify/1", "whole": true, "rows": head.seq.to_string(), "head": head.hash});
-            Report::new(Exit::Done, json, format!("The audit trail is whole: {} rows, head {}.\n", head.seq, head.hash))
+            let text = format!("The audit trail is whole: {} rows, head {}.\n", head.seq, head.hash);
+            let report = Report::new(Exit::Done, json, text);
+            match compared {
+                Some(rows) => report.note(format!("The {rows} rows of the file are the trail's own, byte for byte.")),
+                None => report,
+            }
         }
         Verdict::Broken { seq, why } => {
             let json =
@@ -64,36 +84,84 @@ async fn verify(app: &App) -> Result<Report, Failure> {
     })
 }
 
-/// JSON lines on stdout, oldest first; with `--json` the same rows in one document.
-async fn export(app: &App, since: Option<Date>) -> Result<Report, Failure> {
+/// Each line of an export against the row it says it is: how many there are, or the first that differs.
+async fn compare(app: &App, file: &Path) -> Result<Result<usize, (i64, String)>, Failure> {
+    let unreadable = |e: &dyn std::error::Error| {
+        Failure::new(Exit::Failed, format!("{} cannot be read: {e}", file.display()))
+            .next("Name a file that `ledgerward audit export` wrote.")
+    };
+    if std::fs::metadata(file).map_err(|e| unreadable(&e))?.len() > FILE_BYTES_MAX {
+        return Err(Failure::new(Exit::Failed, format!("{} is too long to compare", file.display()))
+            .next("Export and compare a part: --after ROW --limit COUNT"));
+    }
+    let bytes = std::fs::read(file).map_err(|e| unreadable(&e))?;
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
+    let number = |line: &[u8]| serde_json::from_slice::<Entry>(line).ok().map(|e| e.seq);
+    let Some(first) = lines.first().and_then(|line| number(line)) else {
+        return Ok(Err((1, "its first line is no row".to_owned())));
+    };
+    let limit = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+    let rows = app.store.run(move |db| db.audit_page(first - 1, None, Some(limit))).await?;
+    for (n, line) in lines.iter().enumerate() {
+        let seq = first + i64::try_from(n).unwrap_or(i64::MAX);
+        let Some(row) = rows.get(n) else {
+            return Ok(Err((seq, "it has rows that the trail does not have".to_owned())));
+        };
+        if format!("{}\n", value(row)?).as_bytes() != *line {
+            return Ok(Err((seq, "the line is not what the trail says".to_owned())));
+        }
+    }
+    Ok(Ok(lines.len()))
+}
+
+fn value(row: &Entry) -> Result<Value, Failure> {
+    serde_json::to_value(row).map_err(|e| {
+        Failure::new(Exit::Failed, "a row of the audit trail cannot be written out")
+            .cause(&e)
+            .next("Run: ledgerward audit verify")
+    })
+}
+
+/// JSON lines or CSV on stdout, oldest first; with `--json` the same rows in one document.
+async fn export(
+    app: &App,
+    since: Option<Date>,
+    after: Option<u32>,
+    limit: Option<u32>,
+    format: AuditFormat,
+) -> Result<Report, Failure> {
     let from = since
         .map(|day| day.to_zoned(app.config.firm.timezone.clone()).map(|z| z.timestamp()))
         .transpose()
         .map_err(|e| Failure::new(Exit::Usage, "this day is out of the calendar").cause(&e))?;
-    let bytes = app
-        .store
-        .run(|db| {
-            let mut out = Vec::new();
-            db.audit_export(0, &mut out)?;
-            Ok(out)
-        })
-        .await?;
-    let whole = String::from_utf8_lossy(&bytes);
-    let mut rows: Vec<Value> = Vec::new();
-    for line in whole.lines() {
-        let row: Value = serde_json::from_str(line).map_err(|e| {
-            Failure::new(Exit::Failed, "a row of the audit trail cannot be read")
-                .cause(&e)
-                .next("Run: ledgerward audit verify")
-        })?;
-        let at = row.get("at").and_then(Value::as_str).and_then(|t| t.parse::<jiff::Timestamp>().ok());
-        // A row whose time cannot be read is never left out.
-        if from.is_none_or(|from| at.is_none_or(|at| at >= from)) {
-            rows.push(row);
-        }
-    }
-    let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let after = i64::from(after.unwrap_or(0));
+    let entries = app.store.run(move |db| db.audit_page(after, from, limit)).await?;
+    let rows: Vec<Value> = entries.iter().map(value).collect::<Result<_, _>>()?;
+    // A full page: there may be another.
+    let full = limit.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n == rows.len() && n > 0));
+    let next = entries.last().filter(|_| full).map(|e| e.seq);
+    let text = match format {
+        AuditFormat::Jsonl => rows.iter().map(|row| format!("{row}\n")).collect(),
+        AuditFormat::Csv => csv(&entries)?,
+    };
     let count = rows.len();
-    let json = json!({"schema": "ledgerward/audit/1", "rows": rows});
+    let json = json!({"schema": "ledgerward/audit/1", "rows": rows, "next": next});
     Ok(Report::new(Exit::Done, json, text).note(format!("{count} rows")))
+}
+
+fn csv(entries: &[Entry]) -> Result<String, Failure> {
+    let wrong = |e: &dyn std::error::Error| Failure::new(Exit::Failed, format!("the table cannot be written: {e}"));
+    let mut out = csv::Writer::from_writer(Vec::new());
+    let head = ["seq", "at", "actor", "act", "subject", "before", "after", "reason", "hash"];
+    out.write_record(head).map_err(|e| wrong(&e))?;
+    for e in entries {
+        let (seq, at) = (e.seq.to_string(), e.at.to_string());
+        let text = |v: &Option<Value>| v.as_ref().map(Value::to_string).unwrap_or_default();
+        let (before, after) = (text(&e.before), text(&e.after));
+        let reason = e.reason.as_deref().unwrap_or_default();
+        let row = [&seq, &at, &e.actor, &e.act, &e.subject, &before, &after, reason, &e.hash];
+        out.write_record(row).map_err(|e| wrong(&e))?;
+    }
+    let bytes = out.into_inner().map_err(|e| wrong(&e))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

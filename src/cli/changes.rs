@@ -6,7 +6,7 @@ use super::{
     act,
     args::ChangesAct,
     cycle::{acting, may_publish},
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -28,6 +28,7 @@ async fn list(app: &App, limit: u32) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     if !act::sees_all(app, &firm) {
         return Err(Failure::new(Exit::Failed, "only owners and admins see the firm's changes")
+            .fault(Fault::Denied)
             .next("Your own access: ledgerward access"));
     }
     let (mut rows, staged) = app.store.run(move |db| Ok((db.changes(limit)?, db.staged_changes()?))).await?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     args::{ClientArg, FreezeAct, HoldAct, PersonArg},
     console::Console,
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -332,6 +332,7 @@ pub async fn may_publish(app: &App) -> Result<(), Failure> {
             Exit::Failed,
             format!("{} may not approve: the permission \"publish\" is missing", p.full_name()),
         )
+        .fault(Fault::Denied)
         .next("Ask an owner of the firm.")),
         None => {
             Err(Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people"))
@@ -531,7 +532,12 @@ pub fn acting(app: &App, firm: &Firm) -> Result<change::Actor, Failure> {
 
 /// A refusal of the core, as a failure.
 pub fn refused(refusal: change::Refusal) -> Failure {
-    Failure::new(Exit::Failed, refusal.message).next(refusal.next)
+    let fault = match refusal.kind {
+        change::RefusalKind::Rule => Fault::Other,
+        change::RefusalKind::Missing => Fault::Missing,
+        change::RefusalKind::Denied => Fault::Denied,
+    };
+    Failure::new(Exit::Failed, refusal.message).next(refusal.next).fault(fault)
 }
 
 pub(super) async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) -> Result<Ask, Failure> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     access::Sight,
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -51,6 +51,7 @@ pub(super) async fn everything(app: &App) -> Result<(), Failure> {
         Sight::Everything => Ok(()),
         Sight::Own(_) => {
             Err(Failure::new(Exit::Failed, "this concerns the whole firm; it is for owners and administrators")
+                .fault(Fault::Denied)
                 .next("For your own access: ledgerward access"))
         }
     }

@@ -9,7 +9,7 @@ use super::{
     args::FirmAct,
     console::Console,
     cycle::{acting, refused},
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -38,6 +38,7 @@ async fn export(app: &App) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     if !act::sees_all(app, &firm) {
         return Err(Failure::new(Exit::Failed, "only owners and admins export the whole firm")
+            .fault(Fault::Denied)
             .next("Your own clients and access: ledgerward clients list, ledgerward access"));
     }
     let text = firm_file::export(&firm);

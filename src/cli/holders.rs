@@ -10,7 +10,7 @@ use super::{
     args::{ClientArg, HolderArgs, HoldersAct},
     console::Console,
     cycle::{end, may_publish, refuse_restored, start},
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -200,6 +200,7 @@ fn managers_only(app: &App, firm: &Firm) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(Exit::Failed, "only owners and admins see and decide who is on folders")
+        .fault(Fault::Denied)
         .next("Ask an owner or an admin."))
 }
 

@@ -5,6 +5,7 @@ pub mod accept;
 pub mod access;
 pub mod accounts;
 pub mod act;
+pub mod api;
 pub mod args;
 pub mod audit;
 pub mod backup;
@@ -119,10 +120,11 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
 fn stateless(command: &Command, place: &Place) -> Option<Result<Report, Failure>> {
     match command {
         Command::Connectors => Some(Ok(connectors::run())),
+        Command::Api { act: args::ApiAct::Openapi } => Some(Ok(api::description())),
         Command::Completions { shell } => Some(Ok(completions(*shell))),
         Command::Man => Some(man()),
         Command::Roster { act: Some(RosterAct::Check(check)), .. } => Some(roster::check(check)),
-        Command::Audit { act: AuditAct::Verify { pack: Some(dir) } } => Some(audit::verify_pack(dir)),
+        Command::Audit { act: AuditAct::Verify { pack: Some(dir), .. } } => Some(audit::verify_pack(dir)),
         Command::Review { act: Some(ReviewAct::Verify { dir }) } => Some(audit::verify_pack(dir)),
         Command::Restore { file: Some(file), .. } => Some(backup::restore(place, file)),
         _ => None,
@@ -196,6 +198,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Runs { limit } => runs::run(app, limit).await,
         Command::Findings { all } => findings::run(app, all).await,
         Command::Doctor { offline } => doctor::run(app, console, offline).await,
+        Command::Api { act } => api::run(app, act).await,
         Command::Audit { act } => audit::run(app, act).await,
         Command::Backup { file } => backup::backup(app, &file).await,
         Command::Restore { .. } => backup::confirm(app, console).await,

@@ -79,10 +79,26 @@ impl Report {
     }
 }
 
+/// What a failure is to a program that asked, where the exit code says too little.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    #[default]
+    Other,
+    /// Something that was named is not there.
+    Missing,
+    /// Who acts may not do this.
+    Denied,
+    /// It does not fit what is stored now.
+    Conflict,
+    /// The state cannot be used now.
+    Unavailable,
+}
+
 /// A command that could not do its work: what happened, why, and what to do next.
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,
+    pub fault: Fault,
     pub message: String,
     pub next: Option<String>,
     /// The chain of causes, outermost first.
@@ -91,7 +107,13 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), next: None, causes: Vec::new() }
+        Self { exit, fault: Fault::Other, message: message.into(), next: None, causes: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.fault = fault;
+        self
     }
 
     #[must_use]

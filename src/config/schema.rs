@@ -34,6 +34,8 @@ pub struct Config {
     pub state_key: Option<SecretRef>,
     /// A loopback address for a scraper; off unless set (`decisions` 32).
     pub metrics_listen: Option<SocketAddr>,
+    /// A loopback address for the API, for who has a token; off unless set.
+    pub api_listen: Option<SocketAddr>,
     pub log: LogSettings,
     /// Where the providers' stand-ins keep their state; only where every endpoint is a literal loopback address.
     pub sandbox: Option<PathBuf>,

@@ -85,6 +85,10 @@ additive_only = false                   # true: never take anything away
 # [metrics]
 # metrics_listen = "127.0.0.1:9464"     # loopback only
 
+# The local API is on the daemon's socket; on TCP only with this line, for who has a token: ledgerward api token add
+# [api]
+# listen = "127.0.0.1:8790"             # loopback only
+
 # [log]
 # format = "journald"                   # text, json or journald
 # level = "info"                        # error, warn, info or debug

@@ -90,7 +90,12 @@ fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mu
         finish(t);
         key
     });
-    let metrics_listen = section(&root, "metrics", read_metrics);
+    let metrics_listen = section(&root, "metrics", |t| {
+        loopback(t, "metrics_listen", "metrics name people's clients by number and are for this machine only", "9464")
+    });
+    let api_listen = section(&root, "api", |t| {
+        loopback(t, "listen", "the API is for this machine only; elsewhere it needs a proxy of yours, with TLS", "8790")
+    });
     let log = section(&root, "log", read_log);
     root.finish(&[]);
     Some(Config {
@@ -104,6 +109,7 @@ fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mu
         operators,
         state_key,
         metrics_listen,
+        api_listen,
         log,
         sandbox: stand_ins,
     })
@@ -379,15 +385,16 @@ fn read_operators(t: Table<'_, '_>) -> BTreeMap<u32, Email> {
     operators
 }
 
-fn read_metrics(t: Option<Table<'_, '_>>) -> Option<SocketAddr> {
-    let listen = t.as_ref().and_then(|t| t.get("metrics_listen")).and_then(|v| {
+/// A loopback address with a port, under `key`. `why`: said of every other address.
+fn loopback(t: Option<Table<'_, '_>>, key: &str, why: &str, port: &str) -> Option<SocketAddr> {
+    let listen = t.as_ref().and_then(|t| t.get(key)).and_then(|v| {
         v.parse(
             |text| match text.parse::<SocketAddr>() {
                 Ok(addr) if addr.ip().is_loopback() => Ok(addr),
-                Ok(_) => Err("metrics name people's clients by number and are for this machine only"),
-                Err(_) => Err("this is no address with a port"),
+                Ok(_) => Err(why.to_owned()),
+                Err(_) => Err("this is no address with a port".to_owned()),
             },
-            "Use a loopback address with a port: \"127.0.0.1:9464\".",
+            &format!("Use a loopback address with a port: \"127.0.0.1:{port}\"."),
         )
     });
     finish(t);

@@ -4,6 +4,7 @@
 //! that hangs is restarted, and a cycle that takes an hour is not.
 
 pub mod agenda;
+pub mod api;
 pub mod forward;
 pub mod health;
 pub mod log;
@@ -44,7 +45,11 @@ pub async fn run(app: App) -> Result<Report, Failure> {
     let daemon = Daemon::new(app, metrics).await?;
     daemon.tell_start().await?;
     let listener = socket::bind(&daemon.place.socket())?;
-    let server = tokio::spawn(socket::serve(listener, Arc::clone(&daemon)));
+    let commands = socket::Server::new(Arc::clone(&daemon));
+    let api = api::Api::new(commands.clone());
+    let tcp = serve_tcp(&daemon, &api).await?;
+    let server = tokio::spawn(socket::serve(listener, commands, api));
+    let book = tokio::spawn(api::Book::keep(Arc::clone(&daemon)));
     let scraped = serve_metrics(&daemon).await?;
     let ended = Loop::new(&daemon).await?.run(&daemon).await;
 
@@ -52,7 +57,8 @@ pub async fn run(app: App) -> Result<Report, Failure> {
     tracing::info!(event = "daemon.stop", "stopping");
     let quiet = daemon.drain(DRAIN).await;
     server.abort();
-    if let Some(task) = scraped {
+    book.abort();
+    for task in scraped.into_iter().chain(tcp) {
         task.abort();
     }
     // Only we hold the lock, so the socket at this path is ours.
@@ -78,6 +84,24 @@ async fn serve_metrics(daemon: &Daemon) -> Result<Option<JoinHandle<()>>, Failur
     Ok(Some(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(event = "metrics.stopped", %error, "the metrics are not served any more");
+        }
+    })))
+}
+
+/// The API on loopback, for who has a token. Off unless it is configured.
+async fn serve_tcp(daemon: &Daemon, api: &Arc<api::Api>) -> Result<Option<JoinHandle<()>>, Failure> {
+    let Some(address) = daemon.config().api_listen.filter(|a| a.ip().is_loopback()) else { return Ok(None) };
+    let refused = |e: &std::io::Error| {
+        Failure::new(Exit::Refused, format!("[api] listen: {address} cannot be used"))
+            .cause(e)
+            .next("Choose another port.")
+    };
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| refused(&e))?;
+    let bound = listener.local_addr().map_err(|e| refused(&e))?;
+    let router = api.tcp(bound);
+    Ok(Some(tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(event = "api.stopped", %error, "the API does not answer on TCP any more");
         }
     })))
 }

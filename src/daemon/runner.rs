@@ -68,6 +68,8 @@ pub struct Daemon {
     pub changes: tokio::sync::Mutex<()>,
     /// Cloned by everything that must be waited for at the end.
     pub working: Arc<()>,
+    /// What access checks are answered from.
+    pub book: super::api::Book,
     pub seed: u64,
     pub since: Timestamp,
     config: RwLock<Arc<Config>>,
@@ -89,6 +91,7 @@ impl Daemon {
             cycle: tokio::sync::Mutex::default(),
             changes: tokio::sync::Mutex::default(),
             working: Arc::new(()),
+            book: super::api::Book::default(),
             seed,
             since,
             config: RwLock::new(config),
@@ -100,7 +103,7 @@ impl Daemon {
     }
 
     /// The firm as the daemon itself works on it.
-    fn app(&self) -> App {
+    pub fn app(&self) -> App {
         App {
             place: self.place.clone(),
             config: self.config(),
@@ -148,6 +151,7 @@ impl Daemon {
             Job::Daily => self.daily().await,
             Job::KeepAlive => self.keep_alive().await,
         };
+        self.book.look_again();
         let kind = job.kind();
         match result {
             Ok(exit) => tracing::info!(
@@ -384,15 +388,17 @@ pub async fn reload(daemon: Arc<Daemon>) {
             }
             daemon.process.tokens.clear();
             if old.metrics_listen != new.metrics_listen
+                || old.api_listen != new.api_listen
                 || old.log != new.log
                 || format!("{:?}", old.state_key) != format!("{:?}", new.state_key)
             {
                 tracing::warn!(
                     event = "config.restart",
-                    "metrics_listen, [log] and the state's key change with a restart only"
+                    "[metrics], [api], [log] and the state's key change with a restart only"
                 );
             }
             *daemon.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+            daemon.book.look_again();
             tracing::info!(event = "config.loaded", "the configuration was read again");
         }
     }

@@ -31,7 +31,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{health, runner::Daemon};
+use super::{api::Api, health, runner::Daemon};
 use crate::{
     app::App,
     cli::{
@@ -79,7 +79,9 @@ impl Line {
     fn of(result: Result<Report, Failure>) -> Self {
         match result {
             Ok(Report { exit, json, text, notes }) => Self::Report { exit: exit.code(), json, text, notes },
-            Err(Failure { exit, message, next, causes }) => Self::Failure { exit: exit.code(), message, next, causes },
+            Err(Failure { exit, message, next, causes, .. }) => {
+                Self::Failure { exit: exit.code(), message, next, causes }
+            }
         }
     }
 
@@ -90,7 +92,7 @@ impl Line {
                 Some(Ok(Report { exit: Exit::from_code(exit), json, text, notes }))
             }
             Self::Failure { exit, message, next, causes } => {
-                Some(Err(Failure { exit: Exit::from_code(exit), message, next, causes }))
+                Some(Err(Failure { next, causes, ..Failure::new(Exit::from_code(exit), message) }))
             }
             Self::Note(_) | Self::Ask { .. } => None,
         }
@@ -142,7 +144,7 @@ pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
 
 /// Who is at the other end. `None`: the kernel does not say, and then nothing is done.
 #[derive(Clone, Copy)]
-struct Peer(Option<UCred>);
+pub struct Peer(Option<UCred>);
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
@@ -150,9 +152,10 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     }
 }
 
+/// What the socket and the API do commands with.
 #[derive(Clone)]
-struct Server {
-    daemon: Arc<Daemon>,
+pub struct Server {
+    pub daemon: Arc<Daemon>,
     questions: Questions,
 }
 
@@ -160,22 +163,28 @@ struct Server {
 type Questions = Arc<Mutex<BTreeMap<String, (u32, blocking::Sender<String>)>>>;
 
 /// Serves until it is aborted.
-pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) {
+pub async fn serve(listener: UnixListener, server: Server, api: Arc<Api>) {
+    let daemon = Arc::clone(&server.daemon);
     let router = Router::new()
         .route("/v1/command", post(command))
         .route("/v1/answer/{id}", post(answer))
         .route("/v1/status", get(status))
         .route("/v1/health", get(alive))
-        .with_state(Server { daemon: Arc::clone(&daemon), questions: Questions::default() })
+        .with_state(server)
         .merge(health::router(daemon.metrics.clone(), daemon.store.clone()));
+    let router = api.socket(router);
     if let Err(error) = axum::serve(listener, router.into_make_service_with_connect_info::<Peer>()).await {
         tracing::error!(event = "socket.stopped", %error, "the socket does not answer any more");
     }
 }
 
 impl Server {
+    pub fn new(daemon: Arc<Daemon>) -> Self {
+        Self { daemon, questions: Questions::default() }
+    }
+
     /// The open firm, acting as whoever asks.
-    fn app(&self, peer: Peer, request: &Request, named: Option<Email>) -> Result<(App, u32), Failure> {
+    pub fn app(&self, peer: Peer, request: &Request, named: Option<Email>) -> Result<(App, u32), Failure> {
         let daemon = &self.daemon;
         let uid = peer.0.map(|c| c.uid()).ok_or_else(|| Failure::new(Exit::Failed, "it is not known who is asking"))?;
         if uid == OVERFLOW_UID && uid != rustix::process::geteuid().as_raw() {
@@ -198,7 +207,7 @@ impl Server {
     }
 
     /// Does a command when its turn has come.
-    async fn execute(&self, app: App, console: &mut dyn Console, command: Command) -> Result<Report, Failure> {
+    pub async fn execute(&self, app: App, console: &mut dyn Console, command: Command) -> Result<Report, Failure> {
         let daemon = &self.daemon;
         if daemon.process.stopping() {
             return Err(stopping());
@@ -286,8 +295,9 @@ fn files(command: &mut Command, trusted: bool, cwd: Option<&Path>) -> Result<(),
                 ),
         }
         | Command::Leaver(LeaverArgs { pack: Some(file), .. })
-        | Command::Audit { act: AuditAct::Verify { pack: Some(file) } }
+        | Command::Audit { act: AuditAct::Verify { pack: Some(file), .. } }
         | Command::Firm { act: FirmAct::Apply { file, .. } }
+        | Command::Audit { act: AuditAct::Verify { file: Some(file), .. } }
         | Command::Statements { act: Some(StatementsAct::Render { out: file, .. }), .. } => file,
         _ => return Ok(()),
     };
@@ -337,7 +347,9 @@ async fn command(
             Ok((app, uid, command)) => {
                 let questions = Arc::clone(&server.questions);
                 let mut far = Far { lines: send.clone(), questions, uid, interactive: request.interactive };
-                runtime.block_on(server.execute(app, &mut far, command))
+                let result = runtime.block_on(server.execute(app, &mut far, command));
+                server.daemon.book.look_again();
+                result
             }
         };
         let _hung_up = send.send(Line::of(result));

@@ -220,12 +220,32 @@ pub struct Effect {
 pub struct Refusal {
     pub message: String,
     pub next: String,
+    pub kind: RefusalKind,
+}
+
+/// What a refusal is to a program that asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// A rule of the firm.
+    Rule,
+    /// Who or what was named is not there.
+    Missing,
+    /// The actor's office does not allow it.
+    Denied,
 }
 
 pub(crate) type Outcome = Result<Effect, Refusal>;
 
 fn refuse<T>(message: impl Into<String>, next: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { message: message.into(), next: next.into() })
+    Err(Refusal { message: message.into(), next: next.into(), kind: RefusalKind::Rule })
+}
+
+/// What is not there stays so for whoever may not see it.
+fn denied(refusal: Refusal) -> Refusal {
+    match refusal.kind {
+        RefusalKind::Missing => refusal,
+        RefusalKind::Rule | RefusalKind::Denied => Refusal { kind: RefusalKind::Denied, ..refusal },
+    }
 }
 
 fn done(summary: String) -> Outcome {
@@ -253,7 +273,7 @@ pub fn apply_all(firm: &Firm, ops: &[ChangeOp], by: By) -> Result<(Firm, Vec<Eff
 
 /// Changes a firm in place. A refusal leaves it as it was.
 pub fn change(firm: &mut Firm, op: &ChangeOp, by: By) -> Outcome {
-    rights::check(firm, op, by)?;
+    rights::check(firm, op, by).map_err(denied)?;
     match op {
         ChangeOp::AddPerson { id, first, last, email, office, mode } => {
             people::add(firm, *id, (first, last), email, office, *mode)
@@ -302,6 +322,7 @@ fn person(firm: &Firm, id: PersonId) -> Result<&Person, Refusal> {
     firm.people.get(&id).ok_or_else(|| Refusal {
         message: format!("there is no person {}", id.0),
         next: "See: ledgerward people list".to_owned(),
+        kind: RefusalKind::Missing,
     })
 }
 
@@ -317,6 +338,7 @@ fn client(firm: &Firm, id: ClientId) -> Result<&Client, Refusal> {
     firm.clients.get(&id).ok_or_else(|| Refusal {
         message: format!("there is no client {id}"),
         next: "See: ledgerward clients list".to_owned(),
+        kind: RefusalKind::Missing,
     })
 }
 

@@ -90,6 +90,11 @@ impl Db {
         }
     }
 
+    /// Grows with every row that this process writes: whoever keeps a copy of something sees by it that the copy may be old.
+    pub fn writes(&self) -> u64 {
+        self.conn.total_changes()
+    }
+
     /// Runs `f` in a transaction: all of it or nothing. Inside another transaction it is a savepoint of that one.
     pub fn tx<R>(&mut self, f: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         if self.dead {

@@ -383,14 +383,66 @@ pub enum StatementsAct {
 pub enum AuditAct {
     /// Check the chain from its first line to the stored head, or a sealed pack by itself
     Verify {
+        /// Also that this export (JSON lines) says, byte for byte, what the chain says
+        #[arg(long, value_name = "FILE", conflicts_with = "pack")]
+        file: Option<PathBuf>,
         /// A pack of `leaver` or `review`; needs no state
         #[arg(long, value_name = "DIR")]
         pack: Option<PathBuf>,
     },
-    /// As JSON lines
+    /// As JSON lines or CSV, oldest first
     Export {
         #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
         since: Option<Date>,
+        /// From the row after this one on
+        #[arg(long, value_name = "ROW")]
+        after: Option<u32>,
+        /// So many rows at most
+        #[arg(long, value_name = "COUNT")]
+        limit: Option<u32>,
+        #[arg(long, value_enum, default_value_t)]
+        format: AuditFormat,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AuditFormat {
+    #[default]
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ApiAct {
+    /// The description of the API (OpenAPI 3.1)
+    Openapi,
+    /// Tokens for loopback TCP: each acts as one person
+    Token {
+        #[command(subcommand)]
+        act: TokenAct,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenAct {
+    /// Make one, and show it this once
+    Add {
+        /// What it is for
+        #[arg(value_parser = filled)]
+        name: String,
+        /// As whom it acts
+        #[arg(long)]
+        person: PersonArg,
+        /// The last day it is good for
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+        expires: Option<Date>,
+    },
+    /// Your own; everybody's for owners
+    List,
+    /// End one, at once
+    Revoke {
+        #[arg(value_parser = filled)]
+        name: String,
     },
 }
 

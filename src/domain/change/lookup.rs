@@ -1,6 +1,6 @@
 //! From what a person typed to whom or what is meant.
 
-use super::{Client, Firm, Person, PersonId, Refusal, refuse};
+use super::{Client, Firm, Person, PersonId, Refusal, RefusalKind, refuse};
 
 /// By address or alias, the part before the @, the full name, or at least eight digits of the id. More than one match is
 /// refused with all of them; a guess would change the wrong person's access.
@@ -37,7 +37,11 @@ fn id_prefix(id: uuid::Uuid, typed: &str) -> bool {
 }
 
 fn nobody(typed: &str, one: &str, many: &str) -> Refusal {
-    Refusal { message: format!("there is no {one} \"{typed}\""), next: format!("See: ledgerward {many} list --all") }
+    Refusal {
+        message: format!("there is no {one} \"{typed}\""),
+        next: format!("See: ledgerward {many} list --all"),
+        kind: RefusalKind::Missing,
+    }
 }
 
 fn only<'a, T>(

@@ -1,6 +1,8 @@
 //! Who may change what (`product` 5). An office gives no folder; it gives acts.
 
-use super::{Actor, By, ChangeOp, ClientId, Firm, Office, Person, PersonId, Refusal, client, person, refuse};
+use super::{
+    Actor, By, ChangeOp, ClientId, Firm, Office, Person, PersonId, Refusal, RefusalKind, client, person, refuse,
+};
 
 /// How wide an office is. Nobody gives a wider one than their own, and nobody touches a person of a wider one.
 const fn rank(office: &Office) -> u8 {
@@ -141,7 +143,11 @@ const fn touched_person(op: &ChangeOp) -> Option<PersonId> {
 fn check_private(firm: &Firm, actor: &Person, op: &ChangeOp) -> Result<(), Refusal> {
     let Some(id) = touched_client(op) else { return Ok(()) };
     match client(firm, id)?.private_to {
-        Some(owner) if owner != actor.id => refuse(format!("there is no client {id}"), "See: ledgerward clients list"),
+        Some(owner) if owner != actor.id => Err(Refusal {
+            message: format!("there is no client {id}"),
+            next: "See: ledgerward clients list".to_owned(),
+            kind: RefusalKind::Missing,
+        }),
         _ => Ok(()),
     }
 }

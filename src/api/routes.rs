@@ -1,0 +1,405 @@
+//! The table of routes. Serving, checking and the description all read it.
+
+use http::Method;
+
+use super::{
+    Act::{self, Command},
+    Input,
+    Kind::{self, *},
+    May::{self, Manage, Publish},
+    Place, Route,
+};
+
+const MODES: Kind = One(&["all", "selected", "ledger", "ledger+selected"]);
+const SOURCE_KINDS: Kind = One(&["ledger", "practice-client", "roster"]);
+const STATEMENT_KINDS: Kind = One(&[
+    "profit-and-loss",
+    "balance-sheet",
+    "trial-balance",
+    "bank-summary",
+    "bank-register",
+    "bank-statement",
+    "files",
+    "attachments",
+]);
+
+const PERSON: &str = "an address, the part of it before the @, a full name, or eight or more digits of the id";
+const CLIENT: &str = "a slug, the exact name, or eight or more digits of the id";
+const REASON: &str = "kept in the audit trail";
+const CONNECTION: &str = "a connection's name in the configuration";
+const TARGET: &str = "a target's name in the configuration";
+
+const fn input(place: Place, name: &'static str, kind: Kind, required: bool, about: &'static str) -> Input {
+    Input { name, place, kind, required, about }
+}
+
+const fn path(name: &'static str, kind: Kind, about: &'static str) -> Input {
+    input(Place::Path, name, kind, true, about)
+}
+
+const fn query(name: &'static str, kind: Kind, about: &'static str) -> Input {
+    input(Place::Query, name, kind, false, about)
+}
+
+const fn body(name: &'static str, kind: Kind, about: &'static str) -> Input {
+    input(Place::Body, name, kind, false, about)
+}
+
+const fn must(mut input: Input) -> Input {
+    input.required = true;
+    input
+}
+
+const fn person() -> Input {
+    path("person", Kind::Person, PERSON)
+}
+
+const fn client() -> Input {
+    path("client", Kind::Client, CLIENT)
+}
+
+/// A route's method, path, id, summary and permission; then what it takes, does and answers.
+type Line = (Method, &'static str, &'static str, &'static str, May, Vec<Input>, Act, &'static [&'static str]);
+
+/// All routes, in the order of the description.
+pub fn table() -> Vec<Route> {
+    let lines = [about_all(), people(), clients(), selections(), holders(), changes(), access(), cycles(), trail()];
+    let route = |(method, path, id, summary, may, inputs, act, answers): Line| Route {
+        method,
+        path,
+        id,
+        summary,
+        may,
+        inputs,
+        act,
+        answers,
+    };
+    lines.into_iter().flatten().map(route).collect()
+}
+
+#[rustfmt::skip]
+fn about_all() -> Vec<Line> {
+    vec![
+        (Method::GET, "/openapi.json", "description", "This description", May::Person, vec![], Act::Description, &["openapi"]),
+        (Method::GET, "/status", "status", "How things stand", Manage, vec![], Command("status"), &["status/1"]),
+        (Method::GET, "/connectors", "connectors", "The connectors this program has, and what each can do", May::Person,
+            vec![], Act::Connectors, &["connectors/1"]),
+        (Method::GET, "/doctor", "doctor", "The configuration and the state, checked without asking a provider", Manage,
+            vec![], Command("doctor --offline"), &["doctor/1"]),
+        (Method::GET, "/firm", "firm", "People, clients and selections as one file", Manage, vec![], Command("firm export"), &["firm/1"]),
+        (Method::GET, "/roles", "roles", "Which ledger roles give what", Manage,
+            vec![query("connection", Text, CONNECTION)], Command("roles table -- {connection}"), &["roles/1"]),
+        (Method::GET, "/tokens", "tokens", "Tokens of this API: one's own, and everybody's for owners", May::Person, vec![],
+            Command("api token list"), &["tokens/1"]),
+        (Method::POST, "/tokens", "tokenAdd", "Make a token. It is shown in this answer and never again", May::Person,
+            vec![must(body("name", Text, "what it is for")), must(body("person", Kind::Person, PERSON)),
+                 body("expires", Day, "the last day it is good for")],
+            Command("api token add --person={person} --expires={expires} -- {name}"), &["token/1"]),
+        (Method::DELETE, "/tokens/{name}", "tokenRevoke", "End a token", May::Person,
+            vec![path("name", Text, "as it is listed")], Command("api token revoke -- {name}"), &["token-revoked/1"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn people() -> Vec<Line> {
+    const CHANGE: &[&str] = &["change/1"];
+    let office = || body("office", Text, "owner, admin, employee, viewer or custom:NAME");
+    let act = |name, id, summary, command| -> Line { (Method::POST, name, id, summary, Manage, vec![person()], Command(command), CHANGE) };
+    vec![
+        (Method::GET, "/people", "people", "Who works here; oneself only for those who do not manage the firm", May::Person,
+            vec![query("all", Flag, "disabled people too")], Command("people list --all?all"), &["people/1"]),
+        (Method::POST, "/people", "personAdd", "Add a person, with nothing selected", Manage,
+            vec![must(body("email", Email, "")), must(body("first", Text, "")), must(body("last", Text, "")), office(), body("mode", MODES, "")],
+            Command("people add --first={first} --last={last} --office={office} --mode={mode} -- {email}"), CHANGE),
+        (Method::PATCH, "/people/{person}", "personEdit", "Change a name or the address", May::Person,
+            vec![person(), body("first", Text, ""), body("last", Text, ""), body("email", Email, "")],
+            Command("people edit --first={first} --last={last} --email={email} -- {person}"), CHANGE),
+        act("/people/{person}/disable", "personDisable", "Nothing any more, at once, everywhere", "people disable -- {person}"),
+        act("/people/{person}/enable", "personEnable", "Undo a disable", "people enable -- {person}"),
+        act("/people/{person}/lift", "personLift", "Open a person whom a revoke closed", "people lift -- {person}"),
+        act("/people/{person}/accept-domain", "personAcceptDomain", "Accept that an address is outside the firm's domains", "people accept-domain -- {person}"),
+        (Method::POST, "/people/{person}/hand-over", "personHandOver", "Make another enabled owner the primary owner", Publish,
+            vec![person()], Command("people hand-over -- {person}"), CHANGE),
+        (Method::PUT, "/people/{person}/mode", "personMode", "Set what decides a person's access", Manage,
+            vec![person(), must(body("mode", MODES, ""))], Command("people mode -- {person} {mode}"), CHANGE),
+        (Method::PUT, "/people/{person}/office", "personOffice", "Set what a person may do in ledgerward; asks for the mode again", Manage,
+            vec![person(), must(office()), must(body("mode", MODES, ""))], Command("people office --mode={mode} -- {person} {office}"), CHANGE),
+        (Method::PUT, "/people/{person}/aliases/{connection}/{email}", "aliasAdd", "Another address under which a connection knows a person", Manage,
+            vec![person(), path("connection", Text, CONNECTION), path("email", Email, "")],
+            Command("people alias -- {person} {connection} {email}"), CHANGE),
+        (Method::DELETE, "/people/{person}/aliases/{connection}/{email}", "aliasRemove", "Take such an address away", Manage,
+            vec![person(), path("connection", Text, CONNECTION), path("email", Email, "")],
+            Command("people alias --remove -- {person} {connection} {email}"), CHANGE),
+        (Method::PUT, "/people/{person}/addresses/{target}", "addressSet", "The address a person uses on a target, where it differs", Manage,
+            vec![person(), path("target", Text, TARGET), must(body("email", Email, ""))],
+            Command("people address -- {person} {target} {email}"), CHANGE),
+        (Method::DELETE, "/people/{person}/addresses/{target}", "addressRemove", "The person's own address again", Manage,
+            vec![person(), path("target", Text, TARGET)], Command("people address --remove -- {person} {target}"), CHANGE),
+        (Method::POST, "/people/{person}/pins", "personPin", "Say that a provider's user is this person", Manage,
+            vec![person(), must(body("connection", Text, CONNECTION)), must(body("ledger", Text, "the provider's id of the ledger")),
+                 must(body("user", Text, "the provider's id of the user, as findings show it"))],
+            Command("people confirm-pin -- {person} {connection} {ledger} {user}"), CHANGE),
+        (Method::POST, "/people/{person}/revoke", "personRevoke", "Take a person's access away at once, past every guard and freeze", Manage,
+            vec![person(), body("reason", Text, REASON)], Command("revoke --now --reason={reason} -- {person}"), &["revoke/1"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn clients() -> Vec<Line> {
+    const CHANGE: &[&str] = &["change/1"];
+    let act = |name, id, summary, command| -> Line { (Method::POST, name, id, summary, Manage, vec![client()], Command(command), CHANGE) };
+    let source = |place: Place| input(place, "kind", SOURCE_KINDS, false, "ledger unless said otherwise");
+    vec![
+        (Method::GET, "/clients", "clients", "The clients one may see", May::Person,
+            vec![query("all", Flag, "archived and closed ones too")], Command("clients list --all?all"), &["clients/1"]),
+        (Method::POST, "/clients", "clientAdd", "Add a client, bound to nothing", May::Person,
+            vec![must(body("name", Text, ""))], Command("clients add -- {name}"), CHANGE),
+        (Method::POST, "/clients/accept", "clientsAccept", "Make proposed clients real, and say who gains what", Manage,
+            vec![body("clients", Clients, CLIENT), body("all", Flag, "every proposed one")],
+            Command("clients accept --all?all -- {clients}"), &["accept/1"]),
+        act("/clients/{client}/archive", "clientArchive", "Stop deliveries; the folder's sharing list stays", "clients archive -- {client}"),
+        act("/clients/{client}/reopen", "clientReopen", "Deliver again to an archived or closed client", "clients reopen -- {client}"),
+        act("/clients/{client}/close", "clientClose", "Archive, and let out everybody we let in", "clients close -- {client}"),
+        (Method::POST, "/clients/{client}/rename-folder", "clientRenameFolder", "What becomes of the folders' names after a rename", Manage,
+            vec![client()], Command("clients rename-folder -- {client}"), &["rename-folder/1"]),
+        (Method::PUT, "/clients/{client}/name", "clientRename", "Rename a client, and its folder where folders have ids", Manage,
+            vec![client(), must(body("name", Text, ""))], Command("clients rename -- {client} {name}"), CHANGE),
+        (Method::PUT, "/clients/{client}/sources/{connection}/{id}", "clientBind", "Say that a source is this client's", Manage,
+            vec![client(), path("connection", Text, CONNECTION), path("id", Text, "the provider's id of the ledger or practice client"), source(Place::Query)],
+            Command("clients bind --kind={kind} -- {client} {connection} {id}"), CHANGE),
+        (Method::DELETE, "/clients/{client}/sources/{connection}/{id}", "clientUnbind", "Take a source away from a client", Manage,
+            vec![client(), path("connection", Text, CONNECTION), path("id", Text, "as it is listed"), source(Place::Query)],
+            Command("clients unbind --kind={kind} -- {client} {connection} {id}"), CHANGE),
+        (Method::PUT, "/clients/{client}/authority", "clientAuthority", "Which sources decide", Manage,
+            vec![client(), must(body("authority", Text, "all, any, or CONNECTION:ID"))], Command("clients authority -- {client} {authority}"), CHANGE),
+        (Method::PUT, "/clients/{client}/unlisted", "clientUnlisted", "What counts where the ledger lists nobody", Manage,
+            vec![client(), must(body("unlisted", One(&["manual", "deny", "roster", "default"]), ""))],
+            Command("clients unlisted -- {client} {unlisted}"), CHANGE),
+        (Method::PUT, "/clients/{client}/targets", "clientTargets", "On which targets the client has a folder", Manage,
+            vec![client(), body("targets", Texts, TARGET), body("all", Flag, "every one")],
+            Command("clients targets --all?all -- {client} {targets}"), CHANGE),
+        (Method::PUT, "/clients/{client}/accounts", "clientAccounts", "Which bank accounts are pushed", Manage,
+            vec![client(), body("accounts", Texts, "CONNECTION:LEDGER:ACCOUNT, or ACCOUNT where the client has one ledger"), body("all", Flag, "every one")],
+            Command("clients accounts --all?all -- {client} {accounts}"), CHANGE),
+        (Method::PUT, "/clients/{client}/since", "clientSince", "From which day on statements are made", Manage,
+            vec![client(), must(body("date", Text, "YYYY-MM-DD, or beginning"))], Command("clients since -- {client} {date}"), CHANGE),
+        (Method::PUT, "/clients/{client}/year-end", "clientYearEnd", "The last day of the financial year", Manage,
+            vec![client(), must(body("day", Text, "MM-DD, or ledger for what the ledger says"))], Command("clients year-end -- {client} {day}"), CHANGE),
+    ]
+}
+
+#[rustfmt::skip]
+fn selections() -> Vec<Line> {
+    vec![
+        (Method::POST, "/selections", "select", "Choose clients for a person; each is answered by its own line", Manage,
+            vec![must(body("person", Kind::Person, PERSON)), must(body("clients", Clients, CLIENT)),
+                 body("when_granted", Flag, "keep the wish until the ledger grants it"),
+                 body("accounts", Texts, "only these accounts' own papers")],
+            Command("select --when-granted?when_granted --account={accounts} -- {person} {clients}"), &["select/1"]),
+        (Method::POST, "/selections/{person}/all-granted", "selectAllGranted", "Every client that the ledger grants this person now", Manage,
+            vec![person()], Command("select --all-granted -- {person}"), &["select/1"]),
+        (Method::DELETE, "/selections/{person}/{client}", "unselect", "Take a selection away", Manage,
+            vec![person(), client()], Command("select --remove -- {person} {client}"), &["select/1"]),
+        (Method::GET, "/private", "private", "One's own private clients", May::Person, vec![], Command("private list"), &["private/1"]),
+        (Method::POST, "/private", "privateAdd", "Add a private client of one's own", May::Person,
+            vec![must(body("name", Text, ""))], Command("private add -- {name}"), &["change/1"]),
+        (Method::POST, "/private/{client}/convert", "privateConvert", "Make it an ordinary client", May::Person,
+            vec![client()], Command("private convert -- {client}"), &["change/1"]),
+        (Method::POST, "/private/{client}/share", "privateShare", "Give named people its folder on one target", May::Person,
+            vec![client(), must(body("target", Text, TARGET)), must(body("with", People, PERSON))],
+            Command("private share --target={target} --with={with} -- {client}"), &["change/1"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn holders() -> Vec<Line> {
+    let which = |reason: Input| vec![
+        must(body("client", Kind::Client, CLIENT)), must(body("target", Text, TARGET)),
+        must(body("holder", Text, "as the list shows it: an address, group:…, link:…")), reason,
+    ];
+    vec![
+        (Method::GET, "/holders", "holders", "Who is on the folders; asks the targets", Manage,
+            vec![query("client", Kind::Client, CLIENT)], Command("holders list --client={client}"), &["holders/1"]),
+        (Method::POST, "/holders/accept", "holderAccept", "Leave somebody on the folder; not ours", Publish,
+            which(body("reason", Text, REASON)), Command("holders accept --reason={reason} -- {client} {target} {holder}"), &["holder/1"]),
+        (Method::POST, "/holders/adopt", "holderAdopt", "Take an entitled person's hand-made access as ours from now on", Manage,
+            which(body("reason", Text, REASON)), Command("holders adopt --reason={reason} -- {client} {target} {holder}"), &["holder/1"]),
+        (Method::POST, "/holders/remove", "holderRemove", "Take somebody off the folder: one approved step", Publish,
+            which(must(body("reason", Text, REASON))), Command("holders remove --reason={reason} -- {client} {target} {holder}"), &["holder/1"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn changes() -> Vec<Line> {
+    let digest = || path("digest", Digest, "eight or more hex digits");
+    vec![
+        (Method::GET, "/changes", "changes", "The last changes of the firm, and those that wait for an owner", Manage,
+            vec![query("limit", Count(1, 1000), "20 unless said otherwise")], Command("changes list --limit={limit}"), &["changes/1"]),
+        (Method::POST, "/changes/publish", "changesPublish", "Make staged changes real", Publish,
+            vec![body("changes", Changes, "C-7, as they are listed"), body("all", Flag, "every one that waits")],
+            Command("changes publish --all?all -- {changes}"), &["change/1"]),
+        (Method::POST, "/changes/reject", "changesReject", "Refuse staged changes", Publish,
+            vec![must(body("changes", Changes, "C-7, as they are listed")), must(body("reason", Text, REASON))],
+            Command("changes reject --reason={reason} -- {changes}"), &["rejected/1"]),
+        (Method::GET, "/holds", "holds", "What a guard held, and why", Manage, vec![], Command("hold list"), &["holds/1"]),
+        (Method::GET, "/holds/{digest}", "hold", "One hold's steps", Manage, vec![digest()], Command("hold show -- {digest}"), &["holds/1"]),
+        (Method::POST, "/holds/{digest}/approve", "holdApprove", "Approve one hold", Publish,
+            vec![digest(), must(body("reason", Text, REASON)), body("expires", Text, "until when it may be used, e.g. \"8 hours\"; 24 hours at most")],
+            Command("approve --reason={reason} --expires={expires} -- {digest}"), &["approval/1"]),
+        (Method::GET, "/freeze", "freeze", "Whether everything but revokes is stopped, since when and why", May::Person, vec![], Command("freeze status"), &["freeze/1"]),
+        (Method::PUT, "/freeze", "freezeOn", "Stop everything but revokes", Manage,
+            vec![must(body("reason", Text, REASON))], Command("freeze on --reason={reason}"), &["freeze/1"]),
+        (Method::DELETE, "/freeze", "freezeOff", "Go on", Publish, vec![], Command("freeze off"), &["freeze/1"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn access() -> Vec<Line> {
+    let pair = || vec![must(query("person", Kind::Person, PERSON)), must(query("client", Kind::Client, CLIENT))];
+    vec![
+        (Method::GET, "/access", "access", "Who sees what; one's own for those who do not manage the firm", May::Person,
+            vec![query("person", Kind::Person, PERSON), query("client", Kind::Client, CLIENT), query("at", Day, "as it was at the end of that day")],
+            Command("access --person={person} --client={client} --at={at}"), &["access/1", "access-at/1"]),
+        (Method::GET, "/access/check", "accessCheck", "May this person open this client: yes, no or held, from memory", May::Person,
+            [pair(), vec![query("target", Text, TARGET)]].concat(), Act::Check, &["access-check/1"]),
+        (Method::POST, "/access/check", "accessCheckMany", "The same for up to a thousand pairs", May::Person,
+            vec![must(body("pairs", Pairs, "each has a person, a client and, if wanted, a target"))], Act::CheckMany, &["access-checks/1"]),
+        (Method::GET, "/why", "why", "Why a person sees a client", May::Person, pair(), Command("why -- {person} {client}"), &["why/1"]),
+        (Method::GET, "/why-not", "whyNot", "Why a person does not see a client, and what would change it", May::Person,
+            pair(), Command("why-not -- {person} {client}"), &["why/1"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn cycles() -> Vec<Line> {
+    vec![
+        (Method::GET, "/findings", "findings", "What a person must know or do", Manage,
+            vec![query("all", Flag, "resolved ones too")], Command("findings --all?all"), &["findings/1"]),
+        (Method::GET, "/runs", "runs", "The last runs", Manage,
+            vec![query("limit", Count(1, 1000), "20 unless said otherwise")], Command("runs --limit={limit}"), &["runs/1"]),
+        (Method::GET, "/plan", "plan", "Every step and why, from what the last pull read; asks the targets, no provider of ledgers", Manage,
+            vec![query("client", Kind::Client, CLIENT)], Command("plan --offline --client={client}"), &["plan/1"]),
+        (Method::POST, "/plan", "planNow", "The same after reading every provider", Manage,
+            vec![body("client", Kind::Client, CLIENT)], Command("plan --client={client}"), &["plan/1"]),
+        (Method::POST, "/pull", "pull", "Read the providers and the folders, and change nothing", Manage,
+            vec![body("client", Kind::Client, CLIENT)], Command("pull --client={client}"), &["pull/1"]),
+        (Method::POST, "/sync", "sync", "Pull, plan, guard and apply, once. It never approves a hold", Manage,
+            vec![body("client", Kind::Client, CLIENT), body("wait", Flag, "wait for the second reading of removals")],
+            Command("sync --yes --wait?wait --client={client}"), &["sync/1"]),
+        (Method::POST, "/plans/{digest}/apply", "apply", "Do exactly the plan that was shown", Manage,
+            vec![path("digest", Digest, "eight or more hex digits")], Command("apply --yes -- {digest}"), &["sync/1"]),
+        (Method::GET, "/statements", "statements", "What was delivered, and what is due", May::Person,
+            vec![query("client", Kind::Client, CLIENT), query("period", Text, "2026-10, 2026-Q2 or FY2026"), query("kind", STATEMENT_KINDS, "")],
+            Command("statements --client={client} --period={period} --kind={kind} list"), &["statements/1"]),
+        (Method::POST, "/statements/push", "statementsPush", "Push statements again", Manage,
+            vec![body("client", Kind::Client, CLIENT), body("period", Text, "2026-10, 2026-Q2 or FY2026"), body("kind", STATEMENT_KINDS, ""),
+                 body("rerender", Flag, "with this version's rendering, though the data is the same")],
+            Command("statements --client={client} --period={period} --kind={kind} push --rerender?rerender"), &["statements-push/1"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn trail() -> Vec<Line> {
+    vec![
+        (Method::GET, "/audit", "audit", "The tamper-evident log of what was done, oldest first, page by page", Manage,
+            vec![query("since", Day, "from that day on"), query("after", Count(0, u32::MAX), "from the row after this one on"),
+                 must(query("limit", Count(1, 1000), "so many rows at most"))],
+            Command("audit export --since={since} --after={after} --limit={limit}"), &["audit/1"]),
+        (Method::GET, "/audit/verify", "auditVerify", "Check the chain from its first line to the stored head", Manage,
+            vec![], Command("audit verify"), &["audit-verify/1"]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        api::{input, shape},
+        cli::args::Cli,
+    };
+
+    fn sample(kind: Kind) -> Value {
+        match kind {
+            Text => json!("2026-10"),
+            Email => json!("bob@harbour.example"),
+            Kind::Person => json!("bob"),
+            Kind::Client => json!("acme-ltd"),
+            Day => json!("2026-10-31"),
+            Flag => json!(true),
+            Count(from, _) => json!(from),
+            One(choices) => json!(choices[0]),
+            Digest => json!("7f3c91aa"),
+            Change => json!("C-7"),
+            Texts | Clients | People => json!(["acme-ltd"]),
+            Changes => json!(["C-7"]),
+            Pairs => json!([{"person": "bob", "client": "acme-ltd"}]),
+        }
+    }
+
+    /// Every value of a route stands in its command line, and no command line names a value that the route does not have.
+    #[test]
+    fn every_route_is_a_command_line_of_the_contract() {
+        for route in table() {
+            let values = |only_required: bool| -> input::Values {
+                let wanted = route.inputs.iter().filter(|i| i.required || !only_required);
+                let mut all: input::Values = wanted.map(|i| (i.name, sample(i.kind))).collect();
+                // Some texts have a form that only the command line knows.
+                for (name, text) in
+                    [("office", "admin"), ("authority", "any"), ("date", "beginning"), ("expires", "8 hours")]
+                {
+                    all.entry(name).and_modify(|v| {
+                        if !(name == "expires" && route.id == "tokenAdd") {
+                            *v = json!(text)
+                        }
+                    });
+                }
+                if route.id == "clientYearEnd" {
+                    all.insert("day", json!("03-31"));
+                }
+                // Either the one or the other.
+                if !only_required && all.contains_key("all") && route.path != "/people" && all.len() > 1 {
+                    all.remove("all");
+                }
+                all
+            };
+            let Command(pattern) = route.act else { continue };
+            for input in &route.inputs {
+                let named = [format!("{{{}}}", input.name), format!("?{}", input.name)];
+                assert!(named.iter().any(|n| pattern.contains(n)), "{}: {} is not used", route.id, input.name);
+            }
+            for name in pattern.split(['{', '}']).skip(1).step_by(2) {
+                assert!(route.inputs.iter().any(|i| i.name == name), "{}: nobody gives {name}", route.id);
+            }
+            let words = input::words(&route, &values(false));
+            let line = std::iter::once("ledgerward".to_owned()).chain(words.clone());
+            if let Err(e) = Cli::try_parse_from(line) {
+                panic!("{}: {words:?}: {e}", route.id);
+            }
+        }
+    }
+
+    #[test]
+    fn ids_and_addresses_are_there_once_and_answers_are_described() {
+        let routes = table();
+        for (n, route) in routes.iter().enumerate() {
+            for other in &routes[n + 1..] {
+                assert_ne!(route.id, other.id);
+                assert!((&route.method, route.path) != (&other.method, other.path), "{}", route.id);
+            }
+            for answer in route.answers {
+                assert!(
+                    shape::SHAPES.iter().any(|(name, _)| name == answer),
+                    "{}: {answer} is not described",
+                    route.id
+                );
+            }
+            let paths = route.path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}'));
+            let inputs = route.inputs.iter().filter(|i| i.place == Place::Path).map(|i| i.name);
+            assert!(paths.eq(inputs), "{}: the path's values are not its inputs, in order", route.id);
+            assert!(route.method != Method::GET || route.inputs.iter().all(|i| i.place != Place::Body), "{}", route.id);
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! The local API as other programs see it: the real daemon, its socket and its loopback port.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of a test fails like the test"
+)]
+
+#[expect(dead_code, reason = "the measuring program uses the rest")]
+#[path = "api/firm.rs"]
+mod firm;
+
+use std::collections::BTreeMap;
+
+use firm::{Daemon, Got};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use serde_json::{Value, json};
+
+const OWNER: &str = "ana@harbour.example";
+const ADMIN: &str = "adam@harbour.example";
+const EMPLOYEE: &str = "emma@harbour.example";
+const VIEWER: &str = "vera@harbour.example";
+
+fn ask(daemon: &Daemon, acting: &str, method: &str, path: &str, body: Value) -> Got {
+    let bytes = body.to_string();
+    let raw = (!body.is_null()).then_some(("application/json", bytes.as_bytes()));
+    daemon.send(acting, method, &format!("/api/v1{path}"), raw)
+}
+
+fn get(daemon: &Daemon, acting: &str, path: &str) -> Got {
+    ask(daemon, acting, "GET", path, Value::Null)
+}
+
+/// A change of the API is a change of this file, which a reviewer sees.
+#[test]
+fn the_description_does_not_drift() {
+    insta::assert_json_snapshot!("openapi", ledgerward::api::openapi::document());
+}
+
+/// What of a schema is used here. `Err` says what does not fit, and where.
+fn fits(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+        let found = root.pointer(name.trim_start_matches('#')).ok_or_else(|| format!("{at}: there is no {name}"))?;
+        return fits(root, found, value, at);
+    }
+    if let Some(wanted) = schema.get("const") {
+        return if wanted == value { Ok(()) } else { Err(format!("{at}: {value} is not {wanted}")) };
+    }
+    if let Some(any) = schema.get("anyOf").and_then(Value::as_array) {
+        let tries: Vec<_> = any.iter().map(|s| fits(root, s, value, at)).collect();
+        let wrong: Vec<String> = tries.iter().filter_map(|t| t.clone().err()).collect();
+        return if wrong.len() < any.len() { Ok(()) } else { Err(wrong.join(" / ")) };
+    }
+    let is = match schema.get("type").and_then(Value::as_str) {
+        None => return Ok(()),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("boolean") => value.is_boolean(),
+        Some("null") => value.is_null(),
+        Some("array") => value.is_array(),
+        Some("object") => value.is_object(),
+        Some(other) => panic!("{at}: {other} is no type that is used here"),
+    };
+    if !is {
+        return Err(format!("{at}: {value} is no {}", schema["type"]));
+    }
+    for (n, one) in value.as_array().into_iter().flatten().enumerate() {
+        fits(root, &schema["items"], one, &format!("{at}[{n}]"))?;
+    }
+    for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
+        if value.get(name.as_str().unwrap()).is_none() {
+            return Err(format!("{at}: {name} is missing"));
+        }
+    }
+    for (name, one) in value.as_object().into_iter().flatten() {
+        let at = format!("{at}.{name}");
+        match (schema.pointer(&format!("/properties/{name}")), &schema["additionalProperties"]) {
+            (Some(schema), _) => fits(root, schema, one, &at)?,
+            (None, Value::Bool(true)) => {}
+            (None, Value::Object(_)) => fits(root, &schema["additionalProperties"], one, &at)?,
+            (None, _) => return Err(format!("{at} is not described")),
+        }
+    }
+    Ok(())
+}
+
+/// Every answer has a documented status and a documented form.
+fn documented(root: &Value, operation: &Value, got: &Got) -> Result<(), String> {
+    let response = operation["responses"].get(got.status.to_string());
+    let response = response.ok_or_else(|| format!("{} is no documented status: {}", got.status, got.json))?;
+    let problem = json!({"$ref": "#/components/schemas/Problem"});
+    let (schema, media) = match got.status {
+        200 => (&response["content"]["application/json"]["schema"], "application/json"),
+        _ => (&problem, "application/problem+json"),
+    };
+    if got.headers.get("content-type").map(String::as_str) != Some(media) {
+        return Err(format!("{:?} is no {media}", got.headers.get("content-type")));
+    }
+    if got.headers.get("cache-control").map(String::as_str) != Some("no-store") {
+        return Err("it may be cached".to_owned());
+    }
+    fits(root, schema, &got.json, "answer")
+}
+
+/// Words that mean something to this firm, by the value's name.
+fn likely(name: &str, rng: &mut StdRng) -> String {
+    let words: &[&str] = match name {
+        "person" => &[EMPLOYEE, "adam", "vera", "olga@harbour.example", "nobody", "p5"],
+        "client" => &["client-0", "client-3", "client-4", "new-ltd", "nothing"],
+        "target" => &["disk", "drive"],
+        "connection" => &["xero", "disk"],
+        "email" => &["new@harbour.example", EMPLOYEE, "x@elsewhere.example"],
+        "office" => &["admin", "employee", "viewer", "custom:payroll", "primary-owner"],
+        "authority" => &["any", "all", "xero:1"],
+        "date" => &["2026-01-01", "beginning", "2026-02-30"],
+        "day" => &["03-31", "ledger", "02-31"],
+        "expires" => &["2027-01-01", "8 hours", "1 second"],
+        "period" => &["2026-10", "FY2026"],
+        "name" => &["New Ltd", "crm", "--all", "-x", "=1+1", "ünï"],
+        _ => &["words", "because", "--now"],
+    };
+    (*words.choose(rng).unwrap()).to_owned()
+}
+
+fn good(name: &str, schema: &Value, rng: &mut StdRng) -> Value {
+    if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
+        return choices.choose(rng).unwrap().clone();
+    }
+    match (schema["type"].as_str().unwrap(), schema.get("pattern").and_then(Value::as_str)) {
+        ("boolean", _) => json!(rng.random_bool(0.5)),
+        ("integer", _) => {
+            let (from, to) = (schema["minimum"].as_u64().unwrap(), schema["maximum"].as_u64().unwrap());
+            json!(*[from, to, rng.random_range(from..=to)].choose(rng).unwrap())
+        }
+        ("array", _) if name == "pairs" => {
+            let n = rng.random_range(1..5);
+            Value::from_iter((0..n).map(|_| json!({"person": likely("person", rng), "client": likely("client", rng)})))
+        }
+        ("array", _) => {
+            let name = name.trim_end_matches('s');
+            let n = rng.random_range(1..3);
+            Value::from_iter((0..n).map(|_| good(name, &schema["items"], rng)))
+        }
+        (_, Some(pattern)) if pattern.contains("C-") => json!(format!("C-{}", rng.random_range(1..99))),
+        (_, Some(_)) => json!(format!("{:08x}", rng.random::<u32>())),
+        _ if schema.get("format").is_some_and(|f| f == "date") => json!("2026-10-31"),
+        _ => json!(likely(name, rng)),
+    }
+}
+
+fn bad(rng: &mut StdRng) -> Value {
+    let all = [
+        json!(""),
+        json!(" "),
+        json!("a\nb"),
+        json!("\u{0}"),
+        json!("x".repeat(501)),
+        json!("\u{202e}"),
+        json!("'; DROP TABLE person; --"),
+        json!("../../etc/passwd"),
+        json!("%00"),
+        json!(null),
+        json!(-1),
+        json!(1e300),
+        json!(18_446_744_073_709_551_615_u64),
+        json!([]),
+        json!([[]]),
+        json!({}),
+        json!({"a": {"b": [1]}}),
+        json!(true),
+        json!("9999-12-31"),
+        json!("-9999-01-01"),
+        json!("C-999999999999999999"),
+        json!("ffffffffffffffffffffffffffffffff"),
+    ];
+    all.choose(rng).unwrap().clone()
+}
+
+fn one(name: &str, schema: &Value, rng: &mut StdRng) -> Value {
+    if rng.random_bool(0.75) { good(name, schema, rng) } else { bad(rng) }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+/// A request of one operation: mostly right, sometimes not.
+fn request(path: &str, operation: &Value, rng: &mut StdRng) -> (String, Option<(String, Vec<u8>)>) {
+    let (mut address, mut query) = (path.to_owned(), Vec::new());
+    for parameter in operation["parameters"].as_array().unwrap() {
+        let name = parameter["name"].as_str().unwrap();
+        let value = text(&one(name, &parameter["schema"], rng));
+        if parameter["in"] == "path" {
+            let value = if value.is_empty() { "%20".to_owned() } else { encoded(&value) };
+            address = address.replace(&format!("{{{name}}}"), &value);
+        } else if rng.random_bool(if parameter["required"] == true { 0.95 } else { 0.4 }) {
+            query.push(format!("{name}={}", encoded(&value)));
+        }
+    }
+    if rng.random_bool(0.05) {
+        query.push((*["odd=1", "%ff=1", "&&", "=", "all=%zz"].choose(rng).unwrap()).to_owned());
+    }
+    if !query.is_empty() {
+        address = format!("{address}?{}", query.join("&"));
+    }
+    let schema = operation.pointer("/requestBody/content/application~1json/schema");
+    let body = schema.map(|schema| {
+        let mut body = serde_json::Map::new();
+        let required: Vec<&str> = schema["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for (name, schema) in schema["properties"].as_object().unwrap() {
+            if rng.random_bool(if required.contains(&name.as_str()) { 0.97 } else { 0.4 }) {
+                body.insert(name.clone(), one(name, schema, rng));
+            }
+        }
+        if rng.random_bool(0.05) {
+            body.insert("odd".to_owned(), bad(rng));
+        }
+        let media = if rng.random_bool(0.97) { "application/json" } else { "text/plain" };
+        let bytes = match rng.random_range(0..40) {
+            0 => b"{".to_vec(),
+            1 => vec![0xff, 0xfe],
+            2 => b"[]".to_vec(),
+            3 => "[".repeat(5000).into_bytes(),
+            _ => Value::Object(body).to_string().into_bytes(),
+        };
+        (media.to_owned(), bytes)
+    });
+    (address, body)
+}
+
+/// Who manages nothing comes first: what owners do by chance may give others an office.
+#[test]
+fn random_requests_get_documented_answers_and_nothing_beyond_their_office() {
+    let daemon = Daemon::start(firm::firm(6, 8));
+    let document = get(&daemon, VIEWER, "/openapi.json");
+    assert_eq!(document.status, 200);
+    let root = document.json;
+    let seed = std::env::var("LEDGERWARD_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
+    let roles: [(&str, &[&str], usize); 5] = [
+        (VIEWER, &["firm.manage", "firm.publish"], 4),
+        (EMPLOYEE, &["firm.manage", "firm.publish"], 4),
+        (ADMIN, &["firm.publish"], 6),
+        (OWNER, &[], 6),
+        ("", &[], 3),
+    ];
+    for (acting, denied, rounds) in roles {
+        for (path, methods) in root["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                for _ in 0..rounds {
+                    let (address, body) = request(path, operation, &mut rng);
+                    let raw = body.as_ref().map(|(media, bytes)| (media.as_str(), bytes.as_slice()));
+                    let got = daemon.send(acting, &method.to_uppercase(), &format!("/api/v1{address}"), raw);
+                    let told = format!(
+                        "seed {seed}: as {acting:?}: {method} {address} {:?}",
+                        body.as_ref().map(|b| String::from_utf8_lossy(&b.1))
+                    );
+                    documented(&root, operation, &got).unwrap_or_else(|e| panic!("{told}\n{}: {e}", got.status));
+                    if denied.contains(&operation["x-permission"].as_str().unwrap()) {
+                        assert_eq!(got.status, 403, "{told}: {}", got.json);
+                        assert_eq!(got.json["permission"], operation["x-permission"], "{told}");
+                    }
+                    if !denied.is_empty() && acting != ADMIN && path == "/access" && got.status == 200 {
+                        let rows = got.json["rows"].as_array().unwrap();
+                        assert!(rows.iter().all(|r| r["person"]["email"] == acting), "{told}: {}", got.json);
+                    }
+                    *counts.entry(got.status).or_default() += 1;
+                }
+            }
+        }
+    }
+    // A generator whose every request is refused would prove nothing.
+    assert!(counts.get(&200).is_some_and(|n| *n > 200), "{counts:?}");
+    assert!(counts.get(&400).is_some_and(|n| *n > 100), "{counts:?}");
+    println!("answers by status: {counts:?}");
+}
+
+#[test]
+fn a_resource_says_what_the_command_says() {
+    let daemon = Daemon::start(firm::firm(5, 3));
+    for (path, line) in [
+        ("/people?all=true", "people list --all"),
+        ("/clients", "clients list"),
+        ("/roles", "roles"),
+        ("/changes?limit=5", "changes list -n 5"),
+        ("/findings", "findings"),
+        ("/holds", "hold"),
+        ("/freeze", "freeze"),
+        ("/firm", "firm export"),
+        ("/why?person=emma&client=client-2", "why emma client-2"),
+        ("/connectors", "connectors"),
+        ("/openapi.json", "api openapi"),
+        ("/audit?limit=3", "audit export --limit 3"),
+        ("/audit/verify", "audit verify"),
+    ] {
+        let over = get(&daemon, OWNER, path);
+        let args: Vec<&str> = line.split(' ').chain(["--json", "--as", OWNER]).collect();
+        let told = daemon.cli(&args);
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap_or_else(|e| panic!("{line}: {e}: {told:?}"));
+        assert_eq!((over.status, &over.json), (200, &told), "{path}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_said_with_its_place() {
+    let daemon = Daemon::start(firm::firm(5, 1));
+    let wrong = |method: &str, path: &str, body: Value| ask(&daemon, OWNER, method, path, body);
+    let at = |got: &Got| (got.status, got.json["at"]["in"].clone(), got.json["at"]["name"].clone());
+    assert_eq!(at(&wrong("GET", "/access?at=soon", Value::Null)), (400, json!("query"), json!("at")));
+    assert_eq!(at(&wrong("GET", "/access?who=emma", Value::Null)), (400, json!("query"), json!("who")));
+    assert_eq!(at(&wrong("POST", "/clients", json!({"name": "X", "slug": "x"}))), (400, json!("body"), json!("slug")));
+    assert_eq!(at(&wrong("POST", "/clients", json!({}))), (400, json!("body"), json!("name")));
+    assert_eq!(wrong("GET", "/why?person=nobody&client=client-0", Value::Null).status, 404);
+    let method = wrong("PATCH", "/clients", json!({}));
+    assert_eq!((method.status, method.headers["allow"].as_str()), (405, "GET, HEAD, POST"));
+    assert_eq!(wrong("GET", "/nothing", Value::Null).status, 404);
+    assert_eq!(daemon.send(OWNER, "POST", "/api/v1/clients", Some(("text/plain", b"{}"))).status, 415);
+    let long = vec![b' '; (2 << 20) + 1];
+    assert_eq!(daemon.send(OWNER, "POST", "/api/v1/clients", Some(("application/json", &long))).status, 413);
+    let viewer = get(&daemon, VIEWER, "/runs");
+    assert_eq!((viewer.status, &viewer.json["permission"]), (403, &json!("firm.manage")));
+    assert_eq!(get(&daemon, "stranger@harbour.example", "/people").status, 403);
+}
+
+#[test]
+fn a_check_follows_every_change_at_once_and_shows_nobody_elses_access() {
+    let daemon = Daemon::start(firm::firm(5, 8));
+    let check = |acting: &str, person: &str, client: &str| {
+        get(&daemon, acting, &format!("/access/check?person={person}&client={client}"))
+    };
+    // Emma is the fourth: every client whose number is 4 more than a multiple of 7 is hers.
+    let yes = check(OWNER, "emma", "client-4");
+    assert_eq!((yes.status, &yes.json["answer"], &yes.json["role"]), (200, &json!("yes"), &json!("reader")), "{yes:?}");
+    assert!(yes.json["age_ms"].as_i64().is_some_and(|n| (0..5000).contains(&n)));
+    let no = check(OWNER, EMPLOYEE, "client-5");
+    assert_eq!((&no.json["answer"], &no.json["reasons"]), (&json!("no"), &json!(["not selected"])));
+    assert_eq!(get(&daemon, OWNER, "/access/check?person=emma&client=client-4&target=nowhere").status, 404);
+
+    let other = check(EMPLOYEE, "adam", "client-5");
+    assert_eq!((other.status, other.json["permission"].is_string()), (403, true));
+    assert_eq!(check(EMPLOYEE, "nobody-at-all", "client-5").status, 403, "who works here is not to be tried out");
+    assert_eq!(check(EMPLOYEE, "emma", "client-4").json["answer"], "yes");
+
+    for _ in 0..3 {
+        assert_eq!(ask(&daemon, OWNER, "DELETE", "/selections/emma/client-4", Value::Null).status, 200);
+        assert_eq!(check(OWNER, "emma", "client-4").json["answer"], "no");
+        let body = json!({"person": "emma", "clients": ["client-4"]});
+        assert_eq!(ask(&daemon, OWNER, "POST", "/selections", body).status, 200);
+        assert_eq!(check(OWNER, "emma", "client-4").json["answer"], "yes");
+    }
+    assert_eq!(ask(&daemon, OWNER, "POST", "/people/emma/disable", Value::Null).status, 200);
+    assert_eq!(check(OWNER, "emma", "client-4").json["reasons"], json!(["the person is disabled"]));
+    assert_eq!(check(EMPLOYEE, "emma", "client-4").status, 403, "a disabled person asks nothing");
+    // A command that came in by the socket's other door counts as well.
+    assert!(daemon.cli(&["people", "enable", "emma"]).status.success());
+    assert_eq!(check(OWNER, "emma", "client-4").json["answer"], "yes");
+
+    let pairs: Vec<Value> =
+        (0..1000).map(|n| json!({"person": "emma", "client": format!("client-{}", n % 9)})).collect();
+    let many = ask(&daemon, OWNER, "POST", "/access/check", json!({"pairs": pairs}));
+    assert_eq!((many.status, many.json["checks"].as_array().unwrap().len()), (200, 1000));
+    assert_eq!(many.json["checks"][4]["answer"], "yes");
+    assert_eq!(many.json["checks"][8]["status"], 404);
+}
+
+#[test]
+fn a_token_is_its_person_and_no_more() {
+    let daemon = Daemon::start(firm::firm(5, 8));
+    let host = format!("Host: 127.0.0.1:{}\r\n", daemon.tcp);
+    let made = ask(&daemon, OWNER, "POST", "/tokens", json!({"name": "crm", "person": "emma"}));
+    assert_eq!(made.status, 200, "{made:?}");
+    let token = made.json["token"].as_str().unwrap().to_owned();
+    let with = |headers: &str, method: &str, path: &str| daemon.tcp(headers, method, &format!("/api/v1{path}"), None);
+    let bearer = format!("{host}Authorization: Bearer {token}\r\n");
+
+    assert_eq!(with(&host, "GET", "/people").status, 401);
+    assert_eq!(with(&format!("{host}Authorization: Bearer {token}x\r\n"), "GET", "/people").status, 401);
+    assert_eq!(with(&format!("{host}Ledgerward-As: {OWNER}\r\n"), "GET", "/people").status, 401);
+    let own = with(&bearer, "GET", "/people");
+    assert_eq!((own.status, own.json["people"].as_array().unwrap().len()), (200, 1));
+    let as_owner = format!("{bearer}Ledgerward-As: {OWNER}\r\n");
+    assert_eq!(with(&as_owner, "GET", "/runs").status, 403, "a token acts as nobody else");
+    let check = with(&bearer, "GET", "/access/check?person=emma&client=client-4");
+    assert_eq!((check.status, &check.json["answer"]), (200, &json!("yes")));
+    let rebound = bearer.replace("127.0.0.1", "evil.example");
+    assert_eq!(with(&rebound, "GET", "/people").status, 421);
+    assert_eq!(daemon.tcp(&bearer, "POST", "/v1/command", None).status, 404, "only the API is on TCP");
+    let body = br#"{"name": "more", "person": "emma"}"#;
+    let more = daemon.tcp(&bearer, "POST", "/api/v1/tokens", Some(("application/json", body)));
+    assert_eq!((more.status, &more.json["permission"]), (403, &json!("token.add")));
+
+    let listed = get(&daemon, OWNER, "/tokens");
+    assert_eq!(listed.json["tokens"][0]["person"], EMPLOYEE);
+    assert!(!listed.json.to_string().contains(&token));
+    let state = std::fs::read(daemon.dir.path().join("state")).map_or_else(
+        |_| {
+            std::fs::read_dir(daemon.dir.path().join("state"))
+                .unwrap()
+                .flat_map(|e| std::fs::read(e.unwrap().path()).unwrap_or_default())
+                .collect::<Vec<u8>>()
+        },
+        |b| b,
+    );
+    assert!(!state.windows(token.len()).any(|w| w == token.as_bytes()), "the token itself is nowhere on the disk");
+    assert!(!daemon.log().contains(&token));
+
+    assert_eq!(ask(&daemon, ADMIN, "POST", "/tokens", json!({"name": "x", "person": "ana"})).status, 403);
+    assert_eq!(ask(&daemon, OWNER, "DELETE", "/tokens/crm", Value::Null).status, 200);
+    assert_eq!(with(&bearer, "GET", "/people").status, 401, "a revoked token is good for nothing at once");
+    let trail = get(&daemon, OWNER, "/audit?limit=1000").json.to_string();
+    assert!(trail.contains("token.add") && trail.contains("token.revoke"));
+}
