@@ -20,6 +20,7 @@
 //! | [`drift`] | which folders need no reading, because their target's change feed is silent |
 //! | [`domain`] | the pure core: who should hold what, which steps that takes, which of them may happen |
 //! | [`apply`] | carries cleared plans out; the only place that may write to targets |
+//! | [`moves`] | clients on their way from one target to another |
 //! | [`approvals`] | what is left of an approved hold that failed half-way |
 //! | [`deliver`] | which statement goes where, and the fence before it |
 //! | [`statement`] | statements as values, and their renderers |
@@ -58,6 +59,7 @@ pub mod firm_file;
 pub mod gather;
 pub mod lanes;
 pub mod memory;
+pub mod moves;
 pub mod process;
 pub mod registry;
 pub mod render;

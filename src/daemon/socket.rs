@@ -36,7 +36,7 @@ use crate::{
     app::App,
     cli::{
         self,
-        args::{Cli, Command, FirmAct, StatementsAct},
+        args::{Cli, ClientsAct, Command, FirmAct, StatementsAct},
         console::Console,
         outcome::{Exit, Failure, Report},
     },
@@ -245,6 +245,9 @@ const fn turn(command: &Command) -> Turn {
         | Command::Pull { .. }
         | Command::Plan { .. }
         | Command::Doctor { .. }
+        | Command::Adopt { .. }
+        | Command::Gaps { .. }
+        | Command::Clients { act: Some(ClientsAct::Move { .. }) }
         | Command::Statements { act: Some(StatementsAct::Push { .. } | StatementsAct::Render { .. }), .. } => {
             Turn::Cycle
         }

@@ -244,7 +244,8 @@ fn cell(text: String) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }
 
-fn csv(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String, Failure> {
+/// A table for a spreadsheet; no cell becomes a formula there.
+pub fn csv(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("the table cannot be written: {e}"));
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(head).map_err(|e| failed(&e))?;
