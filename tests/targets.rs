@@ -27,6 +27,8 @@ fn firm() -> Firm {
     file.unwrap().write_all(b"test-box-word").unwrap();
     let person = |p: &str| json!({"email": format!("{p}@harbour.example"), "name": p, "team": "harbour"});
     let accounts: Vec<Value> = ["ledgers", "ana", "bob", "cleo", "dev"].iter().map(|p| person(p)).collect();
+    let visitor = json!({"email": "visitor@elsewhere.example", "name": "Vi Visitor"});
+    let accounts: Vec<Value> = accounts.into_iter().chain([visitor]).collect();
     let seed = json!({
         "consent": "ledgers@harbour.example", "apps": [{"key": "test-box", "secret": "test-box-word"}],
         "teams": {"harbour": {"name": "Harbour", "team_space": true}}, "accounts": accounts, "groups": [],
