@@ -12,7 +12,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
     Created, Email, Error, ErrorKind, FolderId, FolderKey, Gone, Granted, Holder, Job, Journalled, PermissionId,
-    Permit, ReadCx, ReservedId, SeenPermission, SeenRole, Snapshot, Stat, StorageTarget, Timestamp, Via,
+    Permit, ReadCx, ReservedId, SeenFolder, SeenPermission, SeenRole, Snapshot, Stat, StorageTarget, Timestamp, Via,
     WriteAuthority, WriteCx,
 };
 use serde_json::json;
@@ -28,6 +28,7 @@ use crate::{
         order,
         plan::{self, LanePlan, Trouble},
     },
+    drift,
     engine::Picture,
     gather, lanes,
     store::{Intent, JournalOp, JournalRow, LaneRow, Outcome, StoreError},
@@ -114,6 +115,8 @@ pub async fn run(
         ));
     }
     use_approvals(app, picture).await?;
+    // What is about to change is read again in the next run, also if this one ends in the middle.
+    drift::forget(app, plans.iter().map(|p| &p.lane)).await?;
     let at_once = world.targets.values().filter_map(|t| t.api().ok()).map(|t| t.limits().lanes_parallel).max();
     // Lanes with a revoke go first: whoever must go does not wait for somebody else's new folder (`decisions` 16).
     let mut ordered = plans;
@@ -505,6 +508,11 @@ impl Lane<'_> {
             Err(e) => return Ok(Err(words(&e))),
         };
         if let Some(folder) = found {
+            if let Some(other) = self.elsewhere(&folder).await? {
+                let why =
+                    format!("the target looks into the same account as {other}, where this client has its folder");
+                return Ok(Err(format!("{why}. Give each target an account or a shared drive of its own.")));
+            }
             // Our own mark on a folder that the state does not know: a restored backup, or a crash long ago. Its list is
             // not what this plan was made from, so the lane is planned again.
             self.bind(&folder).await?;
@@ -551,6 +559,17 @@ impl Lane<'_> {
             return self.close(&folder).await;
         }
         Ok(Ok(()))
+    }
+
+    /// The other target that has this very folder already: two that look into one account see each other's marks.
+    async fn elsewhere(&self, folder: &FolderId) -> Result<Option<TargetName>, Failure> {
+        let rows = self.app.store.run(|db| db.lanes()).await?;
+        let same = |t: &TargetName| {
+            let other = self.app.config.targets.get(t);
+            *t != self.target.name && other.is_some_and(|o| o.remote.connector == self.target.manifest.name)
+        };
+        let found = rows.into_values().find(|r| r.folder.as_ref() == Some(folder) && same(&r.key.target));
+        Ok(found.map(|r| r.key.target))
     }
 
     /// Makes the folder that holds the client folders, where the target wants one and it is not there: under an id that is
@@ -832,6 +851,7 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
         reserved: None,
         approved: true,
     };
+    drift::forget(app, std::iter::once(what.lane)).await?;
     let (row, cx) = begin(app, target, intent).await?;
     let sent = match target.api()?.revoke(&cx, what.folder, &what.seen.id).await {
         Ok(Gone::Pending(job)) => wait_for(target, &cx, &job).await.map(|()| None),
@@ -866,6 +886,74 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
         result: Ok(()),
     };
     Ok(read_back(target, what.folder, &[step], now).await.map(|_| ()))
+}
+
+/// Takes over a folder that was there before: writes our marker on it, reads it back and binds the lane to it. Nothing in its
+/// sharing list is changed. The inner error is what went wrong, in words; the outer one is the state's.
+pub async fn mark_folder(
+    app: &App,
+    target: &Target,
+    run: i64,
+    lane: &LaneKey,
+    folder: &SeenFolder,
+    reason: &str,
+) -> Result<Result<(), String>, Failure> {
+    let intent = Intent {
+        run,
+        lane: lane.clone(),
+        op: JournalOp::Mark { folder: folder.id.clone(), name: folder.name.clone() },
+        cause: Some(Cause::Decision { change: "adopt".to_owned() }),
+        because: reason.to_owned(),
+        reserved: None,
+        approved: true,
+    };
+    let (row, cx) = begin(app, target, intent).await?;
+    let now = app.now();
+    let sent = target.api()?.mark(&cx, &folder.id, &lane.folder).await;
+    let (outcome, why) = match sent {
+        Err(e) if !may_be_done(&e) => {
+            let kind = format!("{:?}", e.kind).to_lowercase();
+            (Outcome::Failed { kind, message: e.message.clone() }, words(&e))
+        }
+        // Believed when it is read back, however the answer was.
+        Err(e) => (Outcome::Unknown { message: e.message.clone() }, words(&e)),
+        Ok(()) => {
+            let why = "the marker was written and is not seen".to_owned();
+            (Outcome::Unknown { message: why.clone() }, why)
+        }
+    };
+    let open = matches!(outcome, Outcome::Unknown { .. });
+    app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
+    if open {
+        let journal = app.store.run(move |db| db.journal_row(row)).await?;
+        if settle_one(app, target, &journal).await? {
+            return Ok(Ok(()));
+        }
+    }
+    Ok(Err(why))
+}
+
+/// The marker is on the folder: the lane has it from now on.
+async fn marked(
+    app: &App,
+    step: Journalled,
+    lane: LaneKey,
+    folder: FolderId,
+    name: String,
+    (parent, owner): (Option<FolderId>, Option<String>),
+) -> Result<(), Failure> {
+    let now = app.now();
+    let marker = Some(lane.folder.to_string());
+    let row = LaneRow { key: lane, folder: Some(folder), name, parent, owner, marker, created_step: None, base: None };
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                db.save_lane(&row, now)?;
+                db.outcome(step, &Outcome::Done(json!({ "folder": row.folder })), now)
+            })
+        })
+        .await?;
+    Ok(())
 }
 
 async fn wait_for(target: &Target, cx: &WriteCx, job: &ledgerward_contract::JobId) -> Result<(), Error> {
@@ -1001,6 +1089,18 @@ async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> Result<bool
             let result = api.close_spread(&write_cx(target, step, now)?, &folder).await;
             Ok(closed(app, step, result).await?.is_ok())
         }
+        JournalOp::Mark { folder, name } => match api.stat(&read, folder).await {
+            Ok(Stat::Present { marker, parent, owner, .. }) if marker == Some(lane.folder.to_string()) => {
+                marked(app, step, lane, folder.clone(), name.clone(), (parent, owner)).await?;
+                Ok(true)
+            }
+            Ok(_) => {
+                let outcome = failed("the folder does not carry the marker; take it over again");
+                app.store.run(move |db| db.outcome(step, &outcome, now)).await?;
+                Ok(false)
+            }
+            Err(_) => Ok(false),
+        },
         JournalOp::CreateRoot { .. } => {
             let outcome = match api.lacks_root(&read, row.intent.reserved.as_ref()).await {
                 Ok(false) => Outcome::Done(json!({})),

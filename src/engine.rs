@@ -30,7 +30,7 @@ use crate::{
     gather::{self, ConnectionReading, Known, Wanted},
     guests,
     lanes::{self, Book},
-    leavers, memory,
+    leavers, memory, moves,
     store::Db,
     world::World,
 };
@@ -119,7 +119,7 @@ pub async fn look(
     let (plan, mut findings) = lanes::propose(&decider, &book, ask);
     findings.extend(domain::guests::findings(&firm, now));
     findings.extend(leavers::chase(app, &firm, &facts, now).await?);
-    let Guarded { verdict, approved, approved_steps } = guard(app, &firm, plan).await?;
+    let Guarded { verdict, approved, approved_steps } = guard(app, &firm, &book, plan).await?;
 
     let whole = ask.clients.is_none() && !ask.offline;
     memory::findings(app, run, &joined, findings, whole, now).await?;
@@ -170,7 +170,9 @@ pub async fn finish(app: &App, world: &World, picture: Picture, console: &mut dy
     }
     step(app, picture.run, "deliver").await?;
     let delivered = deliver::run(app, world, &picture, &lanes, console).await?;
-    Ok(Done { picture, lanes, delivered })
+    let done = Done { picture, lanes, delivered };
+    moves::advance(app, &done).await?;
+    Ok(done)
 }
 
 /// The words before a connection's name in a run's step.
@@ -234,10 +236,15 @@ struct Guarded {
 }
 
 /// Clears or holds each step, then takes the approvals that people gave for exactly these holds.
-async fn guard(app: &App, firm: &Firm, plan: Plan<crate::domain::plan::Proposed>) -> Result<Guarded, Failure> {
+async fn guard(
+    app: &App,
+    firm: &Firm,
+    book: &Book,
+    plan: Plan<crate::domain::plan::Proposed>,
+) -> Result<Guarded, Failure> {
     let now = app.now();
     let (history, freeze, approvals) = lanes::guard_ground(app, firm, now).await?;
-    let published = BTreeSet::new();
+    let published = moves::shown(&book.moves, book, &plan, firm);
     let guards = guards(&app.config.guards);
     let notes = BTreeMap::new();
     let verdict =

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledgerward_contract::{
     Email, FolderId, Holder, LinkKind, PermissionId, SeenPermission, SharingSupport, Snapshot, Stat, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     drift::{self, Hint, Seen},
     engine::Ask,
     gather::{self, FolderReading},
+    moves::{self, Move},
     store::{AppliedRow, Change, LaneRow, OwnedRow},
     world::{Target, World},
 };
@@ -36,6 +38,15 @@ const POLICY: &str = "lane_policy";
 const SEEN_CHANGE: &str = "lane_change";
 /// Holders that somebody asked to take over.
 pub const ADOPT: &str = "adopt";
+/// Under which names folders were taken over ([`AdoptedName`]).
+pub const ADOPTED_NAME: &str = "adopted_name";
+
+/// A folder that was taken over keeps its name for as long as its client keeps the one it had then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdoptedName {
+    pub folder: String,
+    pub client: String,
+}
 
 /// One lane as it is.
 #[derive(Debug)]
@@ -51,6 +62,7 @@ pub struct Known {
     grants: Vec<OwnedGrant>,
     pub accepted: Vec<AcceptedHolder>,
     adopt: Vec<Email>,
+    adopted_name: Option<AdoptedName>,
     known_ids: BTreeMap<PermissionId, Email>,
     trouble: Vec<Trouble>,
     unreadable: Option<String>,
@@ -97,6 +109,8 @@ pub struct Book {
     sharing: BTreeMap<TargetName, plan::Sharing>,
     renames: BTreeMap<TargetName, bool>,
     pub troubles: Vec<String>,
+    /// Clients that were moved from one target to another, by an act that still holds.
+    pub moves: Vec<Move>,
     /// Desired lanes were looked at together with these.
     findings: Vec<Finding>,
     last_change: i64,
@@ -129,6 +143,8 @@ pub async fn read(
         policy: BTreeMap<String, String>,
         seen_change: BTreeMap<String, i64>,
         adopt: BTreeMap<String, Vec<Email>>,
+        adopted_name: BTreeMap<String, AdoptedName>,
+        moves: Vec<Move>,
         changes: Vec<Change>,
     }
     let stored = app
@@ -142,6 +158,8 @@ pub async fn read(
                 policy: db.doc_all(POLICY)?,
                 seen_change: db.doc_all(SEEN_CHANGE)?,
                 adopt: db.doc_all(ADOPT)?,
+                adopted_name: db.doc_all(ADOPTED_NAME)?,
+                moves: moves::all(db)?,
                 changes: db.changes(1_000)?,
             })
         })
@@ -151,7 +169,12 @@ pub async fn read(
     keys.extend(decider.lanes().map(|(lane, _)| lane.lane));
     keys.retain(|k| world.targets.contains_key(&k.target) && wanted(ask, k));
 
-    let mut book = Book { last_change: stored.changes.iter().map(|c| c.id).max().unwrap_or(0), ..Book::default() };
+    let holds = |m: &Move| decider.firm().clients.get(&m.client).is_some_and(|c| m.holds(c));
+    let mut book = Book {
+        last_change: stored.changes.iter().map(|c| c.id).max().unwrap_or(0),
+        moves: stored.moves.into_iter().filter(holds).collect(),
+        ..Book::default()
+    };
     let (mut readings, mut remembered) = (BTreeMap::new(), BTreeMap::new());
     for (name, target) in &world.targets {
         let sharing = sharing_of(target);
@@ -172,7 +195,7 @@ pub async fn read(
         }
         // Whoever looks at a part, or must see for himself (`revoke --now`), follows no feed.
         let whole = ask.clients.is_none() && !ask.offline;
-        let hint = if whole { drift::hint(app, target, now).await? } else { Hint::none() };
+        let hint = if whole { drift::hint(app, target, &folders, now).await? } else { Hint::none() };
         let mut fresh = Vec::new();
         for (key, folder) in folders {
             match hint.unchanged(&key, &folder) {
@@ -186,7 +209,7 @@ pub async fn read(
             console.note(&format!("Reading {} on {name} …", crate::render::plan::count(fresh.len(), "folder")));
         }
         readings.extend(gather::folders(target, fresh, lists, now).await);
-        drift::keep(app, name, hint, &readings).await?;
+        drift::keep(app, name, hint, &readings, now).await?;
     }
     for key in keys {
         let row = stored.lanes.get(&key).cloned();
@@ -199,6 +222,7 @@ pub async fn read(
             owned,
             accepted: stored.accepted.get(&key).into_iter().flatten().map(|a| a.holder.clone()).collect(),
             adopt: stored.adopt.get(&lane_text(&key)).cloned().unwrap_or_default(),
+            adopted_name: stored.adopted_name.get(&lane_text(&key)).cloned(),
             known_ids: BTreeMap::new(),
             trouble: vec![],
             unreadable: None,
@@ -332,7 +356,8 @@ fn name_folders(book: &mut Book, decider: &Decider<'_>) {
             };
             let component = names::component(&wanted, &id);
             let still = exists && (stored == component || stored == names::suffixed(&component, &names::id8(&id)));
-            known.name = if still { stored } else { names::assign(taken, &wanted, &id) };
+            let was = known.adopted_name.as_ref().is_some_and(|n| n.folder == stored && n.client == wanted);
+            known.name = if still || (exists && was) { stored } else { names::assign(taken, &wanted, &id) };
             taken.insert(names::unique_key(&known.name));
         }
     }
@@ -384,19 +409,26 @@ pub fn propose(decider: &Decider<'_>, book: &Book, ask: &Ask) -> (Plan<Proposed>
         }
         findings.extend(found);
         seen.insert(desired.lane.clone());
-        plans.extend(one(decider, book, &desired));
+        plans.extend(one(decider, book, desired));
     }
     for key in book.lanes.keys().filter(|k| !seen.contains(*k)) {
         let (desired, found) = decider.lane(key);
         findings.extend(found);
-        plans.extend(one(decider, book, &desired));
+        plans.extend(one(decider, book, desired));
     }
     findings.extend(plans.iter().flat_map(|p| p.findings.iter().cloned()));
     (Plan::proposed(plans), findings)
 }
 
-fn one(decider: &Decider<'_>, book: &Book, desired: &DesiredLane<'_>) -> Option<LanePlan> {
+fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Option<LanePlan> {
     let known = book.lanes.get(&desired.lane)?;
+    let moved = book
+        .moves
+        .iter()
+        .find(|m| m.filled.is_some() && m.client == desired.lane.folder.client && m.from == desired.lane.target);
+    if moved.is_some() {
+        desired.end();
+    }
     let list = match (&known.unreadable, known.folder(), known.entries()) {
         (_, None, _) => Listing::NoFolder,
         (Some(why), ..) => Listing::Unreadable(why),
@@ -422,7 +454,11 @@ fn one(decider: &Decider<'_>, book: &Book, desired: &DesiredLane<'_>) -> Option<
         policy_before: known.policy_before.as_deref(),
         changes: &known.changes,
     };
-    Some(plan::propose(decider, desired, &actual, &cx))
+    let mut plan = plan::propose(decider, &desired, &actual, &cx);
+    if let Some(moved) = moved {
+        plan.decided(&moved.change, &moved.because());
+    }
+    Some(plan)
 }
 
 /// What the guard counts with: the last 24 hours, the freeze switch, and the approvals that are still good.

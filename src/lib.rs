@@ -20,6 +20,7 @@
 //! | [`drift`] | which folders need no reading, because their target's change feed is silent |
 //! | [`domain`] | the pure core: who should hold what, which steps that takes, which of them may happen |
 //! | [`apply`] | carries cleared plans out; the only place that may write to targets |
+//! | [`moves`] | clients on their way from one target to another |
 //! | [`approvals`] | what is left of an approved hold that failed half-way |
 //! | [`leavers`], [`pack`] | who left and which ledgers still let them in; evidence that can be checked offline |
 //! | [`guests`], [`exposure`] | extra access that ends by itself; how long somebody kept a folder |
@@ -65,6 +66,7 @@ pub mod guests;
 pub mod lanes;
 pub mod leavers;
 pub mod memory;
+pub mod moves;
 pub mod pack;
 pub mod process;
 pub mod registry;

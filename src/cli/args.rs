@@ -230,6 +230,30 @@ Examples:
         #[command(subcommand)]
         act: Option<HoldersAct>,
     },
+    /// Take over folders that were there before ledgerward
+    #[command(after_help = "\
+Without CLIENT and FOLDER it proposes pairs and writes nothing. Nobody is taken off a folder that is taken over, and it
+keeps its name; whoever is on it and not entitled is shown as accepted until `holders adopt` or `holders remove`.
+
+Examples:
+  ledgerward adopt drive
+  ledgerward adopt drive acme-ltd \"1042 Acme\" --reason \"their folder since 2019\"
+  ledgerward adopt drive --all-certain --reason \"looked through the list\"")]
+    Adopt {
+        /// As in the configuration
+        target: String,
+        #[arg(requires = "folder", conflicts_with = "all_certain")]
+        client: Option<ClientArg>,
+        /// The folder's name, or its id where two have one name
+        #[arg(value_parser = filled)]
+        folder: Option<String>,
+        /// Every pair that is certain
+        #[arg(long)]
+        all_certain: bool,
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: Option<String>,
+    },
     /// Somebody's own books, which are in nobody else's access
     Private {
         #[command(subcommand)]
@@ -272,6 +296,16 @@ Examples:
         /// One of the three clocks alone
         #[arg(long, value_enum, requires = "at")]
         clock: Option<ClockArg>,
+        #[arg(long, value_enum, default_value_t)]
+        format: TableFormat,
+    },
+    /// Where ledgers and folders disagree, over all targets
+    Gaps {
+        #[arg(long)]
+        client: Option<ClientArg>,
+        /// From the last reading, without asking any provider
+        #[arg(long)]
+        offline: bool,
         #[arg(long, value_enum, default_value_t)]
         format: TableFormat,
     },

@@ -9,6 +9,8 @@ use super::{
     accept, accounts,
     act::{self, act_and_tell},
     args::{AuthorityArg, ClientArg, ClientsAct, SourceKindArg},
+    console::Console,
+    moving,
     outcome::{Exit, Failure, Report},
 };
 use crate::{
@@ -23,7 +25,7 @@ use crate::{
     store::{LaneRow, LedgerSeen},
 };
 
-pub async fn run(app: &App, act: Option<ClientsAct>) -> Result<Report, Failure> {
+pub async fn run(app: &App, console: &mut dyn Console, act: Option<ClientsAct>) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     let find = |typed: &ClientArg| act::client(app, &firm, &typed.0).map(|c| c.id);
     let op = match act {
@@ -64,6 +66,10 @@ pub async fn run(app: &App, act: Option<ClientsAct>) -> Result<Report, Failure> 
             let targets: BTreeSet<TargetName> =
                 targets.iter().map(|t| act::target(app, t)).collect::<Result<_, _>>()?;
             ChangeOp::SetTargets { client: find(&client)?, targets: (!all).then_some(targets) }
+        }
+        Some(ClientsAct::Move { client, from, to, reason, yes }) => {
+            let wish = moving::Wish { client: &client, from: &from, to: &to, reason: reason.as_deref(), yes };
+            return moving::run(app, console, &wish).await;
         }
         Some(ClientsAct::Accounts { client, accounts, all }) => {
             return set_accounts(app, act::client(app, &firm, &client.0)?, &accounts, all).await;

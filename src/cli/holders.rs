@@ -132,7 +132,8 @@ async fn list(app: &App, console: &mut dyn Console, client: Option<&ClientArg>) 
     managers_only(app, &firm)?;
     let world = app.world().await?;
     let ask = match client {
-        None => Ask::default(),
+        // Read now, also where a change feed is silent.
+        None => Ask { offline: true, ..Ask::default() },
         Some(c) => {
             Ask { clients: Some(BTreeSet::from([act::client(app, &firm, &c.0)?.id])), offline: true, ..Ask::default() }
         }

@@ -5,6 +5,7 @@ pub mod accept;
 pub mod access;
 pub mod accounts;
 pub mod act;
+pub mod adopt;
 pub mod api;
 pub mod args;
 pub mod audit;
@@ -20,11 +21,13 @@ pub mod demo;
 pub mod doctor;
 pub mod findings;
 pub mod firm;
+pub mod gaps;
 pub mod guests;
 pub mod holders;
 pub mod init;
 pub mod key;
 pub mod leaver;
+pub mod moving;
 pub mod outcome;
 pub mod people;
 pub mod private;
@@ -177,11 +180,21 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Freeze { act } => cycle::freeze(app, act).await,
         Command::Revoke { person, now: _, reason } => cycle::revoke(app, console, &person, reason.as_deref()).await,
         Command::People { act } => people::run(app, act).await,
-        Command::Clients { act } => clients::run(app, act).await,
+        Command::Clients { act } => clients::run(app, console, act).await,
         Command::Select(args) => select::run(app, args).await,
         Command::Guests { act } => guests::run(app, act).await,
         Command::Roles { act } => roles::run(app, act).await,
         Command::Holders { act } => holders::run(app, console, act).await,
+        Command::Adopt { target, client, folder, all_certain, reason } => {
+            let wish = adopt::Wish {
+                target: &target,
+                client: client.as_ref(),
+                folder: folder.as_deref(),
+                all_certain,
+                reason: reason.as_deref(),
+            };
+            adopt::run(app, console, &wish).await
+        }
         Command::Private { act } => private::run(app, act).await,
         Command::Changes { act } => changes::run(app, act).await,
         Command::Firm { act } => firm::run(app, console, act).await,
@@ -189,6 +202,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Access { person, client, at, clock, format } => {
             access::run(app, person.as_ref(), client.as_ref(), at.map(|day| (day, clock)), format).await
         }
+        Command::Gaps { client, offline, format } => gaps::run(app, console, client.as_ref(), offline, format).await,
         Command::Why { person, client } => why::run(app, &person, &client, false).await,
         Command::WhyNot { person, client } => why::run(app, &person, &client, true).await,
         Command::Leaver(args) => leaver::run(app, console, args).await,

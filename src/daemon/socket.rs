@@ -36,7 +36,9 @@ use crate::{
     app::App,
     cli::{
         self,
-        args::{AuditAct, Cli, Command, FirmAct, LeaverArgs, ReviewAct, RosterAct, StatementsAct, WhatIfArgs},
+        args::{
+            AuditAct, Cli, ClientsAct, Command, FirmAct, LeaverArgs, ReviewAct, RosterAct, StatementsAct, WhatIfArgs,
+        },
         console::Console,
         outcome::{Exit, Failure, Report},
     },
@@ -254,6 +256,9 @@ const fn turn(command: &Command) -> Turn {
         | Command::Pull { .. }
         | Command::Plan { .. }
         | Command::Doctor { .. }
+        | Command::Adopt { .. }
+        | Command::Gaps { .. }
+        | Command::Clients { act: Some(ClientsAct::Move { .. }) }
         | Command::Statements { act: Some(StatementsAct::Push { .. } | StatementsAct::Render { .. }), .. } => {
             Turn::Cycle
         }

@@ -6,7 +6,10 @@
 //! In the order of a cycle: [`identity`] joins users to people, [`facts`] packs what all sources say, [`policy`] decides
 //! lane by lane, [`plan`] compares with what is there ([`order`] sorts the steps), [`guard`] clears or holds, [`explain`]
 //! answers questions about any of it, and [`effects`] says what a change would do.
+//! answers questions about any of it. [`adoption`] pairs clients with folders that were there before, [`gaps`] says
+//! where ledger and folder disagree.
 
+pub mod adoption;
 pub mod change;
 pub mod effects;
 pub mod explain;
@@ -14,6 +17,7 @@ pub mod fact;
 pub mod facts;
 pub mod finding;
 pub mod firm;
+pub mod gaps;
 pub mod guard;
 pub mod guests;
 pub mod identity;

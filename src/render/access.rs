@@ -260,7 +260,7 @@ fn cell(text: String) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }
 
-/// A table as CSV. Errors: the writer refuses, which memory does not.
+/// A table as CSV, where no cell becomes a formula. Errors: the writer refuses, which memory does not.
 pub fn csv(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<String, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("the table cannot be written: {e}"));
     let mut out = csv::Writer::from_writer(Vec::new());

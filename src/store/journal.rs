@@ -27,6 +27,11 @@ pub enum JournalOp {
         size: u64,
         sha256: String,
     },
+    /// Our marker on a folder that was there before and is taken over.
+    Mark {
+        folder: FolderId,
+        name: String,
+    },
     /// The folder that holds the client folders.
     CreateRoot {
         name: String,
@@ -44,6 +49,7 @@ impl JournalOp {
             Self::Access(Op::Adopt { .. }) => "adopt",
             Self::CloseSpread => "close_spread",
             Self::Put { .. } => "put",
+            Self::Mark { .. } => "mark",
             Self::CreateRoot { .. } => "create_root",
         }
     }
@@ -61,7 +67,7 @@ impl JournalOp {
 
     fn lane_name(&self) -> &str {
         match self {
-            Self::Access(Op::Create { name } | Op::Rename { name }) => name,
+            Self::Access(Op::Create { name } | Op::Rename { name }) | Self::Mark { name, .. } => name,
             _ => "",
         }
     }

@@ -269,7 +269,23 @@ impl Firm {
         self.providers[provider].control(verb, args).unwrap()
     }
 
-    fn connect(&self, name: &str) {
+    /// One more target in the configuration, with its provider behind a proxy; signed in.
+    pub fn add_target(&mut self, name: &str, connector: &str, seed: &Value, section: &str) {
+        let proxy = RUNTIME.block_on(Proxy::open());
+        let maker = registry::entry(connector).unwrap().fake.as_ref().unwrap();
+        let fake = Arc::new(Mutex::new((maker.from_seed)(seed, proxy.address).unwrap()));
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mounted = RUNTIME.block_on(sandbox::mount(name, fake, any)).unwrap();
+        proxy.forward_to(mounted.address);
+        let url = format!("http://{}", proxy.address);
+        let mut config = fs::OpenOptions::new().append(true).open(self.path("config.toml")).unwrap();
+        write!(config, "\n[targets.{name}]\nconnector = \"{connector}\"\n{}", section.replace("{url}", &url)).unwrap();
+        self.proxies.insert(name.to_owned(), proxy);
+        self.providers.insert(name.to_owned(), mounted);
+        self.connect(name);
+    }
+
+    pub fn connect(&self, name: &str) {
         let mut child = self
             .command(&["connect", name, "--no-browser"])
             .stdin(Stdio::piped())

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ledgerward_contract::{
     ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
     Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result, SeenFile,
-    SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via, WriteCx,
+    SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via, WriteCx,
 };
 use serde_json::{Value, json};
 
@@ -105,6 +105,18 @@ impl StorageTarget for BoxTarget {
 
     async fn files(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenFile>> {
         self.files_page(cx, folder.as_str(), at).await
+    }
+
+    async fn folders(&self, cx: &ReadCx, _at: Cursor) -> Result<Page<SeenFolder>> {
+        const OP: &str = "folders.list";
+        let Some(root) = self.root(cx).await? else { return Ok(Page::only(Vec::new())) };
+        let all = self.children(cx, OP, &root.id).await?;
+        let seen = |f: Item| SeenFolder { marker: map::marker(&f), id: FolderId(f.id), name: f.name };
+        Ok(Page::only(all.into_iter().filter(|f| f.kind == "folder").map(seen).collect()))
+    }
+
+    fn changes_tell_sharing(&self) -> bool {
+        true
     }
 
     async fn changes(&self, cx: &ReadCx, since: Option<ChangeCursor>) -> Result<Changes> {

@@ -48,7 +48,7 @@ pub use statement::{
 };
 pub use target::{
     ChangeCursor, Changes, Created, Expect, FileId, FileKey, FilePath, FolderId, FolderKey, FolderRole, Gone, Granted,
-    Holder, Job, JobId, LinkKind, NoteLevel, PermissionId, Probe, ProbeNote, Quotas, ReservedId, SeenFile,
+    Holder, Job, JobId, LinkKind, NoteLevel, PermissionId, Probe, ProbeNote, Quotas, ReservedId, SeenFile, SeenFolder,
     SeenPermission, SeenRole, SharingSupport, Stat, StatementFile, Stored, Tag, TargetLimits, Via,
 };
 pub use traits::{Build, ClientDirectory, Connector, Factory, LedgerSource, Scope, StatementSource, StorageTarget};

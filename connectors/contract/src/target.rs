@@ -162,6 +162,22 @@ impl Listed for SeenFile {
     }
 }
 
+/// One folder directly in the root, as an adoption looks at it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SeenFolder {
+    pub id: FolderId,
+    pub name: String,
+    /// The marker on it, in [`FolderKey`]'s text, where a listing shows it or a look at the folder is cheap.
+    pub marker: Option<String>,
+}
+
+impl Listed for SeenFolder {
+    type Key = FolderId;
+    fn key(&self) -> FolderId {
+        self.id.clone()
+    }
+}
+
 /// A path below a client's folder: one to eight safe names. Made by the naming module; a target checks it again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FilePath(Vec<String>);

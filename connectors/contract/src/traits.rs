@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::{
     AccessFact, ChangeCursor, Changes, ClientRow, Created, Cursor, Email, Endpoints, Expect, Fenced, FolderId,
     FolderKey, FolderRole, Gone, Granted, Job, JobId, LedgerAccount, LedgerId, LedgerProfile, LedgerRow, Manifest,
-    Page, PermissionId, Probe, ReadCx, ReservedId, Result, Secret, SeenFile, SeenPermission, Stat, StatementData,
-    StatementFile, StatementRef, StatementRequest, Stored, TargetLimits, Timestamp, WriteCx,
+    Page, PermissionId, Probe, ReadCx, ReservedId, Result, Secret, SeenFile, SeenFolder, SeenPermission, Stat,
+    StatementData, StatementFile, StatementRef, StatementRequest, Stored, TargetLimits, Timestamp, WriteCx,
     error::{Error, ErrorKind},
 };
 
@@ -113,6 +113,16 @@ pub trait StorageTarget: Send + Sync {
     async fn sharing(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenPermission>>;
     /// Every file below the folder, sub-folders included. A folder that is not there is `NotFound`, never an empty list.
     async fn files(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenFile>>;
+    /// Every folder directly in the root, whosever it is, for adopting a tree that was there before. Only
+    /// [`FolderId`]s that the other methods take. A root that is not there is an empty list.
+    async fn folders(&self, _cx: &ReadCx, _at: Cursor) -> Result<Page<SeenFolder>> {
+        Err(Error::new(ErrorKind::Unsupported, "folders.list", "this target cannot list the folders that are there"))
+    }
+    /// Whether [`StorageTarget::changes`] tells of sharing lists as well as of files. Where it does not, each folder's list is
+    /// read in its turn over the day.
+    fn changes_tell_sharing(&self) -> bool {
+        false
+    }
     /// Changes since a cursor; `None` asks for the cursor of now. `Unsupported` where there is no feed.
     async fn changes(&self, _cx: &ReadCx, _since: Option<ChangeCursor>) -> Result<Changes> {
         Err(Error::new(ErrorKind::Unsupported, "changes.list", "this target has no change feed"))

@@ -34,7 +34,7 @@ fn making_name(key: &FolderKey) -> String {
 }
 
 /// The id under which we speak of a folder: of the shared folder, which survives a rename; else the folder's own.
-fn id_of(e: &Entry) -> FolderId {
+pub(crate) fn id_of(e: &Entry) -> FolderId {
     FolderId(e.shared_id().or(e.id.as_deref()).unwrap_or_default().to_owned())
 }
 

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use ledgerward_contract::{
     ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
     Gone, Granted, Job, JobId, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result,
-    SeenFile, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Timestamp, Via,
-    WriteCx,
+    SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits,
+    Timestamp, Via, WriteCx,
 };
 
 use crate::{
@@ -106,6 +106,24 @@ impl StorageTarget for Dropbox {
 
     async fn files(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenFile>> {
         self.files_page(cx, folder.as_str(), at).await
+    }
+
+    /// Folders that are not shared yet are listed under an id that [`StorageTarget::mark`] refuses with what to do.
+    async fn folders(&self, cx: &ReadCx, _at: Cursor) -> Result<Page<SeenFolder>> {
+        const OP: &str = "folders.list";
+        let me = self.me(cx).await?;
+        let mut all = Vec::new();
+        for e in self.children(cx, OP, &me.root).await?.unwrap_or_default() {
+            if !e.is("folder") || e.name.starts_with(crate::place::MAKING) {
+                continue;
+            }
+            let marker = match e.shared_id() {
+                Some(id) => self.read_marker(cx, id).await?,
+                None => None,
+            };
+            all.push(SeenFolder { id: crate::place::id_of(&e), marker, name: e.name });
+        }
+        Ok(Page::only(all))
     }
 
     async fn changes(&self, cx: &ReadCx, since: Option<ChangeCursor>) -> Result<Changes> {

@@ -5,13 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 use ledgerward_contract::{
     ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
     Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result, SeenFile,
-    SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via, WriteCx,
+    SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via, WriteCx,
 };
 use serde_json::{Value, json};
 
 use crate::{
     Drive,
-    api::decode,
+    api::{FOLDER, FOLDER_FIELDS, decode, quoted},
     map::{self, About, File, Ids, Permission, SharedDrive, StartToken},
     notes,
     place::{Feed, Place},
@@ -130,6 +130,19 @@ impl StorageTarget for Drive {
 
     async fn files(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenFile>> {
         self.files_page(cx, folder.as_str(), at).await
+    }
+
+    async fn folders(&self, cx: &ReadCx, _at: Cursor) -> Result<Page<SeenFolder>> {
+        let Place { root, corpus } = self.place(cx).await?;
+        let Some(root) = root else { return Ok(Page::only(Vec::new())) };
+        let q = format!("{} in parents and mimeType='{FOLDER}' and trashed=false", quoted(&root.id));
+        let found = self.search(cx, "folders.list", &corpus, &q, FOLDER_FIELDS).await?;
+        let seen = |f: File| SeenFolder { marker: map::marker(&f), id: FolderId(f.id), name: f.name };
+        Ok(Page::only(found.into_iter().map(seen).collect()))
+    }
+
+    fn changes_tell_sharing(&self) -> bool {
+        true
     }
 
     async fn changes(&self, cx: &ReadCx, since: Option<ChangeCursor>) -> Result<Changes> {

@@ -5,7 +5,8 @@ use std::io;
 use cap_std::fs::Dir;
 use ledgerward_contract::{
     Created, Email, Error, ErrorKind, Expect, FileId, FilePath, FolderId, FolderKey, FolderRole, Gone, Granted,
-    Journalled, PermissionId, Result, SeenFile, SeenPermission, Stat, StatementFile, Stored, Tag, Timestamp, Via,
+    Journalled, PermissionId, Result, SeenFile, SeenFolder, SeenPermission, Stat, StatementFile, Stored, Tag,
+    Timestamp, Via,
 };
 use rustix::{
     fs::{FileType, Mode},
@@ -15,7 +16,9 @@ use rustix::{
 use crate::{
     disk::{self, Explain, TEMP, explain},
     map::{self, Acl, Who},
-    marker::{drop_temp_folder, find_in, move_in, pin, read_marker, reserved, sweep, temp_name, write_marker},
+    marker::{
+        drop_temp_folder, find_in, folders_in, move_in, pin, read_marker, reserved, sweep, temp_name, write_marker,
+    },
     root::Disk,
     tree::{Order, Spread, confirm, set_lists, spread, us, walk},
 };
@@ -53,6 +56,11 @@ impl Disk {
             (root, false) if self.is_new(op, &root)? => Ok(None),
             _ => Err(self.unmarked(op)),
         }
+    }
+
+    /// Folders that this service may open. A symbolic link is none, and neither is what is mounted in the root.
+    pub fn folders(&self) -> Result<Vec<SeenFolder>> {
+        folders_in("folders.list", &self.root("folders.list")?)
     }
 
     pub fn stat(&self, id: &FolderId) -> Result<Stat> {

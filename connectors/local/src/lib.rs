@@ -17,7 +17,8 @@ use async_trait::async_trait;
 use ledgerward_contract::{
     AuthScheme, Build, Connector, Created, Cursor, Email, Error, ErrorKind, Expect, Factory, Fenced, FolderId,
     FolderKey, FolderRole, Gone, Granted, Manifest, Page, PermissionId, Probe, ReadCx, ReservedId, Result, SeenFile,
-    SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Timestamp, WriteCx,
+    SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Timestamp,
+    WriteCx,
 };
 use serde::Deserialize;
 
@@ -171,6 +172,10 @@ impl StorageTarget for Local {
     async fn files(&self, _cx: &ReadCx, folder: &FolderId, _at: Cursor) -> Result<Page<SeenFile>> {
         let folder = folder.clone();
         self.off_thread("files.list", move |d| d.files(&folder).map(Page::only)).await
+    }
+
+    async fn folders(&self, _cx: &ReadCx, _at: Cursor) -> Result<Page<SeenFolder>> {
+        self.off_thread("folders.list", |d| d.folders().map(Page::only)).await
     }
 
     async fn create(&self, cx: &WriteCx, key: &FolderKey, name: &str, _: Option<&ReservedId>) -> Result<Created> {

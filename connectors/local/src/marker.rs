@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use cap_std::fs::Dir;
-use ledgerward_contract::{Error, ErrorKind, FolderId, FolderKey, Journalled, Result, Timestamp};
+use ledgerward_contract::{Error, ErrorKind, FolderId, FolderKey, Journalled, Result, SeenFolder, Timestamp};
 use rustix::{
     fs::{FileType, Mode},
     io::Errno,
@@ -36,7 +36,22 @@ pub(crate) fn temp_name(step: Journalled, name: &str) -> String {
 }
 
 pub(crate) fn find_in(op: &'static str, root: &Dir, key: &FolderKey) -> Result<Option<FolderId>> {
-    let (wanted, mut found) = (key.to_string(), Vec::new());
+    let wanted = key.to_string();
+    let mut found = folders_in(op, root)?;
+    found.retain(|f| f.marker.as_deref() == Some(wanted.as_str()));
+    match found.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one.id.clone())),
+        [a, b, ..] => {
+            Err(Error::new(ErrorKind::Conflict, op, format!("\"{}\" and \"{}\" carry the same marker", a.id, b.id))
+                .next(format!("One is a copy. Delete {MARKER} in the one that is not the client's folder.")))
+        }
+    }
+}
+
+/// The folders directly in the root, each with its marker.
+pub(crate) fn folders_in(op: &'static str, root: &Dir) -> Result<Vec<SeenFolder>> {
+    let mut found = Vec::new();
     for name in disk::names(root).explain(op, "the root")? {
         let Some(text) = name.to_str().filter(|n| !n.starts_with(TEMP)) else { continue };
         if !disk::look(root, text).explain(op, text)?.is_some_and(|s| disk::is(&s, FileType::Directory)) {
@@ -56,16 +71,9 @@ pub(crate) fn find_in(op: &'static str, root: &Dir, key: &FolderKey) -> Result<O
             }
             Err(e) => return Err(explain(op, text, e)),
         };
-        if read_marker(op, &dir)?.as_deref() == Some(wanted.as_str()) {
-            found.push(FolderId::from(text));
-        }
+        found.push(SeenFolder { id: FolderId::from(text), name: text.to_owned(), marker: read_marker(op, &dir)? });
     }
-    match found.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some(one.clone())),
-        [a, b, ..] => Err(Error::new(ErrorKind::Conflict, op, format!("\"{a}\" and \"{b}\" carry the same marker"))
-            .next(format!("One is a copy. Delete {MARKER} in the one that is not the client's folder."))),
-    }
+    Ok(found)
 }
 
 /// The key on a folder's marker. A marker that another account wrote is none: writers of a folder could forge it.

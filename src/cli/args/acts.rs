@@ -221,6 +221,26 @@ pub enum ClientsAct {
         #[arg(long)]
         all: bool,
     },
+    /// Move a client from one target to another: the new folder is shared and filled, then the old one is closed
+    #[command(
+        after_help = "Files in the old folder stay there. A move that was interrupted goes on with the next sync, or with the same\n\
+                            command again."
+    )]
+    Move {
+        client: ClientArg,
+        /// The target it leaves, as in the configuration
+        #[arg(long, value_name = "TARGET")]
+        from: String,
+        /// The target it goes to
+        #[arg(long, value_name = "TARGET")]
+        to: String,
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: Option<String>,
+        /// Do it; otherwise the plan is shown and, on a terminal, asked about
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Which bank accounts are pushed; `--all` for every one
     #[command(group = clap::ArgGroup::new("which").required(true).args(["accounts", "all"]))]
     Accounts {

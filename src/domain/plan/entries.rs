@@ -178,9 +178,6 @@ impl<'w> Work<'w, '_> {
     }
 
     pub fn stranger(&mut self, p: &SeenPermission) {
-        if self.accepted(&p.holder) && !matches!(p.holder, Holder::Link(_) | Holder::Everyone(_)) {
-            return self.keep(p, KeepWhy::Accepted);
-        }
         if let (Holder::Person(email), Via::Direct) = (&p.holder, &p.via)
             && self.actual.adopt.contains(email)
             && self.mirrors()
@@ -190,6 +187,9 @@ impl<'w> Work<'w, '_> {
             let op = Op::Adopt { who: email.clone(), permission: p.id.clone(), role };
             let cause = Cause::Decision { change: "adopt".to_owned() };
             self.plan.steps.push(Step::new(op, cause, "somebody asked to take it over"));
+        }
+        if self.accepted(&p.holder) && !matches!(p.holder, Holder::Link(_) | Holder::Everyone(_)) {
+            return self.keep(p, KeepWhy::Accepted);
         }
         self.keep(p, KeepWhy::Stranger);
         self.plan.strangers.push(p.clone());

@@ -11,6 +11,7 @@ mod steps;
 use std::{
     collections::{BTreeMap, BTreeSet},
     marker::PhantomData,
+    sync::Arc,
 };
 
 use ledgerward_contract::{Email, FolderId, Holder, PermissionId, SeenPermission, SeenRole, Timestamp, Via};
@@ -20,7 +21,7 @@ pub use self::{planned::Planned, propose::propose};
 use super::{
     finding::Finding,
     firm::AcceptedHolder,
-    lane::{LaneKey, Op, OwnedGrant, Step},
+    lane::{Cause, LaneKey, Op, OwnedGrant, Reason, Step},
     policy::{Decider, PersonIx},
 };
 
@@ -309,6 +310,18 @@ impl<S> Serialize for Plan<S> {
 }
 
 impl LanePlan {
+    /// Whoever is let out goes because of one act of the firm, and not by what any source says. `revoke --now` stays what
+    /// it is.
+    pub fn decided(&mut self, change: &str, because: &str) {
+        let reason =
+            Arc::new(Reason { cause: Cause::Decision { change: change.to_owned() }, because: because.to_owned() });
+        let revokes = self.steps.iter_mut().filter(|s| matches!(s.op, Op::Revoke { .. }));
+        for step in revokes.filter(|s| s.reason.cause != Cause::RevokeNow) {
+            step.reason = Arc::clone(&reason);
+        }
+        self.absences.clear();
+    }
+
     /// Whom the fence lets in by this plan: everybody it leaves with access, at their address on the target.
     pub fn planned(&self, decider: &Decider<'_>) -> BTreeSet<Email> {
         let at = |ix: PersonIx| decider.address(&self.lane.target, ix).filter(|e| !self.not_planned.contains(e));

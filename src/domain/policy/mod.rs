@@ -148,6 +148,17 @@ pub struct DesiredLane<'a> {
     pub create: bool,
 }
 
+impl DesiredLane<'_> {
+    /// The client has left this folder: whatever is ours in it is taken back, and nothing goes there any more.
+    pub fn end(&mut self) {
+        self.state = LaneState::Ending;
+        (self.delivery, self.create, self.unknown_since) = (false, false, None);
+        self.wants.clear();
+        self.held.clear();
+        self.until.clear();
+    }
+}
+
 /// Decides for one firm at one moment. Cheap to make: it sorts selections by client and interns addresses.
 #[derive(Debug)]
 pub struct Decider<'a> {

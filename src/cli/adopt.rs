@@ -1,0 +1,374 @@
+//! `adopt`: folders of a tree that was there before ledgerward. It proposes; a person confirms, one pair or all that are
+//! certain. Nobody is taken off such a folder, and it keeps its name.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use ledgerward_contract::{ClientId, FolderKey, Holder, SeenFolder, SeenRole, Snapshot, Stat};
+use serde_json::{Value, json};
+
+use super::{
+    act,
+    args::ClientArg,
+    console::Console,
+    cycle::{end, may_publish, refuse_restored, start},
+    outcome::{Exit, Failure, Report},
+};
+use crate::{
+    app::App,
+    apply::{self, words},
+    domain::{
+        adoption::{self, Candidate, Wanting},
+        firm::{AcceptedHolder, Client, ClientState, Firm, TargetName},
+        lane::LaneKey,
+        plan::Sharing,
+        policy::Decider,
+    },
+    gather,
+    lanes::{self, AdoptedName},
+    memory,
+    render::{plan::count, table::table},
+    store::LaneRow,
+    world::{Target, World},
+};
+
+/// More pages than any root has.
+const PAGES_MAX: u32 = 1_000;
+
+pub struct Wish<'a> {
+    pub target: &'a str,
+    pub client: Option<&'a ClientArg>,
+    pub folder: Option<&'a str>,
+    pub all_certain: bool,
+    pub reason: Option<&'a str>,
+}
+
+/// What is on the target and what the firm has for it.
+struct Ground {
+    folders: Vec<SeenFolder>,
+    rows: Vec<LaneRow>,
+    candidates: Vec<Candidate>,
+    wanting: Vec<Wanting>,
+}
+
+pub async fn run(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<Report, Failure> {
+    may_publish(app).await?;
+    let firm = app.firm().await?;
+    let name = act::target(app, wish.target)?;
+    let world = app.world().await?;
+    let Some(target) = world.targets.get(&name) else {
+        return Err(Failure::new(Exit::Failed, format!("{name} cannot be opened")).next("See: ledgerward doctor"));
+    };
+    target.reach()?;
+    console.note(&format!("Reading the folders on {name} …"));
+    let ground = ground(app, &firm, target, &name).await?;
+    let pairs = match (wish.client, wish.folder, wish.all_certain) {
+        (Some(client), Some(folder), _) => {
+            let client = act::client(app, &firm, &client.0)?;
+            vec![(client.id, chosen(&ground.folders, folder)?.clone())]
+        }
+        (_, _, true) => {
+            let sure = ground.candidates.iter().filter(|c| c.certain);
+            sure.filter_map(|c| Some((c.client, ground.folders.iter().find(|f| f.id == c.folder)?.clone()))).collect()
+        }
+        _ => return Ok(proposals(&firm, &name, &ground)),
+    };
+    let Some(reason) = wish.reason else {
+        return Err(Failure::new(Exit::Usage, "taking over a folder needs a reason").next("Say it: --reason TEXT"));
+    };
+    refuse_restored(app).await?;
+    for (client, folder) in &pairs {
+        allowed(&firm, *client, &name, folder, &ground.rows)?;
+    }
+    let run = start(app, "adopt").await?;
+    let done = take_all(app, &world, &firm, target, run, &pairs, reason).await;
+    let done = end(
+        app,
+        run,
+        done,
+        |d: &Vec<Taken>| {
+            if d.iter().all(|t| t.result.is_ok()) { Exit::Done } else { Exit::Partly }
+        },
+    )
+    .await?;
+    Ok(told(&firm, &name, &done))
+}
+
+async fn ground(app: &App, firm: &Firm, target: &Target, name: &TargetName) -> Result<Ground, Failure> {
+    let (api, cx) = (target.api()?, target.read(app.now())?);
+    let list = Snapshot::gather("folders.list", app.now(), PAGES_MAX, |at| {
+        let cx = cx.clone();
+        Box::pin(async move { api.folders(&cx, at).await })
+    })
+    .await?;
+    let rows: Vec<LaneRow> = app.store.run(|db| db.lanes()).await?.into_values().collect();
+    let rows: Vec<LaneRow> = rows.into_iter().filter(|r| r.key.target == *name && r.folder.is_some()).collect();
+    let bound: BTreeSet<_> = rows.iter().filter_map(|r| r.folder.clone()).collect();
+    let has: BTreeSet<ClientId> =
+        rows.iter().filter(|r| r.key.folder.account.is_none()).map(|r| r.key.folder.client).collect();
+    let wants = |c: &&Client| {
+        c.state == ClientState::Active
+            && c.private_to.is_none()
+            && c.targets.as_ref().is_none_or(|t| t.contains(name))
+            && !has.contains(&c.id)
+    };
+    let wanting: Vec<Wanting> = firm
+        .clients
+        .values()
+        .filter(wants)
+        .map(|c| Wanting {
+            id: c.id,
+            slug: c.slug.clone(),
+            name: c.name.clone(),
+            numbers: c.sources.iter().map(|s| s.id.clone()).collect(),
+        })
+        .collect();
+    let folders: Vec<SeenFolder> = list.items().iter().filter(|f| !bound.contains(&f.id)).cloned().collect();
+    let candidates = adoption::candidates(&wanting, &folders);
+    Ok(Ground { folders, rows, candidates, wanting })
+}
+
+/// A folder by its id or its name. Two of one name are told apart by their ids.
+fn chosen<'f>(folders: &'f [SeenFolder], typed: &str) -> Result<&'f SeenFolder, Failure> {
+    if let Some(one) = folders.iter().find(|f| f.id.as_str() == typed) {
+        return Ok(one);
+    }
+    let found: Vec<&SeenFolder> = folders.iter().filter(|f| f.name == typed).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => {
+            let names: Vec<String> = folders.iter().map(|f| f.name.clone()).collect();
+            let failure =
+                Failure::new(Exit::Failed, format!("there is no free folder \"{typed}\" directly in the root"))
+                    .next("See: ledgerward adopt TARGET. A folder that is a client's already cannot be taken over.");
+            Err(act::suggest(failure, typed, &names))
+        }
+        several => {
+            let ids: Vec<&str> = several.iter().map(|f| f.id.as_str()).collect();
+            Err(Failure::new(Exit::Failed, format!("{} folders are named \"{typed}\"", several.len()))
+                .next(format!("Say which by its id: {}", ids.join(", "))))
+        }
+    }
+}
+
+/// What may not be taken over, whoever asks.
+fn allowed(
+    firm: &Firm,
+    client: ClientId,
+    target: &TargetName,
+    folder: &SeenFolder,
+    rows: &[LaneRow],
+) -> Result<(), Failure> {
+    let fail = |why: String, next: &str| Err(Failure::new(Exit::Failed, why).next(next));
+    let Some(of) = firm.clients.get(&client) else { return Ok(()) };
+    if of.private_to.is_some() {
+        return fail(format!("{} is private and lies on no target", of.slug), "ledgerward private convert CLIENT");
+    }
+    if of.state != ClientState::Active {
+        return fail(format!("{} is not active", of.slug), "ledgerward clients accept | reopen CLIENT");
+    }
+    if of.targets.as_ref().is_some_and(|t| !t.contains(target)) {
+        return fail(
+            format!("{} has no folder on {target} by its routing", of.slug),
+            "ledgerward clients targets CLIENT …",
+        );
+    }
+    if let Some(row) = rows.iter().find(|r| r.key.folder.client == client && r.key.folder.account.is_none()) {
+        return fail(
+            format!("{} has a folder on {target} already: {}", of.slug, row.name),
+            "One client has one folder on a target. Move the files together by hand.",
+        );
+    }
+    let ours = FolderKey { client, account: None }.to_string();
+    if let Some(marker) = folder.marker.as_ref().filter(|m| **m != ours) {
+        let whose = firm.clients.values().find(|c| marker.starts_with(&c.id.to_string()));
+        let whose = whose.map_or_else(|| "a client that is not in this firm's book".to_owned(), |c| c.slug.clone());
+        return fail(
+            format!("\"{}\" carries the marker of {whose}", folder.name),
+            "A folder is one client's. Choose another one, or make a new folder.",
+        );
+    }
+    Ok(())
+}
+
+/// One folder that was taken over, or why not.
+struct Taken {
+    client: ClientId,
+    folder: SeenFolder,
+    result: Result<Found, String>,
+}
+
+/// Who is on it.
+#[derive(Default)]
+struct Found {
+    accepted: Vec<String>,
+    entitled: Vec<String>,
+    open: Vec<String>,
+}
+
+async fn take_all(
+    app: &App,
+    world: &World,
+    firm: &Firm,
+    target: &Target,
+    run: i64,
+    pairs: &[(ClientId, SeenFolder)],
+    reason: &str,
+) -> Result<Vec<Taken>, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    let targets: Vec<TargetName> = world.targets.keys().cloned().collect();
+    let decider = Decider::new(firm, &facts, &targets, app.now());
+    let mut all = Vec::new();
+    for (client, folder) in pairs {
+        let lane = LaneKey { target: target.name.clone(), folder: FolderKey { client: *client, account: None } };
+        let result = take(app, firm, target, &decider, run, &lane, folder, reason).await?;
+        all.push(Taken { client: *client, folder: folder.clone(), result });
+    }
+    Ok(all)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct for it would only rename the arguments")]
+async fn take(
+    app: &App,
+    firm: &Firm,
+    target: &Target,
+    decider: &Decider<'_>,
+    run: i64,
+    lane: &LaneKey,
+    folder: &SeenFolder,
+    reason: &str,
+) -> Result<Result<Found, String>, Failure> {
+    let now = app.now();
+    // Looked at again: a marker may have come since the listing, and not every listing shows one.
+    let reading = gather::folder_now(target, &folder.id, lanes::sharing_of(target) != Sharing::Off, now).await;
+    match &reading.stat {
+        Ok(Stat::Present { marker, .. }) => {
+            if marker.as_ref().is_some_and(|m| *m != lane.folder.to_string()) {
+                return Ok(Err("it carries another client's marker".to_owned()));
+            }
+        }
+        Ok(_) => return Ok(Err("it is not there any more, or out of reach".to_owned())),
+        Err(e) => return Ok(Err(words(e))),
+    }
+    let list = match &reading.list {
+        Some(Ok(list)) => list.items(),
+        Some(Err(e)) => return Ok(Err(words(e))),
+        None => &[],
+    };
+    let (desired, _) = decider.lane(lane);
+    let wanted: BTreeSet<_> =
+        desired.wants.iter().filter_map(|w| decider.address(&lane.target, w.person)).cloned().collect();
+    let (mut found, mut accept) = (Found::default(), Vec::new());
+    for p in list.iter().filter(|p| !p.ourselves && !matches!(p.role, SeenRole::Owner | SeenRole::MetadataOnly)) {
+        match &p.holder {
+            Holder::Link(_) | Holder::Everyone(_) => found.open.push(p.holder.to_string()),
+            Holder::Person(email) if wanted.contains(email) => found.entitled.push(p.holder.to_string()),
+            holder => {
+                found.accepted.push(holder.to_string());
+                let role = match p.role {
+                    SeenRole::Reader => Some(ledgerward_contract::FolderRole::Reader),
+                    SeenRole::Writer => Some(ledgerward_contract::FolderRole::Writer),
+                    _ => None,
+                };
+                accept.push(AcceptedHolder { holder: holder.clone(), role });
+            }
+        }
+    }
+    if let Err(why) = apply::mark_folder(app, target, run, lane, folder, reason).await? {
+        return Ok(Err(why));
+    }
+    let named = AdoptedName {
+        folder: folder.name.clone(),
+        client: firm.clients.get(&lane.folder.client).map(|c| c.name.clone()).unwrap_or_default(),
+    };
+    let (key, why) = (lane.clone(), format!("adopted: {reason}"));
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                db.doc_put(lanes::ADOPTED_NAME, &lanes::lane_text(&key), &named)?;
+                accept.iter().try_for_each(|holder| db.accept_holder(&key, holder, &why, now))
+            })
+        })
+        .await?;
+    for all in [&mut found.accepted, &mut found.entitled, &mut found.open] {
+        all.sort();
+        all.dedup();
+    }
+    Ok(Ok(found))
+}
+
+fn proposals(firm: &Firm, target: &TargetName, ground: &Ground) -> Report {
+    let slug = |id: ClientId| act::slug(firm, id);
+    let rows = ground.candidates.iter().map(|c| {
+        let sure = if c.certain { "certain" } else { "ASK" };
+        [slug(c.client), c.name.clone(), c.why.words().to_owned(), sure.to_owned(), c.folder.to_string()]
+    });
+    let mut text = table(["client", "folder", "why", "", "id"], rows);
+    let paired: BTreeSet<_> = ground.candidates.iter().map(|c| &c.folder).collect();
+    let clients: BTreeSet<_> = ground.candidates.iter().map(|c| c.client).collect();
+    let spare: Vec<&SeenFolder> = ground.folders.iter().filter(|f| !paired.contains(&f.id)).collect();
+    let without: Vec<String> =
+        ground.wanting.iter().filter(|w| !clients.contains(&w.id)).map(|w| w.slug.clone()).collect();
+    if !spare.is_empty() {
+        let names: Vec<&str> = spare.iter().map(|f| f.name.as_str()).collect();
+        let _ = writeln!(text, "{} of no client: {}", count(spare.len(), "folder"), names.join(", "));
+    }
+    if !without.is_empty() {
+        let _ = writeln!(text, "{} without a folder that fits: {}", count(without.len(), "client"), without.join(", "));
+    }
+    let json = json!({
+        "schema": "ledgerward/adopt/1",
+        "target": target,
+        "candidates": ground.candidates.iter().map(|c| json!({
+            "client": slug(c.client), "folder": c.folder, "name": c.name, "why": c.why, "certain": c.certain,
+        })).collect::<Vec<Value>>(),
+        "folders": spare,
+        "clients": without,
+        "adopted": [],
+    });
+    let certain = ground.candidates.iter().filter(|c| c.certain).count();
+    let report = Report::new(Exit::Done, json, text);
+    match (certain, ground.candidates.len()) {
+        (_, 0) => report.note("Nothing fits by itself: ledgerward adopt TARGET CLIENT FOLDER --reason TEXT"),
+        (n, all) if n == all => report.note(format!("Nothing was written. To take them over: ledgerward adopt {target} --all-certain --reason TEXT")),
+        _ => report.note(format!(
+            "Nothing was written. The certain ones: ledgerward adopt {target} --all-certain --reason TEXT; each other one: ledgerward adopt {target} CLIENT FOLDER --reason TEXT"
+        )),
+    }
+}
+
+fn told(firm: &Firm, target: &TargetName, done: &[Taken]) -> Report {
+    let mut text = String::new();
+    let mut rows = Vec::new();
+    for one in done {
+        let slug = act::slug(firm, one.client);
+        match &one.result {
+            Err(why) => {
+                let _ = writeln!(text, "FAILED  {slug}  {target}:/{}  {why}", one.folder.name);
+                rows.push(json!({"client": slug, "folder": one.folder.id, "name": one.folder.name, "error": why}));
+            }
+            Ok(found) => {
+                let _ = writeln!(text, "{slug}  is {target}:/{} from now on", one.folder.name);
+                for (who, what) in [
+                    (&found.entitled, "entitled; let in by hand"),
+                    (&found.accepted, "stay, accepted; not ours"),
+                    (&found.open, "OPEN TO OTHERS: no file goes in until it is turned off"),
+                ] {
+                    if !who.is_empty() {
+                        let _ = writeln!(text, "    {what}: {}", who.join(", "));
+                    }
+                }
+                rows.push(json!({
+                    "client": slug, "folder": one.folder.id, "name": one.folder.name,
+                    "accepted": found.accepted, "entitled": found.entitled, "open": found.open,
+                }));
+            }
+        }
+    }
+    if done.is_empty() {
+        text.push_str("Nothing is certain; nothing was taken over.\n");
+    }
+    let exit = if done.iter().all(|t| t.result.is_ok()) { Exit::Done } else { Exit::Partly };
+    let json = json!({"schema": "ledgerward/adopt/1", "target": target, "candidates": [], "adopted": rows});
+    Report::new(exit, json, text)
+        .note("Nobody was let in or out. To take people over or off: ledgerward holders adopt | remove. Next: ledgerward plan")
+}

@@ -1,0 +1,347 @@
+//! Several targets side by side, and what lies across them: a client that moves from one to the other.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers fail the test")]
+
+mod common;
+
+use std::{
+    collections::BTreeSet, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, process::Stdio, thread,
+    time::Duration,
+};
+
+use common::Firm;
+use serde_json::{Value, json};
+
+const SECTION: &str = r#"client_id = "test-box"
+client_secret = { file = "box-secret" }
+endpoints = { api = "{url}/2", content = "{url}/content/2", www = "{url}", oauth = "{url}" }
+sharing = "mirror"
+formats = ["csv"]
+"#;
+
+/// A firm at rest that has a Dropbox beside its Drive, with no client on it yet.
+fn firm() -> Firm {
+    let mut firm = Firm::at_rest();
+    let mut file = fs::OpenOptions::new();
+    let file = file.write(true).create_new(true).mode(0o400).open(firm.path("box-secret"));
+    file.unwrap().write_all(b"test-box-word").unwrap();
+    let person = |p: &str| json!({"email": format!("{p}@harbour.example"), "name": p, "team": "harbour"});
+    let accounts: Vec<Value> = ["ledgers", "ana", "bob", "cleo", "dev"].iter().map(|p| person(p)).collect();
+    let visitor = json!({"email": "visitor@elsewhere.example", "name": "Vi Visitor"});
+    let accounts: Vec<Value> = accounts.into_iter().chain([visitor]).collect();
+    let seed = json!({
+        "consent": "ledgers@harbour.example", "apps": [{"key": "test-box", "secret": "test-box-word"}],
+        "teams": {"harbour": {"name": "Harbour", "team_space": true}}, "accounts": accounts, "groups": [],
+    });
+    for slug in ["acme-ltd", "birch-llp", "cedar-bakery"] {
+        firm.must(&["clients", "targets", slug, "drive", "disk"]);
+    }
+    firm.add_target("box", "dropbox", &seed, SECTION);
+    firm
+}
+
+/// Who is on a client's folder on a target, by what ledgerward reads there now.
+fn on(firm: &Firm, slug: &str, target: &str, state: &str) -> BTreeSet<String> {
+    let told = firm.ask(&["holders", "list", "--client", slug, "--json", "--quiet"]).json();
+    let all = told["holders"].as_array().unwrap().iter();
+    all.filter(|h| h["target"] == target && h["state"] == state)
+        .map(|h| h["holder"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn mover(firm: &Firm) -> common::Told {
+    firm.ask(&["clients", "move", "acme-ltd", "--from", "drive", "--to", "box", "--yes", "--json", "--quiet"])
+}
+
+#[test]
+fn a_client_moves_and_its_old_folder_is_closed_with_its_files_in_it() {
+    let firm = firm();
+    let before = firm.lists()["Acme Ltd"].clone();
+    assert!(before.len() >= 3, "{before:?}");
+    let files = firm.drive_files();
+
+    let shown = firm.ask(&["clients", "move", "acme-ltd", "--from", "drive", "--to", "box"]);
+    assert_eq!(shown.exit, 2, "the plan is shown first: {shown:?}");
+    assert!(shown.out.contains("is closed") && shown.out.contains("bob@harbour.example"), "{shown:?}");
+    assert_eq!(firm.lists()["Acme Ltd"], before);
+
+    let held = mover(&firm);
+    assert_eq!(held.exit, 3, "a target's first plan is approved by a person, move or not: {held:?}");
+    assert_eq!(firm.lists()["Acme Ltd"], before, "the old folder stays open until the new one is ready");
+    firm.approve_all();
+    let done = mover(&firm);
+    assert_eq!(done.exit, 0, "{done:?}");
+    assert!(done.json()["closed"].is_string(), "{done:?}");
+
+    assert_eq!(firm.lists()["Acme Ltd"], BTreeSet::new(), "everybody we let in is let out");
+    assert_eq!(on(&firm, "acme-ltd", "box", "ours"), before, "and is on the new folder");
+    assert_eq!(firm.drive_files(), files, "the old folder's files stay there");
+    let delivered = firm.state(|db| db.delivered());
+    let at = |target: &str, ext: &str| {
+        let of = delivered.iter().filter(|(lane, _)| lane.target.0 == target).flat_map(|(_, f)| f);
+        of.filter(|f| f.delivered.path.starts_with("20") && f.delivered.path.ends_with(ext)).count()
+    };
+    assert!(at("box", ".csv") > 0, "{delivered:?}");
+    assert_eq!(at("box", ".json"), 0, "the new target has formats of its own");
+
+    let again = mover(&firm);
+    assert_eq!(again.exit, 0, "{again:?}");
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(firm.lists()["Acme Ltd"], BTreeSet::new(), "and nobody is let in again");
+    let trail = firm.must(&["changes", "list", "--json", "--quiet"]);
+    assert!(trail.out.contains("set_targets"), "{trail:?}");
+    firm.must(&["audit", "verify"]);
+}
+
+#[test]
+fn a_move_refuses_what_cannot_be() {
+    let firm = firm();
+    let refused = |args: &[&str], part: &str| {
+        let told = firm.ask(&[&["clients", "move", "acme-ltd"], args].concat());
+        assert_eq!(told.exit, 1, "{told:?}");
+        assert!(told.err.contains(part), "\"{part}\" is not in {told:?}");
+    };
+    refused(&["--from", "drive", "--to", "drive", "--yes"], "both ends");
+    refused(&["--from", "box", "--to", "drive", "--yes"], "is not on box");
+    refused(&["--from", "drive", "--to", "nowhere", "--yes"], "no target");
+    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
+    let drive = config.split("[targets.drive]").nth(1).unwrap().split("\n[").next().unwrap().to_owned();
+    fs::write(firm.path("config.toml"), format!("{config}\n[targets.other]{drive}\n")).unwrap();
+    for slug in ["acme-ltd", "birch-llp", "cedar-bakery"] {
+        firm.must(&["clients", "targets", slug, "drive", "disk"]);
+    }
+    firm.connect("other");
+    let told = firm.ask(&["clients", "move", "acme-ltd", "--from", "drive", "--to", "other", "--yes"]);
+    assert_eq!(told.exit, 1, "{told:?}");
+    assert!(told.err.contains("same account"), "one account's folder is not taken for a new one: {told:?}");
+    assert!(firm.lists()["Acme Ltd"].contains("bob@harbour.example"));
+}
+
+#[test]
+fn a_move_that_is_killed_goes_on_where_it_was() {
+    let firm = firm();
+    let before = firm.lists()["Acme Ltd"].clone();
+    assert_eq!(mover(&firm).exit, 3);
+    firm.approve_all();
+    let mut wait = Duration::from_millis(150);
+    let mut killed = 0;
+    for _ in 0..12 {
+        let mut child = firm
+            .command(&["clients", "move", "acme-ltd", "--from", "drive", "--to", "box", "--yes"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(wait);
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += 1;
+        wait += Duration::from_millis(130);
+    }
+    assert!(killed > 1, "nothing was killed");
+    // An approval that was used by a killed run serves what is left of it.
+    let mut last = mover(&firm);
+    for _ in 0..4 {
+        if last.exit == 0 {
+            break;
+        }
+        firm.approve_all();
+        last = mover(&firm);
+    }
+    assert_eq!(last.exit, 0, "{last:?}");
+    assert_eq!(firm.lists()["Acme Ltd"], BTreeSet::new());
+    assert_eq!(on(&firm, "acme-ltd", "box", "ours"), before);
+    let (moved, open) = firm.state(|db| Ok((db.changes(100)?, db.unsettled()?)));
+    assert_eq!(moved.iter().filter(|c| c.reason == "move from drive to box").count(), 1, "the act is one");
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn a_template_of_one_target_is_checked_with_its_line() {
+    let firm = Firm::at_rest();
+    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
+    let wrong = config.replace(
+        "audience = \"the partners\"",
+        "audience = \"the partners\"\ntemplate = \"{year}/../{kind}.{ext}\"\nkinds = [\"profit-and-los\"]",
+    );
+    fs::write(firm.path("config.toml"), &wrong).unwrap();
+    let told = firm.ask(&["status"]);
+    assert_eq!(told.exit, 78, "{told:?}");
+    for text in ["template = ", "kinds = "] {
+        let line =
+            wrong.lines().position(|l| l.starts_with(text) && (text != "kinds = " || l.contains("los\""))).unwrap() + 1;
+        assert!(
+            told.err.contains(&format!(":{line}:")) || told.err.contains(&format!("line {line}")),
+            "{line}: {told:?}"
+        );
+    }
+}
+
+/// Folders that a firm had in its Dropbox before: one that fits each of two clients, and one of nobody.
+fn old_tree(firm: &Firm) {
+    firm.at("box", "make", json!({"parent": "", "name": "ledgerward clients"}));
+    for (name, who) in [
+        ("ACME Limited", "visitor@elsewhere.example"),
+        ("1042 Birch LLP", "bob@harbour.example"),
+        ("Templates", "ana@harbour.example"),
+    ] {
+        firm.at("box", "make", json!({"parent": "ledgerward clients", "name": name}));
+        let folder = format!("ledgerward clients/{name}");
+        firm.at("box", "share", json!({"folder": folder, "email": who, "level": "viewer", "pending": false}));
+        if name == "1042 Birch LLP" {
+            firm.at(
+                "box",
+                "share",
+                json!({"folder": folder, "email": "visitor@elsewhere.example", "level": "editor", "pending": false}),
+            );
+        }
+    }
+    for slug in ["acme-ltd", "birch-llp"] {
+        firm.must(&["clients", "targets", slug, "drive", "disk", "box"]);
+    }
+}
+
+#[test]
+fn an_old_tree_is_proposed_confirmed_and_nobody_in_it_is_taken_away() {
+    let firm = firm();
+    old_tree(&firm);
+    let before = firm.at("box", "dump", json!({})).to_string();
+    let told = firm.must(&["adopt", "box", "--json", "--quiet"]).json();
+    let pairs: Vec<(String, String, bool)> = told["candidates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| {
+            (c["client"].as_str().unwrap().to_owned(), c["name"].as_str().unwrap().to_owned(), c["certain"] == true)
+        })
+        .collect();
+    let pair = |client: &str, name: &str| (client.to_owned(), name.to_owned(), true);
+    assert_eq!(pairs, [pair("acme-ltd", "ACME Limited"), pair("birch-llp", "1042 Birch LLP")], "{told}");
+    assert_eq!(told["folders"][0]["name"], "Templates", "{told}");
+    assert_eq!(firm.at("box", "dump", json!({})).to_string(), before, "a proposal writes nothing");
+    assert_eq!(firm.ask(&["adopt", "box", "--all-certain"]).exit, 64, "a reason is asked for");
+
+    let one = firm
+        .must(&["adopt", "box", "acme-ltd", "ACME Limited", "--reason", "their folder", "--json", "--quiet"])
+        .json();
+    assert_eq!(one["adopted"][0]["accepted"], json!(["visitor@elsewhere.example"]), "{one}");
+    let again = firm.ask(&["adopt", "box", "birch-llp", "ACME Limited", "--reason", "no"]);
+    assert_eq!(again.exit, 1, "a folder that is somebody's is not taken over: {again:?}");
+    firm.must(&["adopt", "box", "--all-certain", "--reason", "looked at", "--quiet"]);
+
+    assert_eq!(on(&firm, "acme-ltd", "box", "accepted"), BTreeSet::from(["visitor@elsewhere.example".to_owned()]));
+    assert_eq!(on(&firm, "birch-llp", "box", "entitled"), BTreeSet::from(["bob@harbour.example".to_owned()]));
+    firm.ask(&["plan"]);
+    firm.approve_all();
+    for _ in 0..2 {
+        firm.sync();
+    }
+    let after = firm.ask(&["holders", "list", "--client", "birch-llp", "--json", "--quiet"]).json().to_string();
+    assert!(after.contains("visitor@elsewhere.example"), "nobody is taken off: {after}");
+    assert!(after.contains("\"folder\""), "{after}");
+    let rows = firm.state(|db| db.lanes());
+    let names: BTreeSet<&str> =
+        rows.values().filter(|r| r.key.target.0 == "box" && r.folder.is_some()).map(|r| r.name.as_str()).collect();
+    assert_eq!(
+        names,
+        BTreeSet::from(["ACME Limited", "1042 Birch LLP"]),
+        "they keep their names, and none is made twice"
+    );
+    let made = firm.at("box", "dump", json!({})).to_string();
+    assert!(!made.contains("\"Birch LLP\""), "no second folder: {made}");
+    firm.must(&["audit", "verify"]);
+}
+
+#[test]
+fn another_clients_folder_is_not_taken_over() {
+    let firm = firm();
+    old_tree(&firm);
+    firm.must(&["adopt", "box", "acme-ltd", "ACME Limited", "--reason", "theirs"]);
+    // The state forgets it, as after a restored backup; the marker does not.
+    firm.must(&["clients", "targets", "acme-ltd", "drive", "disk"]);
+    let id = firm.state(|db| {
+        let all = db.lanes()?;
+        let mut row = all.values().find(|r| r.key.target.0 == "box" && r.folder.is_some()).unwrap().clone();
+        let id = row.folder.take().unwrap();
+        db.save_lane(&row, ledgerward_contract::Timestamp::now())?;
+        Ok(id)
+    });
+    let told = firm.ask(&["adopt", "box", "birch-llp", id.as_str(), "--reason", "mine"]);
+    assert_eq!(told.exit, 1, "{told:?}");
+    assert!(told.err.contains("marker of acme-ltd"), "{told:?}");
+}
+
+#[test]
+fn gaps_tells_where_ledger_and_folder_disagree() {
+    let firm = Firm::at_rest();
+    let gaps = |args: &[&str]| {
+        let told = firm.ask(&[&["gaps", "--json", "--quiet"], args].concat());
+        let rows = told.json()["gaps"].as_array().unwrap().clone();
+        let of = |r: &Value| ["client", "who", "gap"].map(|k| r[k].as_str().unwrap().to_owned());
+        rows.iter().map(of).collect::<BTreeSet<[String; 3]>>()
+    };
+    let line = |client: &str, who: &str, gap: &str| [client, who, gap].map(str::to_owned);
+    let before = gaps(&[]);
+    // Cleo may open Cedar's ledger, and the firm did not select it for her.
+    assert!(before.contains(&line("cedar-bakery", "cleo@harbour.example", "ledger_only")), "{before:?}");
+    assert!(!before.iter().any(|l| l[2] == "folder_only"), "{before:?}");
+
+    firm.at(
+        "drive",
+        "share",
+        json!({"file": "Birch LLP", "type": "user", "email": "dev@harbour.example", "role": "reader"}),
+    );
+    firm.at(
+        "drive",
+        "share",
+        json!({"file": "Cedar Bakery", "type": "user", "email": "visitor@elsewhere.example", "role": "reader"}),
+    );
+    firm.at("drive", "link_on", json!({"file": "Acme Ltd"}));
+    let after = gaps(&[]);
+    assert!(after.contains(&line("birch-llp", "dev@harbour.example", "folder_only")), "{after:?}");
+    assert!(after.contains(&line("cedar-bakery", "visitor@elsewhere.example", "folder_only")), "{after:?}");
+    assert!(after.contains(&line("acme-ltd", "link:anyone", "link")), "{after:?}");
+    assert_eq!(gaps(&["--offline"]), after, "the last reading says the same");
+    assert_eq!(gaps(&["--client", "birch-llp"]), after.iter().filter(|l| l[0] == "birch-llp").cloned().collect());
+    let csv = firm.ask(&["gaps", "--offline", "--format", "csv"]);
+    assert!(csv.out.contains("birch-llp,drive,dev@harbour.example,\"folder yes, ledger no\""), "{csv:?}");
+}
+
+/// How many member lists of folders Dropbox was asked for.
+fn lists_read(firm: &Firm) -> u64 {
+    let stats = firm.at("box", "stats", json!({}));
+    let all = stats["requests"].as_object().unwrap().iter();
+    all.filter(|(what, _)| what.contains("list_folder_members")).filter_map(|(_, n)| n.as_u64()).sum()
+}
+
+#[test]
+fn folders_take_turns_where_no_feed_tells_of_sharing() {
+    let firm = firm();
+    for slug in ["acme-ltd", "birch-llp", "cedar-bakery"] {
+        firm.must(&["clients", "targets", slug, "box"]);
+    }
+    firm.ask(&["plan"]);
+    firm.approve_all();
+    for _ in 0..3 {
+        firm.sync();
+    }
+    // After the turns of all three, each has been read when nothing was going on.
+    let before = lists_read(&firm);
+    assert_eq!(firm.sync().exit, 0);
+    let one = lists_read(&firm) - before;
+    let before = lists_read(&firm);
+    firm.must(&["holders", "list"]);
+    let all = lists_read(&firm) - before;
+    assert!(one >= 1 && one * 3 <= all, "a cycle reads one folder's turn ({one}), whoever looks reads all ({all})");
+
+    let visitor = json!({"folder": "ledgerward clients/Cedar Bakery", "email": "visitor@elsewhere.example", "level": "viewer", "pending": false});
+    firm.at("box", "share", visitor);
+    let found = |firm: &Firm| {
+        firm.sync();
+        firm.ask(&["gaps", "--offline", "--json", "--quiet"]).out.contains("visitor@elsewhere.example")
+    };
+    assert!((0..4).any(|_| found(&firm)), "within one round it is seen");
+}
