@@ -3,6 +3,7 @@
 //! A contract (`product` 9): scripts depend on every name and exit code here.
 
 mod acts;
+mod offices;
 mod values;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
@@ -12,7 +13,7 @@ use jiff::civil::Date;
 use ledgerward_contract::Email;
 
 use self::values::{digest, email, filled};
-pub use self::{acts::*, values::*};
+pub use self::{acts::*, offices::*, values::*};
 
 /// Wrong usage, clap's own 2 included (`product` 9). 2 means that `plan` found changes.
 pub const EXIT_USAGE: u8 = 64;
@@ -207,10 +208,20 @@ Examples:
   ledgerward select bob acme-ltd --account 1000-bank
   ledgerward select bob acme-ltd --remove")]
     Select(SelectArgs),
-    /// Which ledger roles give what
+    /// Which ledger roles give what, and what the firm's own people may do
     Roles {
         #[command(subcommand)]
         act: Option<RolesAct>,
+    },
+    /// Groups of clients, for selections, roles and bulk acts: write @NAME where clients are named
+    Groups {
+        #[command(subcommand)]
+        act: Option<GroupsAct>,
+    },
+    /// Extra access with an end
+    Guests {
+        #[command(subcommand)]
+        act: Option<GuestsAct>,
     },
     /// People on a folder whom ledgerward did not put there
     Holders {
@@ -412,6 +423,21 @@ mod tests {
             "select bob acme-ltd --account a --account b",
             "select bob acme-ltd --remove",
             "roles table xero",
+            "roles list",
+            "roles define payroll --may selections,guests --may read-all --group north",
+            "roles remove payroll",
+            "groups",
+            "groups add north acme-ltd @south --connection xero",
+            "groups take north acme-ltd",
+            "groups show north",
+            "groups remove north",
+            "select bob @north --remove",
+            "guests",
+            "guests add bob acme-ltd --until 2026-12-24T18:00:00Z --reason audit --break-glass",
+            "guests end bob acme-ltd",
+            "changes show C-7",
+            "changes publish C-7 --yes",
+            "private convert own --reason sold",
             "holders list --client acme-ltd",
             "holders accept acme-ltd drive x@other.example --reason auditor",
             "holders adopt acme-ltd drive x@other.example",
@@ -471,6 +497,10 @@ mod tests {
             "clients year-end acme-ltd 02-30",
             "changes publish",
             "changes publish seven",
+            "changes show",
+            "groups add north",
+            "roles define payroll --may everything",
+            "guests add bob acme-ltd --until 2026-12-24T18:00:00Z",
             "changes reject C-7",
             "private share own --target drive",
             "freeze on",

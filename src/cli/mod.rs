@@ -19,6 +19,9 @@ pub mod demo;
 pub mod doctor;
 pub mod findings;
 pub mod firm;
+pub mod gate;
+pub mod groups;
+pub mod guests;
 pub mod holders;
 pub mod init;
 pub mod key;
@@ -156,6 +159,7 @@ async fn resume(app: &App) -> Result<Option<crate::sandbox::Resumed>, Failure> {
 
 /// One command of an open firm: from this process's arguments, or from a peer of the daemon's socket.
 pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> Result<Report, Failure> {
+    gate::check(app, &command).await?;
     match command {
         Command::Connect { name, no_browser } => connect::run(app, console, &name, no_browser).await,
         Command::Pull { client } => cycle::pull(app, console, client.as_ref()).await,
@@ -172,7 +176,9 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Roles { act } => roles::run(app, act).await,
         Command::Holders { act } => holders::run(app, console, act).await,
         Command::Private { act } => private::run(app, act).await,
-        Command::Changes { act } => changes::run(app, act).await,
+        Command::Groups { act } => groups::run(app, act).await,
+        Command::Guests { act } => guests::run(app, act).await,
+        Command::Changes { act } => changes::run(app, console, act).await,
         Command::Firm { act } => firm::run(app, console, act).await,
         Command::Access { person, client, at, format } => {
             access::run(app, person.as_ref(), client.as_ref(), at, format).await

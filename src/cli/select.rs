@@ -112,7 +112,7 @@ pub async fn run(app: &App, args: SelectArgs) -> Result<Report, Failure> {
             person.email
         ));
     }
-    if lines.is_empty() && unknown == 0 {
+    if lines.is_empty() && unknown == 0 && args.all_granted {
         report.text = format!("The ledgers grant {} no client that is not selected already.\n", person.email);
     }
     report.notes.extend(notes);
@@ -233,7 +233,7 @@ fn nothing_done(person: &Person, wishes: Vec<Wish<'_>>) -> Report {
             because: w.because,
         })
         .collect();
-    let acted = act::Acted { effects: Vec::new(), staged: Vec::new() };
+    let acted = act::Acted { effects: Vec::new(), staged: Vec::new(), opened: Vec::new() };
     let report = told(Exit::Failed, person, &lines, &acted).note("Nothing was changed.");
     if greyed {
         return report.note(format!(
