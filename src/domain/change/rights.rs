@@ -1,8 +1,8 @@
 //! Who may change what (`product` 5). A role gives no folder; it gives acts.
 
 use super::{
-    Actor, By, ChangeOp, Client, CustomOffice, Firm, Mode, Office, Permission, Person, PersonId, Refusal, client,
-    offices, person, refuse,
+    Actor, By, ChangeOp, Client, Firm, Mode, Office, Permission, Person, PersonId, Refusal, client, offices, person,
+    refuse,
     touches::{touched_client, touched_person},
 };
 use crate::domain::office::Powers;
@@ -202,7 +202,7 @@ fn check_given(
         refuse(format!("{what}: you do not have {}", missing.join(", ")), "Ask an owner.")
     };
     let wider = "nobody gives a role wider than their own";
-    let of = |office: &CustomOffice| Powers::of_custom(office);
+    let of = Powers::of_custom;
     match op {
         ChangeOp::AddPerson { office: Office::PrimaryOwner, .. }
         | ChangeOp::SetOffice { office: Office::PrimaryOwner, .. } => {
