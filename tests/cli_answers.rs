@@ -337,8 +337,8 @@ fn somebody_without_an_office_for_it_sees_their_own_access_only() {
     assert!(own.contains("Bob Harbour") && !own.contains("Ana"), "{own}");
     has(&world.text("access --person ana --as bob@harbour.example", 1), &["your own access only"]);
     has(&world.text("why ana acme-ltd --as bob@harbour.example", 1), &["your own access only"]);
-    has(&world.text("findings --as bob@harbour.example", 1), &["for owners and administrators"]);
-    has(&world.text("audit export --as cas@harbour.example", 1), &["for owners and administrators"]);
+    has(&world.text("findings --as bob@harbour.example", 1), &["permission \"read-all\" is missing"]);
+    has(&world.text("audit export --as cas@harbour.example", 1), &["permission \"read-all\" is missing"]);
     has(&world.text("access --as zoe@harbour.example", 1), &["no person of the firm"]);
 }
 

@@ -251,7 +251,10 @@ fn who_may_not_manage_is_refused_and_sees_only_their_own() {
     let place = Place::firm();
     place.args(&["clients", "add", "Acme Ltd"]).ok();
     let bob = "--as bob@harbour.example";
-    place.run(&format!("{bob} people add y@harbour.example --first Y --last Z")).exits(1).warns("does not allow this");
+    place
+        .run(&format!("{bob} people add y@harbour.example --first Y --last Z"))
+        .exits(1)
+        .warns("permission \"people\" is missing");
     place.run(&format!("{bob} select bob acme-ltd")).exits(1);
     let people = place.run(&format!("{bob} people")).ok().warns("2 more whom you do not see");
     assert!(!people.out.contains("cleo@"));
@@ -462,7 +465,7 @@ fn with_two_owners_what_an_admin_changes_waits_for_one_of_them() {
     place.run("changes").ok().says("staged");
     place.run("--as cleo@harbour.example changes publish --all").ok().says("is selected for bob@harbour.example");
     place.run("--as cleo@harbour.example changes publish --all").ok().says("Nothing waits");
-    place.run("--as bob@harbour.example people disable cleo").exits(1).warns("wider office");
+    place.run("--as bob@harbour.example people disable cleo").exits(1).warns("wider role");
     place.run("--as bob@harbour.example people mode bob all").ok();
     let list = place.run("changes --json").ok().json();
     let id = list["changes"][0]["id"].as_str().unwrap().to_owned();
@@ -479,6 +482,119 @@ fn holders_answer_without_a_folder_and_say_what_is_missing() {
         .run("holders accept acme-ltd drive x@other.example --reason auditor")
         .exits(4)
         .warns("ledgerward connect drive");
-    place.run("--as bob@harbour.example holders").exits(1).warns("only owners and admins");
+    place.run("--as bob@harbour.example holders").exits(1).warns("permission \"read-all\"");
     place.run("--as bob@harbour.example holders accept acme-ltd drive x@other.example").exits(1).warns("publish");
+}
+
+#[test]
+fn a_role_of_the_firms_own_does_what_it_names_and_for_its_group_only() {
+    let place = Place::firm();
+    for name in ["Acme Ltd", "Birch LLP", "Cedar Inc"] {
+        place.args(&["clients", "add", name]).ok();
+    }
+    place.run("people office bob custom:desk --mode selected").exits(1).warns("no role custom:desk");
+    place.run("groups add north acme-ltd --connection xero").ok().says("made the group north: 1 clients");
+    place.run("roles define desk --may selections,people --group north").exits(1).warns("\"people\"");
+    place.run("roles define desk --may selections,read-all --group north").ok().says("for the clients of north only");
+    place.run("people office bob custom:desk --mode selected").ok();
+    let bob = |line: &str| place.run(&format!("--as bob@harbour.example {line}"));
+    bob("select cleo acme-ltd").ok().says("acme-ltd");
+    bob("select cleo @north").ok().says("already");
+    bob("select cleo birch-llp").exits(1).warns("there is no client");
+    bob("clients rename acme-ltd Apex").exits(1).warns("permission \"clients\" is missing");
+    bob("people mode cleo all").exits(1).warns("permission \"modes\" is missing");
+    bob("sync").exits(1).warns("permission \"run\" is missing");
+    bob("backup b.db").exits(1).warns("permission \"operate\" is missing");
+    // Their own and their group's by name, the others as a number; and no total of the firm.
+    let clients = bob("clients --json").ok().json();
+    assert_eq!((clients["clients"].as_array().unwrap().len(), &clients["others"]), (1, &json!(2)));
+    assert_eq!(bob("status --json").ok().json()["schema"], json!("ledgerward/own-status/1"));
+    // Changed after it was given, and kept as long as somebody has it.
+    place.run("roles define desk --may clients --group north").ok().says("1 people have it");
+    bob("clients rename acme-ltd Apex").ok();
+    bob("select cleo acme-ltd").exits(1).warns("permission \"selections\" is missing");
+    place.run("roles remove desk").exits(1).warns("has the role");
+    place.run("groups remove north").exits(1).warns("is limited to the group");
+    place.run("roles list").ok().says("custom:desk").says("north");
+    place.run("people disable bob").ok();
+    bob("clients").exits(1).warns("disabled or closed");
+}
+
+#[test]
+fn break_glass_takes_two_people_and_ends_within_a_day() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("people office bob admin --mode ledger+selected").ok();
+    let ask = ["guests", "add", "cleo", "acme-ltd", "--reason", "fire", "--break-glass", "--until"];
+    place.args(&[&ask[..], &["25 hours"]].concat()).exits(1).warns("24 hours");
+    place.args(&[&ask[..], &["8 hours", "--as", "cleo@harbour.example"]].concat()).exits(1).warns("\"guests\"");
+    let asked = place.args(&[&ask[..], &["8 hours", "--json"]].concat()).ok().json();
+    let id = asked["staged"][0].as_str().unwrap().to_owned();
+    assert_eq!(place.run("guests --json").ok().json()["guests"], json!([]), "asked is not given");
+    place.run(&format!("changes publish {id}")).exits(1).warns("your own change");
+    place.run(&format!("--as ana@harbour.example changes publish {id}")).exits(1).warns("your own change");
+    place.run(&format!("--as bob@harbour.example changes publish {id}")).exits(1).warns("\"publish\"");
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    place.run(&format!("--as oli@harbour.example changes publish {id}")).ok().says("BREAK-GLASS");
+    place.run("guests").ok().says("BREAK-GLASS").says("cleo@harbour.example");
+    place.run("guests end cleo acme-ltd").ok();
+}
+
+#[test]
+fn an_owner_sees_who_gains_what_and_publishes_a_part() {
+    let place = Place::firm();
+    for name in ["Acme Ltd", "Birch LLP"] {
+        place.args(&["clients", "add", name]).ok();
+    }
+    place.run("people office bob admin --mode selected").ok();
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    for client in ["acme-ltd", "birch-llp"] {
+        place.run(&format!("--as bob@harbour.example select bob {client}")).ok();
+    }
+    let shown = place.run("changes show --all --json").ok().json();
+    assert_eq!(shown["changes"].as_array().unwrap().len(), 2);
+    assert_eq!(shown["access"].as_array().unwrap().len(), 2, "{shown}");
+    assert_eq!(shown["access"][0]["person"], json!("bob@harbour.example"));
+    assert_eq!((&shown["access"][0]["before"], &shown["access"][0]["after"]), (&json!("none"), &json!("reader")));
+    let first = shown["changes"][0]["id"].as_str().unwrap().to_owned();
+    place.run(&format!("changes publish {first}")).ok().says("bob@harbour.example gains acme-ltd on drive");
+    let left = place.run("changes show --all --json").ok().json();
+    assert_eq!(left["access"][0]["client"], json!("birch-llp"), "the other waits");
+    // Under whatever name: bob is an owner by now, and these are his own changes.
+    place.run("people office bob owner --mode selected").ok();
+    place.run("--as bob@harbour.example changes publish --all").exits(1).warns("your own change");
+}
+
+#[test]
+fn private_books_leave_privacy_by_two_recorded_acts_and_by_nothing_else() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("people office bob admin --mode ledger+selected").ok();
+    let bob = |line: &str| place.run(&format!("--as bob@harbour.example {line}"));
+    bob("private add Hobby").ok();
+    bob("groups add north hobby").exits(1);
+    bob("groups add north --connection xero").ok();
+    bob("select cleo hobby").exits(1).says("private");
+    bob("people mode cleo all").ok();
+    bob("select cleo @north").ok();
+    let sees = |who: &str| {
+        let rows = place.run(&format!("--as {who} access --json")).ok().json()["rows"].clone();
+        rows.as_array().unwrap().iter().any(|r| r["client"]["slug"] == json!("hobby"))
+    };
+    for who in ["ana@harbour.example", "cleo@harbour.example"] {
+        assert!(!sees(who), "{who}");
+    }
+    assert!(!bob("firm export").ok().out.contains("hobby"));
+    let shared = bob("private share hobby --target drive --with cleo@harbour.example --reason tax --json").ok().json();
+    assert_eq!(shared["opened"][0]["folders"][0]["person"], json!("cleo@harbour.example"), "{shared}");
+    assert_eq!(shared["opened"][0]["folders"].as_array().unwrap().len(), 1);
+    assert!(sees("cleo@harbour.example") && !sees("ana@harbour.example"));
+    let trail = place.run("audit export").ok().out;
+    let row = trail.lines().find(|l| l.contains("private.opened")).unwrap();
+    assert!(
+        row.contains("tax") && row.contains("cleo@harbour.example") && row.contains("bob@harbour.example"),
+        "{row}"
+    );
+    bob("private convert hobby --reason sold").ok();
+    assert!(place.run("clients").ok().out.contains("hobby"));
 }

@@ -1,7 +1,7 @@
 //! A client whose ledger lists nobody, and the firm's own list of who works for it: the real program, over a real file and a
 //! folder on the disk.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's helpers fail the test")]
 
 use std::{
     fs,
@@ -23,6 +23,7 @@ struct Firm {
 struct Told {
     exit: i32,
     out: String,
+    #[expect(dead_code, reason = "shown when a test fails")]
     err: String,
 }
 

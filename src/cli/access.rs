@@ -21,7 +21,7 @@ use crate::{
     domain::{
         change,
         explain::because_words,
-        firm::{Client, ClientState, Firm, Office, PersonId, TargetName},
+        firm::{Client, ClientState, Firm, PersonId, TargetName},
         lane::LaneKey,
         policy::{Answer, Because, Decider, DesiredLane, LaneState},
     },
@@ -48,10 +48,7 @@ impl Sight {
                 .fault(Fault::Denied)
                 .next("See: ledgerward people"));
         };
-        Ok(match person.office {
-            Office::PrimaryOwner | Office::Owner | Office::Admin => Self::Everything,
-            Office::Employee | Office::Viewer | Office::Custom(_) => Self::Own(person.id),
-        })
+        Ok(if change::sees_everything(firm, person.id) { Self::Everything } else { Self::Own(person.id) })
     }
 
     pub fn sees(self, person: PersonId) -> bool {
@@ -79,6 +76,8 @@ pub struct Filter {
     pub client: Option<ClientId>,
     /// Who asks: a private client is there for its own person only.
     asking: Option<PersonId>,
+    /// Private clients that were shared with whoever asks.
+    shared: BTreeSet<ClientId>,
 }
 
 impl Filter {
@@ -96,11 +95,14 @@ impl Filter {
         if let Some(person) = person {
             sight.check(person)?;
         }
-        Ok(Self { sight, person, client, asking })
+        let with = |c: &&Client| c.shared() && asking.is_some_and(|p| firm.selections.contains_key(&(p, c.id)));
+        let shared = firm.clients.values().filter(with).map(|c| c.id).collect();
+        Ok(Self { sight, person, client, asking, shared })
     }
 
     pub fn client(&self, client: &Client) -> bool {
-        self.client.is_none_or(|c| c == client.id) && (client.private_to.is_none() || client.private_to == self.asking)
+        self.client.is_none_or(|c| c == client.id)
+            && (client.private_to.is_none() || client.private_to == self.asking || self.shared.contains(&client.id))
     }
 
     /// `None`: an address that belongs to nobody of the firm any more.
@@ -295,8 +297,12 @@ pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Fail
         .map(ClientWords::of)
         .collect();
     let proposed = firm.clients.values().filter(|c| c.state == ClientState::Proposed && filter.client(c)).count();
-    let private =
-        firm.clients.values().filter(|c| c.private_to.is_some() && filter.client(c)).map(ClientWords::of).collect();
+    let private = firm
+        .clients
+        .values()
+        .filter(|c| c.private_to.is_some() && c.private_to == filter.asking && filter.client(c))
+        .map(ClientWords::of)
+        .collect();
     Ok(Matrix { rows, targets: target_words(app), nobody, proposed, private, read })
 }
 

@@ -1,18 +1,24 @@
 //! What all commands that change the firm share: finding whom is meant, writing a change down, and telling it.
 
+use std::fmt::Write as _;
+
 use ledgerward_contract::ClientId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     cycle::{acting, refused},
     outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
-    app::App,
+    app::{App, with_settings},
     domain::{
         change::{self, Actor, By, ChangeOp, Effect},
-        firm::{Client, Firm, Office, Person, PersonId},
+        firm::{Client, ClientState, Firm, Person, PersonId},
+        office::{Group, Permission},
+        policy::{Answer, Decider},
+        shift::{Shift, shifts},
     },
+    memory,
 };
 
 /// What became of some changes.
@@ -21,51 +27,84 @@ pub struct Acted {
     pub effects: Vec<Effect>,
     /// Set where an owner must publish them first: the labels of the staged changes.
     pub staged: Vec<String>,
+    /// What private books became visible to whom.
+    pub opened: Vec<Value>,
 }
 
-/// Writes changes down in one transaction, all or none. An admin's wait for an owner where four eyes are asked for
-/// (`product` 5).
+/// Writes changes down in one transaction, all or none. What needs a second pair of eyes waits for them (`product` 5).
 pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, Failure> {
     let before = app.store.run(|db| db.firm()).await?;
     let actor = acting(app, &before)?;
     let now = app.now();
-    let (after, effects) = change::apply_all(&before, &ops, By { actor, at: now }).map_err(|(_, r)| refused(r))?;
-    let written: Vec<serde_json::Value> = ops
-        .iter()
-        .zip(&effects)
-        .filter(|(_, effect)| effect.changed)
-        .map(|(op, _)| serde_json::to_value(op))
+    let (after, effects) = change::rehearse(&before, &ops, By { actor, at: now }).map_err(|(_, r)| refused(r))?;
+    let person = match actor {
+        Actor::Person(id) => Some(id),
+        Actor::Setup | Actor::Daemon => None,
+    };
+    let waits = person.is_some_and(|id| change::waits(&before, id, &ops, app.config.policy.four_eyes));
+    let changed = ops.iter().zip(&effects).filter(|(_, effect)| effect.changed).map(|(op, _)| op);
+    let opened = if waits { Vec::new() } else { opened(app, &before, &after, &ops).await? };
+    let written: Vec<Value> = changed
+        .map(serde_json::to_value)
         .collect::<Result<_, _>>()
         .map_err(|e| Failure::new(Exit::Failed, "a change cannot be written down").cause(&e))?;
-    let waits = waits(app, &before, actor, &ops);
-    let (author, reason) = (app.actor.name.clone(), reason.to_owned());
+    let (author, reason, shown) = (app.actor.name.clone(), reason.to_owned(), opened.clone());
     let staged = app
         .store
         .run(move |db| {
-            if waits {
-                return db.tx(|db| {
-                    written.iter().map(|op| Ok(db.stage_change(op, &author, &reason, now)?.label())).collect()
-                });
-            }
-            if !written.is_empty() {
-                db.record_changes(&written, &author, &reason, now, &before, &after)?;
-            }
-            Ok(Vec::new())
+            db.tx(|db| {
+                if waits {
+                    let stage = |op| Ok(db.stage_change_of(op, &author, person, &reason, now)?.label());
+                    return written.iter().map(stage).collect();
+                }
+                if !written.is_empty() {
+                    db.record_changes(&written, &author, &reason, now, &before, &after)?;
+                }
+                for (slug, what) in &opened {
+                    db.audit(now, "private.opened", slug, None::<&()>, Some(what), Some(&reason))?;
+                }
+                Ok(Vec::new())
+            })
         })
         .await?;
-    Ok(Acted { effects, staged })
+    Ok(Acted { effects, staged, opened: shown.into_iter().map(|(_, what)| what).collect() })
 }
 
-/// An admin's changes wait, where four eyes are asked for. What employees may change at all gives nobody anything, and
-/// private books are their person's own business.
-fn waits(app: &App, firm: &Firm, actor: Actor, ops: &[ChangeOp]) -> bool {
-    let Actor::Person(id) = actor else { return false };
-    let own = |op: &ChangeOp| {
-        matches!(op, ChangeOp::AddPrivate { .. } | ChangeOp::ConvertPrivate { .. } | ChangeOp::SharePrivate { .. })
+/// What a way out of privacy makes visible, and to whom: the folder, and in ledgerward itself.
+async fn opened(app: &App, before: &Firm, after: &Firm, ops: &[ChangeOp]) -> Result<Vec<(String, Value)>, Failure> {
+    let out = |op: &ChangeOp| match op {
+        ChangeOp::ConvertPrivate { client } => Some((*client, "convert")),
+        ChangeOp::SharePrivate { client, .. } => Some((*client, "share")),
+        _ => None,
     };
-    firm.people.get(&id).is_some_and(|p| p.office == Office::Admin)
-        && !ops.iter().all(own)
-        && change::needs_publishing(firm, id, app.config.policy.four_eyes)
+    let ways: Vec<(ClientId, &str)> = ops.iter().filter_map(out).collect();
+    if ways.is_empty() {
+        return Ok(Vec::new());
+    }
+    let shifts = consequences(app, before, after).await?;
+    let email = |id: &PersonId| after.people.get(id).map_or_else(|| id.0.to_string(), |p| p.email.to_string());
+    let told = |(client, way): (ClientId, &str)| {
+        let folders: Vec<Value> = shifts
+            .iter()
+            .filter(|s| s.lane.folder.client == client && s.after.is_some())
+            .map(|s| json!({"person": email(&s.person), "target": s.lane.target, "account": s.lane.folder.account}))
+            .collect();
+        let listed = after.people.keys().filter(|p| way == "convert" && change::sees_everything(after, **p));
+        let listed: Vec<String> = listed.map(email).collect();
+        (slug(after, client), json!({"client": client, "way": way, "folders": folders, "listed_for": listed}))
+    };
+    Ok(ways.into_iter().map(told).collect())
+}
+
+/// Who gains and who loses which folder between two firms, from what the last pull read. It asks nobody.
+pub async fn consequences(app: &App, before: &Firm, after: &Firm) -> Result<Vec<Shift>, Failure> {
+    let before = with_settings(before.clone(), &app.config);
+    let after = with_settings(after.clone(), &app.config);
+    let facts = memory::recall_all(app, &after).await?;
+    let targets: Vec<_> = app.config.targets.keys().cloned().collect();
+    let (was, is) =
+        (Decider::new(&before, &facts, &targets, app.now()), Decider::new(&after, &facts, &targets, app.now()));
+    Ok(shifts(&was, &is))
 }
 
 /// [`act`], and what to say of it.
@@ -81,7 +120,14 @@ pub fn tell(acted: Acted) -> Report {
         text.push('\n');
     }
     let changed = acted.effects.iter().any(|e| e.changed);
-    let json = json!({"schema": "ledgerward/change/1", "changes": acted.effects, "staged": acted.staged});
+    for folder in acted.opened.iter().filter_map(|o| o.get("folders")?.as_array()).flatten() {
+        let word = |key: &str| folder.get(key).and_then(Value::as_str).unwrap_or("?");
+        let _ = writeln!(text, "  now open to {} on {}", word("person"), word("target"));
+    }
+    let mut json = json!({"schema": "ledgerward/change/1", "changes": acted.effects, "staged": acted.staged});
+    if let Some(map) = json.as_object_mut().filter(|_| !acted.opened.is_empty()) {
+        map.insert("opened".to_owned(), Value::from(acted.opened));
+    }
     let report = Report::new(Exit::Done, json, text);
     with_next(report, changed, &acted.staged)
 }
@@ -92,7 +138,7 @@ pub fn with_next(report: Report, changed: bool, staged: &[String]) -> Report {
         ([], true) => report.note("Next: ledgerward plan"),
         ([], false) => report,
         (labels, _) => report.note(format!(
-            "Nothing takes effect yet: an owner must publish {}. They can with: ledgerward changes publish {}",
+            "Nothing takes effect yet: another owner must publish {}. They can with: ledgerward changes publish {}",
             if labels.len() == 1 { "it" } else { "them" },
             labels.join(" ")
         )),
@@ -108,9 +154,25 @@ pub fn asking(app: &App, firm: &Firm) -> Option<PersonId> {
 /// Whether the one who asks sees the firm as a whole: owners, admins, and root standing in for them.
 pub fn sees_all(app: &App, firm: &Firm) -> bool {
     match app.acting_person(firm) {
-        Some(p) => !p.shut() && matches!(p.office, Office::PrimaryOwner | Office::Owner | Office::Admin),
+        Some(p) => change::sees_everything(firm, p.id),
         None => app.person.is_none(),
     }
+}
+
+/// `status` for somebody who does not see the firm as a whole: their own counts, and no total of the firm. `None` for
+/// whoever sees it all.
+pub async fn own_counts(app: &App) -> Result<Option<Report>, Failure> {
+    let firm = app.firm().await?;
+    let Some(own) = asking(app, &firm).filter(|_| !sees_all(app, &firm)) else { return Ok(None) };
+    let facts = memory::recall_all(app, &firm).await?;
+    let targets: Vec<_> = app.config.targets.keys().cloned().collect();
+    let decider = Decider::new(&firm, &facts, &targets, app.now());
+    let answers = |wanted| firm.clients.keys().filter(|c| decider.judge(own, **c).answer == wanted).count();
+    let (seen, held) = (answers(Answer::Yes), answers(Answer::Held));
+    let selected = firm.selections.keys().filter(|(p, _)| *p == own).count();
+    let json = json!({"schema": "ledgerward/own-status/1", "clients": seen, "held": held, "selected": selected});
+    let text = format!("You see {seen} clients; {held} wait for their ledger; {selected} are selected for you.\n");
+    Ok(Some(Report::new(Exit::Done, json, text).note("Which ones: ledgerward access")))
 }
 
 /// The person that somebody typed. Errors: nobody, with those it might have been.
@@ -125,30 +187,90 @@ pub fn person<'f>(app: &App, firm: &'f Firm, typed: &str) -> Result<&'f Person, 
     })
 }
 
-/// The client that somebody typed. Errors: none, with those it might have been, of the clients this person may know of.
-pub fn client<'f>(app: &App, firm: &'f Firm, typed: &str) -> Result<&'f Client, Failure> {
-    let asking = asking(app, firm);
-    change::find_client(firm, typed, asking).map_err(|r| {
-        let mine = |c: &&Client| match c.private_to {
-            Some(owner) => Some(owner) == asking,
-            None => sees_all(app, firm) || asking.is_some_and(|p| firm.selections.contains_key(&(p, c.id))),
-        };
-        let names: Vec<String> =
-            firm.clients.values().filter(mine).flat_map(|c| [c.slug.clone(), c.name.clone()]).collect();
-        suggest(refused(r), typed, &names)
-    })
+/// Permissions that reach a client.
+const REACH: [Permission; 6] = [
+    Permission::ReadAll,
+    Permission::Clients,
+    Permission::Selections,
+    Permission::Guests,
+    Permission::Connections,
+    Permission::Groups,
+];
+
+/// Whether the one who asks may know of a client: it is theirs, selected for them, or within their role.
+fn knows(app: &App, firm: &Firm, client: &Client) -> bool {
+    match (client.private_to, asking(app, firm)) {
+        (Some(owner), asking) => Some(owner) == asking,
+        (None, None) => app.person.is_none(),
+        (None, Some(p)) => {
+            firm.selections.contains_key(&(p, client.id))
+                || REACH.iter().any(|r| change::may_touch(firm, p, *r, client))
+        }
+    }
 }
 
-/// The clients that somebody typed, each once.
+/// The client that somebody typed. Errors: none, with those it might have been, of the clients this person may know of. For
+/// whoever may do nothing with clients, the answer is the same whether there is such a client or not.
+pub fn client<'f>(app: &App, firm: &'f Firm, typed: &str) -> Result<&'f Client, Failure> {
+    let asking = asking(app, firm);
+    let found = change::find_client(firm, typed, asking);
+    if let Ok(client) = &found
+        && knows(app, firm, client)
+    {
+        return Ok(client);
+    }
+    if let Some(p) = asking
+        && REACH.iter().all(|r| change::holds(firm, p, *r).is_err())
+    {
+        change::holds(firm, p, Permission::Clients).map_err(refused)?;
+    }
+    let refusal = found.err().unwrap_or_else(|| change::Refusal {
+        message: format!("there is no client \"{}\"", typed.trim()),
+        next: "See: ledgerward clients list --all".to_owned(),
+        kind: change::RefusalKind::Missing,
+    });
+    let known = firm.clients.values().filter(|c| knows(app, firm, c));
+    let names: Vec<String> = known.flat_map(|c| [c.slug.clone(), c.name.clone()]).collect();
+    Err(suggest(refused(refusal), typed, &names))
+}
+
+/// The clients that somebody typed, each once. `@NAME` is every active client of that group that the asker may know of.
 pub fn clients<'f>(app: &App, firm: &'f Firm, typed: &[super::args::ClientArg]) -> Result<Vec<&'f Client>, Failure> {
     let mut found: Vec<&Client> = Vec::new();
     for one in typed {
-        let client = client(app, firm, &one.0)?;
-        if !found.iter().any(|c: &&Client| c.id == client.id) {
-            found.push(client);
+        let meant: Vec<&Client> = match one.0.strip_prefix('@') {
+            Some(name) => {
+                let active = |c: &&Client| c.state == ClientState::Active && knows(app, firm, c);
+                let mut of: Vec<&Client> = group(app, firm, name)?.clients(firm).filter(active).collect();
+                of.sort_by(|a, b| a.slug.cmp(&b.slug));
+                of
+            }
+            None => vec![client(app, firm, &one.0)?],
+        };
+        for client in meant {
+            if !found.iter().any(|c: &&Client| c.id == client.id) {
+                found.push(client);
+            }
         }
     }
     Ok(found)
+}
+
+/// The group that somebody typed.
+pub fn group<'f>(app: &App, firm: &'f Firm, name: &str) -> Result<&'f Group, Failure> {
+    let mine = |name: &str| match app.acting_person(firm) {
+        Some(p) => {
+            let powers = change::powers(firm, &p.office);
+            powers.group.as_deref() == Some(name) || (powers.group.is_none() && REACH.iter().any(|r| powers.has(*r)))
+        }
+        None => app.person.is_none(),
+    };
+    let names: Vec<String> = firm.groups.keys().filter(|g| mine(g)).cloned().collect();
+    firm.groups.get(name).filter(|_| mine(name)).ok_or_else(|| {
+        let failure = Failure::new(Exit::Failed, format!("there is no group of clients \"{name}\""))
+            .next("See: ledgerward groups list");
+        suggest(failure, name, &names)
+    })
 }
 
 /// The name of a client that may be nobody's business: its slug, or its id where the asker does not know it.

@@ -4,6 +4,7 @@
 
 mod access;
 mod acts;
+mod offices;
 mod values;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
@@ -13,7 +14,7 @@ use jiff::civil::Date;
 use ledgerward_contract::Email;
 
 use self::values::{digest, email, filled};
-pub use self::{access::*, acts::*, values::*};
+pub use self::{access::*, acts::*, offices::*, values::*};
 
 /// Wrong usage, clap's own 2 included (`product` 9). 2 means that `plan` found changes.
 pub const EXIT_USAGE: u8 = 64;
@@ -220,10 +221,15 @@ Examples:
         #[command(subcommand)]
         act: Option<GuestsAct>,
     },
-    /// Which ledger roles give what
+    /// Which ledger roles give what, and what the firm's own people may do
     Roles {
         #[command(subcommand)]
         act: Option<RolesAct>,
+    },
+    /// Groups of clients, for selections, roles and bulk acts: write @NAME where clients are named
+    Groups {
+        #[command(subcommand)]
+        act: Option<GroupsAct>,
     },
     /// People on a folder whom ledgerward did not put there
     Holders {
@@ -507,6 +513,18 @@ mod tests {
             "guests end bob acme-ltd",
             "access --at 2026-06-30 --clock known",
             "roles table xero",
+            "roles list",
+            "roles define payroll --may selections,guests --may read-all --group north",
+            "roles remove payroll",
+            "groups",
+            "groups add north acme-ltd @south --connection xero",
+            "groups take north acme-ltd",
+            "groups show north",
+            "groups remove north",
+            "select bob @north --remove",
+            "changes show C-7",
+            "changes publish C-7 --yes",
+            "private convert own --reason sold",
             "holders list --client acme-ltd",
             "holders accept acme-ltd drive x@other.example --reason auditor",
             "holders adopt acme-ltd drive x@other.example",
@@ -593,6 +611,10 @@ mod tests {
             "clients year-end acme-ltd 02-30",
             "changes publish",
             "changes publish seven",
+            "changes show",
+            "groups add north",
+            "roles define payroll --may everything",
+            "guests add bob acme-ltd --until 2026-12-24T18:00:00Z",
             "changes reject C-7",
             "private share own --target drive",
             "freeze on",

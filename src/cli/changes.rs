@@ -1,46 +1,52 @@
-//! `changes`: the firm's own history, and what waits for an owner (`product` 5, four eyes).
+//! `changes`: the firm's own history, and what waits for a second pair of eyes (`product` 5).
+
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::{
     act,
     args::ChangesAct,
-    cycle::{acting, may_publish},
-    outcome::{Exit, Failure, Fault, Report},
+    console::Console,
+    cycle::{acting, refused},
+    outcome::{Exit, Failure, Report},
 };
 use crate::{
     app::App,
-    domain::change::{self, By, ChangeOp, Effect},
+    domain::{
+        change::{self, Actor, By, ChangeOp},
+        firm::{Firm, Office, PersonId},
+        shift::Shift,
+    },
     render::{plan::time, table::table},
     store::{Change, ChangeState, StoreError},
 };
 
-pub async fn run(app: &App, act: Option<ChangesAct>) -> Result<Report, Failure> {
+pub async fn run(app: &App, console: &mut dyn Console, act: Option<ChangesAct>) -> Result<Report, Failure> {
     match act {
         None => list(app, 20).await,
         Some(ChangesAct::List { limit }) => list(app, limit).await,
-        Some(ChangesAct::Publish { changes, all }) => publish(app, changes, all).await,
+        Some(ChangesAct::Show { changes, all }) => show(app, &changes, all).await,
+        Some(ChangesAct::Publish { changes, all, yes }) => publish(app, console, &changes, all, yes).await,
         Some(ChangesAct::Reject { changes, reason }) => reject(app, changes, reason).await,
     }
 }
 
 async fn list(app: &App, limit: u32) -> Result<Report, Failure> {
     let firm = app.firm().await?;
-    if !act::sees_all(app, &firm) {
-        return Err(Failure::new(Exit::Failed, "only owners and admins see the firm's changes")
-            .fault(Fault::Denied)
-            .next("Your own access: ledgerward access"));
-    }
+    let own = act::asking(app, &firm);
+    let everything = act::sees_all(app, &firm);
     let (mut rows, staged) = app.store.run(move |db| Ok((db.changes(limit)?, db.staged_changes()?))).await?;
     rows.extend(staged.iter().filter(|s| !rows.iter().any(|r| r.id == s.id)).cloned().collect::<Vec<_>>());
     // A private client's changes are its person's alone.
-    let own = act::asking(app, &firm);
     let hidden = |c: &Change| {
         firm.clients.values().any(|client| {
             client.private_to.is_some() && client.private_to != own && c.op.to_string().contains(&client.id.to_string())
         })
     };
-    rows.retain(|c| !hidden(c));
+    // Who does not see the firm sees what is about them, and not even how many others there are.
+    let theirs = |c: &Change| everything || own.is_some_and(|p| op(c).is_some_and(|op| change::concerns(&op, p)));
+    rows.retain(|c| theirs(c) && !hidden(c));
     let zone = &app.config.firm.timezone;
     let text = table(
         ["change", "state", "when", "by", "what"],
@@ -55,8 +61,8 @@ async fn list(app: &App, limit: u32) -> Result<Report, Failure> {
         .collect();
     let report = Report::new(Exit::Done, json!({"schema": "ledgerward/changes/1", "changes": values}), text);
     Ok(match staged.len() {
-        0 => report,
-        n => report.note(format!("{n} wait for an owner: ledgerward changes publish --all")),
+        n if n > 0 && everything => report.note(format!("{n} wait for an owner: ledgerward changes show --all")),
+        _ => report,
     })
 }
 
@@ -68,34 +74,158 @@ const fn state(state: ChangeState) -> &'static str {
     }
 }
 
-/// Each change is tried again against the firm of now, with the publisher's rights; one that is refused publishes none.
-async fn publish(app: &App, ids: Vec<i64>, all: bool) -> Result<Report, Failure> {
-    may_publish(app).await?;
-    let firm = app.firm().await?;
+fn op(change: &Change) -> Option<ChangeOp> {
+    serde_json::from_value(change.op.clone()).ok()
+}
+
+/// Staged changes, what they would do, and the plan of access that follows.
+struct Preview {
+    /// The firm that it was made for.
+    before: Firm,
+    changes: Vec<Change>,
+    /// What each does, or why it would be refused.
+    words: Vec<String>,
+    shifts: Vec<Shift>,
+    after: Firm,
+}
+
+async fn preview(app: &App, ids: &[i64], all: bool) -> Result<Preview, Failure> {
+    let ids = ids.to_vec();
+    let (before, changes) = app
+        .store
+        .run(move |db| {
+            let mut chosen = if all {
+                db.staged_changes()?
+            } else {
+                ids.iter().map(|id| db.change(*id)).collect::<crate::store::Result<Vec<_>>>()?
+            };
+            chosen.sort_by_key(|c| c.id);
+            chosen.dedup_by_key(|c| c.id);
+            Ok((db.firm()?, chosen))
+        })
+        .await?;
+    if let Some(done) = changes.iter().find(|c| c.state != ChangeState::Staged) {
+        return Err(Failure::new(Exit::Failed, format!("{} is not a staged change", done.label()))
+            .next("See `ledgerward changes`."));
+    }
+    // As the widest publisher could do it; who may publish what is asked when it is done.
+    let widest = before.people.values().find(|p| p.office == Office::PrimaryOwner).map(|p| p.id);
+    let mut after = before.clone();
+    let mut words = Vec::new();
+    for change in &changes {
+        let by = widest.map(|p| By { actor: Actor::Person(p), at: app.now() });
+        words.push(match (op(change), by) {
+            (Some(op), Some(by)) => match change::rehearse(&after, &[op], by) {
+                Ok((next, effects)) => {
+                    after = next;
+                    effects.into_iter().map(|e| e.summary).collect::<Vec<_>>().join("; ")
+                }
+                Err((_, r)) => format!("would be refused: {r}"),
+            },
+            _ => "cannot be read by this version".to_owned(),
+        });
+    }
+    let shifts = act::consequences(app, &before, &after).await?;
+    Ok(Preview { before, changes, words, shifts, after })
+}
+
+impl Preview {
+    fn access_json(&self) -> Vec<Value> {
+        self.shifts
+            .iter()
+            .map(|s| {
+                let word = |role: Option<ledgerward_contract::FolderRole>| role.map_or(json!("none"), |r| json!(r));
+                json!({
+                    "client": act::slug(&self.after, s.lane.folder.client), "target": s.lane.target,
+                    "account": s.lane.folder.account, "person": self.email(s.person),
+                    "before": word(s.before), "after": word(s.after),
+                })
+            })
+            .collect()
+    }
+
+    fn email(&self, id: PersonId) -> String {
+        let person = self.after.people.get(&id).or_else(|| self.before.people.get(&id));
+        person.map_or_else(|| id.0.to_string(), |p| p.email.to_string())
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (change, words) in self.changes.iter().zip(&self.words) {
+            let _ = writeln!(text, "{}  {}: {words} ({})", change.label(), change.author, change.reason);
+        }
+        text + &self.access_text()
+    }
+
+    fn access_text(&self) -> String {
+        let mut text = String::new();
+        for s in &self.shifts {
+            let word = if s.gains() {
+                "gains"
+            } else if s.loses() {
+                "loses"
+            } else {
+                "changes"
+            };
+            let account = s.lane.folder.account.as_ref().map_or_else(String::new, |a| format!(" (account {a})"));
+            let client = act::slug(&self.after, s.lane.folder.client);
+            let _ = writeln!(text, "  {} {word} {client}{account} on {}", self.email(s.person), s.lane.target);
+        }
+        if self.shifts.is_empty() {
+            text.push_str("  Nobody gains or loses a folder by it.\n");
+        }
+        text
+    }
+}
+
+async fn show(app: &App, ids: &[i64], all: bool) -> Result<Report, Failure> {
+    let preview = preview(app, ids, all).await?;
+    if preview.changes.is_empty() {
+        let json = json!({"schema": "ledgerward/changes-show/1", "changes": [], "access": []});
+        return Ok(Report::new(Exit::Done, json, "Nothing waits to be published.\n"));
+    }
+    let changes: Vec<Value> = preview
+        .changes
+        .iter()
+        .zip(&preview.words)
+        .map(|(c, words)| json!({"id": c.label(), "author": c.author, "reason": c.reason, "does": words, "change": c.op}))
+        .collect();
+    let json = json!({"schema": "ledgerward/changes-show/1", "changes": changes, "access": preview.access_json()});
+    Ok(Report::new(Exit::Done, json, preview.text())
+        .note("From what the last pull read. All or some: ledgerward changes publish C-…"))
+}
+
+/// Each change is tried again against the firm of now, with the publisher's rights; one that is refused publishes none. The
+/// firm must still be the one that the plan of access was shown for.
+async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, yes: bool) -> Result<Report, Failure> {
+    let shown = preview(app, ids, all).await?;
+    if shown.changes.is_empty() {
+        let json = json!({"schema": "ledgerward/change/1", "changes": [], "staged": [], "access": []});
+        return Ok(Report::new(Exit::Done, json, "Nothing waits to be published.\n"));
+    }
+    if console.interactive() && !yes {
+        console.note(&shown.text());
+        let answer = console.ask("Publish this? [y/N]").unwrap_or_default();
+        if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+            let json = json!({"schema": "ledgerward/change/1", "changes": [], "staged": [], "access": []});
+            return Ok(Report::new(Exit::Done, json, "Nothing was published.\n"));
+        }
+    }
     let (now, name) = (app.now(), app.actor.name.clone());
-    let by = By { actor: acting(app, &firm)?, at: now };
-    let effects: Vec<Effect> = app
+    let by = By { actor: acting(app, &shown.before)?, at: now };
+    let (before, chosen) = (shown.before.clone(), shown.changes.clone());
+    let effects = app
         .store
         .run(move |db| {
             db.tx(|db| {
-                let mut ids = if all { db.staged_changes()?.iter().map(|c| c.id).collect() } else { ids };
-                ids.sort_unstable();
-                ids.dedup();
                 let (mut at, mut effects) = (db.firm()?, Vec::new());
-                for id in ids {
-                    let staged = db.change(id)?;
-                    if staged.author == name {
-                        return Err(StoreError::conflict(format!("{} is your own change", staged.label()))
-                            .next("Four eyes: another owner must publish it."));
-                    }
-                    let op: ChangeOp = serde_json::from_value(staged.op.clone()).map_err(|e| {
-                        StoreError::conflict(format!("{} cannot be read by this version", staged.label())).source(e)
-                    })?;
-                    let (next, effect) = change::apply(&at, &op, by).map_err(|r| {
-                        StoreError::conflict(format!("{}: {}", staged.label(), r.message))
-                            .next(format!("{} Nothing was published.", r.next))
-                    })?;
-                    db.publish_change(id, &name, now, &at, &next)?;
+                if at != before {
+                    return Err(StoreError::conflict("the firm was changed meanwhile, so this is not what was shown")
+                        .next("Look again: ledgerward changes show"));
+                }
+                for staged in &chosen {
+                    let (next, effect) = published(staged, &at, &name, by)?;
+                    db.publish_change(staged.id, &name, now, &at, &next)?;
                     at = next;
                     effects.push(effect);
                 }
@@ -103,15 +233,41 @@ async fn publish(app: &App, ids: Vec<i64>, all: bool) -> Result<Report, Failure>
             })
         })
         .await?;
-    if effects.is_empty() {
-        let json = json!({"schema": "ledgerward/change/1", "changes": [], "staged": []});
-        return Ok(Report::new(Exit::Done, json, "Nothing waits to be published.\n"));
+    let mut report = act::tell(act::Acted { effects, staged: Vec::new(), opened: Vec::new() });
+    report.text.push_str(&shown.access_text());
+    if let Some(map) = report.json.as_object_mut() {
+        map.insert("access".to_owned(), Value::from(shown.access_json()));
     }
-    Ok(act::tell(act::Acted { effects, staged: Vec::new() }))
+    Ok(report)
 }
 
+fn published(staged: &Change, at: &Firm, name: &str, by: By) -> crate::store::Result<(Firm, change::Effect)> {
+    let label = staged.label();
+    // A change of an older state names its author and not the person.
+    if staged.person.is_none() && staged.author == name {
+        return Err(StoreError::conflict(format!("{label} is your own change"))
+            .next("Four eyes: another owner must publish it."));
+    }
+    let op = op(staged).ok_or_else(|| StoreError::conflict(format!("{label} cannot be read by this version")))?;
+    change::publish(at, &op, staged.person, by).map_err(|r| {
+        StoreError::conflict(format!("{label}: {}", r.message)).next(format!("{} Nothing was published.", r.next))
+    })
+}
+
+/// Rejecting needs who may publish; whoever staged a change may take it back.
 async fn reject(app: &App, ids: Vec<i64>, reason: String) -> Result<Report, Failure> {
-    may_publish(app).await?;
+    let firm = app.store.run(|db| db.firm()).await?;
+    let Actor::Person(own) = acting(app, &firm)? else {
+        return Err(Failure::new(Exit::Failed, "only a person rejects a change").next("Say who acts: --as EMAIL"));
+    };
+    let wanted = ids.clone();
+    let authors = app
+        .store
+        .run(move |db| wanted.iter().map(|id| Ok(db.change(*id)?.person)).collect::<crate::store::Result<Vec<_>>>())
+        .await?;
+    if authors.iter().any(|author| *author != Some(own)) {
+        change::require(&firm, own, crate::domain::office::Permission::Publish).map_err(refused)?;
+    }
     let (now, name) = (app.now(), app.actor.name.clone());
     let labels: Vec<String> = app
         .store

@@ -16,8 +16,9 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        change::{ChangeOp, unlisted_slug},
+        change::{self, ChangeOp, unlisted_slug},
         firm::{Authority, Client, ClientState, Firm, TargetName},
+        office::Permission,
         policy::{Answer, Decider},
     },
     memory,
@@ -209,7 +210,11 @@ fn visible<'f>(app: &App, firm: &'f Firm, decider: &Decider<'_>) -> (Vec<&'f Cli
     let sees = |c: &Client| match (c.private_to, own) {
         (Some(owner), own) => Some(owner) == own,
         (None, _) if everything => true,
-        (None, Some(p)) => decider.judge(p, c.id).answer == Answer::Yes || firm.selections.contains_key(&(p, c.id)),
+        (None, Some(p)) => {
+            decider.judge(p, c.id).answer == Answer::Yes
+                || firm.selections.contains_key(&(p, c.id))
+                || change::may_touch(firm, p, Permission::ReadAll, c)
+        }
         (None, None) => false,
     };
     let (seen, others): (Vec<&Client>, Vec<&Client>) = firm.clients.values().partition(|c| sees(c));

@@ -322,22 +322,12 @@ pub async fn approve(app: &App, digest: &str, reason: &str, expires: &str) -> Re
 
 /// Owners publish and approve (`product` 5). Root and the service's own user stand in for the primary owner.
 pub async fn may_publish(app: &App) -> Result<(), Failure> {
-    let Some(email) = &app.person else { return Ok(()) };
-    let firm = app.firm().await?;
-    let person = firm.people.values().find(|p| &p.email == email);
-    use crate::domain::firm::Office;
-    match person {
-        Some(p) if p.enabled && matches!(p.office, Office::PrimaryOwner | Office::Owner) => Ok(()),
-        Some(p) => Err(Failure::new(
-            Exit::Failed,
-            format!("{} may not approve: the permission \"publish\" is missing", p.full_name()),
-        )
-        .fault(Fault::Denied)
-        .next("Ask an owner of the firm.")),
-        None => {
-            Err(Failure::new(Exit::Failed, format!("{email} is no person of the firm")).next("See: ledgerward people"))
-        }
+    if app.person.is_none() {
+        return Ok(());
     }
+    let firm = app.firm().await?;
+    let change::Actor::Person(actor) = acting(app, &firm)? else { return Ok(()) };
+    change::require(&firm, actor, crate::domain::office::Permission::Publish).map_err(refused)
 }
 
 pub async fn hold(app: &App, act: Option<HoldAct>) -> Result<Report, Failure> {

@@ -22,6 +22,8 @@ pub mod doctor;
 pub mod findings;
 pub mod firm;
 pub mod gaps;
+pub mod gate;
+pub mod groups;
 pub mod guests;
 pub mod holders;
 pub mod init;
@@ -169,6 +171,7 @@ async fn resume(app: &App) -> Result<Option<crate::sandbox::Resumed>, Failure> {
 
 /// One command of an open firm: from this process's arguments, or from a peer of the daemon's socket.
 pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> Result<Report, Failure> {
+    gate::check(app, &command).await?;
     match command {
         Command::Connect { name, no_browser } => connect::run(app, console, &name, no_browser).await,
         Command::Pull { client } => cycle::pull(app, console, client.as_ref()).await,
@@ -196,7 +199,8 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
             adopt::run(app, console, &wish).await
         }
         Command::Private { act } => private::run(app, act).await,
-        Command::Changes { act } => changes::run(app, act).await,
+        Command::Groups { act } => groups::run(app, act).await,
+        Command::Changes { act } => changes::run(app, console, act).await,
         Command::Firm { act } => firm::run(app, console, act).await,
         Command::Roster { connection, act } => roster::run(app, connection.as_deref(), act).await,
         Command::Access { person, client, at, clock, format } => {

@@ -22,17 +22,27 @@ pub async fn run(app: &App, act: Option<PrivateAct>) -> Result<Report, Failure> 
     let firm = app.firm().await?;
     let own = own(app, &firm)?;
     let find = |typed: &ClientArg| mine(app, &firm, own, typed);
+    let mut why = None;
     let op = match act {
         None | Some(PrivateAct::List) => return Ok(list(&firm, own)),
         Some(PrivateAct::Add { name }) => ChangeOp::AddPrivate { id: ClientId(uuid::Uuid::now_v7()), name },
-        Some(PrivateAct::Convert { client }) => ChangeOp::ConvertPrivate { client: find(&client)?.id },
-        Some(PrivateAct::Share { client, target, people }) => {
+        Some(PrivateAct::Convert { client, reason }) => {
+            why = Some(reason);
+            ChangeOp::ConvertPrivate { client: find(&client)?.id }
+        }
+        Some(PrivateAct::Share { client, target, people, reason }) => {
+            why = Some(reason);
             let people =
                 people.iter().map(|p| act::person(app, &firm, &p.0).map(|p| p.id)).collect::<Result<_, _>>()?;
             ChangeOp::SharePrivate { client: find(&client)?.id, target: act::target(app, &target)?, people }
         }
     };
-    act_and_tell(app, vec![op], "private").await
+    let reason = match &why {
+        None => "private",
+        Some(given) => given.as_deref().unwrap_or("no reason given"),
+    };
+    let report = act_and_tell(app, vec![op], reason).await?;
+    Ok(if why == Some(None) { report.note("Recorded without a reason. Next time: --reason TEXT") } else { report })
 }
 
 /// Private books belong to a person, so nobody may act for "the machine" here, root included.

@@ -1,4 +1,4 @@
-//! `roles table`: what each role of each connection's ledgers gives.
+//! `roles`: what each role of each connection's ledgers gives, and what each role of the firm's own people may do.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,16 @@ use super::{
     args::RolesAct,
     outcome::{Exit, Failure, Report},
 };
-use crate::{app::App, memory, render::table::lay_out};
+use crate::{
+    app::App,
+    domain::{
+        change::{self, ChangeOp},
+        firm::{Firm, Office},
+        office::CustomOffice,
+    },
+    memory,
+    render::table::{lay_out, table},
+};
 
 struct Row {
     connection: ConnectionName,
@@ -25,14 +34,26 @@ pub async fn run(app: &App, act: Option<RolesAct>) -> Result<Report, Failure> {
     let only = match act {
         None | Some(RolesAct::Table { connection: None }) => None,
         Some(RolesAct::Table { connection: Some(name) }) => Some(act::connection(app, &name)?),
+        Some(RolesAct::List) => return Ok(offices(&app.firm().await?)),
+        Some(RolesAct::Define { name, may, group }) => {
+            let office = CustomOffice { permissions: may.into_iter().collect(), group };
+            let op = ChangeOp::DefineOffice { name: bare(name), office };
+            return act::act_and_tell(app, vec![op], "roles define").await;
+        }
+        Some(RolesAct::Remove { name }) => {
+            let op = ChangeOp::RemoveOffice { name: bare(name) };
+            return act::act_and_tell(app, vec![op], "roles remove").await;
+        }
     };
     let firm = app.firm().await?;
+    let whole = act::sees_all(app, &firm);
     let seen = memory::roles_seen(app).await?;
     let mut rows = Vec::new();
     for (connection, configured) in app.config.connections.iter().filter(|(c, _)| only.as_ref().is_none_or(|o| o == *c))
     {
         let empty = BTreeMap::new();
-        let users = seen.get(connection).unwrap_or(&empty);
+        // How many users a ledger shows is a total of the firm.
+        let users = seen.get(connection).filter(|_| whole).unwrap_or(&empty);
         let table = firm.roles.get(connection).map(|t| &t.0);
         for (role, gives) in table.into_iter().flatten() {
             let from = if configured.roles.contains_key(role) { "configuration" } else { "default" };
@@ -56,6 +77,34 @@ pub async fn run(app: &App, act: Option<RolesAct>) -> Result<Report, Failure> {
         }
     }
     Ok(told(&rows))
+}
+
+/// People write custom:NAME where a role is given, and so they do here.
+fn bare(name: String) -> String {
+    name.strip_prefix("custom:").map_or(name.clone(), str::to_owned)
+}
+
+/// What each role may do: a fixed table, and the firm's own.
+fn offices(firm: &Firm) -> Report {
+    let own = firm.offices.keys().map(|name| Office::Custom(name.clone()));
+    let all = [Office::PrimaryOwner, Office::Owner, Office::Admin, Office::Employee, Office::Viewer];
+    let rows: Vec<(String, Vec<&str>, String)> = all
+        .into_iter()
+        .chain(own)
+        .map(|office| {
+            let powers = change::powers(firm, &office);
+            let may = powers.permissions.iter().map(|p| p.slug()).collect();
+            (change::office_slug(&office), may, powers.group.unwrap_or_default())
+        })
+        .collect();
+    let words = |may: &[&str]| if may.is_empty() { "look at their own".to_owned() } else { may.join(", ") };
+    let text = table(
+        ["role", "group", "may"],
+        rows.iter().map(|(role, may, group)| [role.clone(), group.clone(), words(may)]),
+    );
+    let values: Vec<Value> =
+        rows.iter().map(|(role, may, group)| json!({"role": role, "may": may, "group": group})).collect();
+    Report::new(Exit::Done, json!({"schema": "ledgerward/offices/1", "roles": values}), text)
 }
 
 fn told(rows: &[Row]) -> Report {

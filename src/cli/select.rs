@@ -128,7 +128,7 @@ pub async fn run(app: &App, args: SelectArgs) -> Result<Report, Failure> {
     let removes = wishes.values().any(|w| matches!(w.word, Word::Removed | Word::NoMatchingAccess));
     let lines: Vec<Line> = wishes.into_values().map(|w| answer(app, (&decider, &then), person, w)).collect();
     let acted = if args.dry_run {
-        act::Acted { effects: Vec::new(), staged: Vec::new() }
+        act::Acted { effects: Vec::new(), staged: Vec::new(), opened: Vec::new() }
     } else {
         act::act(app, ops, &reason(&args.bulk)).await?
     };
@@ -425,7 +425,7 @@ fn nothing_done(app: &App, draft: Draft<'_>) -> Report {
         .into_values()
         .map(|w| line(app, w.client, if w.ops.is_empty() { w.word } else { Word::NotDone }, w.because))
         .collect();
-    let acted = act::Acted { effects: Vec::new(), staged: Vec::new() };
+    let acted = act::Acted { effects: Vec::new(), staged: Vec::new(), opened: Vec::new() };
     let report = told(Exit::Failed, person, &lines, &acted, false).note("Nothing was changed.");
     if greyed {
         return report.note(format!(

@@ -84,7 +84,9 @@ pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
     if check {
         return Ok(checked(app, &seen, &problems));
     }
-    super::findings::everything(app).await?;
+    if let Some(own) = super::act::own_counts(app).await? {
+        return Ok(own);
+    }
     let firm = app.firm().await?;
     let facts = memory::recall_all(app, &firm).await?;
     let unreadable: Vec<(String, Option<Timestamp>, String)> = facts

@@ -4,11 +4,15 @@
 //! needs facts of a ledger (a greyed client, a known target's name) is asked before, by the commands.
 
 mod clients;
+mod groups;
 mod invariants;
 mod lookup;
+mod offices;
 mod people;
+mod publish;
 mod rights;
 mod selections;
+mod touches;
 mod words;
 
 use std::collections::BTreeSet;
@@ -20,12 +24,17 @@ pub use self::{
     clients::{free_slug, slug_for, valid_slug},
     invariants::violations,
     lookup::{find_client, find_person},
-    rights::{may, needs_publishing},
+    publish::{publish, rehearse, waits},
+    rights::{Missing, enabled, holds, may_touch, needs_publishing, powers, require, sees_everything},
+    touches::{concerns, touches},
     words::{office_slug, parse_office, parse_unlisted, unlisted_slug},
 };
-use super::firm::{
-    AccountRef, Authority, Client, ClientState, Firm, Guest, Mode, Office, Person, PersonId, Pin, SelectionScope,
-    TargetName, Unlisted,
+use super::{
+    firm::{
+        AccountRef, Authority, Client, ClientState, Firm, Guest, Mode, Office, Person, PersonId, Pin, SelectionScope,
+        TargetName, Unlisted,
+    },
+    office::{CustomOffice, Group, Permission},
 };
 
 /// One act. Ids of what is made come with it, so that the log of changes repeats to the same firm.
@@ -176,7 +185,7 @@ pub enum ChangeOp {
         person: PersonId,
         client: ClientId,
     },
-    /// Break-glass needs a second owner, named here.
+    /// Break-glass needs a second person: whoever asked for it, put in here when somebody else publishes it.
     AddGuest {
         guest: Guest,
         second: Option<PersonId>,
@@ -184,6 +193,29 @@ pub enum ChangeOp {
     EndGuest {
         person: PersonId,
         client: ClientId,
+    },
+
+    /// Makes a group, or puts more into one.
+    AddToGroup {
+        group: String,
+        clients: BTreeSet<ClientId>,
+        connections: BTreeSet<ConnectionName>,
+    },
+    TakeFromGroup {
+        group: String,
+        clients: BTreeSet<ClientId>,
+        connections: BTreeSet<ConnectionName>,
+    },
+    RemoveGroup {
+        group: String,
+    },
+    /// Makes a role of the firm's own, or changes it for everybody who has it.
+    DefineOffice {
+        name: String,
+        office: CustomOffice,
+    },
+    RemoveOffice {
+        name: String,
     },
 }
 
@@ -273,6 +305,11 @@ pub fn apply_all(firm: &Firm, ops: &[ChangeOp], by: By) -> Result<(Firm, Vec<Eff
 
 /// Changes a firm in place. A refusal leaves it as it was.
 pub fn change(firm: &mut Firm, op: &ChangeOp, by: By) -> Outcome {
+    change_as(firm, op, by, false)
+}
+
+/// `alone`: the second person that break-glass needs is still to come.
+fn change_as(firm: &mut Firm, op: &ChangeOp, by: By, alone: bool) -> Outcome {
     rights::check(firm, op, by).map_err(denied)?;
     match op {
         ChangeOp::AddPerson { id, first, last, email, office, mode } => {
@@ -313,8 +350,14 @@ pub fn change(firm: &mut Firm, op: &ChangeOp, by: By) -> Outcome {
             selections::select(firm, *person, *client, scope, *when_granted)
         }
         ChangeOp::Unselect { person, client } => selections::unselect(firm, *person, *client),
-        ChangeOp::AddGuest { guest, second } => selections::add_guest(firm, guest, *second, by),
+        ChangeOp::AddGuest { guest, second } => selections::add_guest(firm, guest, *second, by, alone),
         ChangeOp::EndGuest { person, client } => selections::end_guest(firm, *person, *client),
+
+        ChangeOp::AddToGroup { group, clients, connections } => groups::add(firm, group, clients, connections),
+        ChangeOp::TakeFromGroup { group, clients, connections } => groups::take(firm, group, clients, connections),
+        ChangeOp::RemoveGroup { group } => groups::remove(firm, group),
+        ChangeOp::DefineOffice { name, office } => offices::define(firm, name, office),
+        ChangeOp::RemoveOffice { name } => offices::remove(firm, name),
     }
 }
 
@@ -359,63 +402,7 @@ fn name(text: &str, what: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// The people whose access to one client a published act of the firm may have changed. Acts about a client as a whole
-/// (its sources, its authority) are the policy hash's concern and name nobody here.
-pub fn touches(op: &ChangeOp, client: ClientId) -> Vec<PersonId> {
-    match op {
-        ChangeOp::AddPerson { id: person, .. }
-        | ChangeOp::EditPerson { person, .. }
-        | ChangeOp::SetEnabled { person, .. }
-        | ChangeOp::SetMode { person, .. }
-        | ChangeOp::SetOffice { person, .. }
-        | ChangeOp::AddAlias { person, .. }
-        | ChangeOp::RemoveAlias { person, .. }
-        | ChangeOp::SetTargetAddress { person, .. }
-        | ChangeOp::AcceptDomain { person }
-        | ChangeOp::ClosePerson { person, .. }
-        | ChangeOp::LiftPerson { person }
-        | ChangeOp::ConfirmPin { person, .. } => vec![*person],
-        ChangeOp::Select { person, client: of, .. }
-        | ChangeOp::Unselect { person, client: of }
-        | ChangeOp::EndGuest { person, client: of } => {
-            if *of == client {
-                vec![*person]
-            } else {
-                vec![]
-            }
-        }
-        ChangeOp::AddGuest { guest, .. } => {
-            if guest.client == client {
-                vec![guest.person]
-            } else {
-                vec![]
-            }
-        }
-        ChangeOp::SharePrivate { client: of, people, .. } => {
-            if *of == client {
-                people.iter().copied().collect()
-            } else {
-                vec![]
-            }
-        }
-        ChangeOp::HandOver { .. }
-        | ChangeOp::AddClient { .. }
-        | ChangeOp::ProposeClient { .. }
-        | ChangeOp::RenameClient { .. }
-        | ChangeOp::SetClientState { .. }
-        | ChangeOp::BindSource { .. }
-        | ChangeOp::UnbindSource { .. }
-        | ChangeOp::SetAuthority { .. }
-        | ChangeOp::SetUnlisted { .. }
-        | ChangeOp::SetTargets { .. }
-        | ChangeOp::SetAccounts { .. }
-        | ChangeOp::SetYearEnd { .. }
-        | ChangeOp::SetStatementsSince { .. }
-        | ChangeOp::SetRoles { .. }
-        | ChangeOp::AddPrivate { .. }
-        | ChangeOp::ConvertPrivate { .. } => vec![],
-    }
-}
-
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 pub(crate) mod tests;

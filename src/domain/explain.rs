@@ -105,6 +105,7 @@ pub fn because_words(d: &Decider<'_>, ix: super::policy::PersonIx, because: Beca
         Because::Guest(s, w) => format!("guest · {}", granted(s, w)),
         Because::GuestManual => "guest; the ledger lists nobody".to_owned(),
         Because::BreakGlass => "break-glass".to_owned(),
+        Because::Shared => "shared by the owner of these private books".to_owned(),
         Because::Disabled => "the person is disabled".to_owned(),
         Because::Closed => "closed by revoke --now".to_owned(),
         Because::ClientProposed => "the client is only proposed".to_owned(),
@@ -251,7 +252,9 @@ fn changes(
             format!("ledgerward people mode {email} ledger+selected"),
             format!("ledgerward people disable {email}"),
         ],
-        Because::Selected | Because::Manual => vec![format!("ledgerward select {email} --remove {slug}")],
+        Because::Selected | Because::Manual | Because::Shared => {
+            vec![format!("ledgerward select {email} --remove {slug}")]
+        }
         Because::Ledger(s, _) | Because::Roster(s, _) => {
             vec![format!("take {email} out of {}", granting(d, what, deciding, ix, name(s)))]
         }

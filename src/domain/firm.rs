@@ -9,6 +9,8 @@ use ledgerward_contract::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::office::{CustomOffice, Group};
+
 /// Our own id of a person: UUIDv7, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -40,6 +42,10 @@ pub struct Firm {
     pub policy: Policy,
     /// What each connection's roles give; the manifest's table where the firm said nothing.
     pub roles: BTreeMap<ConnectionName, RoleTable>,
+    /// Named sets of clients, by name.
+    pub groups: BTreeMap<String, Group>,
+    /// The firm's own roles for people, by name: the `NAME` of [`Office::Custom`].
+    pub offices: BTreeMap<String, CustomOffice>,
 }
 
 /// `(ledger, provider_user_id)` of `decisions` 3.
@@ -170,6 +176,17 @@ pub struct Client {
     pub year_end: Option<(i8, i8)>,
     /// How far back statements are made when a client is turned on.
     pub statements_since: Option<Date>,
+}
+
+impl Client {
+    /// Whether a private client was shared anywhere by its owner. No targets, and every target, are both no share.
+    pub fn shared(&self) -> bool {
+        self.private_to.is_some() && self.targets.as_ref().is_some_and(|t| !t.is_empty())
+    }
+
+    pub fn shared_on(&self, target: &TargetName) -> bool {
+        self.private_to.is_some() && self.targets.as_ref().is_some_and(|t| t.contains(target))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -24,6 +24,8 @@ pub mod identity;
 mod index;
 pub mod lane;
 pub mod names;
+pub mod office;
 pub mod order;
 pub mod plan;
 pub mod policy;
+pub mod shift;

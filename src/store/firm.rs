@@ -11,7 +11,7 @@ use super::{
     db::{Db, from_json, from_us, from_us_opt, from_word, to_json, us},
     error::{Result, StoreError},
 };
-use crate::domain::firm::{Firm, Selection};
+use crate::domain::firm::{Firm, PersonId, Selection};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,6 +27,8 @@ pub struct Change {
     pub id: i64,
     pub op: Value,
     pub author: String,
+    /// The person of the firm behind it, where it was one: nobody publishes their own, under whatever name they act.
+    pub person: Option<PersonId>,
     pub at: Timestamp,
     pub reason: String,
     pub state: ChangeState,
@@ -47,14 +49,14 @@ type Rows = BTreeMap<(&'static str, String), String>;
 /// A selection with its two ids, which the map's key holds in memory.
 #[derive(Serialize, Deserialize)]
 struct SelectionRow {
-    person: crate::domain::firm::PersonId,
+    person: PersonId,
     client: ledgerward_contract::ClientId,
     selection: Selection,
 }
 
 fn rows(firm: &Firm) -> Result<Rows> {
     // Named field by field, so that a new field of the firm does not compile until it is stored.
-    let Firm { name, domains, people, clients, selections, guests, pins, policy, roles } = firm;
+    let Firm { name, domains, people, clients, selections, guests, pins, policy, roles, groups, offices } = firm;
     let mut rows = Rows::new();
     rows.insert(("name", String::new()), to_json(name)?);
     rows.insert(("domains", String::new()), to_json(domains)?);
@@ -77,6 +79,12 @@ fn rows(firm: &Firm) -> Result<Rows> {
     }
     for (connection, table) in roles {
         rows.insert(("roles", connection.to_string()), to_json(&(connection, table))?);
+    }
+    for (name, group) in groups {
+        rows.insert(("group", name.clone()), to_json(&(name, group))?);
+    }
+    for (name, office) in offices {
+        rows.insert(("office", name.clone()), to_json(&(name, office))?);
     }
     Ok(rows)
 }
@@ -106,6 +114,8 @@ impl Db {
         firm.guests = self.firm_rows("guest")?;
         firm.pins = self.firm_rows("pin")?.into_iter().collect();
         firm.roles = self.firm_rows::<(ConnectionName, _)>("roles")?.into_iter().collect();
+        firm.groups = self.firm_rows::<(String, _)>("group")?.into_iter().collect();
+        firm.offices = self.firm_rows::<(String, _)>("office")?.into_iter().collect();
         Ok(firm)
     }
 
@@ -203,8 +213,22 @@ impl Db {
 
     /// A change that waits for somebody to publish it. Nothing but the log is written.
     pub fn stage_change(&mut self, op: &Value, author: &str, reason: &str, at: Timestamp) -> Result<Change> {
+        self.stage_change_of(op, author, None, reason, at)
+    }
+
+    /// As [`Db::stage_change`], with the person who stages it.
+    pub fn stage_change_of(
+        &mut self,
+        op: &Value,
+        author: &str,
+        person: Option<PersonId>,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<Change> {
         self.tx(|db| {
             let id = db.insert_change(op, author, reason, at, "staged", None, None)?;
+            let person = person.map(|p| p.0.to_string());
+            db.conn.execute("UPDATE change SET person = ?2 WHERE id = ?1", params![id, person])?;
             db.audit(at, "firm.stage", &format!("C-{id}"), None::<&()>, Some(op), Some(reason))?;
             db.change(id)
         })
@@ -277,7 +301,7 @@ impl Db {
 
     fn changes_where(&self, what: &str, n: i64) -> Result<Vec<Change>> {
         let mut stmt = self.conn.prepare(&format!(
-            "SELECT id, op, author, at, reason, state, published_by, decided_at FROM change WHERE {what}"
+            "SELECT id, op, author, at, reason, state, published_by, decided_at, person FROM change WHERE {what}"
         ))?;
         let mut rows = stmt.query([n])?;
         let mut all = Vec::new();
@@ -291,6 +315,8 @@ impl Db {
                 state: from_word(&r.get::<_, String>(5)?, "a change")?,
                 decided_by: r.get(6)?,
                 decided_at: from_us_opt(r.get(7)?)?,
+                // An id that cannot be read is nobody's, and the name decides.
+                person: r.get::<_, Option<String>>(8)?.and_then(|id| id.parse().ok()).map(PersonId),
             });
         }
         Ok(all)

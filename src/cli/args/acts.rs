@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use ledgerward_contract::{Email, StatementKind};
 
 use super::values::{
-    AuthorityArg, ClientArg, OfficeArg, PersonArg, SinceArg, SourceKindArg, UnlistedArg, YearEndArg, authority,
-    change_id, digest, email, filled, format, kind, mode, office, since, unlisted, year_end,
+    AuthorityArg, ClientArg, OfficeArg, PersonArg, SinceArg, SourceKindArg, UnlistedArg, YearEndArg, authority, digest,
+    email, filled, format, kind, mode, office, since, unlisted, year_end,
 };
 use crate::{config::schema::Format, domain::firm::Mode};
 
@@ -267,41 +267,6 @@ pub enum ClientsAct {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ChangesAct {
-    /// The last ones, and those that wait
-    List {
-        #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
-        limit: u32,
-    },
-    /// Make staged changes real
-    #[command(group = clap::ArgGroup::new("which").required(true).args(["changes", "all"]))]
-    Publish {
-        /// C-7, as `changes list` shows it
-        #[arg(value_parser = change_id)]
-        changes: Vec<i64>,
-        /// Every one that waits
-        #[arg(long)]
-        all: bool,
-    },
-    /// Refuse staged changes
-    Reject {
-        #[arg(required = true, value_parser = change_id)]
-        changes: Vec<i64>,
-        #[arg(long, value_name = "TEXT", value_parser = filled)]
-        reason: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum RolesAct {
-    /// The table, connection by connection
-    Table {
-        /// As in the configuration
-        connection: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub enum HoldersAct {
     /// Who is on a folder beside the plan
     List {
@@ -337,7 +302,12 @@ pub enum PrivateAct {
         name: String,
     },
     /// Make it an ordinary client
-    Convert { client: ClientArg },
+    Convert {
+        client: ClientArg,
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: Option<String>,
+    },
     /// Give named people its folder on one target
     Share {
         client: ClientArg,
@@ -346,6 +316,9 @@ pub enum PrivateAct {
         /// May be repeated; there is no wildcard
         #[arg(long = "with", value_name = "PERSON", required = true)]
         people: Vec<PersonArg>,
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: Option<String>,
     },
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use ledgerward_contract::{ClientId, ConnectionName, Date, RoleTable, SourceKind, SourceRef};
 
 use super::{
-    AccountRef, Actor, Authority, By, Client, ClientState, Firm, Office, Outcome, PersonId, Refusal, SelectionScope,
-    TargetName, Unlisted, already, client, client_mut, done, name, person, refuse, unlisted_slug,
+    AccountRef, Actor, Authority, By, Client, ClientState, Firm, Outcome, PersonId, Refusal, SelectionScope,
+    TargetName, Unlisted, already, client, client_mut, done, name, person, refuse, rights::adds_their_own,
+    unlisted_slug,
 };
 use crate::domain::{firm::Selection, names::plain};
 
@@ -81,7 +82,7 @@ pub(super) fn add(firm: &mut Firm, id: ClientId, name: &str, slug: Option<&str>,
     }
     let mut summary = format!("added the client {} ({})", client.name, client.slug);
     if let Actor::Person(adder) = by.actor
-        && person(firm, adder)?.office == Office::Employee
+        && adds_their_own(firm, adder)
     {
         // Theirs, and bound to no ledger and no folder until an admin binds it.
         client.targets = Some(BTreeSet::new());

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Firm, Office, SelectionScope};
+use super::{Firm, Office, Permission, SelectionScope};
 
 /// Every rule that this firm breaks, in words; empty for a sound one. A firm without people is one before `init`.
 pub fn violations(firm: &Firm) -> Vec<String> {
@@ -41,6 +41,13 @@ pub fn violations(firm: &Firm) -> Vec<String> {
             found.push("a selection of no account".to_owned());
         }
     }
+    let private = |id| firm.clients.get(id).is_some_and(|c| c.private_to.is_some());
+    if firm.guests.iter().any(|g| private(&g.client)) {
+        found.push("a guest of private books".to_owned());
+    }
+    if firm.groups.values().flat_map(|g| &g.clients).any(|c| private(c) || !firm.clients.contains_key(c)) {
+        found.push("a group with a private client, or one that is not there".to_owned());
+    }
     if firm.guests.iter().any(|g| !firm.people.contains_key(&g.person) || !firm.clients.contains_key(&g.client)) {
         found.push("a guest of nobody or nothing".to_owned());
     }
@@ -48,7 +55,23 @@ pub fn violations(firm: &Firm) -> Vec<String> {
         found.push("a pin to nobody".to_owned());
     }
     private_sources(firm, &mut found);
+    offices(firm, &mut found);
     found
+}
+
+fn offices(firm: &Firm, found: &mut Vec<String>) {
+    for (name, office) in &firm.offices {
+        let group = office.group.as_ref();
+        let wide =
+            office.permissions.iter().any(|p| *p == Permission::HandOver || group.is_some() && !p.fits_a_group());
+        if wide || group.is_some_and(|g| !firm.groups.contains_key(g)) {
+            found.push(format!("custom:{name} is wider than such a role may be, or limited to no group"));
+        }
+    }
+    let without = |o: &Office| matches!(o, Office::Custom(name) if !firm.offices.contains_key(name));
+    if firm.people.values().any(|p| without(&p.office)) {
+        found.push("somebody has a role that is not there".to_owned());
+    }
 }
 
 fn addresses(firm: &Firm, found: &mut Vec<String>) {

@@ -1,10 +1,10 @@
 //! Selections and guests: which client for which person.
 
-use ledgerward_contract::{ClientId, Timestamp};
+use ledgerward_contract::ClientId;
 
 use super::{
-    Actor, By, Client, ClientState, Firm, Guest, Office, Outcome, PersonId, Refusal, SelectionScope, already, client,
-    clients::check_accounts, done, name, person, refuse,
+    Actor, By, Client, ClientState, Firm, Guest, Outcome, Permission, PersonId, Refusal, SelectionScope, already,
+    client, clients::check_accounts, done, name, person, powers, refuse,
 };
 use crate::domain::firm::Selection;
 
@@ -67,7 +67,7 @@ pub(super) fn unselect(firm: &mut Firm, who: PersonId, what: ClientId) -> Outcom
     }
 }
 
-pub(super) fn add_guest(firm: &mut Firm, guest: &Guest, second: Option<PersonId>, by: By) -> Outcome {
+pub(super) fn add_guest(firm: &mut Firm, guest: &Guest, second: Option<PersonId>, by: By, alone: bool) -> Outcome {
     let (who, what) = (person(firm, guest.person)?, client(firm, guest.client)?);
     ordinary(what)?;
     if who.shut() {
@@ -79,7 +79,12 @@ pub(super) fn add_guest(firm: &mut Firm, guest: &Guest, second: Option<PersonId>
         return refuse("extra access ends within a year, and not in the past", "Give another end date.");
     }
     if guest.break_glass {
-        check_break_glass(firm, guest.until, second, by)?;
+        if guest.until.duration_since(by.at).as_secs() > BREAK_GLASS_HOURS_MAX * 3600 {
+            return refuse("break-glass access ends within 24 hours", "Give an earlier end.");
+        }
+        if !alone {
+            check_second(firm, second, by)?;
+        }
     }
     let kind = if guest.break_glass { "BREAK-GLASS" } else { "guest" };
     let summary = format!("{kind} access of {} to {} until {}: {}", who.email, what.slug, guest.until, guest.reason);
@@ -88,17 +93,22 @@ pub(super) fn add_guest(firm: &mut Firm, guest: &Guest, second: Option<PersonId>
     done(summary)
 }
 
-/// The one exception to "never wider than the ledger grants": two people, and a day at most.
-fn check_break_glass(firm: &Firm, until: Timestamp, second: Option<PersonId>, by: By) -> Result<(), Refusal> {
-    if until.duration_since(by.at).as_secs() > BREAK_GLASS_HOURS_MAX * 3600 {
-        return refuse("break-glass access ends within 24 hours", "Give an earlier end.");
+/// The one exception to "never wider than the ledger grants" needs two people who may give access, one of them an owner.
+fn check_second(firm: &Firm, second: Option<PersonId>, by: By) -> Result<(), Refusal> {
+    let no = || {
+        refuse(
+            "break-glass access needs a second person",
+            "One asks for it and another, an enabled owner, publishes it: ledgerward changes publish",
+        )
+    };
+    let (Some(second), Actor::Person(first)) = (second, by.actor) else { return no() };
+    let (first, second) = (person(firm, first)?, person(firm, second)?);
+    let (a, b) = (powers(firm, &first.office), powers(firm, &second.office));
+    let publishes = a.has(Permission::Publish) || b.has(Permission::Publish);
+    if first.id == second.id || second.shut() || !b.has(Permission::Guests) || !publishes {
+        return no();
     }
-    let second = second.map(|id| person(firm, id)).transpose()?;
-    let owner = |o: &Office| matches!(o, Office::PrimaryOwner | Office::Owner);
-    match second {
-        Some(p) if owner(&p.office) && !p.shut() && by.actor != Actor::Person(p.id) => Ok(()),
-        _ => refuse("break-glass access needs a second person", "An enabled owner other than you must confirm it."),
-    }
+    Ok(())
 }
 
 pub(super) fn end_guest(firm: &mut Firm, who: PersonId, what: ClientId) -> Outcome {

@@ -96,6 +96,7 @@ impl Work<'_, '_> {
             Because::Disabled => return decision("disabled"),
             Because::ClientClosed | Because::ClientProposed => return decision("client closed"),
             Because::Private => return decision("private"),
+            Because::Shared => return decision("private share"),
             Because::NotOurs => return decision("no person of the firm"),
             _ => {}
         }

@@ -137,7 +137,14 @@ impl<'a> ClientView<'_, 'a> {
             Standing::Open(mode) => mode,
         };
         if self.client.private_to.is_some() {
-            return no(Because::Private);
+            let whole = selection.is_some_and(|s| s.accounts.is_none() && !s.when_granted);
+            let live = matches!(self.client.state, ClientState::Active | ClientState::Archived);
+            // No mode and no ledger leads here: only its owner's own act for this very person.
+            return if whole && live && self.client.shared() {
+                answer(Answer::Yes, FolderRole::Reader, Because::Shared)
+            } else {
+                no(Because::Private)
+            };
         }
         match self.client.state {
             ClientState::Proposed => return no(Because::ClientProposed),

@@ -26,7 +26,7 @@ impl<'a> Decider<'a> {
 
     fn client_lanes<'s>(&'s self, ix: usize, room: &mut Room<'s>) -> Vec<(DesiredLane<'a>, Vec<Finding>)> {
         let Some(client) = self.clients.get(ix).copied() else { return vec![] };
-        if client.state == ClientState::Proposed || client.private_to.is_some() {
+        if client.state == ClientState::Proposed || (client.private_to.is_some() && !client.shared()) {
             return vec![];
         }
         let (from, to) = self.chosen_range(ix);
@@ -124,7 +124,7 @@ struct Room<'s> {
 /// A client's lane, which takes its people one after the other, in order.
 fn nobody_yet(key: LaneKey, client: &Client) -> DesiredLane<'_> {
     let state = match client.state {
-        _ if client.private_to.is_some() => LaneState::Ending,
+        _ if client.private_to.is_some() && !client.shared_on(&key.target) => LaneState::Ending,
         ClientState::Active => LaneState::Live,
         ClientState::Archived => LaneState::Kept,
         ClientState::Proposed | ClientState::Closed => LaneState::Ending,

@@ -45,6 +45,8 @@ pub enum Because {
     /// Guest of a client whose ledger lists nobody.
     GuestManual,
     BreakGlass,
+    /// A private client that its owner shared with this person.
+    Shared,
     // no
     Disabled,
     Closed,

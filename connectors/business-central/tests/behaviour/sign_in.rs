@@ -8,7 +8,7 @@ use ledgerward_business_central::{FACTORY, fake::Fake};
 use ledgerward_contract::{Auth, AuthScheme, Cursor, ErrorKind, Factory, ReadCx, Request, Scope, Secret, Transport};
 use ledgerward_kit::{
     Callback, Deadlines, Fixed, MemoryDays, OAuthClient, Quotas, SignInFlow, Stack, StackConfig, TokioClock,
-    no_verdict, oauth::Refreshed,
+    layers::auth::Dress, no_verdict, oauth::Refreshed,
 };
 use serde_json::json;
 
@@ -72,6 +72,7 @@ async fn p10_a_large_environment_is_read_without_one_refusal() {
         allow_private_network: false,
         read_only: true,
         tokens: Arc::new(Fixed::new(Secret::new(w.wire.token.lock().unwrap().as_str()))),
+        dress: Dress::default(),
         quotas: Quotas::new("business-central", manifest.quotas, Arc::new(MemoryDays::default()), clock.clone()),
         verdict: no_verdict,
         clock,

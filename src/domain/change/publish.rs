@@ -1,0 +1,56 @@
+//! Four eyes: what waits until somebody else publishes it (`product` 5).
+
+use super::{
+    Actor, By, ChangeOp, Effect, Firm, Permission, PersonId, Refusal, apply, change_as, person, refuse, require,
+    rights::{adds_their_own, needs_publishing},
+};
+
+/// Whether these acts of this person wait until somebody publishes them. Break-glass always does: that is its second person.
+/// What gives nobody anything does not, and private books are their person's own business. `four_eyes`: the firm's setting.
+pub fn waits(firm: &Firm, actor: PersonId, ops: &[ChangeOp], four_eyes: Option<bool>) -> bool {
+    ops.iter().any(break_glass)
+        || (needs_publishing(firm, actor, four_eyes) && !ops.iter().all(|op| own_business(firm, actor, op)))
+}
+
+const fn break_glass(op: &ChangeOp) -> bool {
+    matches!(op, ChangeOp::AddGuest { guest, .. } if guest.break_glass)
+}
+
+fn own_business(firm: &Firm, actor: PersonId, op: &ChangeOp) -> bool {
+    let theirs = |id| firm.clients.get(id).is_some_and(|c| c.private_to == Some(actor));
+    match op {
+        ChangeOp::AddPrivate { .. } | ChangeOp::ConvertPrivate { .. } | ChangeOp::SharePrivate { .. } => true,
+        ChangeOp::Unselect { client, .. } | ChangeOp::RenameClient { client, .. } => theirs(client),
+        ChangeOp::EditPerson { person, email: None, .. } => *person == actor,
+        // Theirs, and bound to no ledger and no folder.
+        ChangeOp::AddClient { .. } => adds_their_own(firm, actor),
+        _ => false,
+    }
+}
+
+/// What the acts would come to, without the second person that some still need. For showing and for staging.
+pub fn rehearse(firm: &Firm, ops: &[ChangeOp], by: By) -> Result<(Firm, Vec<Effect>), (usize, Refusal)> {
+    let mut next = firm.clone();
+    let effects = ops.iter().enumerate().map(|(i, op)| change_as(&mut next, op, by, true).map_err(|r| (i, r)));
+    let effects = effects.collect::<Result<_, _>>()?;
+    Ok((next, effects))
+}
+
+/// Publishes one staged act: it is tried again on the firm of now, with the publisher's own rights. `author`: who staged it,
+/// where it is known; nobody publishes their own.
+pub fn publish(firm: &Firm, op: &ChangeOp, author: Option<PersonId>, by: By) -> Result<(Firm, Effect), Refusal> {
+    let Actor::Person(publisher) = by.actor else {
+        return refuse("only a person publishes a change", "Say who acts with --as EMAIL.");
+    };
+    require(firm, publisher, Permission::Publish)?;
+    if author == Some(publisher) {
+        return refuse("this is your own change", "Four eyes: another owner must publish it.");
+    }
+    match op {
+        ChangeOp::AddGuest { guest, .. } if guest.break_glass => {
+            let author = author.map(|id| person(firm, id)).transpose()?.map(|p| p.id);
+            apply(firm, &ChangeOp::AddGuest { guest: guest.clone(), second: author }, by)
+        }
+        _ => apply(firm, op, by),
+    }
+}

@@ -1,0 +1,90 @@
+//! What a change of the firm does to access: who gains and who loses which folder, by the same planner that runs use.
+
+use std::{cmp::Ordering, collections::BTreeMap};
+
+use ledgerward_contract::FolderRole;
+use serde::Serialize;
+
+use super::{
+    firm::PersonId,
+    lane::LaneKey,
+    policy::{Decider, DesiredLane, LaneState},
+};
+
+/// One person and one folder, before and after. `None`: not entitled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shift {
+    pub lane: LaneKey,
+    pub person: PersonId,
+    pub before: Option<FolderRole>,
+    pub after: Option<FolderRole>,
+}
+
+impl Shift {
+    pub const fn gains(&self) -> bool {
+        self.after.is_some() && self.before.is_none()
+    }
+
+    pub const fn loses(&self) -> bool {
+        self.after.is_none()
+    }
+}
+
+/// Every difference, in order of client, target, account and person. Who is held by unknown evidence on either side stays as
+/// they are, as in a run, and is no difference.
+pub fn shifts(before: &Decider<'_>, after: &Decider<'_>) -> Vec<Shift> {
+    let (mut old, mut new) = (before.lanes().map(|l| l.0).peekable(), after.lanes().map(|l| l.0).peekable());
+    let mut found = Vec::new();
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (Some(a), Some(b)) => place(&a.lane).cmp(&place(&b.lane)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return found,
+        };
+        let (was, is) = match order {
+            Ordering::Equal => (old.next(), new.next()),
+            // A folder that only one side names may exist all the same: the planner would ask about it by its key.
+            Ordering::Less => {
+                let was = old.next();
+                let is = was.as_ref().map(|l| after.lane(&l.lane).0);
+                (was, is)
+            }
+            Ordering::Greater => {
+                let is = new.next();
+                (is.as_ref().map(|l| before.lane(&l.lane).0), is)
+            }
+        };
+        if let (Some(was), Some(is)) = (was, is) {
+            compare((before, &was), (after, &is), &mut found);
+        }
+    }
+}
+
+fn place(key: &LaneKey) -> (ledgerward_contract::ClientId, &str, Option<&str>) {
+    (key.folder.client, key.target.0.as_str(), key.folder.account.as_ref().map(|a| a.as_str()))
+}
+
+fn compare(
+    (before, was): (&Decider<'_>, &DesiredLane<'_>),
+    (after, is): (&Decider<'_>, &DesiredLane<'_>),
+    found: &mut Vec<Shift>,
+) {
+    // An archived client's list stays as it is.
+    if is.state == LaneState::Kept {
+        return;
+    }
+    let people = |d: &Decider<'_>, l: &DesiredLane<'_>| -> BTreeMap<PersonId, FolderRole> {
+        l.wants.iter().filter_map(|w| Some((d.person(w.person)?.id, w.role))).collect()
+    };
+    let held = |d: &Decider<'_>, l: &DesiredLane<'_>, who: PersonId| {
+        l.held.iter().any(|(ix, _)| d.person(*ix).is_some_and(|p| p.id == who))
+    };
+    let (old, new) = (people(before, was), people(after, is));
+    for person in old.keys().chain(new.keys().filter(|p| !old.contains_key(*p))) {
+        let (a, b) = (old.get(person).copied(), new.get(person).copied());
+        if a != b && !(b.is_none() && held(after, is, *person)) {
+            found.push(Shift { lane: is.lane.clone(), person: *person, before: a, after: b });
+        }
+    }
+}
