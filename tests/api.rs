@@ -399,15 +399,10 @@ fn a_token_is_its_person_and_no_more() {
     let listed = get(&daemon, OWNER, "/tokens");
     assert_eq!(listed.json["tokens"][0]["person"], EMPLOYEE);
     assert!(!listed.json.to_string().contains(&token));
-    let state = std::fs::read(daemon.dir.path().join("state")).map_or_else(
-        |_| {
-            std::fs::read_dir(daemon.dir.path().join("state"))
-                .unwrap()
-                .flat_map(|e| std::fs::read(e.unwrap().path()).unwrap_or_default())
-                .collect::<Vec<u8>>()
-        },
-        |b| b,
-    );
+    let state: Vec<u8> = std::fs::read_dir(daemon.dir.path().join("state"))
+        .unwrap()
+        .flat_map(|e| std::fs::read(e.unwrap().path()).unwrap_or_default())
+        .collect();
     assert!(!state.windows(token.len()).any(|w| w == token.as_bytes()), "the token itself is nowhere on the disk");
     assert!(!daemon.log().contains(&token));
 

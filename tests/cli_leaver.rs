@@ -99,11 +99,9 @@ impl World {
         let dir = if shm.is_dir() { tempfile::tempdir_in(shm).unwrap() } else { tempfile::tempdir().unwrap() };
         let world = Self { dir };
         fs::create_dir(world.path("clients")).unwrap();
-        let config = format!(
-            "version = 1\n[firm]\nname = \"Harbour & Co\"\ndomains = [\"harbour.example\"]\ntimezone = \"Pacific/Auckland\"\n\
+        let config = "version = 1\n[firm]\nname = \"Harbour & Co\"\ndomains = [\"harbour.example\"]\ntimezone = \"Pacific/Auckland\"\n\
              [connections.xero]\nconnector = \"xero\"\nclient_id = \"abc\"\n\
-             [targets.drive]\nconnector = \"google-drive\"\nclient_id = \"def\"\nsharing = \"mirror\"\n",
-        );
+             [targets.drive]\nconnector = \"google-drive\"\nclient_id = \"def\"\nsharing = \"mirror\"\n";
         fs::write(world.path("config.toml"), config).unwrap();
         fs::set_permissions(world.path("config.toml"), fs::Permissions::from_mode(0o600)).unwrap();
         let mut firm = Firm::default();
