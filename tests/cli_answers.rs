@@ -577,7 +577,7 @@ fn t13_a_restored_state_writes_nothing_until_it_is_confirmed() {
     has(&world.text("sync --yes", 78), &["restored", "nothing is written to any target"]);
     has(&world.text("status", 0), &["restored", "nothing is applied"]);
     has(&world.text("status --check", 1), &["the state is a restored one"]);
-    has(&world.text("restore --confirm --as bob@harbour.example", 1), &["publish"]);
+    has(&world.text("restore --confirm --as bob@harbour.example", 1), &["\"operate\" is missing"]);
     has(&world.text("restore --confirm", 0), &["Confirmed"]);
     assert_eq!(world.json("status", 0, "status")["restored"], "no");
     has(&world.text("access", 0), &["Bob Harbour"]);
@@ -605,7 +605,7 @@ fn the_key_rotates_and_the_old_one_stays() {
     assert!(kept, "the old key, for older backups");
     assert!(!id.is_empty());
     world.text("status", 0);
-    has(&world.text("key rotate --as bob@harbour.example", 1), &["publish"]);
+    has(&world.text("key rotate --as bob@harbour.example", 1), &["\"operate\" is missing"]);
 }
 
 fn key(account: Option<&str>) -> StatementKey {

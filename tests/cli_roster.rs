@@ -43,10 +43,10 @@ impl Firm {
         let accounts: Vec<String> =
             (70_001..).zip(PEOPLE).map(|(uid, who)| format!("\"{who}@harbour.example\" = {uid}")).collect();
         let config = format!(
-            "version = 1\n[firm]\nname = \"Harbour\"\ndomains = [\"harbour.example\"]\n\
+            "version = 1\n[firm]\nname = \"Harbour\"\ndomains = [\"harbour.example\"]\ntimezone = \"UTC\"\n\
              [connections.staff]\nconnector = \"roster\"\nfile = \"{}\"\n\
              [targets.disk]\nconnector = \"local\"\nroot = \"{}\"\nnew_root = true\nsharing = \"mirror\"\naccounts = {{ {} }}\n\
-             [policy]\nconfirm_after = \"1 second\"\n",
+             ",
             firm.path("staff.csv").display(),
             firm.path("folders").display(),
             accounts.join(", "),

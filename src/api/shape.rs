@@ -55,8 +55,8 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("freeze/1", "{freeze:null|{since:t, by:s, reason:s}}"),
     ("access/1", "{at:t, last_read:s, rows:[{client:#ClientWords, person:#PersonWords, target:s, account?:s, answer:#Answer, role:s, \
         state:s, source?:s, because:s, since?:t, until?:t}], targets:[#Target], nobody:[#ClientWords], proposed:i, private:[#ClientWords]}"),
-    ("access-at/1", "{day:d, end:t, rows:[{client:#ClientWords, person:#PersonWords, ledger:<s>, known:<s>, applied:[any]}], \
-        targets:[#Target], names_of:s}"),
+    ("access-at/1", "{day:d, end:t, rows:[{client:#ClientWords, person:#PersonWords, ledger?:<s>, known?:<s>, applied?:[any]}], \
+        targets:[#Target], names_of:s, clock:s}"),
     ("access-check/1", "{answer:#Answer, role:'reader'|'writer'|'none', scope:'whole'|'accounts'|'none', reasons:[s], \
         person:#PersonWords, client:#ClientWords, target:s|null, as_of:t, age_ms:i, last_read:s}"),
     ("access-checks/1", "{checks:[#Check|#Problem], as_of:t, age_ms:i, last_read:s}"),

@@ -1,5 +1,5 @@
 //! `guests`: time-boxed extra access to a client, never wider than the ledger grants (`product` 4). Break-glass is the one
-//! exception: another owner must publish it, and it ends within a day.
+//! exception: another person must publish it, and it ends within a day.
 
 use jiff::{SignedDuration, tz::TimeZone};
 use ledgerward_contract::Timestamp;
@@ -9,16 +9,15 @@ use super::{
     access::Sight,
     act,
     args::{GuestsAct, UntilArg},
-    cycle::{acting, refused},
     outcome::{Exit, Failure, Report},
     select::vendor,
 };
 use crate::{
     app::App,
     domain::{
-        change::{self, Actor, By, ChangeOp},
+        change::ChangeOp,
         explain::{self, because_words},
-        firm::{Client, Firm, Guest, Office, Person, TargetName, Unlisted},
+        firm::{Client, Firm, Guest, Person, TargetName, Unlisted},
         policy::{Answer, Decider},
     },
     memory,
@@ -34,7 +33,9 @@ pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
             let until = end(until, &app.config.firm.timezone, app.now())?;
             let guest = Guest { person: person.id, client: client.id, until, reason, break_glass };
             if break_glass {
-                return break_the_glass(app, &firm, guest).await;
+                // It waits for somebody who publishes it, whatever four eyes are set to: that is its second person.
+                let reason = guest.reason.clone();
+                return act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], &reason).await;
             }
             let note = within_the_ledger(app, &firm, person, client).await?;
             let mut report = act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], "guest").await?;
@@ -111,33 +112,6 @@ async fn within_the_ledger(
         }
         _ => Ok(None),
     }
-}
-
-/// Staged whatever four eyes are set to: the owner who publishes it is the second person.
-async fn break_the_glass(app: &App, firm: &Firm, guest: Guest) -> Result<Report, Failure> {
-    let own = |o: &Office| matches!(o, Office::PrimaryOwner | Office::Owner);
-    let Actor::Person(asker) = acting(app, firm)? else {
-        return Err(Failure::new(Exit::Failed, "a person must ask for break-glass access").next("Say who: --as EMAIL"));
-    };
-    if !firm.people.get(&asker).is_some_and(|p| own(&p.office) && !p.shut()) {
-        return Err(Failure::new(Exit::Failed, "only an owner asks for break-glass access").next("Ask an owner."));
-    }
-    let op = ChangeOp::AddGuest { guest, second: Some(asker) };
-    let Some(other) = firm.people.values().find(|p| own(&p.office) && !p.shut() && p.id != asker) else {
-        return Err(Failure::new(Exit::Failed, "break-glass access needs a second owner, and there is none")
-            .next("Make another enabled owner: ledgerward people office PERSON owner --mode MODE"));
-    };
-    // Tried as if the other owner published it now, so that a wrong end is told to whoever typed it.
-    let now = app.now();
-    let by = By { actor: Actor::Person(other.id), at: now };
-    let (_, effect) = change::apply(firm, &op, by).map_err(refused)?;
-    let op = serde_json::to_value(&op)
-        .map_err(|e| Failure::new(Exit::Failed, "the change cannot be written down").cause(&e))?;
-    let author = app.actor.name.clone();
-    let staged = app.store.run(move |db| Ok(db.stage_change(&op, &author, "break-glass", now)?.label())).await?;
-    let text = format!("{}\nNothing takes effect yet: a second owner must publish {staged}.\n", effect.summary);
-    let json = json!({"schema": "ledgerward/change/1", "changes": [], "staged": [staged]});
-    Ok(Report::new(Exit::Done, json, text).note(format!("They can with: ledgerward changes publish {staged}")))
 }
 
 async fn list(app: &App, firm: &Firm) -> Result<Report, Failure> {
