@@ -375,7 +375,11 @@ fn break_glass_takes_two_owners_and_a_day_at_most() {
     let (code, text) = add("8 hours");
     assert_eq!(code, 0, "{text}");
     assert!(world.firm().guests.is_empty(), "nothing yet");
-    let label = text.split("publish ").nth(1).unwrap().split('.').next().unwrap().to_owned();
+    let label = text
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+        .find(|w| w.starts_with("C-"))
+        .unwrap()
+        .to_owned();
     has(&world.text(&format!("changes publish {label} --as ana@harbour.example"), 1), &["your own change"]);
     world.text(&format!("changes publish {label} --as bob@harbour.example"), 0);
     has(&world.text("guests", 0), &["BREAK-GLASS fire", "sees: break-glass"]);

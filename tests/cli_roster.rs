@@ -56,6 +56,7 @@ impl Firm {
         for who in PEOPLE.iter().skip(1) {
             firm.must(&format!("people add {who}@harbour.example --first {who} --last Harbour --mode ledger"));
         }
+        firm.must("people mode ana@harbour.example ledger");
         firm.list(&PEOPLE);
         firm.must("clients add Acme");
         firm.must("clients accept acme");

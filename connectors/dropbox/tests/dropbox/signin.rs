@@ -131,7 +131,7 @@ fn the_fake_refuses_what_dropbox_refuses() {
     assert_eq!(raw.send("GET", "/2/users/get_current_account", &[], "").status, 400);
     assert_eq!(raw.rpc("files/list_folder", &json!({ "path": "/" })).0, 400, "the root is the empty path");
     assert_eq!(raw.rpc("files/list_folder", &json!({ "path": "", "colour": 1 })).0, 400);
-    assert_eq!(raw.rpc("files/upload", &json!({})).0, 599, "content routes are on the other host");
+    assert_eq!(raw.rpc("files/upload", &json!({})).0, 400, "a content route takes its argument in a header");
     assert_eq!(raw.rpc("files/unheard_of", &json!({})).0, 599);
     let arg = json!({ "path": "/Ü.pdf", "mode": "add" });
     assert_eq!(raw.put("/content/2/files/upload", &arg, "x").0, 400, "the argument is not ASCII");
