@@ -136,6 +136,7 @@ fn connectors_keep_no_clock_no_sleep_and_no_page_loop() {
         if shown.contains("/contract/")
             || shown.contains("/kit/")
             || shown.contains("/tests/")
+            || shown.contains("/benches/")
             || shown.contains("fake")
         {
             continue;

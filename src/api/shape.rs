@@ -38,13 +38,13 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("token-revoked/1", "{name:s}"),
     ("people/1", "{people:[{id:s, email:s, first:s, last:s, office:s, mode:s, enabled:b, closed:null|{…}, domain_accepted:b, \
         in_firm_domains:b, aliases:<[s]>, addresses:<s>, selected:i, when_granted:i}], others:i}"),
-    ("change/1", "{changes:[#Effect], staged:[s]}"),
+    ("change/1", "{changes:[#Effect], staged:[s], opened?:[any], access?:[any]}"),
     ("revoke/1", "{person:s, closed:i, still_open:[s]}"),
     ("clients/1", "{clients:[{id:s, slug:s, name:s, state:s, private:b, sources:[#Source], authority:any, unlisted:s, \
         targets:'all'|[s], accounts:'all'|[any], year_end:s, since:s, selected?:i}], others:i}"),
     ("accept/1", "{clients:[{client:s, id:s, changed:b, gain:[s], unknown:i}], staged:[s]}"),
     ("rename-folder/1", "{folders:[{target:s, name:s, can_rename:b}]}"),
-    ("select/1", "{person:{id:s, email:s}, clients:[{client:s, id:s, answer:s, text:s, because:s}], staged:[s]}"),
+    ("select/1", "{person:{id:s, email:s}, clients:[{client:s, id:s, answer:s, text:s, because:s}], staged:[s], dry_run:b}"),
     ("private/1", "{clients:[{id:s, slug:s, name:s, state:s, targets:[s]|null, shared_with:[s]}]}"),
     ("holders/1", "{holders:[{client:s, target:s, account:any, folder:any, holder:s, role:s, via:any, pending:any, state:s}], troubles:[s]}"),
     ("holder/1", "{act:s, holders:[{client:s, target:s, holder:s}], failed?:[s]}"),
