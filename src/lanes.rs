@@ -550,16 +550,7 @@ pub async fn settled(app: &App, picture: &crate::engine::Picture, lanes: &BTreeS
     let last = picture.book.last_change;
     let rows: Vec<(String, String)> =
         lanes.iter().filter_map(|key| Some((lane_text(key), picture.book.lanes.get(key)?.policy.clone()))).collect();
-    // A target's first plan is behind it once nothing of it is held any more.
-    let held: BTreeSet<&TargetName> =
-        picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane.target).collect();
-    let approved: Vec<TargetName> = picture
-        .book
-        .first
-        .iter()
-        .filter(|t| !held.contains(t) && lanes.iter().any(|l| &&l.target == t))
-        .cloned()
-        .collect();
+    let approved = first_plans_done(picture, lanes);
     app.store
         .run(move |db| {
             db.tx(|db| {
@@ -579,6 +570,21 @@ pub async fn settled(app: &App, picture: &crate::engine::Picture, lanes: &BTreeS
         })
         .await?;
     Ok(())
+}
+
+/// Targets whose first plan is behind them: a run over all clients held nothing of it, and every folder of it went through.
+/// While a part is still to do, what was not shown with it is held: neither a plan for one client nor half an approved one
+/// opens a target for the rest.
+fn first_plans_done(picture: &crate::engine::Picture, done: &BTreeSet<LaneKey>) -> Vec<TargetName> {
+    // The plan of a revoke (no epoch) is a part as well.
+    if picture.clients.is_some() || picture.epoch.is_none() {
+        return vec![];
+    }
+    let held = picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane);
+    let failed = picture.verdict.cleared.lanes().iter().map(|l| &l.lane).filter(|l| !done.contains(*l));
+    let open: BTreeSet<&TargetName> = held.chain(failed).map(|l| &l.target).collect();
+    let begun = |t: &&TargetName| done.iter().any(|l| l.target == **t);
+    picture.book.first.iter().filter(|t| !open.contains(t)).filter(begun).cloned().collect()
 }
 
 /// A short digest of a sharing list, stored with the lane.

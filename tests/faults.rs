@@ -233,10 +233,11 @@ fn s10_a_root_whose_answer_was_lost_is_not_made_twice_while_the_search_lags() {
     assert_eq!(roots.len(), 1, "{roots:?}");
 }
 
-/// The first plan is approved, and half of it fails.
-fn half_a_first_plan() -> Firm {
+/// The first plan is approved, and fails after so many people were let in.
+fn part_of_a_first_plan(people: usize) -> Firm {
     let firm = Firm::on_first_day();
-    let rule = Rule { method: "POST", path: "/permissions", skip: 2, times: EVER, fault: Fault::Status(403, None) };
+    let rule =
+        Rule { method: "POST", path: "/permissions", skip: people, times: EVER, fault: Fault::Status(403, None) };
     firm.proxies["drive"].spoil(Some(rule));
     let told = firm.sync();
     assert_ne!(told.exit, 0, "{told:?}");
@@ -251,7 +252,7 @@ fn people(firm: &Firm) -> usize {
 
 #[test]
 fn s14_the_rest_of_an_approved_plan_needs_no_second_word() {
-    let firm = half_a_first_plan();
+    let firm = part_of_a_first_plan(2);
     let (whole, half) = (people(&Firm::at_rest()), people(&firm));
     assert!(half < whole, "{half} of {whole}");
     let told = firm.sync();
@@ -263,8 +264,11 @@ fn s14_the_rest_of_an_approved_plan_needs_no_second_word() {
 
 #[test]
 fn s14_an_approval_never_covers_more_than_was_shown() {
-    for changed in ["a new grant", "a stranger"] {
-        let firm = half_a_first_plan();
+    // All but one: every folder but the last is whole, and the target's first plan is still not behind it.
+    let all_but_one = people(&Firm::at_rest()) - 1;
+    // The stranger comes to a folder that is still to be filled: one that is whole would be no part of the rest.
+    for (changed, done) in [("a new grant", 2), ("a new grant", all_but_one), ("a stranger", 0)] {
+        let firm = part_of_a_first_plan(done);
         if changed == "a stranger" {
             firm.at(
                 "drive",
@@ -283,6 +287,21 @@ fn s14_an_approval_never_covers_more_than_was_shown() {
         let held = firm.must(&["hold", "--json", "--quiet"]).json();
         assert!(!held["holds"].as_array().unwrap().is_empty(), "{changed}");
     }
+}
+
+#[test]
+fn s14_the_first_plan_of_one_client_opens_no_other() {
+    let firm = Firm::on_first_day();
+    let one = ["sync", "--client", "acme-ltd", "--yes", "--json", "--quiet"];
+    assert_eq!(firm.ask(&one).exit, 3, "what waits for a word is the plan of all");
+    firm.approve_all();
+    let told = firm.ask(&one);
+    assert_eq!(told.exit, 0, "{told:?}");
+    let before = firm.lists();
+    assert!(before["Acme Ltd"].len() > 1 && people(&firm) == before["Acme Ltd"].len(), "{before:?}");
+    let told = firm.sync();
+    assert!([3, 5].contains(&told.exit), "{told:?}");
+    assert_eq!(firm.lists(), before, "somebody was let in who was not shown");
 }
 
 #[test]

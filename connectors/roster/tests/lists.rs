@@ -1,6 +1,6 @@
 //! What is made of lists: good ones, odd ones, and those that must not be believed.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 use std::{
     fs,
