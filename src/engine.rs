@@ -12,6 +12,7 @@ use crate::{
     app::App,
     apply::{self, LaneDone},
     approvals::{self, Rest},
+    churn,
     cli::{
         console::Console,
         outcome::{Exit, Failure},
@@ -117,9 +118,10 @@ pub async fn look(
     troubles.extend(book.troubles.iter().cloned());
 
     let (plan, mut findings) = lanes::propose(&decider, &book, ask);
+    findings.extend(domain::gaps::conflicts(&decider));
     findings.extend(domain::guests::findings(&firm, now));
     findings.extend(leavers::chase(app, &firm, &facts, now).await?);
-    let Guarded { verdict, approved, approved_steps } = guard(app, &firm, &book, plan).await?;
+    let Guarded { verdict, approved, approved_steps } = guard(app, &firm, &book, &joined.churned, plan).await?;
 
     let whole = ask.clients.is_none() && !ask.offline;
     memory::findings(app, run, &joined, findings, whole, now).await?;
@@ -240,6 +242,7 @@ async fn guard(
     app: &App,
     firm: &Firm,
     book: &Book,
+    doubts: &BTreeMap<ConnectionName, String>,
     plan: Plan<crate::domain::plan::Proposed>,
 ) -> Result<Guarded, Failure> {
     let now = app.now();
@@ -247,8 +250,15 @@ async fn guard(
     let published = moves::shown(&book.moves, book, &plan, firm);
     let guards = guards(&app.config.guards);
     let notes = BTreeMap::new();
-    let verdict =
-        plan.check(&Check { guards: &guards, history: &history, published: &published, freeze, notes: &notes });
+    let churned = &churn::clients(firm, doubts);
+    let verdict = plan.check(&Check {
+        guards: &guards,
+        history: &history,
+        published: &published,
+        freeze,
+        churned,
+        notes: &notes,
+    });
     let Verdict { mut cleared, held } = verdict;
     let rests = if held.is_empty() { Vec::new() } else { rests(app, now).await? };
     let (mut still, mut approved, mut steps) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
@@ -295,6 +305,8 @@ pub(crate) fn guards(of: &schema::Guards) -> Guards {
         overall: limit(of.overall),
         added: limit(of.pairs_added),
         person_gains: limit(of.person_gains),
+        churn: limit(of.churn),
+        touched: limit(of.touched),
     }
 }
 

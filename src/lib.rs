@@ -21,6 +21,7 @@
 //! | [`domain`] | the pure core: who should hold what, which steps that takes, which of them may happen |
 //! | [`apply`] | carries cleared plans out; the only place that may write to targets |
 //! | [`moves`] | clients on their way from one target to another |
+//! | [`churn`] | a connection whose list of clients is suddenly a different one |
 //! | [`approvals`] | what is left of an approved hold that failed half-way |
 //! | [`leavers`], [`pack`] | who left and which ledgers still let them in; evidence that can be checked offline |
 //! | [`guests`], [`exposure`] | extra access that ends by itself; how long somebody kept a folder |
@@ -51,6 +52,7 @@ pub mod app;
 pub mod apply;
 pub mod approvals;
 pub mod audit;
+pub mod churn;
 pub mod cli;
 pub mod config;
 pub mod daemon;

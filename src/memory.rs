@@ -8,6 +8,7 @@ use ledgerward_contract::{ConnectionName, ErrorKind, Grade, LedgerId, LedgerRow,
 
 use crate::{
     app::App,
+    churn,
     cli::outcome::Failure,
     directory,
     domain::{
@@ -38,6 +39,8 @@ pub struct JoinedAll {
     pub sources: Vec<Joined>,
     pub reread: BTreeMap<SourceRef, Timestamp>,
     pub unreadable: usize,
+    /// Connections whose list of clients is suddenly a different one, and why that is thought.
+    pub churned: BTreeMap<ConnectionName, String>,
     /// Sources that were read in this run, and connections whose every ledger was.
     read: BTreeSet<SourceRef>,
     proposals: Vec<Finding>,
@@ -71,7 +74,7 @@ pub async fn join(
 ) -> Result<JoinedAll, Failure> {
     let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
     let doubts = directory::doubts(app, readings, now).await?;
-    let mut out = JoinedAll::default();
+    let mut out = JoinedAll { churned: churn::doubts(app, firm, readings, now).await?, ..JoinedAll::default() };
     let mut fresh: BTreeMap<String, Kept> = BTreeMap::new();
     for (connection, reading) in readings {
         let book = AddressBook::new(firm, connection);
@@ -114,6 +117,7 @@ pub async fn join(
     }
     save(app, firm, run, readings, &kept, fresh, &mut out, now).await?;
     out.proposals.extend(doubts.iter().map(|(connection, why)| shrunk(connection, why)));
+    out.proposals.extend(churn::findings(&out.churned));
     out.proposals.extend(directory::links(firm, readings));
     Ok(out)
 }

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     app::App,
+    churn,
     directory::{self, Believed, Link, Links},
     domain::{
         change::{self, Actor},
@@ -252,7 +253,18 @@ async fn accept(app: &App, typed: &str, reason: &str) -> Result<Report, Failure>
         let text = "this decides who loses access, and an owner must";
         return Err(Failure::new(Exit::Failed, text).next("Ask an owner of the firm."));
     }
+    let connection = act::connection(app, typed)?;
+    if let Some(why) = churn::accept(app, &connection, reason).await? {
+        let text = format!("{connection}: its list is believed from the next run on. It was not, because {why}.\n");
+        let json = json!({"schema": SCHEMA, "accepted": true, "connection": connection, "why": why});
+        return Ok(Report::new(Exit::Done, json, text).note("Next: ledgerward plan"));
+    }
     let world = app.world().await?;
+    if world.sources.get(&connection).is_some_and(|s| s.connector.directory().is_none()) {
+        let text = format!("{connection}: its list is believed already; nothing was to accept.\n");
+        let json = json!({"schema": SCHEMA, "accepted": false, "connection": connection});
+        return Ok(Report::new(Exit::Done, json, text));
+    }
     let seen = read(app, source(app, &world, typed)?).await?;
     let doubted = seen.doubt.is_some();
     let Seen { name, rows, believed, .. } = seen;

@@ -90,7 +90,14 @@ async fn holds(
     let mirrored: BTreeSet<TargetName> = mirrored.map(|(name, _)| name.clone()).collect();
     let first = mirrored.iter().filter(|t| !approved.contains_key(&t.0)).cloned().collect();
     let (guards, published, notes) = (engine::guards(&app.config.guards), BTreeSet::new(), BTreeMap::new());
-    let check = Check { guards: &guards, history: &history, published: &published, freeze, notes: &notes };
+    let check = Check {
+        guards: &guards,
+        history: &history,
+        published: &published,
+        freeze,
+        churned: &BTreeMap::new(),
+        notes: &notes,
+    };
     Ok(effects::holds(before, after, effects, ops, (&mirrored, &first), &check))
 }
 

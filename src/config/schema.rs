@@ -219,6 +219,10 @@ pub struct Guards {
     pub pairs_added: Limit,
     /// Clients one person gains. Here both must be passed.
     pub person_gains: Limit,
+    /// Clients of a connection that vanished or have another name or id.
+    pub churn: Limit,
+    /// Pairs that connections add or remove.
+    pub touched: Limit,
 }
 
 impl Default for Guards {
@@ -231,6 +235,8 @@ impl Default for Guards {
             overall: limit(8, 10),
             pairs_added: limit(10, 20),
             person_gains: limit(5, 25),
+            churn: limit(2, 10),
+            touched: limit(12, 30),
         }
     }
 }

@@ -74,6 +74,8 @@ additive_only = false                   # true: never take anything away
 # overall = { floor = 8, percent = 10 }
 # pairs_added = { floor = 10, percent = 20 }
 # person_gains = { floor = 5, percent = 25 }
+# churn = { floor = 2, percent = 10 }     # clients of a connection that vanished or have another name or id
+# touched = { floor = 12, percent = 30 }  # pairs added and removed together
 
 # Which local user is which person: `id -u NAME` prints the number.
 # [operators]

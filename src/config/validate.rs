@@ -349,6 +349,8 @@ fn read_guards(t: Option<Table<'_, '_>>) -> Guards {
             ("overall", &mut guards.overall),
             ("pairs_added", &mut guards.pairs_added),
             ("person_gains", &mut guards.person_gains),
+            ("churn", &mut guards.churn),
+            ("touched", &mut guards.touched),
         ] {
             read_limit(t.get(key), limit);
         }

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{Email, Holder, SeenPermission, SeenRole, SourceKind, Via};
+use ledgerward_contract::{ConnectionName, Email, Holder, SeenPermission, SeenRole, SourceKind, Via};
 use serde::Serialize;
 
 use super::{
     explain,
     fact::Fact,
-    firm::Client,
+    finding::{Finding, Severity},
+    firm::{Client, ClientState},
     lane::LaneKey,
     policy::{Answer, Because, Decider, DesiredLane, PersonIx},
 };
@@ -182,6 +183,44 @@ pub fn responsibility(d: &Decider<'_>, client: &Client) -> Vec<Line> {
     }
     out.sort();
     out
+}
+
+/// Where practice managers and rosters contradict the ledgers (P19): told once per connection, for [`responsibility`] and
+/// `gaps` name each. Nothing is taken away by it: who decides for a client is its authority.
+pub fn conflicts(d: &Decider<'_>) -> Vec<Finding> {
+    let mut by: BTreeMap<&ConnectionName, (usize, usize, usize)> = BTreeMap::new();
+    let open = |c: &&Client| c.state == ClientState::Active && c.private_to.is_none();
+    for client in d.firm().clients.values().filter(open) {
+        let (ledgers, lists): (Vec<_>, Vec<_>) = client.sources.iter().partition(|s| s.kind == SourceKind::Ledger);
+        let Some(list) = lists.first().filter(|_| !ledgers.is_empty()) else { continue };
+        let sources = client.sources.iter().filter_map(|s| d.facts().source_ix(s));
+        // Whoever is named nowhere is in no contradiction.
+        let named: BTreeSet<PersonIx> = sources.flat_map(|s| d.facts().run(s).0).copied().collect();
+        let (mut access, mut duty) = (0, 0);
+        for ix in named {
+            match (ledger(d, client, ix), combined(d, client, ix, &|kind| kind != SourceKind::Ledger)) {
+                (Some(Fact::Granted), Some(Fact::Denied)) => access += 1,
+                (Some(Fact::Denied), Some(Fact::Granted)) => duty += 1,
+                _ => {}
+            }
+        }
+        if access + duty > 0 {
+            let sum = by.entry(&list.connection).or_default();
+            *sum = (sum.0 + 1, sum.1 + access, sum.2 + duty);
+        }
+    }
+    let told = |(connection, (clients, access, duty)): (&ConnectionName, _)| {
+        Finding::new(
+            Severity::Notice,
+            "access.conflict",
+            connection.as_str().to_owned(),
+            format!(
+                "{connection} and the ledgers disagree on {clients} clients: {access} times somebody has the ledger without being responsible, {duty} times the other way round; access stays as each client's authority decides"
+            ),
+            "ledgerward gaps",
+        )
+    };
+    by.into_iter().map(told).collect()
 }
 
 /// A lane's place in a table.

@@ -6,6 +6,7 @@ use ledgerward::domain::{
     explain::{self, CanSelect, SelectionState},
     fact::Why,
     firm::*,
+    gaps,
     identity::*,
     lane::*,
     plan::{Listing, *},
@@ -221,6 +222,26 @@ fn p19_a_practice_manager_decides_only_where_it_is_named() {
     let rows = [user(&practice, "s2", mail(2).key(), "partner")];
     w.observe(&practice, Grade::B, Outcome::Listed(&rows));
     assert_eq!(w.wants()[&whole(1)], BTreeSet::from([mail(1).key().to_owned()]));
+    w.pass(600);
+    w.grants(1, [1]);
+    w.observe(&practice, Grade::B, Outcome::Listed(&rows));
+    let told = |w: &World| {
+        let facts = w.facts();
+        let d = Decider::new(&w.firm, &facts, &w.targets, w.now);
+        gaps::conflicts(&d).into_iter().map(|f| (f.code, f.subject, f.text)).collect::<Vec<_>>()
+    };
+    let [(code, subject, text)] = &told(&w)[..] else { panic!("{:?}", told(&w)) };
+    assert_eq!((code.as_str(), subject.as_str()), ("access.conflict", "xpm"));
+    assert!(text.contains("1 clients: 1 times") && text.contains("1 times the other way"), "{text}");
+    w.grants(1, [1, 2]);
+    w.observe(
+        &practice,
+        Grade::B,
+        Outcome::Listed(&[user(&practice, "s1", mail(1).key(), "partner"), rows[0].clone()]),
+    );
+    assert_eq!(told(&w), [], "they agree");
+    w.observe(&practice, Grade::B, Outcome::Listed(&rows));
+    w.grants(1, [1]);
     w.firm.clients.get_mut(&cid(1)).unwrap().authority = Authority::Named(practice);
     assert_eq!(w.wants()[&whole(1)], BTreeSet::from([mail(2).key().to_owned()]));
 }

@@ -359,3 +359,53 @@ fn small_losses_of_several_causes_add_up() {
         assert_eq!(!v.held.is_empty(), held, "{causes} causes with three each");
     }
 }
+
+#[test]
+fn p24_what_rests_on_a_list_of_other_clients_waits_both_ways() {
+    let mut w = firm(5, 20);
+    w.firm.people.insert(pid(9), person(9, Mode::Ledger));
+    w.grants(1, [1, 2, 3, 4, 5, 9]);
+    lose(&mut w, [2], [1, 2, 3, 4]);
+    assert!(w.verdict().held.is_empty(), "a day like any other");
+    w.churned = [1, 2].map(|c| (cid(c), ("xero".into(), "5 of 20 clients are gone".into()))).into();
+    let v = w.verdict();
+    assert_eq!(gates(&v), [Gate::Churn]);
+    assert!(v.cleared.is_empty());
+    assert!(v.held[0].message.contains("`xero`: 5 of 20 clients are gone"), "{}", v.held[0].message);
+    // What somebody decided needs no list.
+    w.firm.people.get_mut(&pid(1)).unwrap().enabled = false;
+    assert_eq!(revokes(&w.verdict().cleared), 20);
+}
+
+#[test]
+fn many_pairs_touched_by_several_connections_wait_though_each_stays_below_its_own_limits() {
+    for (causes, held) in [(2, false), (3, true)] {
+        let mut w = World::new(5, Mode::Ledger, 0);
+        let source = |cause: u128| SourceRef {
+            connection: format!("c{cause}").into(),
+            kind: SourceKind::Ledger,
+            id: format!("org-{cause}"),
+        };
+        for n in 1..=6 {
+            w.firm.people.insert(pid(10 + n), person(10 + n, Mode::Ledger));
+        }
+        let list = |w: &mut World, cause, people: &[u128]| {
+            let s = source(cause);
+            let rows: Vec<_> = std::iter::once(own_row(&s)).chain(people.iter().map(|n| row(&s, *n))).collect();
+            w.observe(&s, Grade::A, ledgerward::domain::identity::Outcome::Listed(&rows));
+        };
+        for cause in 1..=causes {
+            w.firm.roles.insert(format!("c{cause}").into(), role_table());
+            w.firm.clients.insert(cid(cause), client(cause, &[source(cause)]));
+            list(&mut w, cause, &[1, 2, 3, 4, 5]);
+        }
+        w.settle();
+        w.history.pairs_by_cause = (1..=causes).map(|n| (CauseKey::Connection(format!("c{n}")), 5)).collect();
+        for cause in 1..=causes {
+            list(&mut w, cause, &[1, 2, 3, 4, 5, 11, 12, 13, 14, 15]);
+        }
+        let v = w.verdict();
+        assert!(v.held.iter().all(|h| h.gate == Gate::Touched), "{:?}", gates(&v));
+        assert_eq!(!v.held.is_empty(), held, "{causes} connections with five each");
+    }
+}

@@ -132,6 +132,7 @@ pub struct World {
     pub history: History,
     pub published: BTreeSet<Shown>,
     pub freeze: bool,
+    pub churned: BTreeMap<ClientId, (String, String)>,
     pub steps: i64,
 }
 
@@ -161,6 +162,7 @@ impl World {
             history: History::default(),
             published: BTreeSet::new(),
             freeze: false,
+            churned: BTreeMap::new(),
             steps: 0,
         }
     }
@@ -273,6 +275,7 @@ impl World {
             history: &self.history,
             published: &self.published,
             freeze: self.freeze,
+            churned: &self.churned,
             notes: &notes,
         })
     }

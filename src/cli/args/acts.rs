@@ -441,7 +441,7 @@ pub enum TokenAct {
 
 #[derive(Debug, Subcommand)]
 pub enum RosterAct {
-    /// Believe a list that is shorter by more than a third
+    /// Believe a list that is shorter by more than a third, or whose clients are suddenly others
     Accept {
         /// As in the configuration: the staff of [connections.staff]
         connection: String,

@@ -87,6 +87,7 @@ impl Plan<Proposed> {
         structural(&mut items, check);
         removals(&mut items, check);
         additions(&mut items, check);
+        touched(&mut items, check);
         let mut groups: BTreeMap<(Gate, String), Group> = BTreeMap::new();
         let mut taken: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for i in &items {
@@ -135,6 +136,7 @@ fn structural(items: &mut [Item<'_>], check: &Check<'_>) {
         let revoke = i.kind == Kind::Removed;
         let narrows = matches!(i.op, Op::SetRole { to: ledgerward_contract::FolderRole::Reader, .. });
         let target = || i.plan.lane.target.to_string();
+        let churned = || check.churned.get(&i.plan.lane.folder.client).map(|(connection, _)| connection.clone());
         let gate = if check.freeze && !revoke {
             Some((Gate::Freeze, "freeze".to_owned()))
         } else if !i.plan.trouble.is_empty() && !revoke && !narrows {
@@ -143,6 +145,8 @@ fn structural(items: &mut [Item<'_>], check: &Check<'_>) {
             None
         } else if i.plan.first_plan {
             Some((Gate::FirstPlan, target()))
+        } else if let Some(connection) = churned() {
+            Some((Gate::Churn, connection))
         } else if i.cause == CauseKey::Policy {
             Some((Gate::Policy, target()))
         } else if i.cause == CauseKey::Drift && i.kind == Kind::Added {
@@ -183,17 +187,7 @@ fn removals(items: &mut [Item<'_>], check: &Check<'_>) {
     let (guards, history) = (check.guards, check.history);
     let managed = |map: &BTreeMap<CauseKey, u64>, cause: &CauseKey| map.get(cause).copied().unwrap_or(0);
     let by_cause = pairs(items, history, Kind::Removed);
-    let mut lost: BTreeMap<&str, BTreeSet<ClientId>> = BTreeMap::new();
-    for (who, client) in by_cause.values().flatten() {
-        lost.entry(who).or_default().insert(*client);
-    }
-    let had: BTreeMap<&str, u64> = history.clients_of.iter().map(|(e, n)| (e.key(), *n)).collect();
-    // A leaver loses everything they had a day ago; somebody with one client is counted as a pair, not as a leaver.
-    let leavers: BTreeSet<&str> = lost
-        .iter()
-        .filter(|(who, clients)| had.get(*who).is_some_and(|n| *n > 0 && clients.len() as u64 >= *n))
-        .map(|(who, _)| *who)
-        .collect();
+    let leavers = leavers(&by_cause, history);
     let gone = |who: &str| leavers.contains(who);
     for (cause, set) in &by_cause {
         let people: BTreeSet<&str> = set.iter().map(|(w, _)| w.as_str()).filter(|w| gone(w)).collect();
@@ -222,6 +216,18 @@ fn removals(items: &mut [Item<'_>], check: &Check<'_>) {
     }
 }
 
+/// A leaver loses everything they had a day ago; somebody with one client is counted as a pair, not as a leaver.
+fn leavers<'p>(removed: &'p Pairs, history: &History) -> BTreeSet<&'p str> {
+    let mut lost: BTreeMap<&str, BTreeSet<ClientId>> = BTreeMap::new();
+    for (who, client) in removed.values().flatten() {
+        lost.entry(who).or_default().insert(*client);
+    }
+    let had: BTreeMap<&str, u64> = history.clients_of.iter().map(|(e, n)| (e.key(), *n)).collect();
+    let all =
+        |who: &str, clients: &BTreeSet<ClientId>| had.get(who).is_some_and(|n| *n > 0 && clients.len() as u64 >= *n);
+    lost.into_iter().filter(|(who, clients)| all(who, clients)).map(|(who, _)| who).collect()
+}
+
 /// Whether a revoke rests on somebody's absence from a list.
 fn absent(i: &Item<'_>) -> bool {
     match i.op {
@@ -244,5 +250,22 @@ fn additions(items: &mut [Item<'_>], check: &Check<'_>) {
         if guards.added.trips(set.len() as u64, of) {
             hold(items, Gate::Added, Kind::Added, |i| i.cause == cause);
         }
+    }
+}
+
+/// What connections add and remove together. Each may stay below its own limits, and most of the firm be turned over.
+fn touched(items: &mut [Item<'_>], check: &Check<'_>) {
+    let (removed, added) = (pairs(items, check.history, Kind::Removed), pairs(items, check.history, Kind::Added));
+    let leavers = leavers(&removed, check.history);
+    let read = |by: &&CauseKey| matches!(by, CauseKey::Connection(_));
+    let stay = removed.iter().filter(|(by, _)| read(by)).flat_map(|(_, set)| set);
+    let stay = stay.filter(|(who, _)| !leavers.contains(who.as_str()));
+    let come = added.iter().filter(|(by, _)| read(by)).flat_map(|(_, set)| set);
+    let count = stay.chain(come).collect::<BTreeSet<_>>().len() as u64;
+    if !check.guards.touched.trips(count, check.history.pairs_by_cause.values().sum()) {
+        return;
+    }
+    for kind in [Kind::Removed, Kind::Added] {
+        hold(items, Gate::Touched, kind, |i| matches!(i.cause, CauseKey::Connection(_)));
     }
 }

@@ -90,6 +90,11 @@ impl Group {
                 let trouble = self.steps.keys().next().and_then(|l| lanes.get(*l)).map(|l| trouble_words(&l.trouble));
                 format!("{clients}: {}; nobody is added there", trouble.unwrap_or_default())
             }
+            Gate::Churn => {
+                let why = self.steps.keys().next().and_then(|l| lanes.get(*l));
+                let why = why.and_then(|l| check.churned.get(&l.lane.folder.client)).map_or("", |(_, why)| why);
+                format!("`{group}`: {why}; {} removals and {} grants wait", self.removed, self.added)
+            }
             Gate::RemovedByHand => {
                 format!("{people}: taken out of {clients} by hand and still entitled; put back only if you say so")
             }
@@ -101,6 +106,10 @@ impl Group {
             }
             Gate::Overall => format!("too many removals within a day: {}", removals()),
             Gate::Added => grants(),
+            Gate::Touched => format!(
+                "connections would add or remove too many people at once: {} removals and {} grants come from {cause}{note}",
+                self.removed, self.added
+            ),
             Gate::PersonGains => format!("{people} would gain {clients_n} clients within a day: {}", grants()),
         }
     }

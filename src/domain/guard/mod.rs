@@ -41,6 +41,10 @@ pub struct Guards {
     pub added: Limit,
     /// Clients that one person gains, of all clients.
     pub person_gains: Limit,
+    /// Clients of a connection that vanished or have another name or id (G6 of `reliability` 5.2).
+    pub churn: Limit,
+    /// Pairs that connections add or remove, whole leavers not counted (G6).
+    pub touched: Limit,
 }
 
 /// What is counted together: a connection, or our own reasons.
@@ -91,6 +95,8 @@ pub enum Gate {
     Policy,
     /// Marker, owner, link (G7).
     Folder,
+    /// A connection's list of clients is suddenly a different one (G6).
+    Churn,
     /// Taken out by hand; put back only if somebody says so (S06).
     RemovedByHand,
     Leavers,
@@ -100,6 +106,8 @@ pub enum Gate {
     Overall,
     Added,
     PersonGains,
+    /// Too many pairs added and removed together (G6).
+    Touched,
 }
 
 /// The steps that one gate stopped, by their common cause.
@@ -163,6 +171,8 @@ pub struct Check<'a> {
     pub published: &'a BTreeSet<Shown>,
     /// Only revokes.
     pub freeze: bool,
+    /// Clients of connections whose list is not believed (G6): the connection's name and why.
+    pub churned: &'a BTreeMap<ClientId, (String, String)>,
     /// What a stop message adds about a connection: `returned 0 users at 06:10; last good count 37`.
     pub notes: &'a BTreeMap<String, String>,
 }
@@ -177,6 +187,8 @@ impl Default for Guards {
             overall: limit(8, 10),
             added: limit(10, 20),
             person_gains: limit(5, 25),
+            churn: limit(2, 10),
+            touched: limit(12, 30),
         }
     }
 }
