@@ -305,6 +305,36 @@ fn s14_the_first_plan_of_one_client_opens_no_other() {
 }
 
 #[test]
+fn p24_a_connection_that_lost_most_of_its_clients_at_once_waits_for_a_word() {
+    let firm = Firm::at_rest();
+    let before = firm.lists();
+    let told = |firm: &Firm| {
+        let all = firm.must(&["findings", "--json", "--quiet"]).json();
+        all["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "connection.churn").count()
+    };
+    let all = ["Acme Ltd", "Birch LLP", "Cedar Bakery"];
+    for tenant in all {
+        firm.at("xero", "disconnect_tenant", json!({"tenant": tenant}));
+    }
+    firm.sync();
+    assert_eq!((told(&firm), firm.lists()), (1, before.clone()));
+    for tenant in all {
+        firm.at("xero", "reconnect_tenant", json!({"tenant": tenant}));
+    }
+    firm.sync();
+    assert_eq!(told(&firm), 0, "they are back");
+    for tenant in all {
+        firm.at("xero", "disconnect_tenant", json!({"tenant": tenant}));
+    }
+    firm.sync();
+    let accept = ["roster", "accept", "xero", "--reason", "we gave them up", "--json", "--quiet"];
+    assert_eq!(firm.must(&accept).json()["accepted"], true);
+    assert_eq!(firm.must(&accept).json()["accepted"], false);
+    firm.sync();
+    assert_eq!((told(&firm), firm.lists()), (0, before), "believed, and still nobody's absence");
+}
+
+#[test]
 fn a_look_at_one_client_says_nothing_of_the_others() {
     let firm = Firm::at_rest();
     let whole = |firm: &Firm| firm.must(&["status", "--json", "--quiet"]).json()["last_complete_cycle"]["id"].clone();

@@ -504,8 +504,15 @@ fn d09_one_byte_of_the_audit_table_changed_in_the_file_is_found() {
     }
     assert!(flipped > 500, "{flipped}");
     fs::write(&path, &whole).unwrap();
-    let again = Db::open(options(&dir)).unwrap().audit_verify().unwrap();
-    assert!(matches!(again, Verdict::Whole(now) if now.seq >= head.seq), "the file as it was is whole");
+    let mut db = Db::open(options(&dir)).unwrap();
+    let Verdict::Whole(now) = db.audit_verify().unwrap() else { panic!("the file as it was is whole") };
+    // Opening a spoilt copy may have moved the watermark: then this file counts as restored, and says so in one row.
+    let since: Vec<_> = db.audit_page(0, None, None).unwrap().into_iter().filter(|e| e.seq > head.seq).collect();
+    match &since[..] {
+        [] => assert_eq!(now, head),
+        [one] => assert_eq!((one.act.as_str(), now.seq), ("state.restored", head.seq + 1)),
+        more => panic!("{more:?}"),
+    }
 }
 
 #[test]
