@@ -97,7 +97,11 @@ impl Store {
                 }
             })
             .map_err(|e| StoreError::new(Kind::Io, "cannot start the thread of the state").source(e))?;
-        Ok(Self { jobs: Jobs::Thread(jobs), actor: Arc::new(Actor::daemon()), thread: Arc::new(Mutex::new(Some(thread))) })
+        Ok(Self {
+            jobs: Jobs::Thread(jobs),
+            actor: Arc::new(Actor::daemon()),
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
     }
 
     /// Does every job at once, on its caller's thread. For simulations: nothing depends on when another thread gets its
