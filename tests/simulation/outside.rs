@@ -111,6 +111,8 @@ pub struct Witness {
     pub requests: u64,
     /// What must never be seen.
     pub wrong: Vec<String>,
+    /// A vendor renewed a token and its answer was lost: within half an hour somebody must ask again, or nobody can.
+    pub token_lost: bool,
     files: BTreeSet<String>,
     token_calls: BTreeMap<String, u32>,
 }
@@ -149,6 +151,7 @@ impl Outside {
             faults: 0,
             requests: 0,
             wrong: Vec::new(),
+            token_lost: false,
             files: BTreeSet::new(),
             token_calls: BTreeMap::new(),
         };
@@ -305,7 +308,7 @@ struct Wire {
 
 impl Wire {
     /// What goes wrong with the next request.
-    fn fate(&self) -> (Option<Fault>, Option<bool>) {
+    fn fate(&self, token: bool) -> (Option<Fault>, Option<bool>) {
         let mut witness = self.outside.witness();
         let witness = &mut *witness;
         witness.requests += 1;
@@ -325,6 +328,14 @@ impl Wire {
                 witness.faults += 1;
                 hit = Some(trouble.fault);
             }
+        }
+        if token {
+            // One answer may be lost, but not for ever: then the vendor's own rules end the sign-in.
+            if std::mem::take(&mut witness.token_lost) {
+                return (None, None);
+            }
+            let done = matches!(hit, Some(Fault::Silent { done: true } | Fault::Reset { done: true }));
+            witness.token_lost = done || dies == Some(true);
         }
         (hit, dies)
     }
@@ -382,14 +393,14 @@ fn plain(status: u16, body: impl Into<Bytes>) -> Response {
 impl Transport for Wire {
     async fn send(&self, request: Request) -> Result<Response> {
         let op = request.op;
-        let (fault, dies) = self.fate();
+        let token = request.url.path().ends_with("/token");
+        let (fault, dies) = self.fate(token);
         if let Some(done) = dies {
             if done {
                 let _lost = self.deliver(request).await;
             }
             self.die().await
         }
-        let token = request.url.path().ends_with("/token");
         let _call = token.then(|| Call::begin(&self.outside, self.line));
         self.with(fault, token, op, request).await
     }
