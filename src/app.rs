@@ -149,6 +149,7 @@ impl App {
             clock: Arc::clone(&self.clock),
             secrets: self.secrets(),
             tokens: Arc::clone(&self.process.tokens),
+            network: self.process.network.clone(),
         }
     }
 

@@ -31,7 +31,7 @@ use crate::{
     drift,
     engine::Picture,
     gather, lanes,
-    store::{Intent, JournalOp, JournalRow, LaneRow, Outcome, StoreError},
+    store::{Intent, JournalOp, JournalRow, JournalState, LaneRow, Outcome, StoreError},
     world::{Target, World},
 };
 
@@ -502,6 +502,9 @@ impl Lane<'_> {
             (Ok(api), Ok(read)) => (api, read),
             (Err(e), _) | (_, Err(e)) => return Ok(Err(words(&e))),
         };
+        if let Err(why) = self.made_before().await? {
+            return Ok(Err(why));
+        }
         let key = &self.plan.lane.folder;
         let found = match api.find(&read, key).await {
             Ok(found) => found,
@@ -557,6 +560,27 @@ impl Lane<'_> {
         self.folder = Some(folder.clone());
         if self.lists {
             return self.close(&folder).await;
+        }
+        Ok(Ok(()))
+    }
+
+    /// An earlier try whose end is not known yet may have made the folder while a search does not show it (S10): nothing is
+    /// made beside it.
+    async fn made_before(&self) -> Result<Result<(), String>, Failure> {
+        let lane = self.plan.lane.clone();
+        let open = self.app.store.run(|db| db.unsettled()).await?;
+        let creates = |r: &&JournalRow| matches!(r.intent.op, JournalOp::Access(Op::Create { .. }));
+        for row in open.iter().filter(|r| r.intent.lane == lane).filter(creates) {
+            if settle_one(self.app, self.target, row).await? {
+                return Ok(Err("an earlier try had made the folder; it is used from the next run on".to_owned()));
+            }
+            let step = row.step;
+            let now = self.app.store.run(move |db| db.journal_row(step)).await?;
+            if matches!(now.state, JournalState::Intended | JournalState::Unknown) {
+                return Ok(Err(
+                    "whether an earlier try made the folder is not known yet; the next run looks".to_owned()
+                ));
+            }
         }
         Ok(Ok(()))
     }
@@ -1111,9 +1135,9 @@ async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> Result<bool
             app.store.run(move |db| db.outcome(step, &outcome, now)).await?;
             Ok(done)
         }
-        // A put is settled when its statement is due again: the target is asked for the file by its key first.
+        // A put is settled when its statement is due again: it goes under the same id, which makes nothing twice.
         JournalOp::Put { .. } => {
-            let outcome = failed("interrupted; it is looked for and done again when it is due");
+            let outcome = failed("interrupted; it is done again under the same id when it is due");
             app.store.run(move |db| db.outcome(step, &outcome, now)).await?;
             Ok(false)
         }

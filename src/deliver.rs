@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
     AccountId, AccountKind, Allowed, Audience, Cursor, Date, Email, Error, ErrorKind, Expect, Fenced, FileKey,
-    FilePath, FolderId, Holder, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, SeenPermission, Snapshot,
-    SourceKind, SourceRef, StatementData, StatementFile, StatementKind, StatementRef, StatementRequest, Timestamp,
+    FilePath, FolderId, Holder, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, ReadCx, ReservedId,
+    SeenPermission, Snapshot, SourceKind, SourceRef, StatementData, StatementFile, StatementKind, StatementRef,
+    StatementRequest, StorageTarget, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -46,6 +47,9 @@ const WAITING: &str = "files.waiting";
 const ACCOUNTS: &str = "accounts_read";
 /// The folders in which every document of a list stands.
 const SERVED: &str = "documents_served";
+/// The id made beforehand for a file that is not known to be there yet, by folder and key: a search lags behind a write
+/// (S10), so only a repeat under the same id makes nothing twice, whatever process does it.
+const FILE_ID: &str = "file_id";
 /// What a ledger said of itself, and when.
 pub const PROFILE: &str = "profile";
 
@@ -990,12 +994,16 @@ impl<'a> Job<'a> {
                 return Ok(());
             }
         };
-        let reserved = match api.reserve(&read, usize::from(there.is_none())).await {
-            Ok(ids) => ids.into_iter().next().filter(|_| there.is_none()),
-            Err(e) => {
-                self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
-                return Ok(());
-            }
+        let place = format!("{}/{}/{}", door.lane.target, door.lane.folder, file.key);
+        let reserved = match &there {
+            Some(_) => None,
+            None => match made_for(self.app, api, &read, place.clone()).await? {
+                Ok(id) => id,
+                Err(e) => {
+                    self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
+                    return Ok(());
+                }
+            },
         };
         let intent = Intent {
             run: self.picture.run,
@@ -1029,7 +1037,15 @@ impl<'a> Job<'a> {
                 };
                 door.taken.insert(file.key.clone(), path.clone());
                 door.there.insert(file.key.clone(), record.clone());
-                self.app.store.run(move |db| db.outcome_stored(row, &record, now)).await?;
+                self.app
+                    .store
+                    .run(move |db| {
+                        db.tx(|db| {
+                            db.doc_delete(FILE_ID, &place)?;
+                            db.outcome_stored(row, &record, now)
+                        })
+                    })
+                    .await?;
                 self.out.files.push(FileDone {
                     client: self.client.slug.clone(),
                     lane: door.lane.clone(),
@@ -1039,15 +1055,48 @@ impl<'a> Job<'a> {
                 });
             }
             Err(e) => {
-                // A lost answer is no loss: the target is asked by the file's key when it is due again.
+                // A lost answer is no loss: the file goes under the same id when it is due again.
                 let outcome =
                     Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
-                self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
+                let used_up = e.kind == ErrorKind::Conflict;
+                self.app
+                    .store
+                    .run(move |db| {
+                        db.tx(|db| {
+                            if used_up {
+                                db.doc_delete(FILE_ID, &place)?;
+                            }
+                            db.outcome(row, &outcome, now)
+                        })
+                    })
+                    .await?;
                 self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
             }
         }
         Ok(())
     }
+}
+
+/// The id under which a new file goes: the one that an earlier try was made with, or a new one, stored before it is used.
+/// `None` where the target gives none.
+async fn made_for(
+    app: &App,
+    api: &dyn StorageTarget,
+    read: &ReadCx,
+    place: String,
+) -> Result<Result<Option<ReservedId>, Error>, Failure> {
+    let key = place.clone();
+    if let Some(id) = app.store.run(move |db| db.doc_get::<String>(FILE_ID, &key)).await? {
+        return Ok(Ok(Some(ReservedId(id))));
+    }
+    let id = match api.reserve(read, 1).await {
+        Ok(ids) => ids.into_iter().next(),
+        Err(e) => return Ok(Err(e)),
+    };
+    if let Some(ReservedId(id)) = id.clone() {
+        app.store.run(move |db| db.doc_put(FILE_ID, &place, &id)).await?;
+    }
+    Ok(Ok(id))
 }
 
 /// A file on its way.

@@ -14,12 +14,17 @@ use std::{
 use ledgerward_kit::tokens::OAuthTokens;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, watch};
 
-use crate::{cli::outcome::Failure, config::Config, world::World};
+use crate::{
+    cli::outcome::Failure,
+    config::Config,
+    world::{Network, World},
+};
 
 /// One per process.
 pub struct Process {
     pub gate: Gate,
     pub tokens: Arc<TokenPool>,
+    pub network: Network,
     world: tokio::sync::Mutex<Option<Built>>,
     stop: watch::Sender<bool>,
 }
@@ -35,6 +40,7 @@ impl Default for Process {
         Self {
             gate: Gate::default(),
             tokens: Arc::default(),
+            network: Network::default(),
             world: tokio::sync::Mutex::default(),
             stop: watch::Sender::new(false),
         }
@@ -42,6 +48,11 @@ impl Default for Process {
 }
 
 impl Process {
+    /// One that reaches its providers in another way.
+    pub fn over(network: Network) -> Self {
+        Self { network, ..Self::default() }
+    }
+
     /// The world of this configuration and these sign-ins, built once: two of them would each keep a vendor's limits for
     /// themselves.
     pub async fn world(

@@ -15,6 +15,7 @@ use ledgerward_kit::{
         auth::{Dress, Fixed, TokenSource},
         deadline::Deadlines,
         quota::{DayCounter, Quotas},
+        retry::Jitter,
     },
     oauth::OAuthClient,
     service_account::ServiceAccount,
@@ -129,6 +130,25 @@ pub struct World {
     pub targets: BTreeMap<TargetName, Target>,
 }
 
+/// Opens the way to one connection's or target's hosts.
+pub type Opener = dyn Fn(&str, Hosts, &HttpOptions) -> Result<Arc<dyn Transport>> + Send + Sync;
+
+/// How a process reaches its providers: over HTTP, unless it is a simulation.
+#[derive(Clone)]
+pub struct Network {
+    pub open: Arc<Opener>,
+    pub jitter: Jitter,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            open: Arc::new(|_, hosts, options| Ok(Arc::new(HttpTransport::new(hosts, options)?))),
+            jitter: Stack::jitter(),
+        }
+    }
+}
+
 /// What a world is built on.
 #[derive(Clone)]
 pub struct Ground {
@@ -138,6 +158,7 @@ pub struct Ground {
     /// Where secret files are found.
     pub secrets: SecretPlaces,
     pub tokens: Arc<TokenPool>,
+    pub network: Network,
 }
 
 impl World {
@@ -227,7 +248,7 @@ impl Open {
         .map_err(named)?;
         let hosts = Hosts::new(&endpoints, remote.allow_private_network).map_err(named)?;
         let options = HttpOptions { proxy: remote.proxy.clone(), ca_file: remote.ca_file.clone() };
-        let wire: Arc<dyn Transport> = Arc::new(HttpTransport::new(hosts, &options).map_err(named)?);
+        let wire = (ground.network.open)(name, hosts, &options).map_err(named)?;
         let quotas = Quotas::new(name, manifest.quotas, Arc::clone(&ground.days), Arc::clone(&ground.clock));
         Ok(Self { entry, manifest, connector, endpoints, keys, quotas, wire })
     }
@@ -296,7 +317,7 @@ impl Open {
             verdict: self.entry.verdict,
             clock: Arc::clone(&ground.clock),
             deadlines: Deadlines::default(),
-            jitter: Stack::jitter(),
+            jitter: ground.network.jitter,
             base: Arc::clone(&self.wire),
         })
     }

@@ -34,7 +34,7 @@ mod watermark;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
 };
 
@@ -65,10 +65,17 @@ enum Job {
     Stop,
 }
 
+/// Where jobs are done.
+#[derive(Clone)]
+enum Jobs {
+    Thread(mpsc::Sender<Job>),
+    Here(Arc<Mutex<Db>>),
+}
+
 /// A handle on the state. Clones share one thread; the state closes when the last one is dropped or [`Store::close`] returns.
 #[derive(Clone)]
 pub struct Store {
-    jobs: mpsc::Sender<Job>,
+    jobs: Jobs,
     actor: Arc<Actor>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -90,7 +97,17 @@ impl Store {
                 }
             })
             .map_err(|e| StoreError::new(Kind::Io, "cannot start the thread of the state").source(e))?;
-        Ok(Self { jobs, actor: Arc::new(Actor::daemon()), thread: Arc::new(Mutex::new(Some(thread))) })
+        Ok(Self {
+            jobs: Jobs::Thread(jobs),
+            actor: Arc::new(Actor::daemon()),
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    /// Does every job at once, on its caller's thread. For simulations: nothing depends on when another thread gets its
+    /// turn, and a paused clock stands still meanwhile.
+    pub fn here(db: Db) -> Self {
+        Self { jobs: Jobs::Here(Arc::new(Mutex::new(db))), actor: Arc::new(Actor::daemon()), thread: Arc::default() }
     }
 
     /// The same store, for somebody else: what runs through this handle is audited under `actor`.
@@ -119,7 +136,7 @@ impl Store {
     ) -> Result<oneshot::Receiver<Result<R>>> {
         let (send, answer) = oneshot::channel();
         let actor = self.actor.clone();
-        let job = Job::Run(Box::new(move |db| {
+        let job = move |db: &mut Db| {
             db.set_actor(&actor);
             let result = catch_unwind(AssertUnwindSafe(|| job(db))).unwrap_or_else(|_| {
                 Err(StoreError::new(Kind::Closed, "a defect stopped this step; what it had begun was undone")
@@ -128,8 +145,11 @@ impl Store {
             db.abandon();
             // Nobody waits any more if the caller was cancelled; the work stands.
             let _unused = send.send(result);
-        }));
-        self.jobs.send(job).map_err(|_| gone())?;
+        };
+        match &self.jobs {
+            Jobs::Thread(jobs) => jobs.send(Job::Run(Box::new(job))).map_err(|_| gone())?,
+            Jobs::Here(db) => job(&mut db.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
         Ok(answer)
     }
 
@@ -137,7 +157,9 @@ impl Store {
     pub async fn close(self) -> Result<()> {
         let thread = self.thread.lock().ok().and_then(|mut t| t.take());
         // An error means that the thread has ended already.
-        let _unused = self.jobs.send(Job::Stop);
+        if let Jobs::Thread(jobs) = &self.jobs {
+            let _unused = jobs.send(Job::Stop);
+        }
         let Some(thread) = thread else { return Ok(()) };
         tokio::task::spawn_blocking(move || thread.join()).await.ok().and_then(std::result::Result::ok).ok_or_else(
             || StoreError::new(Kind::Closed, "the state did not close cleanly; it is checked at the next start"),

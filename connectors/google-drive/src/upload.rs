@@ -18,6 +18,17 @@ const SMALL: usize = 5_000_000;
 /// New sessions for one file, and answers without progress in one session, before we give up.
 const TRIES: u32 = 3;
 
+/// Properties of a folder that hold the ids of folders in it. Google allows an app thirty, and some are taken; what shares
+/// a slot with a later one is long known to the search.
+const SLOTS: u64 = 24;
+
+/// Where a sub-folder's id stands on the folder above, and how its mark is written there.
+fn slot(mark: &str) -> (String, String) {
+    let short: String = mark.chars().take(16).collect();
+    let number = u64::from_str_radix(&short, 16).unwrap_or_default() % SLOTS;
+    (format!("lw_s{number}"), short)
+}
+
 /// A file as it goes out: metadata, bytes and where to.
 struct Outgoing<'a> {
     file: &'a StatementFile,
@@ -200,18 +211,38 @@ impl Drive {
         (folder, parent, name): (&str, &str, &str),
         mark: &str,
     ) -> Result<String> {
+        // A search lags behind a write, also another process's: the id stands on the folder above before it is used.
+        let above = self.folder(cx.read(), "folder.stat", parent).await?;
+        let (slot, short) = slot(mark);
+        let noted = above.app_properties.get(&slot).and_then(|v| v.strip_prefix(&short)?.strip_prefix(':'));
+        if let Some(id) = noted {
+            self.remember_id(what, id);
+            if let Some(id) = self.known_sub(cx.read(), what, parent).await? {
+                return Ok(id);
+            }
+        }
         let q = format!(
             "{} in parents and mimeType='{FOLDER}' and trashed=false and {}",
             quoted(parent),
             has("lw_sub", mark)
         );
         let mut found = self.search(cx.read(), "subfolder.find", corpus, &q, FOLDER_FIELDS).await?;
-        // Two can come of a crash while Google's index lags. The older one is used, always the same.
+        // Two can be left of a version that noted no ids. The older one is used, always the same.
         found.sort_by(|a, b| (&a.created_time, &a.id).cmp(&(&b.created_time, &b.id)));
         if let Some(f) = found.first() {
             self.remember_id(what, &f.id);
             return Ok(f.id.clone());
         }
+        let id = match self.known_id(what) {
+            Some(id) => id,
+            None => self.new_id(cx.read()).await?,
+        };
+        if noted != Some(id.as_str()) {
+            let note = json!({ "appProperties": { slot: format!("{short}:{id}") } });
+            let _noted: File =
+                decode("subfolder.note", &cx.send(self.api.update("subfolder.note", parent, note)?).await?)?;
+        }
+        self.remember_id(what, &id);
         let more = json!({ "appProperties": { "lw_kind": "sub-folder", "lw_sub": mark, "lw_folder": folder } });
         Ok(self.make_folder(cx, what, name, Some(parent), more).await?.id)
     }

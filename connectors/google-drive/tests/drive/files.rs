@@ -70,6 +70,24 @@ async fn s01_s02_a_put_whose_answer_was_lost_leaves_one_file_and_one_sub_folder(
 }
 
 #[tokio::test(start_paused = true)]
+async fn s10_a_new_process_makes_no_second_file_or_sub_folder_while_the_index_lags() {
+    let mut w = World::new(my());
+    let id = w.create(1).await;
+    w.control("lag", json!({ "seconds": 3_600 }));
+    let mut f = file("k", "2026/07/a.pdf", "a");
+    f.reserved = Some(w.target().reserve(&w.read(), 1).await.unwrap().remove(0));
+    let mut other = file("j", "2026/07/b.pdf", "b");
+    other.reserved = Some(w.target().reserve(&w.read(), 1).await.unwrap().remove(0));
+    w.control("drop_answers", json!({ "path": "/drive/v3/files", "method": "POST" }));
+    w.put(&id, &f, Expect::Absent).await.unwrap_err();
+    for one in [&f, &f, &other] {
+        w.drive = connector(my()).unwrap();
+        w.put(&id, one, Expect::Absent).await.unwrap();
+    }
+    assert_eq!((w.named("a.pdf"), w.named("b.pdf"), w.named("2026"), w.named("07")), (1, 1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_strangers_file_of_the_same_name_is_left_as_it_is() {
     let w = World::new(my());
     let id = w.create(1).await;
