@@ -253,6 +253,8 @@ pub struct ClientRow {
     pub people: Vec<Assignment>,
     /// Ids of ledgers the practice manager itself links to this client. A hint for a confirmed map, never a match by name.
     pub ledgers: Vec<String>,
+    /// The practice manager's own groups of clients that this one is in, by name. An offer: they decide nothing.
+    pub groups: Vec<String>,
 }
 
 impl Listed for ClientRow {
