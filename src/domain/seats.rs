@@ -16,10 +16,10 @@ use super::{
 /// `counts` are ledgers whose count was read now, `rosters` are the people of each line that was read now and believed.
 /// Gives a list of findings for each ledger that could be compared, empty where the numbers agree, and nothing for a ledger
 /// that could not: what was found before then stays.
-pub fn compare<'r>(
+pub fn compare(
     firm: &Firm,
     counts: &BTreeMap<SourceRef, Seats>,
-    rosters: &BTreeMap<SourceRef, BTreeSet<&'r str>>,
+    rosters: &BTreeMap<SourceRef, BTreeSet<&str>>,
 ) -> BTreeMap<SourceRef, Vec<Finding>> {
     let mut told = BTreeMap::new();
     for client in firm.clients.values().filter(|c| c.state != ClientState::Closed) {
