@@ -3,10 +3,11 @@
 //! A list that is suddenly much shorter is more often half an export than half a firm: it is held until a person says that
 //! it is right (`roster accept`). A line becomes a client's source only by `clients bind`; here it is only proposed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{ClientRow, ConnectionName, SourceKind, Timestamp};
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::{
     app::App,
@@ -29,11 +30,51 @@ pub struct Believed {
     pub at: Option<Timestamp>,
     /// Pairs of a shorter list that a person said is right. It is believed down to this.
     pub accepted: Option<usize>,
+    /// The practice manager's own groups of clients: the lines in each, by the group's name.
+    #[serde(default)]
+    pub groups: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// How many pairs of a client and a person a list has.
 pub fn pairs(rows: &BTreeMap<String, ClientRow>) -> usize {
     rows.values().map(|r| r.people.len()).sum()
+}
+
+fn groups(rows: &BTreeMap<String, ClientRow>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in rows.values().filter(|r| r.active) {
+        for group in &row.groups {
+            groups.entry(group.clone()).or_default().insert(row.id.clone());
+        }
+    }
+    groups
+}
+
+/// A practice manager's group, with the firm's clients that are bound to its lines. Private books are in none.
+pub struct Offered<'f> {
+    pub connection: ConnectionName,
+    pub name: String,
+    pub lines: usize,
+    pub clients: Vec<&'f Client>,
+}
+
+/// The groups of every practice manager as last read. They decide nothing: the firm may make groups of its own from them.
+pub async fn offered<'f>(app: &App, firm: &'f Firm) -> Result<Vec<Offered<'f>>, Failure> {
+    let kept: BTreeMap<String, Believed> = app.store.run(|db| db.doc_all(MEMORY)).await?;
+    let links = Links::new(firm);
+    let mut offered = Vec::new();
+    for (connection, believed) in kept {
+        let connection = ConnectionName(connection);
+        for (name, lines) in believed.groups {
+            let bound = lines.iter().filter_map(|l| links.bound.get(&(&connection, l.as_str()))).flatten().copied();
+            let mut clients: Vec<&Client> =
+                bound.filter(|c| c.private_to.is_none() && c.state != ClientState::Closed).collect();
+            clients.sort_by(|a, b| a.slug.cmp(&b.slug));
+            clients.dedup_by_key(|c| c.id);
+            offered.push(Offered { connection: connection.clone(), name, lines: lines.len(), clients });
+        }
+    }
+    Ok(offered)
 }
 
 /// Why a connection's list is not believed, by connection. The lists that are believed are remembered.
@@ -54,9 +95,10 @@ pub async fn doubts(
             doubts.insert(name.clone(), why);
             continue;
         }
-        let new = Believed { pairs: pairs(rows), clients: rows.len(), at: Some(now), accepted: None };
+        let groups = groups(rows);
+        let new = Believed { pairs: pairs(rows), clients: rows.len(), at: Some(now), accepted: None, groups };
         // The time alone is not worth a write in each of a day's runs.
-        if (new.pairs, new.clients, new.accepted) != (old.pairs, old.clients, old.accepted) {
+        if (Believed { at: old.at, ..new.clone() }) != old {
             fresh.push((name.as_str().to_owned(), new));
         }
     }
@@ -139,7 +181,7 @@ impl<'f> Links<'f> {
                 }
             }
             if live {
-                links.by_name.entry(client.name.trim().to_lowercase()).or_default().push(client);
+                links.by_name.entry(name_key(&client.name)).or_default().push(client);
             }
         }
         links
@@ -152,11 +194,16 @@ impl<'f> Links<'f> {
         if let Some(client) = row.ledgers.iter().find_map(|id| self.by_ledger.get(id.as_str())) {
             return Link::Proposed(client, "names the id of a ledger of");
         }
-        match self.by_name.get(&row.name.trim().to_lowercase()).map(Vec::as_slice) {
+        match self.by_name.get(&name_key(&row.name)).map(Vec::as_slice) {
             Some([one]) => Link::Proposed(one, "has the same name as"),
             _ => Link::Nobody,
         }
     }
+}
+
+/// A name as it is compared: without regard to case, and to whether an accent stands apart from its letter.
+fn name_key(name: &str) -> String {
+    name.nfc().collect::<String>().trim().to_lowercase()
 }
 
 /// What `clients bind` calls the lines of a list.
@@ -211,6 +258,12 @@ pub fn bind_line(client: &Client, connection: &ConnectionName, row: &ClientRow, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_the_same_with_its_accents_apart() {
+        assert_eq!(name_key("Cafe\u{301} NOËL "), name_key("caf\u{e9} noe\u{308}l"));
+        assert_ne!(name_key("Café"), name_key("Cafe"));
+    }
 
     #[test]
     fn a_third_less_is_held_and_small_lists_are_not() {

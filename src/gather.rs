@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
     AccessFact, ClientDirectory, ClientRow, ConnectionName, Error, ErrorKind, FolderId, Grade, LedgerId, LedgerProfile,
-    LedgerRole, LedgerRow, LedgerSource, ProviderUserId, Result, Scope, SeenPermission, Snapshot, SourceKind,
+    LedgerRole, LedgerRow, LedgerSource, ProviderUserId, Result, Scope, Seats, SeenPermission, Snapshot, SourceKind,
     SourceRef, Standing, Stat, Timestamp,
 };
 
@@ -35,6 +35,8 @@ pub struct Reading {
     pub at: Timestamp,
     pub own: OwnIdentity,
     pub outcome: ReadOutcome,
+    /// How many users a ledger counts that lists none.
+    pub seats: Option<Seats>,
 }
 
 #[derive(Debug)]
@@ -155,11 +157,16 @@ async fn ledgers(
     }
     reached.extend(found.iter().map(|(_, row)| row.id.clone()));
     let jobs = found.iter().filter(|(_, row)| asked(&row.id)).map(|(reach, row)| async move {
-        let outcome = match access(api, reach, &row.id, now).await {
-            Ok(list) => ReadOutcome::Listed(list),
-            Err(e) => ReadOutcome::Failed(e),
+        let (outcome, seats) = match access(api, reach, &row.id, now).await {
+            Ok(list) => (ReadOutcome::Listed(list), None),
+            Err(e) if e.kind == ErrorKind::Unsupported => match api.seats(&reach.read(now), &row.id).await {
+                Ok(seats) => (ReadOutcome::Failed(e), seats),
+                Err(closed) => (ReadOutcome::Failed(closed), None),
+            },
+            Err(e) => (ReadOutcome::Failed(e), None),
         };
-        finish(source, row.id.clone(), row.name.clone(), grade, now, reach.own.clone(), outcome)
+        let own = reach.own.clone();
+        Reading { seats, ..finish(source, row.id.clone(), row.name.clone(), grade, now, own, outcome) }
     });
     let got: Vec<_> = stream::iter(jobs).buffer_unordered(LEDGERS_AT_ONCE).collect().await;
     reading.readings.extend(got);
@@ -213,7 +220,8 @@ async fn directory(
         };
         let at = SourceRef { connection: source.name.clone(), kind, id: id.clone() };
         let own = OwnIdentity::default();
-        reading.readings.push(Reading { source: at, name: name.clone(), grade, at: now, own, outcome });
+        let name = name.clone();
+        reading.readings.push(Reading { source: at, name, grade, at: now, own, outcome, seats: None });
     }
     reading.directory = failed.is_none().then_some(Directory { kind, rows: listed });
 }
@@ -293,7 +301,7 @@ fn finish(
     outcome: ReadOutcome,
 ) -> Reading {
     let source = SourceRef { connection: source.name.clone(), kind: SourceKind::Ledger, id: id.0 };
-    Reading { source, name, grade, at, own, outcome }
+    Reading { source, name, grade, at, own, outcome, seats: None }
 }
 
 fn alive(source: &Source, reach: &Reach, op: &'static str) -> Result<()> {

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ConnectionName, ErrorKind, Grade, LedgerId, LedgerRow, SourceKind, SourceRef, Timestamp};
+use ledgerward_contract::{
+    ConnectionName, ErrorKind, Grade, LedgerId, LedgerRow, SourceKind, SourceRef, Standing, Timestamp,
+};
 
 use crate::{
     app::App,
@@ -17,6 +19,7 @@ use crate::{
         finding::{Finding, Severity},
         firm::{Authority, Client, ClientState, Firm},
         identity::{self, AddressBook, Joined, Outcome, SourceMemory},
+        seats,
     },
     gather::{ConnectionReading, ReadOutcome},
     store::{Db, FactRow, FactValue, StoreError},
@@ -44,6 +47,8 @@ pub struct JoinedAll {
     /// Sources that were read in this run, and connections whose every ledger was.
     read: BTreeSet<SourceRef>,
     proposals: Vec<Finding>,
+    /// Of ledgers whose count of users could be held against a roster in this run.
+    counted: BTreeMap<SourceRef, Vec<Finding>>,
 }
 
 /// What is stored of a source: the core's memory of it, and what it last said about people, for runs that do not read it.
@@ -119,7 +124,30 @@ pub async fn join(
     out.proposals.extend(doubts.iter().map(|(connection, why)| shrunk(connection, why)));
     out.proposals.extend(churn::findings(&out.churned));
     out.proposals.extend(directory::links(firm, readings));
+    out.counted = count(firm, readings, &doubts);
     Ok(out)
+}
+
+/// Holds what ledgers count against the rosters that name their users. A roster that is not believed is held against nothing.
+fn count(
+    firm: &Firm,
+    readings: &BTreeMap<ConnectionName, ConnectionReading>,
+    doubts: &BTreeMap<ConnectionName, String>,
+) -> BTreeMap<SourceRef, Vec<Finding>> {
+    let (mut counts, mut rosters) = (BTreeMap::new(), BTreeMap::new());
+    for one in readings.values().flat_map(|r| &r.readings) {
+        match &one.outcome {
+            ReadOutcome::Failed(_) => counts.extend(one.seats.map(|seats| (one.source.clone(), seats))),
+            ReadOutcome::Assigned(rows)
+                if one.source.kind == SourceKind::Roster && !doubts.contains_key(&one.source.connection) =>
+            {
+                let in_force = rows.iter().filter(|r| !matches!(r.standing, Standing::Removed | Standing::Disabled));
+                rosters.insert(one.source.clone(), in_force.map(|r| r.user.as_str()).collect());
+            }
+            _ => {}
+        }
+    }
+    seats::compare(firm, &counts, &rosters)
 }
 
 fn shrunk(connection: &ConnectionName, why: &str) -> Finding {
@@ -353,6 +381,8 @@ pub async fn findings(
     for one in joined.sources.iter().filter(|j| joined.read.contains(&j.source)) {
         by_source.entry(source_key(&one.source)).or_default().extend(one.findings.iter().cloned());
     }
+    by_source
+        .extend(joined.counted.iter().map(|(ledger, found)| (format!("seats/{}", source_key(ledger)), found.clone())));
     if whole {
         by_source.insert("clients".to_owned(), joined.proposals.clone());
         by_source.insert("lanes".to_owned(), lanes);

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ledgerward_contract::{
-    AuthScheme, Build, ConnectionName, Connector, Endpoints, Error, ErrorKind, LedgerRole, Manifest, OAuthSpec, ReadCx,
-    Result, RoleTable, Secret, StorageTarget, Timestamp, Transport,
+    AuthScheme, Build, ConnectionName, Connector, Endpoints, Error, ErrorKind, LedgerRole, Manifest, OAuthSpec,
+    OwnUser, ReadCx, Result, RoleTable, Secret, StorageTarget, Timestamp, Transport,
 };
 use ledgerward_kit::{
     clock::Clock,
@@ -396,13 +396,18 @@ pub struct SignInGround {
 }
 
 impl SignInGround {
-    /// Whom a target takes this fresh access token for, where it is a target. Nothing is stored for it yet.
-    pub async fn account(&self, access: &Secret, now: Timestamp) -> Result<Option<String>> {
-        let Some(target) = self.open.connector.target() else { return Ok(None) };
+    /// Whom a target or a ledger's provider takes this fresh access token for. Nothing is stored for it yet.
+    pub async fn account(&self, access: &Secret, now: Timestamp) -> Result<Option<OwnUser>> {
         let tokens = Arc::new(Fixed::new(access.clone()));
-        let transport = self.open.stack(&self.remote, &self.world, tokens, true)?;
-        let probe = target.probe(&ReadCx::new(transport, now)).await?;
-        Ok(Some(probe.account).filter(|a| !a.is_empty()))
+        let cx = || Ok(ReadCx::new(self.open.stack(&self.remote, &self.world, tokens, true)?, now));
+        if let Some(target) = self.open.connector.target() {
+            let account = target.probe(&cx()?).await?.account;
+            return Ok((!account.is_empty()).then(|| OwnUser { subject: account.clone(), email: Some(account) }));
+        }
+        match self.open.connector.ledgers() {
+            Some(ledgers) => ledgers.own_user(&cx()?).await,
+            None => Ok(None),
+        }
     }
 }
 

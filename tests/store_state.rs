@@ -77,6 +77,18 @@ fn refused(result: Result<Db, StoreError>) -> StoreError {
 }
 
 #[test]
+fn a_sign_in_that_did_not_say_whose_it_was_is_not_doubled_by_one_that_does() {
+    let dir = dir();
+    let mut db = create(&dir);
+    let unnamed = sign_in(&mut db, "");
+    assert_eq!(sign_in(&mut db, "ana"), unnamed);
+    assert_eq!(db.signins().unwrap()[0].who.subject, "ana");
+    assert_ne!(sign_in(&mut db, "bob"), unnamed, "somebody else's sign-in is one of its own");
+    assert_eq!(sign_in(&mut db, "ana"), unnamed);
+    assert_eq!(db.signins().unwrap().len(), 2);
+}
+
+#[test]
 fn every_setting_is_in_force() {
     let dir = dir();
     let db = create(&dir);

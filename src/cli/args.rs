@@ -518,6 +518,7 @@ mod tests {
             "roles remove payroll",
             "groups",
             "groups add north acme-ltd @south --connection xero",
+            "groups adopt cafes xpm Cafes",
             "groups take north acme-ltd",
             "groups show north",
             "groups remove north",

@@ -103,15 +103,17 @@ async fn once(
     let claims = &signed_in.claims;
     let now = app.now();
     let subject = claims.xero_userid.clone().or_else(|| claims.sub.clone());
-    // Where the token does not say whose it is, the target does: folders belong to the account that made them (T16).
-    let account = match &subject {
+    // Where the token does not say whose it is, the provider does: folders belong to the account that made them (T16), and a
+    // ledger's list proves an absence only where it holds our own user.
+    let own = match &subject {
         None => ground.account(&signed_in.granted.access, now).await?,
         Some(_) => None,
     };
+    let own_email = own.as_ref().and_then(|o| o.email.clone());
     let who = NewSignIn {
         connection: name.into(),
-        subject: subject.or_else(|| account.clone()).unwrap_or_default(),
-        email: claims.email.clone().or(account),
+        subject: subject.or(own.map(|o| o.subject)).unwrap_or_default(),
+        email: claims.email.clone().or(own_email),
         realm: signed_in.realm.clone(),
         scopes: signed_in.scopes.clone(),
     };

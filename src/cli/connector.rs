@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ledgerward_contract::{
     AccessFact, Build, ClientRow, Connector, Cursor, Endpoints, Error, ErrorKind, LedgerId, LedgerRow, ReadCx, Request,
     Response, Result, Retry, Scope, Snapshot, Standing, Timestamp, Transport,
-    faults::{BAD_ANSWERS, CANARY, Fault, When, Wire},
+    faults::{BAD_ANSWERS, CANARY, EMPTY_ANSWERS, Fault, When, Wire},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -272,7 +272,7 @@ impl Bench {
         }
         let statuses = [400, 403, 404, 410, 503].map(Fault::Status);
         for nth in 0..count {
-            for fault in BAD_ANSWERS.into_iter().chain(statuses) {
+            for fault in BAD_ANSWERS.into_iter().chain(EMPTY_ANSWERS).chain(statuses) {
                 self.wire.fail(When::Nth(nth), fault);
                 let outcome = call(self).await;
                 self.wire.heal();
@@ -354,6 +354,16 @@ fn words(fault: Fault) -> String {
         Fault::NotSent => "never sent".to_owned(),
         Fault::Lost => "answer lost".to_owned(),
         Fault::FirstAgain => "the first answer again".to_owned(),
+        Fault::Nothing => "answered 200 with nothing".to_owned(),
+        Fault::EmptyArray => "answered [] where it is no true answer".to_owned(),
+        Fault::Null => "answered null".to_owned(),
+        Fault::ErrorInside => "answered 200 with an error inside".to_owned(),
+        Fault::Xml => "answered with XML of no known shape".to_owned(),
+        Fault::Utf16 => "answered in UTF-16".to_owned(),
+        Fault::BareRateLimit => "answered 429 without a word".to_owned(),
+        Fault::NullLists => "null in place of each list".to_owned(),
+        Fault::ObjectLists => "an object in place of each list".to_owned(),
+        Fault::TextNumbers => "a text in place of each number".to_owned(),
     }
 }
 
@@ -368,7 +378,7 @@ fn judge<T: Debug>(fault: Fault, outcome: Result<T>) -> Result<(), String> {
     let sound = match fault {
         Fault::Status(401) => e.kind == ErrorKind::Unauthenticated,
         Fault::Status(403) => e.kind == ErrorKind::Forbidden,
-        Fault::RateLimited => e.kind == ErrorKind::RateLimited,
+        Fault::RateLimited | Fault::BareRateLimit => e.kind == ErrorKind::RateLimited,
         Fault::Status(500..) | Fault::NotSent | Fault::Lost => e.kind == ErrorKind::Unavailable,
         Fault::Status(_) => e.kind != ErrorKind::Unauthenticated && e.retry == Retry::No,
         _ => matches!(e.kind, ErrorKind::Contract | ErrorKind::Unavailable),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     app::App,
+    directory::{self, Offered},
     domain::{
         change::{ChangeOp, holds},
         firm::{Client, Firm},
@@ -23,12 +24,13 @@ use crate::{
 pub async fn run(app: &App, act: Option<GroupsAct>) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     let op = match act {
-        None | Some(GroupsAct::List) => return Ok(list(app, &firm)),
+        None | Some(GroupsAct::List) => return list(app, &firm).await,
         Some(GroupsAct::Show { group }) => return show(app, &firm, &group),
         Some(GroupsAct::Add { group, clients, connections }) => {
             let (clients, connections) = named(app, &firm, &clients, &connections)?;
             ChangeOp::AddToGroup { group, clients, connections }
         }
+        Some(GroupsAct::Adopt { group, connection, theirs }) => adopt(app, &firm, group, &connection, &theirs).await?,
         Some(GroupsAct::Take { group, clients, connections }) => {
             let (clients, connections) = named(app, &firm, &clients, &connections)?;
             ChangeOp::TakeFromGroup { group, clients, connections }
@@ -44,11 +46,37 @@ fn named(
     clients: &[ClientArg],
     connections: &[String],
 ) -> Result<(BTreeSet<ClientId>, BTreeSet<ConnectionName>), Failure> {
-    if let Some(own) = act::asking(app, firm) {
-        holds(firm, own, Permission::Groups).map_err(super::cycle::refused)?;
-    }
+    may_make(app, firm)?;
     let clients = act::clients(app, firm, clients)?.iter().map(|c| c.id).collect();
     Ok((clients, connections.iter().map(|c| act::connection(app, c)).collect::<Result<_, _>>()?))
+}
+
+/// Who may make groups sees what practice managers offer; the names may be of clients that others must not know of.
+fn may_make(app: &App, firm: &Firm) -> Result<(), Failure> {
+    act::asking(app, firm).map_or(Ok(()), |own| holds(firm, own, Permission::Groups)).map_err(super::cycle::refused)
+}
+
+async fn adopt(app: &App, firm: &Firm, group: String, connection: &str, theirs: &str) -> Result<ChangeOp, Failure> {
+    may_make(app, firm)?;
+    let connection = act::connection(app, connection)?;
+    let all = directory::offered(app, firm).await?;
+    let Some(found) = all.iter().find(|o| o.connection == connection && o.name == theirs) else {
+        let names: Vec<_> = all.iter().filter(|o| o.connection == connection).map(|o| o.name.as_str()).collect();
+        let next = match names.as_slice() {
+            [] => {
+                "It names none, as last read. See its README for the setting that reads groups; then: ledgerward pull"
+                    .to_owned()
+            }
+            names => format!("It has: {}.", names.join(", ")),
+        };
+        return Err(Failure::new(Exit::Failed, format!("{connection} has no group \"{theirs}\"")).next(next));
+    };
+    if found.clients.is_empty() {
+        let text = format!("no client here is bound to one of the {} lines of \"{theirs}\"", found.lines);
+        return Err(Failure::new(Exit::Failed, text).next(format!("Bind them first: ledgerward roster {connection}")));
+    }
+    let clients = found.clients.iter().map(|c| c.id).collect();
+    Ok(ChangeOp::AddToGroup { group, clients, connections: BTreeSet::new() })
 }
 
 fn connections(group: &Group) -> String {
@@ -56,7 +84,7 @@ fn connections(group: &Group) -> String {
 }
 
 /// Only the groups that the asker's role reaches; for everybody else there are none.
-fn list(app: &App, firm: &Firm) -> Report {
+async fn list(app: &App, firm: &Firm) -> Result<Report, Failure> {
     let seen: Vec<(&String, &Group)> =
         firm.groups.iter().filter(|(name, _)| act::group(app, firm, name).is_ok()).collect();
     let rows = seen.iter().map(|(name, g)| {
@@ -67,8 +95,25 @@ fn list(app: &App, firm: &Firm) -> Report {
         .iter()
         .map(|(name, g)| json!({"name": name, "clients": g.clients(firm).count(), "by_name": g.clients.len(), "connections": g.connections}))
         .collect();
-    let report = Report::new(Exit::Done, json!({"schema": "ledgerward/groups/1", "groups": values}), text);
-    if seen.is_empty() { report.note("To make one: ledgerward groups add NAME CLIENT…") } else { report }
+    let offered = if may_make(app, firm).is_ok() { directory::offered(app, firm).await? } else { Vec::new() };
+    let theirs: Vec<_> = offered
+        .iter()
+        .map(|o| json!({"connection": o.connection, "name": o.name, "lines": o.lines, "clients": o.clients.len()}))
+        .collect();
+    let json = json!({"schema": "ledgerward/groups/1", "groups": values, "offered": theirs});
+    let report = Report::new(Exit::Done, json, text + &offers(&offered));
+    Ok(if seen.is_empty() { report.note("To make one: ledgerward groups add NAME CLIENT…") } else { report })
+}
+
+fn offers(offered: &[Offered<'_>]) -> String {
+    if offered.is_empty() {
+        return String::new();
+    }
+    let rows = offered
+        .iter()
+        .map(|o| [o.connection.to_string(), o.name.clone(), o.lines.to_string(), o.clients.len().to_string()]);
+    let rows = lay_out(["practice manager", "its group", "lines", "clients here"], rows, &[2, 3]);
+    format!("\n{rows}To take one over: ledgerward groups adopt NAME CONNECTION \"ITS GROUP\"\n")
 }
 
 fn show(app: &App, firm: &Firm, name: &str) -> Result<Report, Failure> {

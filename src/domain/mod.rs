@@ -5,9 +5,8 @@
 //!
 //! In the order of a cycle: [`identity`] joins users to people, [`facts`] packs what all sources say, [`policy`] decides
 //! lane by lane, [`plan`] compares with what is there ([`order`] sorts the steps), [`guard`] clears or holds, [`explain`]
-//! answers questions about any of it, and [`effects`] says what a change would do.
-//! answers questions about any of it. [`adoption`] pairs clients with folders that were there before, [`gaps`] says
-//! where ledger and folder disagree.
+//! answers questions about any of it, and [`effects`] says what a change would do. [`adoption`] pairs clients with folders
+//! that were there before, [`gaps`] says where ledger and folder disagree, [`seats`] when a roster is out of date.
 
 pub mod adoption;
 pub mod change;
@@ -28,4 +27,5 @@ pub mod office;
 pub mod order;
 pub mod plan;
 pub mod policy;
+pub mod seats;
 pub mod shift;

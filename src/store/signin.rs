@@ -127,13 +127,14 @@ fn utf8(bytes: &[u8]) -> Result<Secret> {
 
 impl Db {
     /// Stores a finished authorisation. The same account of the same connection (and company) signs in again into its old
-    /// row, as the next generation.
+    /// row, as the next generation; so does whoever signs in where it was not said before whose sign-in it is.
     pub fn signin_put(&mut self, who: &NewSignIn, new: &NewTokens, at: Timestamp) -> Result<SignInId> {
         self.tx(|db| {
             let old: Option<(String, i64)> = db
                 .conn
                 .query_row(
-                    "SELECT id, generation FROM signin WHERE connection = ?1 AND subject = ?2 AND realm IS ?3",
+                    "SELECT id, generation FROM signin WHERE connection = ?1 AND subject IN (?2, '') AND realm IS ?3
+                     ORDER BY subject DESC LIMIT 1",
                     params![who.connection.as_str(), who.subject, who.realm],
                     |r| Ok((r.get(0)?, r.get(1)?)),
                 )
@@ -148,7 +149,7 @@ impl Db {
             db.conn.execute(
                 "INSERT INTO signin (id, connection, subject, email, realm, scopes, state, state_since, generation, issued_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'active', ?7, ?8, ?7)
-                 ON CONFLICT (id) DO UPDATE SET email = ?4, realm = ?5, scopes = ?6, issued_at = ?7",
+                 ON CONFLICT (id) DO UPDATE SET subject = ?3, email = ?4, realm = ?5, scopes = ?6, issued_at = ?7",
                 params![id, who.connection.as_str(), who.subject, who.email, who.realm, to_json(&who.scopes)?, us(at), generation],
             )?;
             db.write_tokens(&id, generation, new)?;

@@ -129,6 +129,8 @@ def main():
             print(which, "sync:", run("sync", "--yes").stdout.strip().splitlines()[-1])
         last = run("sync", "--yes").stdout.strip().splitlines()[-1]
         assert last.startswith("0 steps, 0 failed, 0 files"), last
+        blind = [line for line in run("status", ok=()).stdout.splitlines() if "our own user" in line]
+        assert not blind, blind
         for slug in slugs.values():
             print(run("why", "bob@harbour.example", slug).stdout.splitlines()[0])
         print("All is well:", folder)

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use serde_json::{Map, Value, json};
 
 use crate::{Effect, Error, ErrorKind, Request, Response, Result, Transport};
 
@@ -30,6 +31,26 @@ pub enum Fault {
     Lost,
     /// The answer that the first of the matching requests had (P12).
     FirstAgain,
+    /// 200 with nothing.
+    Nothing,
+    /// 200 with `[]`; with `{}` where the true answer is a bare list, for which `[]` would be a true answer as well.
+    EmptyArray,
+    /// 200 with `null`.
+    Null,
+    /// 200 with an error inside, in the words of several vendors at once.
+    ErrorInside,
+    /// 200 with XML of no vendor's shape.
+    Xml,
+    /// 200 with the true answer in UTF-16.
+    Utf16,
+    /// 429 with no body and no header.
+    BareRateLimit,
+    /// The true answer, where it is JSON, with each list in its outer two layers replaced by null.
+    NullLists,
+    /// The same with an empty object for each list.
+    ObjectLists,
+    /// The true answer, where it is JSON, with each number as a text.
+    TextNumbers,
 }
 
 /// Faults after which a read must be an error, whatever the vendor (P03–P05, P07).
@@ -43,6 +64,20 @@ pub const BAD_ANSWERS: [Fault; 8] = [
     Fault::NotSent,
     Fault::Lost,
 ];
+
+/// Ways in which a vendor says nothing with a 200, after which a list must be an error as well (P04, P05, P14).
+pub const EMPTY_ANSWERS: [Fault; 7] = [
+    Fault::Nothing,
+    Fault::EmptyArray,
+    Fault::Null,
+    Fault::ErrorInside,
+    Fault::Xml,
+    Fault::Utf16,
+    Fault::BareRateLimit,
+];
+
+/// Odd shapes of the true answer: a list is an error then, or as long as ever (P14).
+pub const ODD_ANSWERS: [Fault; 3] = [Fault::NullLists, Fault::ObjectLists, Fault::TextNumbers];
 
 /// Which requests a fault meets, counted from the moment it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +159,41 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// The true answer with another body.
+    async fn changed(&self, request: Request, change: impl FnOnce(&[u8]) -> Vec<u8> + Send) -> Result<Response> {
+        let mut answer = self.inner.send(request).await?;
+        answer.body = change(&answer.body).into();
+        Ok(answer)
+    }
+}
+
+/// `change` on every value of a JSON body with its depth, the innermost last; another body as it is.
+fn odd(body: &[u8], change: fn(&mut Value, usize)) -> Vec<u8> {
+    fn walk(value: &mut Value, depth: usize, change: fn(&mut Value, usize)) {
+        change(value, depth);
+        match value {
+            Value::Array(list) => list.iter_mut().for_each(|v| walk(v, depth + 1, change)),
+            Value::Object(map) => map.values_mut().for_each(|v| walk(v, depth + 1, change)),
+            _ => {}
+        }
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(mut value) => {
+            walk(&mut value, 0, change);
+            value.to_string().into_bytes()
+        }
+        Err(_) => body.to_vec(),
+    }
+}
+
+fn error_inside() -> String {
+    let one = json!({"code": "9999", "message": CANARY, "Message": CANARY, "detail": CANARY});
+    json!({"error": one, "errors": [one], "Errors": [one], "Fault": {"Error": [one], "type": "SystemFault"},
+        "Status": "ERROR", "ErrorDescription": CANARY, "code": 9999, "message": CANARY})
+    .to_string()
+}
+
 #[async_trait]
 impl Transport for Wire {
     async fn send(&self, request: Request) -> Result<Response> {
@@ -156,6 +226,53 @@ impl Transport for Wire {
                 let mut answer = answer(429, "application/json", r#"{"unheard_of":"slow down"}"#);
                 answer.headers.insert("retry-after", HeaderValue::from_static("7"));
                 Ok(answer)
+            }
+            Some(Fault::Nothing) => Ok(answer(200, "application/json", "")),
+            Some(Fault::EmptyArray) => {
+                let bare = |body: &[u8]| body.trim_ascii_start().starts_with(b"[");
+                self.changed(request, |body| if bare(body) { b"{}".to_vec() } else { b"[]".to_vec() }).await
+            }
+            Some(Fault::Null) => Ok(answer(200, "application/json", "null")),
+            Some(Fault::ErrorInside) => Ok(answer(200, "application/json", &error_inside())),
+            Some(Fault::Xml) => {
+                Ok(answer(200, "text/xml", &format!("<answer><unheard_of>{CANARY}</unheard_of></answer>")))
+            }
+            Some(Fault::BareRateLimit) => Ok(Response { status: 429, headers: HeaderMap::new(), body: Bytes::new() }),
+            Some(Fault::Utf16) => {
+                self.changed(request, |body| {
+                    String::from_utf8_lossy(body).encode_utf16().flat_map(u16::to_le_bytes).collect()
+                })
+                .await
+            }
+            Some(Fault::NullLists) => {
+                self.changed(request, |body| {
+                    odd(body, |v, depth| {
+                        if v.is_array() && depth < 2 {
+                            *v = Value::Null;
+                        }
+                    })
+                })
+                .await
+            }
+            Some(Fault::ObjectLists) => {
+                self.changed(request, |body| {
+                    odd(body, |v, depth| {
+                        if v.is_array() && depth < 2 {
+                            *v = Value::Object(Map::new());
+                        }
+                    })
+                })
+                .await
+            }
+            Some(Fault::TextNumbers) => {
+                self.changed(request, |body| {
+                    odd(body, |v, _| {
+                        if let Value::Number(n) = v {
+                            *v = Value::String(n.to_string());
+                        }
+                    })
+                })
+                .await
             }
             Some(Fault::EmptyObject) => Ok(answer(200, "application/json", "{}")),
             Some(Fault::Html) => {

@@ -54,7 +54,8 @@ pub use target::{
 pub use traits::{Build, ClientDirectory, Connector, Factory, LedgerSource, Scope, StatementSource, StorageTarget};
 pub use vocab::{
     AccessFact, AccountId, AccountKind, Assignment, ClientId, ClientRow, ConnectionName, Grade, LedgerAccount,
-    LedgerId, LedgerProfile, LedgerRole, LedgerRow, ProviderUserId, RoleTable, SourceKind, SourceRef, Standing,
+    LedgerId, LedgerProfile, LedgerRole, LedgerRow, OwnUser, ProviderUserId, RoleTable, Seats, SourceKind, SourceRef,
+    Standing,
 };
 
 /// A point in time, always UTC. Passed in, never read by a connector or by the pure core.

@@ -8,8 +8,9 @@ use serde_json::Value;
 use crate::{
     AccessFact, ChangeCursor, Changes, ClientRow, Created, Cursor, Email, Endpoints, Expect, Fenced, FolderId,
     FolderKey, FolderRole, Gone, Granted, Job, JobId, LedgerAccount, LedgerId, LedgerProfile, LedgerRow, Manifest,
-    Page, PermissionId, Probe, ReadCx, ReservedId, Result, Secret, SeenFile, SeenFolder, SeenPermission, Stat,
-    StatementData, StatementFile, StatementRef, StatementRequest, Stored, TargetLimits, Timestamp, WriteCx,
+    OwnUser, Page, PermissionId, Probe, ReadCx, ReservedId, Result, Seats, Secret, SeenFile, SeenFolder,
+    SeenPermission, Stat, StatementData, StatementFile, StatementRef, StatementRequest, Stored, TargetLimits,
+    Timestamp, WriteCx,
     error::{Error, ErrorKind},
 };
 
@@ -67,6 +68,18 @@ pub trait LedgerSource: Send + Sync {
     /// Errors: `Forbidden` names the ledger and freezes that ledger only. A source whose ledgers list nobody answers
     /// `Unsupported`, which the policy's `unlisted` then decides.
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>>;
+    /// How many users a ledger counts whose [`LedgerSource::access`] is `Unsupported`; `None` where it does not say, or cannot
+    /// be asked just now.
+    ///
+    /// Errors: only what ends the sign-in or names the ledger as closed to us, which is then what its list of users says too.
+    async fn seats(&self, _cx: &ReadCx, _ledger: &LedgerId) -> Result<Option<Seats>> {
+        Ok(None)
+    }
+    /// Whose sign-in this is, where the vendor's tokens do not say so. Asked once, when a person signs in: absence from a list
+    /// counts only where the list holds this user (`product` 3). `None`: the vendor does not say.
+    async fn own_user(&self, _cx: &ReadCx) -> Result<Option<OwnUser>> {
+        Ok(None)
+    }
     /// Name, currency, financial year, lock dates.
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile>;
 }

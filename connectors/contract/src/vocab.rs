@@ -154,6 +154,32 @@ impl Listed for AccessFact {
     }
 }
 
+/// How many users a ledger counts that does not name them. Nothing is decided by a count: it warns that a list which the firm
+/// keeps instead is out of date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seats {
+    pub users: u32,
+    /// Users of the accountant's own, where the vendor counts them by themselves. They are not among `users`.
+    pub accountants: Option<u32>,
+}
+
+impl std::fmt::Display for Seats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let s = |n: u32| if n == 1 { "" } else { "s" };
+        write!(f, "{} user{}", self.users, s(self.users))?;
+        self.accountants.map_or(Ok(()), |n| write!(f, " and {n} accountant user{}", s(n)))
+    }
+}
+
+/// The user whom a sign-in belongs to, as the vendor names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnUser {
+    /// Tells this user from every other of the vendor's. Where it is not the id that lists of users have, it must not look
+    /// like one: a list that holds an equal id is taken to hold our own user.
+    pub subject: String,
+    pub email: Option<String>,
+}
+
 /// What a vendor's role gives in the client's folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -227,6 +253,8 @@ pub struct ClientRow {
     pub people: Vec<Assignment>,
     /// Ids of ledgers the practice manager itself links to this client. A hint for a confirmed map, never a match by name.
     pub ledgers: Vec<String>,
+    /// The practice manager's own groups of clients that this one is in, by name. An offer: they decide nothing.
+    pub groups: Vec<String>,
 }
 
 impl Listed for ClientRow {

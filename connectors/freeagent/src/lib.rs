@@ -11,8 +11,9 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use ledgerward_contract::{
     AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, Grade, LedgerId,
-    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
-    QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
+    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, OwnUser, Page, Quota,
+    QuotaScope, QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind,
+    StatementSource,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -205,6 +206,12 @@ impl LedgerSource for FreeAgentConnector {
         };
         let request = self.api.users(ledger, page_number(OP, &at)?)?;
         ask_page(cx, Some(ledger), request, |body| map::users(&self.api, ledger, body)).await
+    }
+
+    /// In a client's list the same person has another number, which may be anybody's here: only the address joins the two.
+    async fn own_user(&self, cx: &ReadCx) -> Result<Option<OwnUser>> {
+        let (id, email) = partial::me(&self.api, cx).await?;
+        Ok(Some(OwnUser { subject: format!("account_managers/{id}"), email }))
     }
 
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {

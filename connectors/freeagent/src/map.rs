@@ -75,6 +75,7 @@ struct Managers {
 #[derive(Deserialize)]
 struct Manager {
     url: String,
+    email: Option<String>,
 }
 
 impl Manager {
@@ -83,10 +84,11 @@ impl Manager {
     }
 }
 
-/// `GET /account_managers/me`: the id of who signed in.
-pub fn me(api: &Api, body: &[u8]) -> Result<String> {
+/// `GET /account_managers/me`: the id and the address of who signed in.
+pub fn me(api: &Api, body: &[u8]) -> Result<(String, Option<String>)> {
     const OP: &str = "account_manager.get";
-    from_json::<Me>(OP, body)?.account_manager.id(api, OP)
+    let me = from_json::<Me>(OP, body)?.account_manager;
+    Ok((me.id(api, OP)?, filled(me.email)))
 }
 
 /// `GET /account_managers`: their ids.

@@ -35,7 +35,7 @@ struct At {
 
 impl At {
     async fn start(api: &Api, cx: &ReadCx) -> Result<Self> {
-        let me = map::me(api, &ask(cx, None, api.me()?).await.map_err(not_a_practice)?.body)?;
+        let (me, _) = me(api, cx).await?;
         let first = ask_page(cx, None, api.account_managers()?, |body| map::account_managers(api, body)).await?;
         // Only whether there is anybody else is asked, so the first page is enough.
         let others = first.next.is_some() || first.items.iter().any(|id| *id != me);
@@ -68,6 +68,11 @@ impl At {
 fn partial(at: &At, what: &str) -> Error {
     // The cure is another sign-in or a setting, and no client need be asked about lost access, as for `Forbidden`.
     Error::new(ErrorKind::Config, OP, what).with("reason", PARTIAL).with("account_manager", at.me.clone())
+}
+
+/// The id and the address of the account manager who signed in.
+pub async fn me(api: &Api, cx: &ReadCx) -> Result<(String, Option<String>)> {
+    map::me(api, &ask(cx, None, api.me()?).await.map_err(not_a_practice)?.body)
 }
 
 fn not_a_practice(e: Error) -> Error {

@@ -50,6 +50,8 @@ pub const USERS: List = List { op: "users.list", path: "/v3/Users" };
 /// Archived teams are not in it.
 pub const TEAMS: List = List { op: "teams.list", path: "/v3/Teams" };
 
+pub const GROUPS: List = List { op: "groups.list", path: "/v3/ClientGroups" };
+
 impl Api {
     fn url(&self, path: &str) -> Result<Url> {
         self.endpoints.url("api", path)
@@ -79,6 +81,12 @@ impl Api {
     pub fn team(&self, key: &str) -> Result<Request> {
         const OP: &str = "team.get";
         Self::get(OP, self.url(&format!("{}/{}", TEAMS.path, checked(OP, key)?))?)
+    }
+
+    /// One group of clients with its members.
+    pub fn group(&self, key: &str) -> Result<Request> {
+        const OP: &str = "group.get";
+        Self::get(OP, self.url(&format!("{}/{}", GROUPS.path, checked(OP, key)?))?)
     }
 
     /// One client with its team. What else could be had with it (business cards, accounting detail) is nobody's business here.

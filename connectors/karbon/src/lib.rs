@@ -81,6 +81,10 @@ static MANIFEST: Manifest = Manifest {
             "identifier_is_ledger",
             "true where the user-defined identifier holds the id of the client's ledger (default false)",
         ),
+        (
+            "groups",
+            "whether to read Karbon's client groups, which `groups adopt` takes over; costs one request a group (default false)",
+        ),
     ],
     unverified: &[
         "Clients whose privacy is Private or Hidden are listed only to an application with the permissions IncludePrivate \
@@ -107,6 +111,7 @@ struct Settings {
     contact_types: BTreeSet<String>,
     public: Public,
     identifier_is_ledger: bool,
+    groups: bool,
 }
 
 impl Default for Settings {
@@ -116,6 +121,7 @@ impl Default for Settings {
             contact_types: BTreeSet::new(),
             public: Public::Team,
             identifier_is_ledger: false,
+            groups: false,
         }
     }
 }
@@ -173,6 +179,10 @@ enum Step {
     Teams(Walk, Vec<String>),
     /// The teams whose members are not read yet.
     Members(Vec<String>),
+    /// With the keys of the groups listed so far.
+    Groups(Walk, Vec<String>),
+    /// The groups whose members are not read yet.
+    Grouped(Vec<String>),
     /// The list of clients, `None` after its last page, and the clients whose details are not read yet.
     Clients(Kind, Option<Walk>, Vec<Brief>),
     Done,
@@ -225,7 +235,26 @@ impl Directory {
                     let answer = ask(cx, self.api.team(&key)?).await?;
                     firm.teams.insert(key.clone(), map::members(&key, &answer.body)?);
                 }
-                let next = if waiting.is_empty() { self.after(None) } else { Step::Members(waiting) };
+                let next = match waiting.is_empty() {
+                    false => Step::Members(waiting),
+                    true if self.settings.groups => Step::Groups(Walk::default(), Vec::new()),
+                    true => self.after(None),
+                };
+                (Vec::new(), next)
+            }
+            Step::Groups(walk, mut keys) => {
+                let answer = ask(cx, self.api.list(api::GROUPS, walk.link.as_deref())?).await?;
+                let (groups, next) = map::page::<map::GroupBrief>(api::GROUPS.op, walk, &answer.body, |g| &g.key)?;
+                keys.extend(groups.into_iter().map(|g| g.key));
+                let next = next.map(|walk| Step::Groups(walk, keys.clone()));
+                (Vec::new(), next.unwrap_or(Step::Grouped(keys)))
+            }
+            Step::Grouped(mut waiting) => {
+                for key in some(&mut waiting) {
+                    let answer = ask(cx, self.api.group(&key)?).await?;
+                    map::group(&key, &answer.body, firm)?;
+                }
+                let next = if waiting.is_empty() { self.after(None) } else { Step::Grouped(waiting) };
                 (Vec::new(), next)
             }
             Step::Clients(kind, walk, waiting) => self.clients_of(cx, firm, kind, walk, waiting).await?,

@@ -119,6 +119,45 @@ pub fn members(key: &str, body: &[u8]) -> Result<Vec<Member>> {
     Err(Error::contract(OP, "Karbon answered with another team than the one asked for"))
 }
 
+/// A group of clients as its list has it.
+#[derive(Deserialize)]
+pub struct GroupBrief {
+    #[serde(rename = "ClientGroupKey")]
+    pub key: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Group {
+    client_group_key: String,
+    full_name: String,
+    members: Vec<GroupMember>,
+}
+
+/// One of the two keys; the other is null.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GroupMember {
+    contact_key: Option<String>,
+    organization_key: Option<String>,
+}
+
+/// `GET /v3/ClientGroups/{key}`: adds the group to each of its members.
+pub fn group(key: &str, body: &[u8], firm: &mut Firm) -> Result<()> {
+    const OP: &str = "group.get";
+    let group: Group = from_json(OP, body)?;
+    if group.client_group_key != key {
+        return Err(Error::contract(OP, "Karbon answered with another group than the one asked for"));
+    }
+    for member in group.members {
+        let Some(client) = member.organization_key.or(member.contact_key) else {
+            return Err(Error::contract(OP, "a member of a group has no key"));
+        };
+        firm.groups.entry(client).or_default().insert(group.full_name.clone());
+    }
+    Ok(())
+}
+
 /// A client as its list has it: without anybody who is responsible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brief {
@@ -160,6 +199,8 @@ struct TeamEntry {
 pub struct Firm {
     pub users: BTreeMap<String, User>,
     pub teams: BTreeMap<String, Vec<Member>>,
+    /// The groups that each client is in, by the client's key.
+    pub groups: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Firm {
@@ -262,5 +303,6 @@ pub fn client(
         number,
         active: true,
         people,
+        groups: firm.groups.get(&brief.key).into_iter().flatten().cloned().collect(),
     })
 }

@@ -75,6 +75,16 @@ pub struct Granted {
     /// `None`: not said, which by RFC 6749 5.1 means as asked for.
     pub scopes: Option<Vec<String>>,
     pub id_token: Option<Secret>,
+    /// Whose tokens these are, where the answer itself says so.
+    pub user: Option<TokenUser>,
+}
+
+/// The `user` of a token answer, in place of an id token: MYOB's `{"uid": "…", "username": "ana@firm.example"}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenUser {
+    pub id: String,
+    /// Present where the name is an address.
+    pub email: Option<String>,
 }
 
 impl Granted {
@@ -340,6 +350,8 @@ struct Answer {
     #[serde(default)]
     id_token: Value,
     #[serde(default)]
+    user: Value,
+    #[serde(default)]
     error: Option<String>,
     #[serde(skip)]
     kind: AnyType,
@@ -400,6 +412,11 @@ fn secret(value: &Value) -> Option<Secret> {
     value.as_str().filter(|s| !s.trim().is_empty()).map(Secret::new)
 }
 
+fn token_user(user: &Value) -> Option<TokenUser> {
+    let text = |key: &str| user.get(key)?.as_str().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
+    Some(TokenUser { id: text("uid")?, email: text("username").filter(|name| name.contains('@')) })
+}
+
 impl Answer {
     fn granted(&self) -> Granted {
         let scopes = match &self.scope {
@@ -418,6 +435,7 @@ impl Answer {
                 .or_else(|| seconds(&self.refresh_token_expires_in)),
             scopes: scopes.filter(|s: &Vec<String>| !s.is_empty()),
             id_token: secret(&self.id_token),
+            user: token_user(&self.user),
         }
     }
 }
@@ -440,6 +458,17 @@ mod tests {
         }
         assert!(read(&json!({"access_token": "a"})).refresh.is_none());
         assert_eq!(read(&json!({"access_token": "a", "refresh_token": "r"})).refresh.unwrap().expose(), "r");
+    }
+
+    #[test]
+    fn an_answer_may_say_whose_tokens_these_are() {
+        let user = |v: Value| read(&json!({"access_token": "a", "user": v})).user;
+        let ana = |email: Option<&str>| Some(TokenUser { id: "u-1".into(), email: email.map(Into::into) });
+        assert_eq!(user(json!({"uid": "u-1", "username": "ana@firm.example"})), ana(Some("ana@firm.example")));
+        assert_eq!(user(json!({"uid": "u-1", "username": "ana"})), ana(None));
+        for none in [json!(null), json!("ana"), json!({"username": "ana@firm.example"}), json!({"uid": 7}), json!([])] {
+            assert_eq!(user(none.clone()), None, "{none}");
+        }
     }
 
     #[test]

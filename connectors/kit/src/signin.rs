@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::{
     answer::safe_word,
-    oauth::{Granted, OAuthClient},
+    oauth::{Granted, OAuthClient, TokenUser},
     vault::NewTokens,
 };
 
@@ -100,6 +100,13 @@ pub struct Claims {
     pub xero_userid: Option<String>,
 }
 
+impl Claims {
+    /// What a token answer without an id token says.
+    fn of(user: Option<TokenUser>) -> Self {
+        user.map_or_else(Self::default, |u| Self { sub: Some(u.id), email: u.email, ..Self::default() })
+    }
+}
+
 impl<'a> SignInFlow<'a> {
     /// Makes state and verifier, and opens the listener if there is to be one.
     ///
@@ -179,7 +186,7 @@ impl<'a> SignInFlow<'a> {
         let granted = self.client.exchange(&brought.code, &self.verifier, &self.redirect).await?;
         let claims = match &granted.id_token {
             Some(token) => claims(token.expose(), self.client.client_id())?,
-            None => Claims::default(),
+            None => Claims::of(granted.user.clone()),
         };
         let asked = || {
             let scope = self.open.query_pairs().find(|(k, _)| k == "scope").map(|(_, v)| v.into_owned());

@@ -373,6 +373,9 @@ async fn an_id_token_for_somebody_else_is_refused() {
     assert_eq!(e.kind, ErrorKind::Contract);
     assert!(exchange(200, &with(json!({"aud": ["other-app", "app-1"], "sub": "s"}))).await.is_ok());
     assert!(exchange(200, &json!({"access_token": "a", "id_token": "rubbish"})).await.is_err());
+    let named = json!({"access_token": "a", "user": {"uid": "u-1", "username": "ana@firm.example"}});
+    let named = exchange(200, &named).await.unwrap().claims;
+    assert_eq!((named.sub.as_deref(), named.email.as_deref()), (Some("u-1"), Some("ana@firm.example")));
     let none = exchange(200, &json!({"access_token": "a"})).await.unwrap();
     assert_eq!((none.claims, none.scopes), (ledgerward_kit::Claims::default(), scopes()));
 }

@@ -99,6 +99,7 @@ static MANIFEST: Manifest = Manifest {
     unverified: &[
         "Security/User needs the scope arl.security on cloud files; MYOB grants it on request (scopes \"users\").",
         "Security/User lists every person who can open the file; practice staff who reach it through the practice may be missing.",
+        "The token answer names its user (uid, username); where it does not, nobody's absence from Security/User counts.",
         "The names of roles, and that IsOnlineAdministrator and IsAdvisor are what a user without a role is.",
         "A missing scope answers 403 AccessDenied.",
         "Report/* is opened by sme-general-ledger.",

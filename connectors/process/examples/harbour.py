@@ -18,6 +18,8 @@ def get(path):
 def page(path, cursor, key, row):
     data = get(f"{path}?page={cursor or 1}")
     following = data["next_page"]  # A KeyError ends the program: no answer is better than a short one.
+    if not isinstance(data[key], list):
+        raise TypeError(f"{key} is no list")  # An object would pass for a list of nobody.
     return {"items": [row(r) for r in data[key]], "next": None if following is None else str(following)}
 
 

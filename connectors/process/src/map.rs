@@ -164,6 +164,7 @@ pub fn clients(value: &Value) -> Result<Page<ClientRow>> {
             active: c.active,
             people: c.people.into_iter().map(person).collect::<Result<_>>()?,
             ledgers: c.ledgers,
+            groups: Vec::new(),
         })
     })
 }

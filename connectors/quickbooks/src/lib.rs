@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use ledgerward_contract::{
     AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, LedgerId,
     LedgerProfile, LedgerRow, LedgerSource, Manifest, OAuthSpec, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request,
-    Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
+    Response, Result, Rotation, Scope, ScopeSet, Seats, StatementKind, StatementSource,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -217,16 +217,6 @@ impl QuickBooksConnector {
         let answer = ask(cx, ledger, Wanted::Json, self.api.company(ledger)?).await?;
         about(ledger, map::company(&answer.body))
     }
-
-    /// How many users the company counts, where QuickBooks says so. Only what ends the sign-in is an error: the count is
-    /// a hint, and its absence decides nothing.
-    async fn seats(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<Option<map::Seats>> {
-        match ask(cx, ledger, Wanted::Xml, self.api.entitlements(ledger)?).await {
-            Ok(answer) => Ok(map::seats(&answer.body)),
-            Err(e) if e.kind == ErrorKind::Unauthenticated || e.get("reason").is_some() => Err(e),
-            Err(_) => Ok(None),
-        }
-    }
 }
 
 #[async_trait]
@@ -241,23 +231,27 @@ impl LedgerSource for QuickBooksConnector {
 
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
         const OP: &str = "users.list";
-        const WHY: &str = "QuickBooks Online lets no app list a company's users";
-        let unsupported = |text: String| {
-            Error::new(ErrorKind::Unsupported, OP, text)
-                .next("Keep this client's people in a roster, or say per client who may see it.")
-        };
         first(OP, &at)?;
-        let Scope::One(ledger) = scope else { return Err(unsupported(WHY.to_owned())) };
+        let unsupported =
+            Error::new(ErrorKind::Unsupported, OP, "QuickBooks Online lets no app list a company's users")
+                .next("Keep this client's people in a roster, or say per client who may see it.");
+        let Scope::One(ledger) = scope else { return Err(unsupported) };
         only(cx, OP, ledger)?;
-        let seats = if self.settings.count_users { self.seats(cx, ledger).await? } else { None };
-        let error = match &seats {
-            Some(seats) => unsupported(format!("{WHY}; it counts {seats}")),
-            None => unsupported(WHY.to_owned()),
-        };
-        let facts =
-            seats.map_or([None, None], |s| [Some(("users", s.users)), s.accountants.map(|n| ("accountants", n))]);
-        let error = facts.into_iter().flatten().fold(error, |e, (name, n)| e.with(name, n.to_string()));
-        Err(error.with("ledger", ledger.as_str()))
+        Err(unsupported.with("ledger", ledger.as_str()))
+    }
+
+    /// The counts of the Entitlements answer. What it says of a sign-in that has ended is an error; else the counts are a hint,
+    /// and where they cannot be read nothing but the counts is missing.
+    async fn seats(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<Option<Seats>> {
+        only(cx, "entitlements.get", ledger)?;
+        if !self.settings.count_users {
+            return Ok(None);
+        }
+        match ask(cx, ledger, Wanted::Xml, self.api.entitlements(ledger)?).await {
+            Ok(answer) => Ok(map::seats(&answer.body)),
+            Err(e) if e.kind == ErrorKind::Unauthenticated || e.get("reason").is_some() => Err(e),
+            Err(_) => Ok(None),
+        }
     }
 
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {

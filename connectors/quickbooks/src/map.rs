@@ -6,11 +6,11 @@
 mod register;
 mod report;
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use jiff::{Zoned, tz::TimeZone};
 use ledgerward_contract::{
-    AccountId, AccountKind, Date, Decimal, Error, LedgerAccount, LedgerId, LedgerProfile, Result, StatementItem,
+    AccountId, AccountKind, Date, Decimal, Error, LedgerAccount, LedgerId, LedgerProfile, Result, Seats, StatementItem,
     Timestamp,
 };
 use ledgerward_kit::from_json;
@@ -67,25 +67,16 @@ pub fn company(body: &[u8]) -> Result<LedgerProfile> {
     Ok(LedgerProfile { name: c.company_name, country: c.country.filter(full), year_end, ..LedgerProfile::default() })
 }
 
-/// What a company counts against its plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seats {
-    pub users: u32,
-    pub accountants: Option<u32>,
-}
-
-impl fmt::Display for Seats {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let s = |n: u32| if n == 1 { "" } else { "s" };
-        write!(f, "{} user{}", self.users, s(self.users))?;
-        self.accountants.map_or(Ok(()), |n| write!(f, " and {n} accountant user{}", s(n)))
-    }
-}
-
 /// The counts of the Entitlements answer; `None` where it does not say. A hint to a person: nothing is decided by it, and
 /// its exact shape is unverified, so it is read by the names alone.
 pub fn seats(body: &[u8]) -> Option<Seats> {
     let text = std::str::from_utf8(body).ok()?;
+    // Half an answer would be a count of half the users.
+    let root = text.split('<').find(|e| e.starts_with(char::is_alphabetic))?;
+    let root = root.split(|c: char| c.is_whitespace() || c == '>').next()?;
+    if !text.trim_end().ends_with(&format!("</{root}>")) {
+        return None;
+    }
     let element = |text: &str, name: &str| -> Option<u32> {
         text.split_once(&format!("<{name}>"))?.1.split_once('<')?.0.trim().parse().ok()
     };
@@ -414,7 +405,14 @@ mod tests {
         assert_eq!(both.to_string(), "3 users and 1 accountant user");
         let plain = seats(b"<E><CurrentUsers>1</CurrentUsers></E>").unwrap();
         assert_eq!((plain, plain.to_string()), (Seats { users: 1, accountants: None }, "1 user".to_owned()));
-        for nothing in ["", "<E/>", "<CurrentUsers>", "<CurrentUsers>many</CurrentUsers>", "{}"] {
+        for nothing in [
+            "",
+            "<E/>",
+            "<CurrentUsers>",
+            "<CurrentUsers>many</CurrentUsers>",
+            "{}",
+            "<E><CurrentUsers>1</CurrentUsers>",
+        ] {
             assert_eq!(seats(nothing.as_bytes()), None, "{nothing}");
         }
     }

@@ -1,6 +1,7 @@
 //! Lines of cells, whatever they came from.
 
 use jiff::civil::DateTime;
+use unicode_normalization::UnicodeNormalization as _;
 
 /// A list of more lines is no roster.
 pub const LINES_MAX: u32 = 1_000_000;
@@ -54,10 +55,11 @@ pub struct Grid {
     pub read_as: String,
 }
 
-/// Words one blank apart, without what nobody sees.
+/// Words one blank apart, without what nobody sees, each letter in its one form: a Mac writes an accent apart from its letter
+/// where Excel writes both as one (Unicode's NFD and NFC), and a name must be the same name in either.
 pub fn tidy(text: &str) -> String {
     let seen =
         |c: &char| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}' | '\u{ad}');
-    let text: String = text.chars().filter(seen).collect();
+    let text: String = text.chars().filter(seen).nfc().collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

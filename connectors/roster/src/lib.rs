@@ -1,9 +1,9 @@
 //! A list of people and their clients that the firm keeps or exports. See README.md.
 //!
-//! `settings.rs` says what may be configured, `file.rs` reads bytes that nobody was writing, `text.rs` and `workbook.rs` make
+//! `settings.rs` says what may be configured, `api.rs` reads bytes that nobody was writing, `text.rs` and `workbook.rs` make
 //! lines of cells of them, `header.rs` finds the columns, and `map.rs` says what each line means. `issued.rs` knows dates.
 
-mod file;
+mod api;
 mod grid;
 mod header;
 mod issued;

@@ -12,7 +12,7 @@ use ledgerward_contract::{Assignment, ClientRow, Email, Error, Result, Standing,
 use serde::Serialize;
 
 use crate::{
-    OP, file,
+    OP, api,
     grid::{Grid, Line, tidy},
     header::{self, Found},
     issued,
@@ -98,7 +98,7 @@ pub fn examine(settings: &Settings, now: Timestamp) -> Report {
 
 fn fill(settings: &Settings, now: Timestamp, report: &mut Report) -> Result<()> {
     let form = settings.form()?;
-    let raw = file::read(&settings.file, form, now)?;
+    let raw = api::read(&settings.file, form, now)?;
     let mut grid = match form {
         Form::Text => text::read(&raw.bytes, settings)?,
         Form::Workbook => workbook::read(raw.bytes, settings.sheet.as_deref())?,
@@ -316,7 +316,7 @@ impl Client {
             role: LISTED.to_owned(),
             standing: Standing::Unknown(format!("line {line} of the list was not understood")),
         }));
-        ClientRow { id, name, number: None, active: true, people, ledgers: Vec::new() }
+        ClientRow { id, name, number: None, active: true, people, ledgers: Vec::new(), groups: Vec::new() }
     }
 }
 

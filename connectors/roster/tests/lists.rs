@@ -518,3 +518,24 @@ proptest! {
         prop_assert!(report.fault.is_some() || clients == 2 || name.trim().eq_ignore_ascii_case("birch"), "{:?}", report);
     }
 }
+
+/// A Mac writes an accent apart from its letter (NFD), Excel writes both as one (NFC).
+#[test]
+fn a_name_is_the_same_name_in_either_normal_form() {
+    let lists = Lists::new();
+    let text = "Client,Person\nCaf\u{e9} No\u{eb}l,Ren\u{e9}\nCafe\u{301} Noe\u{308}l,Zoe\u{308}\n";
+    let people = json!({"people": {"Rene\u{301}": "rene@harbour.example", "Zo\u{eb}": "zoe@harbour.example"}});
+    let report = lists.csv(text, people);
+    good(&report);
+    assert_eq!(report.notes, []);
+    assert_eq!(
+        pairs(&report),
+        [
+            "caf\u{e9} no\u{eb}l: rene@harbour.example listed Active",
+            "caf\u{e9} no\u{eb}l: zoe@harbour.example listed Active",
+        ]
+    );
+    // The setting that names the one client of a list is the same name, too.
+    let one = lists.csv("Email\nana@harbour.example\n", json!({"client": "Cafe\u{301} Noe\u{308}l"}));
+    assert_eq!(one.clients[0].id, report.clients[0].id);
+}

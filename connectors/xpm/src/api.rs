@@ -67,6 +67,15 @@ impl Api {
         Ok(request.limit(BodyLimit::Statement).timeout(LONG))
     }
 
+    pub fn groups(&self, practice: Uuid) -> Result<Request> {
+        self.get("groups.list", practice, "clientgroup.api/list", &[])
+    }
+
+    /// One group with its clients.
+    pub fn group(&self, practice: Uuid, group: Uuid) -> Result<Request> {
+        self.get("group.get", practice, &format!("clientgroup.api/get/{group}"), &[])
+    }
+
     pub fn custom_fields(&self, practice: Uuid, client: Uuid) -> Result<Request> {
         self.get("custom_fields.list", practice, &format!("client.api/get/{client}/customfield"), &[])
     }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod fake;
 pub mod map;
+mod stage;
 mod xml;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -13,13 +14,14 @@ use ledgerward_contract::{
     Grade, LedgerRoleDefault, Manifest, OAuthSpec, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request, Response,
     Result, Rotation, ScopeSet,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use self::{
     api::Api,
-    map::{CLIENT_ROLES, ROLES, Reading, Staff, Work},
+    map::{CLIENT_ROLES, Groups, ROLES, Reading, Staff, Work},
+    stage::{Clients, Stage},
 };
 
 /// Named in the program's registry.
@@ -110,6 +112,11 @@ static MANIFEST: Manifest = Manifest {
             "the name of the custom field that holds the ids of a client's ledgers; costs one request a client \
              (default none)",
         ),
+        (
+            "groups",
+            "whether to read the practice's groups of clients, which `groups adopt` takes over; costs one request a group \
+             (default false; with clients = \"whole\" they come with the clients)",
+        ),
     ],
     unverified: &[
         "Rows of client.api/paged-list carry JobManager, as they carry AccountManager (otherwise set clients = \"whole\").",
@@ -131,6 +138,7 @@ struct Settings {
     clients: Listing,
     number: Number,
     ledger_field: Option<String>,
+    groups: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -158,6 +166,7 @@ impl Default for Settings {
             clients: Listing::Paged,
             number: Number::Company,
             ledger_field: None,
+            groups: false,
         }
     }
 }
@@ -229,43 +238,6 @@ pub fn scope_set(settings: &Value) -> Option<&'static str> {
     Settings::read(settings).ok().map(|s| if s.wants_jobs() { "jobs" } else { "clients" })
 }
 
-/// Where a listing stands. A client's row needs the staff's addresses and the work of its jobs, which other lists hold:
-/// they are read first and travel in the cursor, so that nothing is remembered between calls.
-#[derive(Debug, Serialize, Deserialize)]
-enum Stage {
-    Staff { practice: Uuid },
-    Jobs { practice: Uuid, staff: Staff },
-    Clients(Clients),
-}
-
-/// The stage that lists clients.
-#[derive(Debug, Serialize, Deserialize)]
-struct Clients {
-    practice: Uuid,
-    staff: Staff,
-    work: Work,
-    token: Option<String>,
-    /// As [`map::ClientPage::detailed`], of all pages so far.
-    detailed: Option<bool>,
-}
-
-impl Stage {
-    fn clients(practice: Uuid, staff: Staff, work: Work) -> Self {
-        Self::Clients(Clients { practice, staff, work, token: None, detailed: None })
-    }
-
-    fn read(op: &'static str, text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|_| Error::contract(op, "this cursor is none of ours"))
-    }
-
-    /// A page without clients that leads here.
-    fn page(&self, op: &'static str, items: Vec<ClientRow>) -> Result<Page<ClientRow>> {
-        let text =
-            serde_json::to_string(self).map_err(|e| Error::contract(op, "the cursor cannot be written").source(e))?;
-        Ok(Page { items, next: Some(Cursor::At(text)), total: None })
-    }
-}
-
 struct Directory {
     api: Api,
     settings: Settings,
@@ -290,6 +262,14 @@ async fn ask<T>(
 }
 
 impl Directory {
+    /// Groups where they are wanted and do not come with the clients, else the clients.
+    fn after_jobs(&self, practice: Uuid, staff: Staff, work: Work) -> Stage {
+        if self.settings.groups && self.settings.clients == Listing::Paged {
+            return Stage::Groups { practice, staff, work, waiting: None, groups: Groups::new() };
+        }
+        Stage::clients(practice, staff, work, Groups::new())
+    }
+
     async fn client_page(&self, cx: &ReadCx, mut at: Clients) -> Result<Page<ClientRow>> {
         const OP: &str = "clients.list";
         let (s, practice) = (&self.settings, at.practice);
@@ -306,7 +286,7 @@ impl Directory {
             Number::Business => "BusinessNumber",
             Number::ExportCode => "ExportCode",
         };
-        let how = Reading { roles: &s.responsibilities, number, page_size, work: &at.work };
+        let how = Reading { roles: &s.responsibilities, number, page_size, work: &at.work, groups: &at.groups };
         let mut page =
             ask(cx, Some(practice), request, |op, a| map::clients(op, &a.body, &how, at.staff.clone())).await?;
         if let Some(field) = &s.ledger_field {
@@ -352,7 +332,7 @@ impl ClientDirectory for Directory {
                 let staff = ask(cx, Some(practice), self.api.staff(practice)?, |op, a| map::staff(op, &a.body)).await?;
                 let next = match self.settings.wants_jobs() {
                     true => Stage::Jobs { practice, staff },
-                    false => Stage::clients(practice, staff, Work::new()),
+                    false => self.after_jobs(practice, staff, Work::new()),
                 };
                 next.page(OP, Vec::new())
             }
@@ -360,7 +340,24 @@ impl ClientDirectory for Directory {
                 let roles = &self.settings.responsibilities;
                 let request = self.api.jobs(practice, roles.contains("task"))?;
                 let work = ask(cx, Some(practice), request, |op, a| map::jobs(op, &a.body, roles, &mut staff)).await?;
-                Stage::clients(practice, staff, work).page(OP, Vec::new())
+                self.after_jobs(practice, staff, work).page(OP, Vec::new())
+            }
+            Stage::Groups { practice, staff, work, waiting, mut groups } => {
+                let mut waiting = match waiting {
+                    Some(waiting) => waiting,
+                    None => {
+                        ask(cx, Some(practice), self.api.groups(practice)?, |op, a| map::group_ids(op, &a.body)).await?
+                    }
+                };
+                if let Some(one) = waiting.pop() {
+                    let request = self.api.group(practice, one)?;
+                    ask(cx, Some(practice), request, |op, a| map::group(op, &a.body, one, &mut groups)).await?;
+                }
+                let next = match waiting.is_empty() {
+                    true => Stage::clients(practice, staff, work, groups),
+                    false => Stage::Groups { practice, staff, work, waiting: Some(waiting), groups },
+                };
+                next.page(OP, Vec::new())
             }
             Stage::Clients(at) => self.client_page(cx, at).await,
         }

@@ -36,6 +36,7 @@ const WANTED: &[&str] = &[
     "AccountManager",
     "JobManager",
     "Groups",
+    "Group",
     "CompanyNumber",
     "BusinessNumber",
     "ExportCode",
@@ -232,6 +233,32 @@ pub fn jobs(op: &'static str, body: &[u8], roles: &BTreeSet<String>, staff: &mut
     Ok(work)
 }
 
+/// The groups of each client by name: client id, then names.
+pub type Groups = BTreeMap<String, BTreeSet<String>>;
+
+/// `clientgroup.api/list`: ids by which a group's clients are asked for.
+pub fn group_ids(op: &'static str, body: &[u8]) -> Result<Vec<Uuid>> {
+    let root = opened(op, body)?;
+    let uuid = |e: &Element| {
+        Uuid::parse_str(&id(op, e)?).map_err(|e| Error::contract(op, "a group has no UUID to ask for it by").source(e))
+    };
+    root.need(op, "Groups")?.items(op, "Group")?.iter().map(uuid).collect()
+}
+
+/// `clientgroup.api/get/{uuid}`: adds the group to each of its clients. The answer has to be about the one asked for (P09).
+pub fn group(op: &'static str, body: &[u8], asked: Uuid, groups: &mut Groups) -> Result<()> {
+    let root = opened(op, body)?;
+    let group = root.need(op, "Group")?;
+    if id(op, group)? != asked.to_string() {
+        return Err(Error::contract(op, "Practice Manager answered with another group than the one asked for"));
+    }
+    let name = &group.need(op, "Name")?.text;
+    for client in group.need(op, "Clients")?.items(op, "Client")? {
+        groups.entry(id(op, client)?).or_default().insert(name.clone());
+    }
+    Ok(())
+}
+
 /// What the reading of clients goes by.
 pub struct Reading<'a> {
     pub roles: &'a BTreeSet<String>,
@@ -240,6 +267,8 @@ pub struct Reading<'a> {
     /// `None` for the list in one answer.
     pub page_size: Option<usize>,
     pub work: &'a Work,
+    /// Of lists of groups; rows may name their own besides.
+    pub groups: &'a Groups,
 }
 
 /// A page of clients, and the token of the next one.
@@ -290,7 +319,20 @@ fn client(op: &'static str, row: &Element, how: &Reading, staff: &mut Staff) -> 
         active: gone == [false, false],
         people: on.iter().filter_map(person).collect(),
         ledgers: Vec::new(),
+        groups: in_groups(op, row, how)?.into_iter().collect(),
     })
+}
+
+/// The groups of one client: those of its own row, and those whose lists have it.
+fn in_groups(op: &'static str, row: &Element, how: &Reading) -> Result<BTreeSet<String>> {
+    let mut all: BTreeSet<String> =
+        names(op, row)?.iter().filter_map(|id| how.groups.get(id)).flatten().cloned().collect();
+    if let Some(own) = row.one(op, "Groups")? {
+        for group in own.items(op, "Group")? {
+            all.insert(group.need(op, "Name")?.text.clone());
+        }
+    }
+    Ok(all)
 }
 
 /// `Yes` or `No`; in other parts of the interface `true` or `false`. `optional` for pages, which list only clients that

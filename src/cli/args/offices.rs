@@ -43,6 +43,14 @@ pub enum GroupsAct {
         #[arg(long = "connection", value_name = "NAME")]
         connections: Vec<String>,
     },
+    /// Put the clients of a practice manager's own group into a group here, those that are bound to its lines now
+    Adopt {
+        group: String,
+        /// The practice manager's connection
+        connection: String,
+        /// The group's name there, as `groups` shows it
+        theirs: String,
+    },
     /// Take clients or connections out of a group
     #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["clients", "connections"]))]
     Take {

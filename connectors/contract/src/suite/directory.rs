@@ -7,7 +7,10 @@ use futures::future::BoxFuture;
 
 use crate::{
     ClientDirectory, ClientRow, Cursor, Effect, ErrorKind, ReadCx, Result, Retry, Snapshot, Timestamp, Transport,
-    suite::{BAD_ANSWERS, Fault, When, Wire, must, must_fail, no_bad_answer_passes, plain, skipped},
+    suite::{
+        BAD_ANSWERS, EMPTY_ANSWERS, Fault, When, Wire, must, must_fail, no_bad_answer_passes, no_odd_answer_shortens,
+        plain, skipped,
+    },
 };
 
 /// A directory over its fake.
@@ -62,6 +65,8 @@ macro_rules! directory_suite {
                 clients_are_listed_with_their_people,
                 nothing_is_remembered_between_listings,
                 bad_answers_to_clients_are_errors,
+                p04_p05_p14_answers_that_say_nothing_are_no_lists,
+                p14_odd_answers_shorten_no_list,
                 p03_a_failing_later_request_is_no_listing,
                 p07_refusals_are_errors_of_their_kind,
                 p10_rate_limits_carry_the_pause,
@@ -99,6 +104,22 @@ pub async fn bad_answers_to_clients_are_errors<H: DirectoryHarness>() {
         return skipped("bad_answers_to_clients_are_errors", "this directory asks nobody");
     }
     no_bad_answer_passes(&b.wire, "clients", BAD_ANSWERS, async || b.clients().await).await;
+}
+
+/// A 200 with an error inside, nothing, null, XML or JSON of another shape, another charset; a 429 without a word.
+pub async fn p04_p05_p14_answers_that_say_nothing_are_no_lists<H: DirectoryHarness>() {
+    let b = Bench::<H>::new().await;
+    must(b.clients().await, "clients");
+    if b.wire.count() == 0 {
+        return skipped("p04_p05_p14_answers_that_say_nothing_are_no_lists", "this directory asks nobody");
+    }
+    no_bad_answer_passes(&b.wire, "clients", EMPTY_ANSWERS, async || b.clients().await).await;
+}
+
+/// Null or an object where a list stood, a text where a number stood.
+pub async fn p14_odd_answers_shorten_no_list<H: DirectoryHarness>() {
+    let b = Bench::<H>::new().await;
+    no_odd_answer_shortens(&b.wire, "clients", async || Ok(b.clients().await?.items().to_vec())).await;
 }
 
 pub async fn p03_a_failing_later_request_is_no_listing<H: DirectoryHarness>() {

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use crate::{Error, ErrorKind, Request, Response, Result, Retry, Transport};
 
-pub use crate::faults::{BAD_ANSWERS, CANARY, Fault, When, Wire};
+pub use crate::faults::{BAD_ANSWERS, CANARY, EMPTY_ANSWERS, Fault, ODD_ANSWERS, When, Wire};
 
 /// The transport of a connector that uses none: any request is an error.
 pub struct NoTransport;
@@ -71,11 +71,34 @@ pub(crate) async fn no_bad_answer_passes<T: Debug>(
             assert_eq!(wire.met(), 1, "the fault met nothing");
             let sound = match fault {
                 Fault::Status(401) => e.kind == ErrorKind::Unauthenticated && e.retry == Retry::No,
-                Fault::RateLimited => e.kind == ErrorKind::RateLimited,
+                Fault::RateLimited | Fault::BareRateLimit => e.kind == ErrorKind::RateLimited,
                 Fault::Status(_) | Fault::NotSent | Fault::Lost => e.kind == ErrorKind::Unavailable,
                 _ => matches!(e.kind, ErrorKind::Contract | ErrorKind::Unavailable),
             };
             assert!(sound, "{what}: {fault:?} in place of answer {nth} became {e:?}");
+        }
+    }
+}
+
+/// Puts each odd shape in place of each single answer of a listing: an error, or the whole list; never another one.
+pub(crate) async fn no_odd_answer_shortens<T: Debug + PartialEq>(
+    wire: &Wire,
+    what: &str,
+    list: impl AsyncFn() -> Result<Vec<T>>,
+) {
+    wire.heal();
+    let whole = must(list().await, what);
+    for nth in 0..wire.count() {
+        for fault in ODD_ANSWERS {
+            wire.fail(When::Nth(nth), fault);
+            match list().await {
+                Ok(got) => assert_eq!(got, whole, "{what} with {fault:?} in place of answer {nth}"),
+                Err(e) => {
+                    let e = must_fail::<()>(Err(e), what);
+                    let sound = matches!(e.kind, ErrorKind::Contract | ErrorKind::Unavailable);
+                    assert!(sound, "{what}: {fault:?} in place of answer {nth} became {e:?}");
+                }
+            }
         }
     }
 }

@@ -8,7 +8,10 @@ use futures::future::BoxFuture;
 use crate::{
     AccessFact, Cursor, Effect, ErrorKind, LedgerId, LedgerRow, LedgerSource, Listing, ReadCx, Result, Retry, Scope,
     Snapshot, Standing, StatementRef, StatementRequest, StatementSource, Timestamp, Transport,
-    suite::{BAD_ANSWERS, Fault, When, Wire, must, must_fail, no_bad_answer_passes, plain, skipped},
+    suite::{
+        BAD_ANSWERS, EMPTY_ANSWERS, Fault, When, Wire, must, must_fail, no_bad_answer_passes, no_odd_answer_shortens,
+        plain, skipped,
+    },
 };
 
 /// A user as the harness puts one into the fake's ledger.
@@ -171,6 +174,8 @@ macro_rules! source_suite {
                 p12_a_circle_of_pages_ends_in_an_error,
                 bad_answers_to_ledgers_are_errors,
                 bad_answers_to_access_are_errors,
+                p04_p05_p14_answers_that_say_nothing_are_no_lists,
+                p14_odd_answers_shorten_no_list,
                 bad_answers_to_profile_are_errors,
                 p07_refusals_are_errors_of_their_kind,
                 p08_forbidden_names_the_ledger,
@@ -294,6 +299,34 @@ pub async fn bad_answers_to_access_are_errors<H: SourceHarness>() {
         return;
     }
     no_bad_answer_passes(&b.wire, "access", BAD_ANSWERS, async || b.access().await).await;
+}
+
+/// A 200 with an error inside, nothing, null, XML, another charset; a 429 without a word: each in place of each answer.
+pub async fn p04_p05_p14_answers_that_say_nothing_are_no_lists<H: SourceHarness>() {
+    let b = Bench::<H>::with(3).await;
+    no_bad_answer_passes(&b.wire, "ledgers", EMPTY_ANSWERS, async || b.ledgers().await).await;
+    if b.h.lists_users() {
+        no_bad_answer_passes(&b.wire, "access", EMPTY_ANSWERS, async || b.access().await).await;
+    }
+    let Some(s) = b.h.statements() else { return };
+    let ledger = b.h.ledger();
+    let accounts = async || {
+        let fetch = |at: Cursor| -> BoxFuture<'_, _> {
+            let (cx, ledger) = (b.read(), &ledger);
+            Box::pin(async move { s.accounts(&cx, ledger, at).await })
+        };
+        Snapshot::gather("suite.gather", b.h.now(), 100, fetch).await
+    };
+    no_bad_answer_passes(&b.wire, "accounts", EMPTY_ANSWERS, accounts).await;
+}
+
+/// Null or an object where a list stood, a text where a number stood.
+pub async fn p14_odd_answers_shorten_no_list<H: SourceHarness>() {
+    let b = Bench::<H>::with(3).await;
+    no_odd_answer_shortens(&b.wire, "ledgers", async || Ok(b.ledgers().await?.items().to_vec())).await;
+    if b.h.lists_users() {
+        no_odd_answer_shortens(&b.wire, "access", async || Ok(b.access().await?.items().to_vec())).await;
+    }
 }
 
 pub async fn bad_answers_to_profile_are_errors<H: SourceHarness>() {

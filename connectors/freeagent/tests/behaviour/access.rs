@@ -14,6 +14,25 @@ async fn access(w: &World, ledger: &str) -> Result<Page<AccessFact>> {
     w.connector.ledgers().unwrap().access(&w.cx(), Scope::One(&ledger), Cursor::Start).await
 }
 
+/// Without an id token: the account manager's address is what finds our own user in a client's list (`product` 3).
+#[tokio::test(start_paused = true)]
+async fn the_sign_in_says_whose_it_is() {
+    let seed = serde_json::from_str(include_str!("../../../../fixtures/firm/freeagent.json")).unwrap();
+    let w = World::new(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
+    let source = w.connector.ledgers().unwrap();
+    let own = source.own_user(&w.cx()).await.unwrap().unwrap();
+    assert_eq!((own.subject.as_str(), own.email.as_deref()), ("account_managers/7", Some("ana@harbour.example")));
+    // The number is another one in each client's list, and may be somebody else's there.
+    let users = access(&w, ACME).await.unwrap().items;
+    assert!(users.iter().all(|u| u.user.as_str() != own.subject));
+    assert!(users.iter().any(|u| u.email == own.email));
+    w.control("set_outage", json!({"kind": "missing_field", "field": "email", "path": "/v2/account_managers/me"}));
+    assert_eq!(source.own_user(&w.cx()).await.unwrap().unwrap().email, None);
+    w.control("clear_outages", json!({}));
+    w.control("set_outage", json!({"kind": "html", "path": "/v2/account_managers/me"}));
+    assert!(source.own_user(&w.cx()).await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn users_have_their_levels_and_level_0_is_no_access() {
     let w = World::sample();

@@ -1,9 +1,11 @@
 //! How Karbon writes what it says, good and bad.
 
+use std::collections::BTreeSet;
+
 use ledgerward_kit::fake::FakeResponse;
 use serde_json::{Value, json};
 
-use super::{Answer, Client, Kind, Team, User};
+use super::{Answer, Client, Fake, Kind, Team, User, key_of};
 
 pub fn ok(body: &Value) -> Answer {
     Ok(FakeResponse::json(200, body))
@@ -32,6 +34,11 @@ pub fn team(t: &Team) -> Value {
     json!({"TeamKey": t.key, "Name": t.name, "Description": null, "ParentTeamKey": null})
 }
 
+pub fn group(name: &str) -> Value {
+    json!({"@odata.type": "#KarbonService.ClientGroupSummaryDTO", "FullName": name, "PhoneNumber": null, "Website": null,
+        "LastModifiedDateTime": "2026-06-01T10:00:00Z", "ClientGroupKey": key_of(&["group", name])})
+}
+
 pub fn summary(c: &Client) -> Value {
     let mut row = json!({"FullName": c.name, "PhoneNumber": null, "EmailAddress": "post@client.example",
         "ContactType": c.contact_type, "LastModifiedDateTime": c.modified, "UserDefinedIdentifier": c.identifier});
@@ -57,5 +64,27 @@ pub fn name_people(map: &mut serde_json::Map<String, Value>, c: &Client) {
         if let Some(who) = who {
             map.insert(field.to_owned(), json!(who));
         }
+    }
+}
+
+impl Fake {
+    pub(super) fn groups(&self) -> BTreeSet<String> {
+        self.clients.iter().flat_map(|c| c.groups.iter().cloned()).collect()
+    }
+
+    /// A group by itself, with the clients that the application sees.
+    pub(super) fn grouped(&self, name: &str) -> Value {
+        let member = |c: &Client| match c.kind {
+            Kind::Organization => json!({"ContactKey": null, "OrganizationKey": c.key}),
+            Kind::Contact => json!({"ContactKey": c.key, "OrganizationKey": null}),
+        };
+        let here = self.clients.iter().filter(|c| c.groups.iter().any(|g| g == name) && self.sees(c));
+        let mut body = group(name);
+        if let Some(map) = body.as_object_mut() {
+            map.insert("@odata.type".to_owned(), json!("#KarbonService.ClientGroupDTO"));
+            map.insert("RestrictionLevel".to_owned(), json!("Public"));
+            map.insert("Members".to_owned(), here.map(member).collect());
+        }
+        body
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use self::{
-    answers::{bad, name_people, not_found, ok, slow_down, summary, team, user},
+    answers::{bad, group, name_people, not_found, ok, slow_down, summary, team, user},
     control::Outage,
 };
 
@@ -113,6 +113,9 @@ struct Client {
     manager: Option<String>,
     #[serde(default)]
     team: Vec<Entry>,
+    /// Client groups by name.
+    #[serde(default)]
+    groups: Vec<String>,
     #[serde(default)]
     modified: Timestamp,
 }
@@ -201,6 +204,12 @@ impl Fake {
                 only(request, &[])?;
                 let found = self.teams.iter().find(|t| t.key == *key && !t.archived);
                 ok(&self.profile(found.ok_or_else(not_found)?))
+            }
+            ["ClientGroups"] => self.list(request, "ClientGroups", self.groups().iter().map(|g| group(g)).collect()),
+            ["ClientGroups", key] => {
+                only(request, &["$expand"])?;
+                let found = self.groups().into_iter().find(|g| key_of(&["group", g]) == *key);
+                ok(&self.grouped(&found.ok_or_else(not_found)?))
             }
             ["Organizations"] => self.list(request, "Organizations", self.summaries(Kind::Organization)),
             ["Contacts"] => self.list(request, "Contacts", self.summaries(Kind::Contact)),

@@ -22,6 +22,24 @@ async fn every_client_is_a_row_with_its_team() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn groups_are_read_where_they_are_wanted() {
+    let w = World::new(json!({"groups": true}));
+    for (client, groups) in [("Acme Ltd", json!(["North", "Trade"])), ("Mia Dune", json!(["North"]))] {
+        w.control("set_client", json!({"client": client, "set": {"groups": groups}}));
+    }
+    assert_eq!(w.client("Acme Ltd").await.groups, ["North", "Trade"]);
+    assert_eq!(w.client("Mia Dune").await.groups, ["North"], "a person is a client as well");
+    assert!(w.client("Birch LLP").await.groups.is_empty());
+    for outage in [json!(500), json!("html"), json!("cut")] {
+        w.control("set_outage", json!({"kind": outage, "path": "/v3/ClientGroups", "count": 1}));
+        w.clients().await.unwrap_err();
+    }
+    let w = World::new(json!({}));
+    w.clients().await.unwrap();
+    assert_eq!(w.asked("/v3/ClientGroups"), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn teams_are_opened_to_the_last_person_and_circles_end() {
     let w = World::new(json!({}));
     // Tax holds Payroll, and Payroll holds Tax.

@@ -1,6 +1,6 @@
 //! Companies, sign-ins, and the users that are not listed.
 
-use ledgerward_contract::{Build, Cursor, ErrorKind, Factory, ReadCx, Retry, Scope};
+use ledgerward_contract::{Build, Cursor, ErrorKind, Factory, LedgerId, ReadCx, Retry, Scope, Seats};
 use ledgerward_kit::fake::Fake as _;
 use ledgerward_quickbooks::{FACTORY, fake::Fake};
 use serde_json::json;
@@ -45,36 +45,33 @@ async fn the_year_ends_before_its_first_month() {
 #[tokio::test(start_paused = true)]
 async fn users_are_counted_and_not_listed() {
     let w = World::sample(ACME, json!({}));
-    let source = w.connector.ledgers().unwrap();
-    let access = async || source.access(&w.cx(), Scope::One(&ACME.into()), Cursor::Start).await.unwrap_err();
-    let e = access().await;
-    assert_eq!((e.kind, e.retry), (ErrorKind::Unsupported, Retry::No));
-    assert_eq!((e.get("users"), e.get("accountants"), e.get("ledger")), (Some("3"), Some("1"), Some(ACME)));
-    assert!(e.message.contains("3 users and 1 accountant user"), "{e}");
+    let (source, acme) = (w.connector.ledgers().unwrap(), LedgerId::from(ACME));
+    let e = source.access(&w.cx(), Scope::One(&acme), Cursor::Start).await.unwrap_err();
+    assert_eq!((e.kind, e.retry, e.get("ledger")), (ErrorKind::Unsupported, Retry::No, Some(ACME)));
+    let seats = async || source.seats(&w.cx(), &acme).await;
+    assert_eq!(seats().await.unwrap(), Some(Seats { users: 3, accountants: Some(1) }));
     w.control("set_users", json!({"company": ACME, "users": 4, "accountants": 2}));
-    let e = access().await;
-    assert_eq!((e.get("users"), e.get("accountants")), (Some("4"), Some("2")), "somebody came since");
-    // Without the count nothing changes but the count.
+    assert_eq!(seats().await.unwrap(), Some(Seats { users: 4, accountants: Some(2) }), "somebody came since");
+    // A count that cannot be read is no count, and no other one.
     for outage in [json!(500), json!(404), json!("html"), json!("empty"), json!("cut")] {
         w.control("set_outage", json!({"kind": outage, "path": "entitlements", "count": 1}));
-        let e = access().await;
-        assert_eq!(e.kind, ErrorKind::Unsupported, "{outage}");
+        assert_eq!(seats().await.unwrap(), None, "{outage}");
     }
     // A sign-in that has ended says nothing about the company.
     for (outage, kind) in [(401, ErrorKind::Unauthenticated), (403, ErrorKind::Forbidden)] {
         w.control("set_outage", json!({"kind": outage, "path": "entitlements", "count": 1}));
-        assert_eq!(access().await.kind, kind);
+        assert_eq!(seats().await.unwrap_err().kind, kind);
     }
     let all = source.access(&w.cx(), Scope::All, Cursor::Start).await.unwrap_err();
     assert_eq!(all.kind, ErrorKind::Unsupported);
+    assert_eq!(source.seats(&w.cx(), &BIRCH.into()).await.unwrap_err().kind, ErrorKind::Forbidden);
 }
 
 #[tokio::test(start_paused = true)]
 async fn counting_users_can_be_switched_off() {
     let w = World::sample(QUIET, json!({"count_users": false}));
     let source = w.connector.ledgers().unwrap();
-    let e = source.access(&w.cx(), Scope::One(&QUIET.into()), Cursor::Start).await.unwrap_err();
-    assert_eq!((e.kind, e.get("users")), (ErrorKind::Unsupported, None));
+    assert_eq!(source.seats(&w.cx(), &QUIET.into()).await.unwrap(), None);
     assert!(w.wire.inner.requests().is_empty());
 }
 

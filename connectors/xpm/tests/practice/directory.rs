@@ -38,6 +38,35 @@ async fn each_client_has_its_managers_and_whoever_works_on_its_open_jobs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn groups_are_read_where_they_are_wanted() {
+    let food = async |settings: Value| {
+        let w = World::sample(settings);
+        w.control("set_app", json!({"page_max": 2}));
+        let all = w.all().await?;
+        let in_food = all.into_iter().filter(|r| r.groups == ["Food"]).map(|r| r.name);
+        let asked = w.control("stats", json!({}))["requests"].to_string().contains("clientgroup.api");
+        Ok::<_, ledgerward_contract::Error>((in_food.collect::<Vec<_>>(), asked))
+    };
+    let three = ["Cedar Bakery", "Fjord Fishing", "Harbour Cafe Ltd"];
+    assert_eq!(food(json!({})).await.unwrap(), (vec![], false), "no request that nobody asked for");
+    assert_eq!(food(json!({"groups": true})).await.unwrap(), (three.map(str::to_owned).to_vec(), true));
+    // All clients in one answer carry their groups with them.
+    assert_eq!(
+        food(json!({"clients": "whole", "groups": true})).await.unwrap(),
+        (three.map(str::to_owned).to_vec(), false)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn p03_p05_groups_that_cannot_be_read_are_no_list_without_groups() {
+    for outage in [json!(500), json!("html"), json!("blank"), json!("json"), json!("cut")] {
+        let w = World::sample(json!({"groups": true}));
+        w.control("set_outage", json!({"kind": outage, "path": "/practicemanager/3.1/clientgroup.api"}));
+        w.all().await.unwrap_err();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_responsibility_is_a_rule_of_its_own() {
     for (role, acme) in [
         ("account_manager", "Ann Okafor"),

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 use ledgerward_contract::{ErrorKind, Response, Result, Retry};
 use ledgerward_xpm::{
     api,
-    map::{self, ROLES, Reading, Staff, Work},
+    map::{self, Groups, ROLES, Reading, Staff, Work},
 };
 use serde_json::Value;
 
@@ -42,7 +42,8 @@ fn roles() -> BTreeSet<String> {
 }
 
 fn page(body: &[u8], page_size: Option<usize>) -> Result<map::ClientPage> {
-    let how = Reading { roles: &roles(), number: "CompanyNumber", page_size, work: &Work::new() };
+    let how =
+        Reading { roles: &roles(), number: "CompanyNumber", page_size, work: &Work::new(), groups: &Groups::new() };
     map::clients("test.read", body, &how, Staff::default())
 }
 

@@ -1,0 +1,58 @@
+//! Where a listing stands between two of its requests.
+
+use ledgerward_contract::{ClientRow, Cursor, Error, Page, Result};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::map::{Groups, Staff, Work};
+
+/// Where a listing stands. A client's row needs the staff's addresses and the work of its jobs, which other lists hold:
+/// they are read first and travel in the cursor, so that nothing is remembered between calls.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Stage {
+    Staff {
+        practice: Uuid,
+    },
+    Jobs {
+        practice: Uuid,
+        staff: Staff,
+    },
+    /// `None` before the list of groups; then those whose clients are not read yet.
+    Groups {
+        practice: Uuid,
+        staff: Staff,
+        work: Work,
+        waiting: Option<Vec<Uuid>>,
+        groups: Groups,
+    },
+    Clients(Clients),
+}
+
+/// The stage that lists clients.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Clients {
+    pub practice: Uuid,
+    pub staff: Staff,
+    pub work: Work,
+    pub groups: Groups,
+    pub token: Option<String>,
+    /// As [`crate::map::ClientPage::detailed`], of all pages so far.
+    pub detailed: Option<bool>,
+}
+
+impl Stage {
+    pub fn clients(practice: Uuid, staff: Staff, work: Work, groups: Groups) -> Self {
+        Self::Clients(Clients { practice, staff, work, groups, token: None, detailed: None })
+    }
+
+    pub fn read(op: &'static str, text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|_| Error::contract(op, "this cursor is none of ours"))
+    }
+
+    /// A page without clients that leads here.
+    pub fn page(&self, op: &'static str, items: Vec<ClientRow>) -> Result<Page<ClientRow>> {
+        let text =
+            serde_json::to_string(self).map_err(|e| Error::contract(op, "the cursor cannot be written").source(e))?;
+        Ok(Page { items, next: Some(Cursor::At(text)), total: None })
+    }
+}
