@@ -373,7 +373,8 @@ fn forecast_says_how_full_each_limit_is_and_what_was_found() {
     assert_eq!(firm.ask(&["forecast", "--target", "nowhere"]).exit, 1);
 
     firm.at("drive", "quota_full", json!({"email": "ledgers@harbour.example"}));
-    let open = |firm: &Firm| firm.must(&["findings", "--json", "--quiet"]).out.contains("target.filling");
+    // The disk of the machine that runs this may be full by itself.
+    let open = |firm: &Firm| firm.must(&["findings", "--json", "--quiet"]).out.contains("drive/space");
     assert!(!open(&firm));
     let space = row(&limits(&[]), "drive", "space").unwrap();
     assert_eq!((&space["percent"], &space["used_by"]), (&json!("100"), &json!("target")), "{space}");

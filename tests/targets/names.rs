@@ -212,6 +212,10 @@ fn fake_place(kind: &Kind) -> Place {
     let inner = Arc::new(FakeTransport::new(Arc::clone(&fake), now));
     let signed = Signed { inner, fake: Arc::clone(&fake), asked: kind.token.clone(), token: Mutex::default() };
     signed.sign_in();
+    if kind.connector == "microsoft-graph" {
+        // A limit that is met within a batch is no answer of its own, and for the next run; it is another test's.
+        fake.lock().unwrap().control("limits", &json!({"units": 100_000_000})).unwrap();
+    }
     Place { connector, wire: Arc::new(signed), now, fake: Some(fake), _disk: None }
 }
 
