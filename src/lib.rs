@@ -24,6 +24,7 @@
 //! | [`churn`] | a connection whose list of clients is suddenly a different one |
 //! | [`approvals`] | what is left of an approved hold that failed half-way |
 //! | [`leavers`], [`pack`] | who left and which ledgers still let them in; evidence that can be checked offline |
+//! | [`forecast`] | how full each target's limits are, and when they fill |
 //! | [`guests`], [`exposure`] | extra access that ends by itself; how long somebody kept a folder |
 //! | [`deliver`] | which statement goes where, and the fence before it |
 //! | [`statement`] | statements as values, and their renderers |
@@ -63,6 +64,7 @@ pub mod drift;
 pub mod engine;
 pub mod exposure;
 pub mod firm_file;
+pub mod forecast;
 pub mod gather;
 pub mod guests;
 pub mod lanes;

@@ -9,6 +9,7 @@ use ledgerward_contract::{
     OwnUser, ReadCx, Result, RoleTable, Secret, StorageTarget, Timestamp, Transport,
 };
 use ledgerward_kit::{
+    AppOnly,
     clock::Clock,
     hosts::Hosts,
     layers::{
@@ -268,7 +269,7 @@ impl Open {
                 reaches.push(Reach::without_sign_in(transport));
             }
             AuthScheme::OAuth(_) | AuthScheme::OAuthOrServiceAccount(_) => {
-                if let Some(tokens) = self.service_account(remote, ground)? {
+                if let Some(tokens) = self.unattended(remote, ground)? {
                     let transport = self.stack(remote, ground, tokens, read_only)?;
                     reaches.push(Reach::without_sign_in(transport));
                     return Ok(reaches);
@@ -361,6 +362,37 @@ impl Open {
         OAuthClient::new(self.oauth_spec()?, &self.endpoints, id, secret, Arc::clone(&self.wire))
     }
 
+    /// A source of tokens that needs no person, where the configuration has one.
+    fn unattended(&self, remote: &Remote, ground: &Ground) -> Result<Option<Arc<dyn TokenSource>>> {
+        match app_form(self.manifest, remote) {
+            Some((spec, form)) => self.app_only(&spec, form, remote, ground).map(Some),
+            None => self.service_account(remote, ground),
+        }
+    }
+
+    fn app_only(
+        &self,
+        spec: &OAuthSpec,
+        form: Vec<(&'static str, String)>,
+        remote: &Remote,
+        ground: &Ground,
+    ) -> Result<Arc<dyn TokenSource>> {
+        let (Some(id), Some(secret)) = (&remote.client_id, &remote.client_secret) else {
+            let text = "the app signs in as itself, and client_id or client_secret is not there";
+            return Err(Error::new(ErrorKind::Config, "oauth.open", text)
+                .next("Enter both, as the provider shows them for the app that you registered there."));
+        };
+        let (name, path) = spec.token;
+        Ok(Arc::new(AppOnly::new(
+            self.endpoints.url(name, path)?,
+            id.clone(),
+            read_secret(secret, &ground.secrets)?,
+            form,
+            Arc::clone(&self.wire),
+            Arc::clone(&ground.clock),
+        )))
+    }
+
     fn service_account(&self, remote: &Remote, ground: &Ground) -> Result<Option<Arc<dyn TokenSource>>> {
         let (AuthScheme::OAuthOrServiceAccount(spec), Some(file)) = (self.manifest.auth, &remote.service_account)
         else {
@@ -379,6 +411,25 @@ impl Open {
             Arc::clone(&ground.clock),
         )?;
         Ok(Some(Arc::new(account)))
+    }
+}
+
+/// What an app says that signs in as itself by these settings; `None`: a person signs in.
+fn app_form(manifest: &Manifest, remote: &Remote) -> Option<(OAuthSpec, Vec<(&'static str, String)>)> {
+    let (AuthScheme::OAuth(spec) | AuthScheme::OAuthOrServiceAccount(spec)) = manifest.auth else { return None };
+    Some((spec, spec.app_only?(&remote.settings)?))
+}
+
+/// How a person signs in here; `None` where nobody does (a disk, a fixed key, a service account, an app as itself).
+pub fn personal_sign_in(remote: &Remote) -> Option<OAuthSpec> {
+    let manifest = registry::entry(&remote.connector)?.factory.manifest();
+    if app_form(manifest, remote).is_some() {
+        return None;
+    }
+    match manifest.auth {
+        AuthScheme::OAuth(spec) => Some(spec),
+        AuthScheme::OAuthOrServiceAccount(spec) => remote.service_account.is_none().then_some(spec),
+        AuthScheme::None | AuthScheme::StaticKey(_) | AuthScheme::OwnKeys(_) => None,
     }
 }
 
@@ -414,8 +465,8 @@ impl SignInGround {
 /// Errors: `Config` or `Unsupported`, where this name has nothing to sign in to.
 pub fn sign_in_ground(name: &str, remote: &Remote, ground: &Ground) -> Result<SignInGround> {
     let open = Open::new(name, remote, ground)?;
-    if remote.service_account.is_some() {
-        let text = "this target works with a service account's key file and needs no sign-in";
+    if remote.service_account.is_some() || app_form(open.manifest, remote).is_some() {
+        let text = "this works with a key of its own, as a service account or as the app itself, and needs no sign-in";
         return Err(Error::new(ErrorKind::Unsupported, "oauth.open", text).next("Run: ledgerward doctor"));
     }
     let spec = open.oauth_spec()?;

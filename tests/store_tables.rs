@@ -388,3 +388,46 @@ fn d10_ledgers_runs_counters_documents_and_holders() {
     db.unaccept_holder(&lane(1), &group, "left", t(9)).unwrap();
     assert!(db.accepted().unwrap().is_empty());
 }
+
+#[test]
+fn what_lies_on_a_target_is_counted_for_two_times() {
+    let (_dir, mut db) = open();
+    assert!(db.targets_began().unwrap().is_empty() && db.counted_at(t(100)).unwrap().is_empty());
+    for n in 1..=3_u8 {
+        let made = intend(&mut db, n.into(), Op::Create { name: format!("C{n}") }, i64::from(n) * 10);
+        db.outcome_created(made, &format!("f{n}").as_str().into(), "C", None, t(i64::from(n) * 10)).unwrap();
+    }
+    // Wanted, and not made: no folder.
+    intend(&mut db, 4, Op::Create { name: "C4".into() }, 40);
+    let granted = |db: &mut Db, n: u128, who: &str, at: i64| {
+        let step = intend(db, n, Op::Grant { who: mail(who), role: FolderRole::Reader }, at);
+        let grant = OwnedGrant { lane: lane(n), folder: "f".into(), ..granted(step, who, FolderRole::Reader) };
+        db.outcome_granted(step, &grant, false, t(at)).unwrap();
+    };
+    granted(&mut db, 1, "ann", 11);
+    granted(&mut db, 1, "bob", 31);
+    granted(&mut db, 2, "ann", 32);
+    let mut put = |n: u128, path: &str, size: u64, at: i64| {
+        let op = JournalOp::Put { key: path.into(), path: path.into(), size, sha256: "s".into() };
+        let intent =
+            Intent { run: 1, lane: lane(n), op, cause: None, because: "due".into(), reserved: None, approved: false };
+        let step = db.intend(&intent, t(at)).unwrap();
+        let delivered = Delivered { lane: lane(n), key: path.into(), path: path.into(), content_hash: "s".into() };
+        let (file, tag, format) = (path.into(), "t".into(), "pdf".into());
+        db.outcome_stored(step, &DeliveredFile { delivered, version: 1, format, file, tag, size }, t(at)).unwrap();
+    };
+    put(1, "2025/a.pdf", 10, 15);
+    put(1, "2026/a.pdf", 20, 25);
+    put(1, "2026/b.pdf", 30, 26);
+    put(2, "2026/a.pdf", 500, 27);
+    // Put again, as by another rendering: the same file, as old as it was.
+    put(1, "2025/a.pdf", 11, 90);
+
+    let drive = TargetName("drive".into());
+    assert_eq!(db.targets_began().unwrap()[&drive], t(10));
+    let now = db.counted_at(t(100)).unwrap()[&drive];
+    assert_eq!((now.folders, now.items, now.items_of_fullest), (3, 3 + 5 + 2, 5));
+    assert_eq!((now.holders_of_fullest, now.largest_file, now.bytes), (2, 500, 561));
+    let then = db.counted_at(t(25)).unwrap()[&drive];
+    assert_eq!((then.folders, then.items, then.holders_of_fullest, then.bytes), (2, 2 + 4, 1, 31));
+}

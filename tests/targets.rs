@@ -1,8 +1,10 @@
 //! Several targets side by side, and what lies across them: a client that moves from one to the other.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers fail the test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test's helpers fail the test")]
 
 mod common;
+#[path = "targets/names.rs"]
+mod names;
 
 use std::{
     collections::BTreeSet, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, process::Stdio, thread,
@@ -344,4 +346,43 @@ fn folders_take_turns_where_no_feed_tells_of_sharing() {
         firm.ask(&["gaps", "--offline", "--json", "--quiet"]).out.contains("visitor@elsewhere.example")
     };
     assert!((0..4).any(|_| found(&firm)), "within one round it is seen");
+}
+
+#[test]
+fn forecast_says_how_full_each_limit_is_and_what_was_found() {
+    let firm = Firm::at_rest();
+    let limits = |args: &[&str]| {
+        let told = firm.must(&[&["forecast", "--json", "--quiet"], args].concat()).json();
+        told["limits"].as_array().unwrap().clone()
+    };
+    let row = |rows: &[Value], target: &str, limit: &str| {
+        rows.iter().find(|r| r["target"] == target && r["limit"] == limit).cloned()
+    };
+    let all = limits(&[]);
+    let people = row(&all, "drive", "grants_on_folder").unwrap();
+    assert_eq!(
+        (&people["of"], &people["verified"], &people["used_by"]),
+        (&json!("600"), &json!(false), &json!("state"))
+    );
+    assert!(people["used"].as_str().unwrap().parse::<u64>().unwrap() >= 3, "{people}");
+    assert_eq!((&people["a_month"], &people["days"]), (&json!("unknown"), &json!("unknown")), "it is a new firm");
+    let folders = row(&all, "drive", "children_of_root").unwrap();
+    assert_eq!((&folders["used"], &folders["finding"]), (&json!("3"), &json!(false)), "{folders}");
+    assert!(row(&all, "disk", "grants_on_folder").is_none());
+    assert!(limits(&["--target", "drive"]).iter().all(|r| r["target"] == "drive"));
+    assert_eq!(firm.ask(&["forecast", "--target", "nowhere"]).exit, 1);
+
+    firm.at("drive", "quota_full", json!({"email": "ledgers@harbour.example"}));
+    // The disk of the machine that runs this may be full by itself.
+    let open = |firm: &Firm| firm.must(&["findings", "--json", "--quiet"]).out.contains("drive/space");
+    assert!(!open(&firm));
+    let space = row(&limits(&[]), "drive", "space").unwrap();
+    assert_eq!((&space["percent"], &space["used_by"]), (&json!("100"), &json!("target")), "{space}");
+    assert!(open(&firm), "a person is told");
+    let offline = limits(&["--offline"]);
+    assert!(row(&offline, "drive", "space").is_none() && open(&firm), "who did not ask does not know that it is over");
+    firm.at("drive", "quota_full", json!({"email": "ledgers@harbour.example", "full": false}));
+    limits(&[]);
+    assert!(!open(&firm), "and it is over when the target says so");
+    assert!(firm.must(&["forecast"]).out.contains("less than 30 days of history"));
 }

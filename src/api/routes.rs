@@ -275,6 +275,8 @@ fn cycles() -> Vec<Line> {
     vec![
         (Method::GET, "/findings", "findings", "What a person must know or do", Manage,
             vec![query("all", Flag, "resolved ones too")], Command("findings --all?all"), &["findings/1"]),
+        (Method::GET, "/forecast", "forecast", "Each target's limits, what is used of them and when they fill, from the state; no target is asked", Manage,
+            vec![query("target", Text, TARGET)], Command("forecast --offline --target={target}"), &["forecast/1"]),
         (Method::GET, "/runs", "runs", "The last runs", Manage,
             vec![query("limit", Count(1, 1000), "20 unless said otherwise")], Command("runs --limit={limit}"), &["runs/1"]),
         (Method::GET, "/plan", "plan", "Every step and why, from what the last pull read; asks the targets, no provider of ledgers", Manage,

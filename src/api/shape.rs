@@ -65,6 +65,9 @@ pub const SHAPES: &[(&str, &str)] = &[
         applied:[s], would_change:[s], targets:[#Target]}"),
     ("findings/1", "{findings:[{number:s, code:s, subject:s, severity:s, text:s, next:s, since:t, opened:t, state:s, resolved?:t, how?:s}], \
         open:#Counts}"),
+    ("forecast/1", "{offline:b, limits:[{target:s, limit:s, what:s, counts:s, firmness:'hard'|'advised', used:s, of:s, percent:s, \
+        used_by:'target'|'state', a_month:s, fills:'full'|'soon_or_later'|'not_in_sight'|'unknown', days:s, source:s, verified:b, \
+        next:s, finding:b}], troubles:[s]}"),
     ("runs/1", "{runs:[#Run]}"),
     ("plan/1", "{digest:s, plan:any, held:any, troubles:[s], unconfirmed:i}"),
     ("pull/1", "{ledgers:i, unreadable:i, troubles:[s], rereads:i}"),

@@ -315,6 +315,15 @@ Examples:
         #[arg(long, value_enum, default_value_t)]
         format: TableFormat,
     },
+    /// Will it fit: each target's limits, what is used of them, and when they fill
+    Forecast {
+        /// One target; all of them otherwise
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
+        /// From the state alone, without asking any target for its space
+        #[arg(long)]
+        offline: bool,
+    },
     /// Why a person sees a client
     Why { person: PersonArg, client: ClientArg },
     /// Why a person does not see a client, and what would change it
@@ -454,6 +463,7 @@ mod tests {
             "runs -n 5",
             "findings --all",
             "doctor",
+            "forecast --target drive --offline",
             "people",
             "people add b@harbour.example --first Bob --last Brown --office custom:payroll --mode selected",
             "people edit bob --email bob@harbour.example",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ledgerward_contract::{AuthScheme, ErrorKind, Manifest, NoteLevel, Snapshot, TargetLimits};
+use ledgerward_contract::{ErrorKind, Manifest, NoteLevel, Snapshot, TargetLimits};
 use serde_json::{Value, json};
 
 use super::{
@@ -139,11 +139,8 @@ async fn state(app: &App, chart: &mut Chart) -> Result<(), Failure> {
 /// Whether each sign-in has what the configuration asks for, by what the provider granted.
 fn scopes(app: &App, name: &str, remote: Option<&Remote>, rows: &[SignIn], chart: &mut Chart) {
     let Some(remote) = remote else { return };
-    let Some(entry) = registry::entry(&remote.connector) else { return };
-    match entry.factory.manifest().auth {
-        AuthScheme::OAuth(_) => {}
-        AuthScheme::OAuthOrServiceAccount(_) if remote.service_account.is_none() => {}
-        _ => return,
+    if world::personal_sign_in(remote).is_none() {
+        return;
     }
     let again = || Some(format!("ledgerward connect {name}"));
     let own: Vec<&SignIn> = rows.iter().filter(|r| r.who.connection.as_str() == name).collect();

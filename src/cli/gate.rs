@@ -32,7 +32,7 @@ const fn needs(command: &Command) -> Option<Permission> {
         Command::Runs { .. } | Command::Findings { .. } | Command::Doctor { .. } => Some(ReadAll),
         Command::Audit { .. } | Command::Firm { .. } => Some(ReadAll),
         Command::Roster { act: Some(RosterAct::Accept { .. }), .. } => Some(Connections),
-        Command::Roster { .. } | Command::Gaps { .. } | Command::WhatIf(_) | Command::Review { .. } => Some(ReadAll),
+        Command::Forecast { .. } | Command::Roster { .. } | Command::Gaps { .. } | Command::WhatIf(_) | Command::Review { .. } => Some(ReadAll),
         Command::Leaver(_) => Some(People),
         Command::Adopt { .. } => Some(Publish),
         Command::Backup { .. } | Command::Restore { .. } | Command::Key { .. } => Some(Operate),

@@ -21,6 +21,7 @@ pub mod demo;
 pub mod doctor;
 pub mod findings;
 pub mod firm;
+pub mod forecast;
 pub mod gaps;
 pub mod gate;
 pub mod groups;
@@ -207,6 +208,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
             access::run(app, person.as_ref(), client.as_ref(), at.map(|day| (day, clock)), format).await
         }
         Command::Gaps { client, offline, format } => gaps::run(app, console, client.as_ref(), offline, format).await,
+        Command::Forecast { target, offline } => forecast::run(app, console, target.as_deref(), offline).await,
         Command::Why { person, client } => why::run(app, &person, &client, false).await,
         Command::WhyNot { person, client } => why::run(app, &person, &client, true).await,
         Command::Leaver(args) => leaver::run(app, console, args).await,

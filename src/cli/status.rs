@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use ledgerward_contract::{AuthScheme, OAuthSpec, SourceKind, Timestamp};
+use ledgerward_contract::{OAuthSpec, SourceKind, Timestamp};
 use ledgerward_kit::keepalive::{Expiry, expiry};
 use serde_json::{Value, json};
 
@@ -13,16 +13,16 @@ use super::{
 };
 use crate::{
     app::App,
-    config::schema::Remote,
     daemon::schedule::next_due,
     domain::{
         fact::{Fact, Why},
         finding::Severity,
     },
     exposure::{self, Exposure},
-    memory, registry,
+    memory,
     render::plan::{count, short, time},
     store::{Db, FindingRow, Freeze, HoldRow, Restored, Result as Stored, RunRow, SignIn, SignInState},
+    world::personal_sign_in,
 };
 
 /// Kinds of runs that are shown, in this order.
@@ -192,7 +192,7 @@ fn sign_ins(app: &App, rows: &[SignIn]) -> Vec<Line> {
     let targets = app.config.targets.iter().map(|(name, t)| (name.0.clone(), &t.remote));
     let mut lines = Vec::new();
     for (name, remote) in connections.chain(targets) {
-        let Some(spec) = sign_in_spec(remote) else { continue };
+        let Some(spec) = personal_sign_in(remote) else { continue };
         let own: Vec<&SignIn> = rows.iter().filter(|r| r.who.connection.as_str() == name).collect();
         if own.is_empty() {
             let words = format!("nobody has signed in; run: ledgerward connect {name}");
@@ -201,15 +201,6 @@ fn sign_ins(app: &App, rows: &[SignIn]) -> Vec<Line> {
         lines.extend(own.into_iter().map(|row| sign_in(&name, spec, row, app.now())));
     }
     lines
-}
-
-/// `None`: nobody signs in here (a disk, a fixed key, a service account).
-fn sign_in_spec(remote: &Remote) -> Option<OAuthSpec> {
-    match registry::entry(&remote.connector)?.factory.manifest().auth {
-        AuthScheme::OAuth(spec) => Some(spec),
-        AuthScheme::OAuthOrServiceAccount(spec) => remote.service_account.is_none().then_some(spec),
-        AuthScheme::None | AuthScheme::StaticKey(_) | AuthScheme::OwnKeys(_) => None,
-    }
 }
 
 fn sign_in(name: &str, spec: OAuthSpec, row: &SignIn, now: Timestamp) -> Line {

@@ -31,6 +31,7 @@ use crate::{
         firm::Firm,
     },
     engine::{self, Ask, CONNECTION_STEP, Done, Picture},
+    forecast,
     memory::source_key,
     process::Process,
     store::{Actor, Note, Store, StoreError},
@@ -296,6 +297,14 @@ impl Daemon {
         let app = self.app();
         let run = cycle::start(&app, Job::Daily.kind()).await?;
         let now = self.clock.now();
+        // Told before it bites. A target that does not answer is no failure of the upkeep.
+        let foreseen = async {
+            let seen = forecast::of(&app, &*app.world().await?, None, true).await?;
+            forecast::remember(&app, run, &seen).await
+        };
+        if let Err(failure) = foreseen.await {
+            tracing::warn!(event = "forecast.failed", error = failure.message, "how full the targets are is not known");
+        }
         let result = self
             .store
             .run(move |db| {

@@ -258,6 +258,7 @@ const fn turn(command: &Command) -> Turn {
         | Command::Doctor { .. }
         | Command::Adopt { .. }
         | Command::Gaps { .. }
+        | Command::Forecast { .. }
         | Command::Clients { act: Some(ClientsAct::Move { .. }) }
         | Command::Statements { act: Some(StatementsAct::Push { .. } | StatementsAct::Render { .. }), .. } => {
             Turn::Cycle

@@ -16,6 +16,7 @@ pub mod fact;
 pub mod facts;
 pub mod finding;
 pub mod firm;
+pub mod forecast;
 pub mod gaps;
 pub mod guard;
 pub mod guests;

@@ -79,6 +79,9 @@ pub fn auth(m: &Manifest) -> String {
     if matches!(m.auth, AuthScheme::OAuthOrServiceAccount(_)) {
         text.push_str(" or service account");
     }
+    if spec.app_only.is_some() {
+        text.push_str(" or the app itself");
+    }
     if matches!(spec.rotation, Rotation::SingleUse { .. }) {
         text.push_str(", single-use refresh tokens");
     }

@@ -44,6 +44,7 @@ static MANIFEST: Manifest = Manifest {
         scopes: &[ScopeSet { name: "root_readwrite", scopes: &["root_readwrite"] }],
         extra: &[],
         idle_lifetime: Some(Duration::from_secs(60 * 24 * 3600)),
+        app_only: Some(Settings::app_form),
         ..OAuthSpec::PLAIN
     }),
     endpoints: &[
@@ -81,6 +82,7 @@ static MANIFEST: Manifest = Manifest {
         "how large a file may be by plan (setting `file_bytes_max`)",
         "that access ends by itself needs a setting of the enterprise (setting `expiry`)",
         "how long a rejected invitation stays in the list",
+        "the host of large uploads, upload.app.box.com, is from memory (endpoint `upload_sessions`); a session on another host is refused with its name",
         "a description of up to 255 characters on a folder keeps our mark",
     ],
 };
@@ -88,6 +90,14 @@ static MANIFEST: Manifest = Manifest {
 const SETTINGS: &[(&str, &str)] = &[
     ("root", "id of the folder that holds the client folders; absent: ledgerward makes one of its own"),
     ("root_name", "name of the folder that ledgerward makes when `root` is absent; \"ledgerward clients\""),
+    (
+        "enterprise_id",
+        "the enterprise in which an administrator authorised the app: it signs in as itself, as its service account (no `connect`)",
+    ),
+    (
+        "user_id",
+        "id of the managed user as whom the app signs in, where its settings let it; in the place of `enterprise_id`",
+    ),
     ("reader_role", "what readers get: \"viewer\" (may download) or \"previewer\" (may not); viewer"),
     ("expiry", "true if the enterprise lets folder owners set an end of a collaboration; false"),
     ("grants_max", "people that one folder takes by the firm's plan; 1000"),
@@ -101,6 +111,8 @@ pub struct Settings {
     pub root: Option<String>,
     #[serde(default = "default_root_name")]
     pub root_name: String,
+    pub enterprise_id: Option<String>,
+    pub user_id: Option<String>,
     #[serde(default = "default_reader_role")]
     pub reader_role: String,
     #[serde(default)]
@@ -147,6 +159,17 @@ impl Settings {
             }
             _ => {}
         }
+        let subjects = [("enterprise_id", &s.enterprise_id), ("user_id", &s.user_id)];
+        for (name, id) in subjects.iter().filter_map(|(name, id)| Some((name, id.as_deref()?))) {
+            if id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(bad(format!("`{name}` is not an id that Box gives"))
+                    .next("Copy the number from the Admin Console: Account & Billing, or Users & Groups."));
+            }
+        }
+        if subjects.iter().all(|(_, id)| id.is_some()) {
+            return Err(bad("`enterprise_id` and `user_id` are both given".to_owned())
+                .next("Give one of them: as whom the app signs in."));
+        }
         if !names::name_is_legal(&s.root_name) {
             return Err(bad("`root_name` is no name that Box takes".to_owned())
                 .next("Leave it out, or give 1 to 255 characters without / and \\ and without outer blanks."));
@@ -159,6 +182,17 @@ impl Settings {
             return Err(bad("`grants_max` and `file_bytes_max` must be above 0".to_owned()).next("Leave them out."));
         }
         Ok(s)
+    }
+
+    /// What the app says at the token endpoint when it signs in as itself (client credentials grant).
+    pub fn app_form(value: &Value) -> Option<Vec<(&'static str, String)>> {
+        let s = Self::parse(value).ok()?;
+        let (kind, id) = match (s.enterprise_id, s.user_id) {
+            (Some(id), _) => ("enterprise", id),
+            (None, Some(id)) => ("user", id),
+            (None, None) => return None,
+        };
+        Some(vec![("box_subject_type", kind.to_owned()), ("box_subject_id", id)])
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use ledgerward_contract::{
-    ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
-    Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result, SeenFile,
-    SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via, WriteCx,
+    Capacity, ChangeCursor, Changes, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, Firmness,
+    FolderId, FolderKey, FolderRole, Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx,
+    ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget,
+    Stored, TargetLimits, Via, WriteCx,
 };
 use serde_json::{Value, json};
 
@@ -36,6 +37,10 @@ impl StorageTarget for BoxTarget {
         }
     }
 
+    fn capacities(&self) -> Vec<Capacity> {
+        capacities(&self.settings)
+    }
+
     async fn probe(&self, cx: &ReadCx) -> Result<Probe> {
         let me = self.me(cx).await?;
         let mut probe = Probe {
@@ -44,6 +49,7 @@ impl StorageTarget for BoxTarget {
             may_share: true,
             inherited: Vec::new(),
             quota: quota(&me),
+            children: None,
             notes: Vec::new(),
         };
         notes::account(&mut probe, &me);
@@ -304,4 +310,27 @@ fn quota(me: &Me) -> Option<Quotas> {
     let bytes = |n: f64| n.max(0.0) as u64;
     let limit = bytes(me.space_amount?);
     Some(Quotas { used: bytes(me.space_used?), limit: (limit < 900_000_000_000_000).then_some(limit) })
+}
+
+/// Box states no numbers that hold for every plan: these are the settings.
+fn capacities(settings: &crate::Settings) -> Vec<Capacity> {
+    let people = Capacity {
+        name: "collaborators_on_folder",
+        what: "collaborators on one folder (setting `grants_max`)",
+        counts: Counts::HoldersOfFolder,
+        firmness: Firmness::Hard,
+        limit: settings.grants_max as u64,
+        source: "the setting; differs by plan",
+        verified: false,
+        next: "Let a Box group stand for the people who see every client, or raise the setting if the plan allows more.",
+    };
+    let file = Capacity {
+        name: "file_bytes",
+        what: "bytes of one file (setting `file_bytes_max`)",
+        counts: Counts::FileBytes,
+        limit: settings.file_bytes_max,
+        next: "Raise the setting if the plan allows more, or deliver shorter periods.",
+        ..people
+    };
+    vec![people, file]
 }

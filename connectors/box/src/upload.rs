@@ -201,7 +201,7 @@ impl BoxTarget {
                 return Ok(Some(answer));
             }
             let pause = answer::retry_after(&answer.headers, None).unwrap_or(Duration::from_secs(1));
-            tokio::time::sleep(pause.min(PAUSE_MAX)).await;
+            ledgerward_kit::pause(pause.min(PAUSE_MAX)).await;
         }
         Err(Error::new(ErrorKind::Unavailable, OP, "Box takes very long to put the parts of the file together")
             .retry(Retry::After(PAUSE_MAX)))

@@ -44,6 +44,7 @@ static MANIFEST: Manifest = Manifest {
         }],
         extra: &[],
         idle_lifetime: Some(std::time::Duration::from_secs(90 * 24 * 3600)),
+        app_only: Some(app_form),
         ..OAuthSpec::PLAIN
     }),
     endpoints: &[
@@ -81,10 +82,15 @@ static MANIFEST: Manifest = Manifest {
             "email_field",
             "the field of a user that holds the address: contactEmail (default), authenticationEmail, userName",
         ),
+        (
+            "app_only",
+            "true: the app signs in as itself with client_id and client_secret, nobody at a page (default false)",
+        ),
         ("old_groups", "true where the environment has user groups and no security groups yet (default false)"),
     ],
     unverified: &[
         "A person's sign-in reads users and permission sets by the automation API (documented for an app's own sign-in).",
+        "An app's own sign-in reads companies, users and permission sets once it is entered in Business Central (setting app_only).",
         "contactEmail is the address that a user signs in with (setting email_field).",
         "userPermission.company holds the company's name, and not its display name.",
         "securityGroups({id})/userPermissions lists the permission sets of a group.",
@@ -104,6 +110,7 @@ struct Settings {
     decisive_sets: Vec<String>,
     email_field: EmailField,
     old_groups: bool,
+    app_only: bool,
 }
 
 /// Where a user's address stands.
@@ -126,6 +133,7 @@ impl Default for Settings {
             decisive_sets: MANIFEST.roles.iter().map(|(set, _)| (*set).to_owned()).collect(),
             email_field: EmailField::default(),
             old_groups: false,
+            app_only: false,
         }
     }
 }
@@ -160,6 +168,12 @@ impl Settings {
     }
 }
 
+/// What the app says at the token endpoint when it signs in as itself.
+fn app_form(settings: &Value) -> Option<Vec<(&'static str, String)>> {
+    let app_only = Settings::read(settings).is_ok_and(|s| s.app_only);
+    app_only.then(|| vec![("scope", "https://api.businesscentral.dynamics.com/.default".to_owned())])
+}
+
 impl Factory for BusinessCentral {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
@@ -167,6 +181,12 @@ impl Factory for BusinessCentral {
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
         let settings = Settings::read(&from.settings)?;
+        let login = from.endpoints.url("login", "/")?;
+        if settings.app_only && login.path().split('/').any(|p| ["common", "organizations", "consumers"].contains(&p)) {
+            let text = "\"app_only\" needs the firm's own tenant in the address of the sign-in";
+            return Err(Error::new(ErrorKind::Config, "settings.read", text)
+                .next("Set endpoints = { login = \"https://login.microsoftonline.com/<tenant id>\" }."));
+        }
         Ok(Box::new(BusinessCentralConnector { api: Api { endpoints: from.endpoints }, settings }))
     }
 }

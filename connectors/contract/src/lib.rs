@@ -13,6 +13,7 @@
 //!
 //! Read [`traits`] first.
 
+pub mod capacity;
 pub mod context;
 pub mod email;
 pub mod error;
@@ -29,6 +30,7 @@ pub mod target;
 pub mod traits;
 pub mod vocab;
 
+pub use capacity::{Capacity, Counts, Firmness};
 pub use context::{
     Auth, Body, BodyLimit, Effect, Journalled, Layer, Permit, ReadCx, Request, Response, Transport, WriteAuthority,
     WriteCx,
@@ -37,7 +39,7 @@ pub use email::{Email, EmailError};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use fence::{Allowed, Audience, FenceBroken, Fenced};
 pub use manifest::{
-    AuthScheme, ClientAuth, Endpoint, Endpoints, Key, LedgerRoleDefault, Listing, Manifest, OAuthSpec, Quota,
+    AppForm, AuthScheme, ClientAuth, Endpoint, Endpoints, Key, LedgerRoleDefault, Listing, Manifest, OAuthSpec, Quota,
     QuotaScope, QuotaWindow, Rotation, ScopeSet,
 };
 pub use secret::Secret;

@@ -107,7 +107,13 @@ pub struct OAuthSpec {
     pub scope_separator: &'static str,
     /// Extra headers of token calls.
     pub token_headers: &'static [(&'static str, &'static str)],
+    /// Where the app may sign in as itself, by its id and secret alone.
+    pub app_only: Option<AppForm>,
 }
+
+/// What a token call of the app itself says besides `grant_type`, `client_id` and `client_secret` (RFC 6749 4.4), by the
+/// settings. `None`: these settings want a person's sign-in. Settings that are not right want one too: the connector says so.
+pub type AppForm = fn(&serde_json::Value) -> Option<Vec<(&'static str, String)>>;
 
 impl OAuthSpec {
     /// What most vendors have in common; a manifest says what is different: `..OAuthSpec::PLAIN`.
@@ -125,6 +131,7 @@ impl OAuthSpec {
         client_id_header: None,
         scope_separator: " ",
         token_headers: &[],
+        app_only: None,
     };
 }
 

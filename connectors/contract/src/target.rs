@@ -385,5 +385,8 @@ pub struct Probe {
     /// Who gets into the root and so, unless inheritance is cut, into every client folder.
     pub inherited: Vec<SeenPermission>,
     pub quota: Option<Quotas>,
+    /// What lies directly in the root, whosever it is, where the target counts it by itself.
+    #[serde(default)]
+    pub children: Option<u64>,
     pub notes: Vec<ProbeNote>,
 }

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    AccessFact, ChangeCursor, Changes, ClientRow, Created, Cursor, Email, Endpoints, Expect, Fenced, FolderId,
-    FolderKey, FolderRole, Gone, Granted, Job, JobId, LedgerAccount, LedgerId, LedgerProfile, LedgerRow, Manifest,
-    OwnUser, Page, PermissionId, Probe, ReadCx, ReservedId, Result, Seats, Secret, SeenFile, SeenFolder,
+    AccessFact, Capacity, ChangeCursor, Changes, ClientRow, Created, Cursor, Email, Endpoints, Expect, Fenced,
+    FolderId, FolderKey, FolderRole, Gone, Granted, Job, JobId, LedgerAccount, LedgerId, LedgerProfile, LedgerRow,
+    Manifest, OwnUser, Page, PermissionId, Probe, ReadCx, ReservedId, Result, Seats, Secret, SeenFile, SeenFolder,
     SeenPermission, Stat, StatementData, StatementFile, StatementRef, StatementRequest, Stored, TargetLimits,
     Timestamp, WriteCx,
     error::{Error, ErrorKind},
@@ -117,6 +117,10 @@ pub trait StatementSource: Send + Sync {
 #[async_trait]
 pub trait StorageTarget: Send + Sync {
     fn limits(&self) -> TargetLimits;
+    /// What fills up here, as the vendor states it. Space comes from [`StorageTarget::probe`].
+    fn capacities(&self) -> Vec<Capacity> {
+        Vec::new()
+    }
     /// Who we are, whether we may share, what is inherited, how much room. Reads only.
     async fn probe(&self, cx: &ReadCx) -> Result<Probe>;
     /// The folder that carries our marker for this key. Two of them are a `Conflict`. Serves recovery; a stored id goes first.

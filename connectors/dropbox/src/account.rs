@@ -108,5 +108,5 @@ fn rooted(mut request: Request, me: &Me) -> Result<Request> {
 
 /// The pause before the nth look at a job.
 pub(crate) async fn pause(nth: u32) {
-    tokio::time::sleep(Duration::from_millis(200 * u64::from(nth + 1))).await;
+    ledgerward_kit::pause(Duration::from_millis(200 * u64::from(nth + 1))).await;
 }

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
-    Gone, Granted, Job, JobId, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result,
-    SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits,
-    Timestamp, Via, WriteCx,
+    Capacity, ChangeCursor, Changes, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, Firmness,
+    FolderId, FolderKey, FolderRole, Gone, Granted, Job, JobId, NoteLevel, Page, PermissionId, Probe, ProbeNote,
+    Quotas, ReadCx, ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile,
+    StorageTarget, Stored, TargetLimits, Timestamp, Via, WriteCx,
 };
 
 use crate::{
@@ -34,6 +34,10 @@ impl StorageTarget for Dropbox {
         }
     }
 
+    fn capacities(&self) -> Vec<Capacity> {
+        capacities(self.settings.team_space)
+    }
+
     async fn probe(&self, cx: &ReadCx) -> Result<Probe> {
         self.forget_me();
         let me = self.me(cx).await?;
@@ -43,6 +47,7 @@ impl StorageTarget for Dropbox {
             may_share: true,
             inherited: Vec::new(),
             quota: Some(quota(&decode("space.get", &self.ask(cx, self.api.space()?).await?)?)),
+            children: None,
             notes: Vec::new(),
         };
         notes::account(&mut probe, &me.account);
@@ -289,4 +294,43 @@ fn owner(f: &Folder, me: &Me) -> Option<String> {
 
 fn quota(space: &Space) -> Quotas {
     Quotas { used: space.allocation.used.unwrap_or(space.used), limit: space.allocation.allocated }
+}
+
+/// What Dropbox says that an account takes (help pages of October 2023).
+fn capacities(team_space: bool) -> Vec<Capacity> {
+    let accounts = Capacity {
+        name: "shared_folders",
+        what: "shared folders in one account",
+        counts: Counts::Folders,
+        firmness: Firmness::Hard,
+        limit: 30_000,
+        source: "Dropbox help, sharing limits",
+        verified: true,
+        next: "Make a second target with another account, and put new clients there.",
+    };
+    let children = Capacity {
+        name: "shared_in_folder",
+        what: "shared folders in one folder",
+        limit: 1_500,
+        next: "Make a second target with another root folder, and put new clients there.",
+        ..accounts
+    };
+    let people = Capacity {
+        name: "members_of_folder",
+        what: if team_space { "members of a restricted folder" } else { "members of one shared folder" },
+        counts: Counts::HoldersOfFolder,
+        limit: if team_space { 250 } else { 1_000 },
+        next: "Let a group of the team stand for the people who see every client.",
+        ..accounts
+    };
+    let file = Capacity {
+        name: "file_bytes",
+        what: "bytes of one file",
+        counts: Counts::FileBytes,
+        limit: 2_199_019_061_248,
+        source: "Dropbox API, upload sessions",
+        next: "Deliver shorter periods.",
+        ..accounts
+    };
+    vec![children, accounts, people, file]
 }

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use ledgerward_contract::{
-    ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
-    Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result, SeenFile,
-    SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Via, WriteCx,
+    Capacity, ChangeCursor, Changes, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, Firmness,
+    FolderId, FolderKey, FolderRole, Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx,
+    ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget,
+    Stored, TargetLimits, Via, WriteCx,
 };
 use serde_json::{Value, json};
 
@@ -37,6 +38,10 @@ impl StorageTarget for Drive {
         }
     }
 
+    fn capacities(&self) -> Vec<Capacity> {
+        capacities(self.settings.root.is_some())
+    }
+
     async fn probe(&self, cx: &ReadCx) -> Result<Probe> {
         let about = self.about(cx).await?;
         let me = about.user.permission_id.clone();
@@ -51,6 +56,7 @@ impl StorageTarget for Drive {
             may_share: true,
             inherited: Vec::new(),
             quota: quota(&about),
+            children: None,
             notes: Vec::new(),
         };
         let place = match self.place(cx).await {
@@ -413,4 +419,47 @@ fn untouchable(op: &'static str, p: &Permission) -> Result<()> {
 fn quota(about: &About) -> Option<Quotas> {
     let q = about.storage_quota.as_ref()?;
     Some(Quotas { used: q.usage.as_ref()?.parse().ok()?, limit: q.limit.as_ref().and_then(|l| l.parse().ok()) })
+}
+
+/// What Google says that a Drive takes. A root that is given may be in a shared drive, which takes fewer things.
+fn capacities(root_given: bool) -> Vec<Capacity> {
+    const GUIDE: &str = "Google Drive API, folder limits";
+    let full = Capacity {
+        name: "children_of_root",
+        what: "things directly in one folder",
+        counts: Counts::Folders,
+        firmness: Firmness::Hard,
+        limit: 500_000,
+        source: GUIDE,
+        verified: true,
+        next: "Make a second target with another root, and put new clients there.",
+    };
+    let items = Capacity {
+        name: "items_of_drive",
+        what: "things in one shared drive, its trash included",
+        counts: Counts::Items,
+        source: "Google Workspace, shared drive limits",
+        next: "Make a second target in another shared drive, and put new clients there.",
+        ..full
+    };
+    let people = Capacity {
+        name: "grants_on_folder",
+        what: "people on one folder",
+        counts: Counts::HoldersOfFolder,
+        limit: 600,
+        source: "reports of other clients, for My Drive",
+        verified: false,
+        next: "Let a Google group that the firm keeps stand for the people who see every client.",
+        ..full
+    };
+    let file = Capacity {
+        name: "file_bytes",
+        what: "bytes of one file",
+        counts: Counts::FileBytes,
+        limit: 5 << 40,
+        source: "Google Drive, file sizes",
+        next: "Deliver shorter periods.",
+        ..full
+    };
+    [full].into_iter().chain(root_given.then_some(items)).chain([people, file]).collect()
 }

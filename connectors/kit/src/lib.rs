@@ -4,15 +4,18 @@
 //!   where it may lead.
 //! * [`answer`]: what all vendors share about statuses, waiting times and JSON. A connector's `classify` begins there.
 //! * [`tokens`]: the token protocol, over a [`vault::Vault`] that the store implements. [`oauth`] is the vendor's token
-//!   endpoint, [`signin`] how a person signs in, [`service_account`] how a machine does.
+//!   endpoint, [`signin`] how a person signs in, [`service_account`] and [`app_only`] how a machine does.
+//! * [`wait`]: how a connector waits within a call, and for how long at most.
 //! * [`fake`]: vendors as pure functions, for tests and the sandbox.
 
 pub mod answer;
+pub mod app_only;
 pub mod clock;
 pub mod fake;
 pub mod hosts;
 pub mod keepalive;
 pub mod layers;
+mod minted;
 pub mod oauth;
 pub mod service_account;
 pub mod signin;
@@ -20,8 +23,10 @@ pub mod stack;
 pub mod tokens;
 pub mod transport;
 pub mod vault;
+pub mod wait;
 
 pub use answer::{classify_common, decode, from_json, is_html, request_id, retry_after, safe_word};
+pub use app_only::AppOnly;
 pub use clock::{Clock, SystemClock, TokioClock};
 pub use hosts::Hosts;
 pub use keepalive::{Expiry, expiry, next_refresh_due};
@@ -39,3 +44,4 @@ pub use stack::{Stack, StackConfig};
 pub use tokens::OAuthTokens;
 pub use transport::{HttpOptions, HttpTransport};
 pub use vault::{Durable, NewTokens, SignInState, StoredTokens, Vault};
+pub use wait::{pause, within};

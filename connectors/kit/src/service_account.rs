@@ -13,7 +13,6 @@ use ledgerward_contract::{Body, Error, ErrorKind, Request, Result, Secret, Times
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Mutex;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -21,8 +20,10 @@ use crate::{
     answer::{classify_common, decode, from_json, safe_word},
     clock::Clock,
     layers::auth::{Bearer, TokenSource},
+    minted::{self, Minted},
     oauth::CALL_MAX,
     vault::Durable,
+    wait,
 };
 
 const OP: &str = "token.assert";
@@ -58,14 +59,7 @@ pub struct ServiceAccount {
     /// From the connector's endpoints, never from the key file: a file cannot redirect an assertion.
     token_url: Url,
     transport: Arc<dyn Transport>,
-    clock: Arc<dyn Clock>,
-    now: Mutex<Held>,
-}
-
-#[derive(Default)]
-struct Held {
-    token: Option<(Bearer, Timestamp, Timestamp)>,
-    refused: bool,
+    minted: Minted,
 }
 
 impl ServiceAccount {
@@ -97,8 +91,7 @@ impl ServiceAccount {
             subject,
             token_url,
             transport,
-            clock,
-            now: Mutex::default(),
+            minted: Minted::new(clock),
         })
     }
 
@@ -135,10 +128,7 @@ impl ServiceAccount {
             ("grant_type".to_owned(), GRANT.to_owned()),
             ("assertion".to_owned(), self.assertion(now)?),
         ]);
-        let answer = tokio::time::timeout(CALL_MAX, self.transport.send(request)).await;
-        let response = answer.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unavailable, OP, "the service did not answer within 30 s"))
-        })?;
+        let response = wait::within(OP, CALL_MAX, self.transport.send(request)).await?;
         if matches!(response.status, 400 | 401 | 403) {
             let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
             let code = body.get("error").and_then(|e| safe_word(e.as_str()?)).unwrap_or_else(|| "unknown".to_owned());
@@ -151,8 +141,7 @@ impl ServiceAccount {
             return Err(classify_common(OP, &response));
         }
         let granted: Granted = decode(OP, &response)?;
-        let life = Duration::from_secs(granted.expires_in.unwrap_or(300).clamp(60, 86_400));
-        Ok((Secret::new(granted.access_token), now.saturating_add(life).unwrap_or(Timestamp::MAX)))
+        Ok((Secret::new(granted.access_token), minted::ends(now, granted.expires_in)))
     }
 }
 
@@ -164,44 +153,11 @@ fn bad(why: &str) -> Error {
 #[async_trait]
 impl TokenSource for ServiceAccount {
     async fn bearer(&self) -> Result<Durable<Bearer>> {
-        let mut held = self.now.lock().await;
-        let now = self.clock.now();
-        let margin = |issued: Timestamp, end: Timestamp| {
-            let life = Duration::try_from(end.duration_since(issued)).unwrap_or_default();
-            (life / 5).min(Duration::from_secs(300))
-        };
-        if let Some((bearer, issued, end)) = &held.token
-            && !held.refused
-            && now.saturating_add(margin(*issued, *end)).is_ok_and(|t| t < *end)
-        {
-            return Ok(Durable::committed(bearer.clone()));
-        }
-        let generation = held.token.as_ref().map_or(1, |(b, ..)| b.generation + 1);
-        let (token, end) = match self.fetch(now).await {
-            Ok(new) => new,
-            // In Google's bad hour the old token serves until it ends.
-            Err(error) => match &held.token {
-                Some((bearer, _, end)) if !held.refused && now < *end => return Ok(Durable::committed(bearer.clone())),
-                _ => return Err(error),
-            },
-        };
-        let bearer = Bearer { token, generation };
-        *held = Held { token: Some((bearer.clone(), now, end)), refused: false };
-        // Made anew from the key at any time: losing it loses nothing.
-        Ok(Durable::committed(bearer))
+        self.minted.bearer(|now| self.fetch(now)).await
     }
 
     async fn refused(&self, generation: u64) -> bool {
-        let mut held = self.now.lock().await;
-        let now = self.clock.now();
-        match &held.token {
-            Some((bearer, issued, _)) if bearer.generation == generation => {
-                let old = issued.saturating_add(Duration::from_secs(60)).is_ok_and(|t| t <= now);
-                held.refused |= old;
-                old
-            }
-            _ => true,
-        }
+        self.minted.refused(generation).await
     }
 
     async fn worked(&self, _: u64) {}

@@ -21,7 +21,7 @@ use ledgerward_contract::{
     Rotation, Secret, Transport,
 };
 use ledgerward_kit::{
-    Callback, OAuthClient, ServiceAccount, SignInFlow, TokenSource, TokioClock, signin::LoopbackName,
+    AppOnly, Callback, OAuthClient, ServiceAccount, SignInFlow, TokenSource, TokioClock, signin::LoopbackName,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -473,4 +473,65 @@ async fn a_bad_key_file_is_named_and_not_shown() {
     *desk.answer.lock().unwrap() = (500, String::new());
     let Err(e) = robot(&desk, &key_file()).unwrap().bearer().await else { panic!("granted") };
     assert_eq!(e.kind, ErrorKind::Unavailable);
+}
+
+fn own_app(desk: &Arc<Desk>) -> AppOnly {
+    let clock = Arc::new(TokioClock::starting("2026-11-21T10:00:00Z".parse().unwrap()));
+    let url = Url::parse("https://identity.v.example/token").unwrap();
+    // As an editor leaves it at the end of a file.
+    let secret = Secret::new("s3cret\n");
+    AppOnly::new(url, "app-1", secret, vec![("scope", "https://api.v.example/.default".into())], desk.clone(), clock)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_signs_in_as_itself_and_again_before_the_end() {
+    let desk = Desk::new(200, &json!({"access_token": "g", "expires_in": "3599", "token_type": "Bearer"}));
+    let app = own_app(&desk);
+    for _ in 0..5 {
+        assert_eq!(app.bearer().await.unwrap().get().token.expose(), "g");
+    }
+    {
+        let came = desk.came.lock().unwrap();
+        assert_eq!(came.len(), 1, "one token serves until shortly before its end");
+        let form = &came[0].2;
+        let text = |key: &str| form[key].as_str();
+        assert_eq!((text("grant_type"), text("client_id")), ("client_credentials", "app-1"));
+        assert_eq!((text("client_secret"), text("scope")), ("s3cret", "https://api.v.example/.default"));
+    }
+    assert!(!app.refused(1).await, "a young token is not thrown away for one refusal");
+    tokio::time::sleep(Duration::from_secs(3_300)).await;
+    let said = std::mem::replace(&mut *desk.answer.lock().unwrap(), (503, String::new()));
+    assert_eq!(app.bearer().await.unwrap().get().generation, 1, "the old one serves in the vendor's bad hour");
+    *desk.answer.lock().unwrap() = said;
+    assert_eq!(app.bearer().await.unwrap().get().generation, 2);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(app.refused(2).await);
+    assert_eq!(app.bearer().await.unwrap().get().generation, 3, "one that was refused is made anew");
+}
+
+#[tokio::test]
+async fn an_app_that_is_refused_is_told_apart_from_weather() {
+    let desk = Desk::new(401, &json!({"error": "invalid_client", "error_description": "CANARY"}));
+    let told = |answer: (u16, String)| {
+        *desk.answer.lock().unwrap() = answer;
+        let app = own_app(&desk);
+        async move {
+            match app.bearer().await {
+                Err(e) => e,
+                Ok(_) => panic!("granted"),
+            }
+        }
+    };
+    let refused = json!({"error": "invalid_client", "error_description": "CANARY"}).to_string();
+    for status in [400, 401, 403] {
+        let e = told((status, refused.clone())).await;
+        assert_eq!((e.kind, e.get("code")), (ErrorKind::Unauthenticated, Some("invalid_client")));
+        assert!(!format!("{e:?}").contains("CANARY") && e.next.is_some());
+    }
+    assert_eq!(told((503, refused)).await.kind, ErrorKind::Unavailable);
+    for body in ["{}", "<html>sign in</html>", "", r#"{"access_token": ""}"#] {
+        let e = told((200, body.into())).await;
+        assert_ne!(e.kind, ErrorKind::Unauthenticated, "{body}: {e:?}");
+    }
+    assert_ne!(told((403, "<html>a firewall</html>".into())).await.kind, ErrorKind::Unauthenticated);
 }

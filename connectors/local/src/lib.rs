@@ -15,10 +15,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AuthScheme, Build, Connector, Created, Cursor, Email, Error, ErrorKind, Expect, Factory, Fenced, FolderId,
-    FolderKey, FolderRole, Gone, Granted, Manifest, Page, PermissionId, Probe, ReadCx, ReservedId, Result, SeenFile,
-    SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Timestamp,
-    WriteCx,
+    AuthScheme, Build, Capacity, Connector, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Factory, Fenced,
+    Firmness, FolderId, FolderKey, FolderRole, Gone, Granted, Manifest, Page, PermissionId, Probe, ReadCx, ReservedId,
+    Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored,
+    TargetLimits, Timestamp, WriteCx,
 };
 use serde::Deserialize;
 
@@ -150,6 +150,10 @@ impl StorageTarget for Local {
         }
     }
 
+    fn capacities(&self) -> Vec<Capacity> {
+        capacities(self.0.lists)
+    }
+
     async fn probe(&self, _cx: &ReadCx) -> Result<Probe> {
         self.off_thread("root.probe", Disk::probe).await
     }
@@ -231,4 +235,19 @@ impl StorageTarget for Local {
         let (folder, file, row, now) = (folder.folder().clone(), file.clone(), cx.step(), cx.now());
         self.off_thread("file.put", move |d| d.put(&folder, &file, &expect, row, now)).await
     }
+}
+
+/// ext4 keeps both lists of a folder in one block of 4096 bytes, 8 bytes an entry. Other file systems take more.
+fn capacities(lists: bool) -> Vec<Capacity> {
+    let people = Capacity {
+        name: "entries_on_folder",
+        what: "people on one folder",
+        counts: Counts::HoldersOfFolder,
+        firmness: Firmness::Hard,
+        limit: 200,
+        source: "ext4 with blocks of 4 KiB",
+        verified: false,
+        next: "Give the people who see every client a group on the machine.",
+    };
+    lists.then_some(people).into_iter().collect()
 }

@@ -140,7 +140,15 @@ impl Disk {
                 }
             }
         }
-        Ok(Probe { account, root: root_id, may_share: self.lists && lists_work, inherited: Vec::new(), quota, notes })
+        Ok(Probe {
+            account,
+            root: root_id,
+            may_share: self.lists && lists_work,
+            inherited: Vec::new(),
+            quota,
+            children: None,
+            notes,
+        })
     }
 }
 

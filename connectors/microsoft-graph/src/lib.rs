@@ -54,6 +54,7 @@ static MANIFEST: Manifest = Manifest {
             ScopeSet { name: "own_drive", scopes: &["offline_access", "User.Read", "Files.ReadWrite"] },
         ],
         idle_lifetime: Some(Duration::from_secs(90 * 24 * 3600)),
+        app_only: Some(Settings::app_form),
         ..OAuthSpec::PLAIN
     }),
     endpoints: &[
@@ -92,6 +93,7 @@ static MANIFEST: Manifest = Manifest {
         "how many people one folder takes (setting `grants_max`)",
         "where a private person's OneDrive takes large files (endpoint `content`)",
         "that `If-Match` takes the cTag on a replaced content, so that a change of the name alone is no conflict",
+        "that an app's own sign-in sees whole sharing lists; a list without an owner or a group of the site is refused in any case",
         "that a dead client secret is told by AADSTS7000222 only when it is used; note its end in your calendar",
     ],
 };
@@ -108,6 +110,9 @@ impl Factory for GraphFactory {
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
         let settings = Settings::parse(&from.settings)?;
+        if settings.app_only {
+            settings::needs_tenant(&from.endpoints)?;
+        }
         Ok(Box::new(GraphTarget {
             api: api::Api::new(from.endpoints, &settings.firm),
             settings,

@@ -41,13 +41,10 @@ impl GraphTarget {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner).get(folder).cloned()
     }
 
-    /// Those of the folders that carry a mark. Folders that were never looked into are read, up to 20 in one request.
-    pub(crate) async fn marked(&self, cx: &ReadCx, drive: &str, there: &[Item], mark: &str) -> Result<Vec<Item>> {
+    /// Reads the marks in folders, up to 20 in one request.
+    async fn look_into(&self, cx: &ReadCx, folders: &[Place]) -> Result<()> {
         const OP: &str = "folder.marks";
-        let folders: Vec<_> = there.iter().filter(|i| i.is_folder()).map(|i| (i, i.place(drive))).collect();
-        let unknown: Vec<_> =
-            folders.iter().filter(|(_, p)| self.remembered(p).is_none()).map(|(_, p)| p.clone()).collect();
-        for some in unknown.chunks(BATCH) {
+        for some in folders.chunks(BATCH) {
             let answer = cx.send(self.api.batch_of_children(OP, some)?).await?;
             for (place, part) in some.iter().zip(decode_batch(OP, &answer, some.len())?) {
                 let page: Listing<Item> = decode(OP, &part)?;
@@ -58,6 +55,29 @@ impl GraphTarget {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Each folder among the things in one, whosever it is, with its marks as they are now.
+    pub(crate) async fn with_marks(
+        &self,
+        cx: &ReadCx,
+        drive: &str,
+        there: Vec<Item>,
+    ) -> Result<Vec<(Item, Place, Vec<String>)>> {
+        let folders: Vec<_> = there.into_iter().filter(Item::is_folder).map(|i| (i.place(drive), i)).collect();
+        let places: Vec<_> = folders.iter().map(|(place, _)| place.clone()).collect();
+        self.look_into(cx, &places).await?;
+        let marks = |place: &Place| self.remembered(place).unwrap_or_default();
+        Ok(folders.into_iter().map(|(place, item)| (item, place.clone(), marks(&place))).collect())
+    }
+
+    /// Those of the folders that carry a mark. Only folders that were never looked into are read for it.
+    pub(crate) async fn marked(&self, cx: &ReadCx, drive: &str, there: &[Item], mark: &str) -> Result<Vec<Item>> {
+        let folders: Vec<_> = there.iter().filter(|i| i.is_folder()).map(|i| (i, i.place(drive))).collect();
+        let unknown: Vec<_> =
+            folders.iter().filter(|(_, p)| self.remembered(p).is_none()).map(|(_, p)| p.clone()).collect();
+        self.look_into(cx, &unknown).await?;
         let mut found = Vec::new();
         for (item, place) in folders {
             let says = |marks: &[String]| marks.iter().any(|m| m == mark);

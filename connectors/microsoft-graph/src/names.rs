@@ -84,8 +84,11 @@ pub fn same_name(a: &str, b: &str) -> bool {
 pub fn working_name(mark: &str) -> String {
     let hash = digest::digest(&digest::SHA256, mark.as_bytes());
     let hex: String = hash.as_ref().iter().take(16).map(|b| format!("{b:02x}")).collect();
-    format!("ledgerward-new-{hex}")
+    format!("{WORKING}{hex}")
 }
+
+/// What stands before it.
+pub const WORKING: &str = "ledgerward-new-";
 
 /// What stands before the mark in the name of the file that carries it.
 const MARK: &str = ".ledgerward-";

@@ -163,7 +163,7 @@ impl GraphTarget {
     /// Before every look but the first.
     pub(crate) async fn pause(&self, look: u32) {
         if look > 0 {
-            tokio::time::sleep(PAUSE).await;
+            ledgerward_kit::pause(PAUSE).await;
         }
     }
 }

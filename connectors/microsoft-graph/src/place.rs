@@ -62,6 +62,11 @@ pub(crate) enum Made {
 
 impl GraphTarget {
     pub(crate) async fn me(&self, cx: &ReadCx) -> Result<Me> {
+        if self.settings.app_only {
+            // An app is nobody: `/me` refuses it. In a person's OneDrive it acts in the place of that account.
+            let owner = self.drive(cx).await?.owner.and_then(|o| o.user);
+            return Ok(Me::owner(owner.as_ref()));
+        }
         decode("user.me", &cx.send(self.api.me()?).await?)
     }
 

@@ -1,6 +1,6 @@
 //! What the configuration says, checked.
 
-use ledgerward_contract::{Error, ErrorKind, Result};
+use ledgerward_contract::{Endpoints, Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,6 +14,10 @@ pub const HELP: &[(&str, &str)] = &[
     ("library", "name of the document library in `site`; absent: the site's first"),
     ("root", "id of the folder that holds the client folders; absent: ledgerward makes one of its own"),
     ("root_name", "name of the folder that ledgerward makes when `root` is absent; \"ledgerward clients\""),
+    (
+        "app_only",
+        "true: the app signs in as itself with client_id and client_secret, nobody at a page; needs `user`, `group`, `site` or `drive`",
+    ),
     ("scopes", "\"work\" (any drive) or \"own_drive\" (the signed-in account's OneDrive only); work"),
     ("firm", "the firm's name in the User-Agent that Microsoft asks for; \"ledgerward\""),
     ("below", "\"shared\" reads the lists of things that say they are shared, \"all\" reads every list; shared"),
@@ -33,6 +37,8 @@ pub struct Settings {
     pub root: Option<String>,
     #[serde(default = "default_root_name")]
     pub root_name: String,
+    #[serde(default)]
+    pub app_only: bool,
     #[serde(default)]
     pub scopes: Scopes,
     #[serde(default = "default_firm")]
@@ -93,6 +99,12 @@ impl Settings {
         if named > 1 {
             return Err(bad("only one of `drive`, `user`, `group` and `site` can be given", "Leave the others out."));
         }
+        if s.app_only && (named == 0 || s.scopes == Scopes::OwnDrive) {
+            return Err(bad(
+                "`app_only` has no OneDrive of its own",
+                "Say whose drive it is with `user`, `group`, `site` or `drive`, and leave `scopes` out.",
+            ));
+        }
         if s.library.is_some() && s.site.is_none() {
             return Err(bad("`library` needs `site`", "Say which site the library is in."));
         }
@@ -139,6 +151,13 @@ impl Settings {
         Ok(s)
     }
 
+    /// What the app says at the token endpoint when it signs in as itself: every application permission that an
+    /// administrator consented to.
+    pub fn app_form(value: &Value) -> Option<Vec<(&'static str, String)>> {
+        let app_only = Self::parse(value).is_ok_and(|s| s.app_only);
+        app_only.then(|| vec![("scope", "https://graph.microsoft.com/.default".to_owned())])
+    }
+
     /// The name of the set of scopes that these settings need.
     pub fn scope_set(&self) -> &'static str {
         match self.scopes {
@@ -146,6 +165,19 @@ impl Settings {
             Scopes::OwnDrive => "own_drive",
         }
     }
+}
+
+/// An app that signs in as itself does so in one tenant, which the address of the sign-in names.
+pub fn needs_tenant(endpoints: &Endpoints) -> Result<()> {
+    let login = endpoints.url("login", "/")?;
+    let any = login.path().split('/').any(|part| ["common", "organizations", "consumers"].contains(&part));
+    if any {
+        return Err(bad(
+            "`app_only` needs the firm's own tenant in the address of the sign-in",
+            "Set endpoints = { login = \"https://login.microsoftonline.com/<tenant id>\" }.",
+        ));
+    }
+    Ok(())
 }
 
 fn bad(text: impl Into<String>, next: &str) -> Error {

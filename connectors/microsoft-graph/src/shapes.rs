@@ -213,13 +213,23 @@ impl Item {
 }
 
 impl Me {
+    /// The owner of the drive that an app works in; of a library, nobody.
+    pub(crate) fn owner(user: Option<&Identity>) -> Self {
+        Self {
+            id: user.and_then(|u| u.id.clone()).unwrap_or_default(),
+            mail: user.and_then(|u| u.email.clone()).filter(|mail| !mail.is_empty()),
+            user_principal_name: String::new(),
+        }
+    }
+
     pub(crate) fn is(&self, who: &Identity) -> bool {
         let same = |text: Option<&str>| {
             let mail = self.mail.as_deref().unwrap_or_default();
-            text.is_some_and(|t| t.eq_ignore_ascii_case(&self.user_principal_name) || t.eq_ignore_ascii_case(mail))
+            text.filter(|t| !t.is_empty())
+                .is_some_and(|t| t.eq_ignore_ascii_case(&self.user_principal_name) || t.eq_ignore_ascii_case(mail))
         };
         match &who.id {
-            Some(id) if *id == self.id => true,
+            Some(id) if *id == self.id && !id.is_empty() => true,
             _ => same(upn(who)) || (who.id.is_none() && same(who.email.as_deref())),
         }
     }

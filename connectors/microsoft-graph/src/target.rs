@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    ChangeCursor, Changes, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FolderId, FolderKey, FolderRole,
-    Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx, ReservedId, Result, SeenFile,
-    SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Timestamp, Via, WriteCx,
+    Capacity, ChangeCursor, Changes, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, Firmness,
+    FolderId, FolderKey, FolderRole, Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx,
+    ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget,
+    Stored, TargetLimits, Timestamp, Via, WriteCx,
 };
 
 use crate::{
@@ -31,14 +32,19 @@ impl StorageTarget for GraphTarget {
         }
     }
 
+    fn capacities(&self) -> Vec<Capacity> {
+        capacities(&self.settings)
+    }
+
     async fn probe(&self, cx: &ReadCx) -> Result<Probe> {
         let me = self.me(cx).await?;
         let mut probe = Probe {
-            account: me.mail.clone().unwrap_or_else(|| me.user_principal_name.clone()),
+            account: account(self.settings.app_only, &me),
             root: None,
             may_share: true,
             inherited: Vec::new(),
             quota: None,
+            children: None,
             notes: Vec::new(),
         };
         if let Err(e) = self.look_around(cx, &me, &mut probe).await {
@@ -93,6 +99,19 @@ impl StorageTarget for GraphTarget {
 
     async fn files(&self, cx: &ReadCx, folder: &FolderId, at: Cursor) -> Result<Page<SeenFile>> {
         self.files_page(cx, &Place::parse("files.list", folder.as_str())?, at).await
+    }
+
+    async fn folders(&self, cx: &ReadCx, _at: Cursor) -> Result<Page<SeenFolder>> {
+        const OP: &str = "folders.list";
+        let Some((root, _)) = self.root(cx).await? else { return Ok(Page::only(Vec::new())) };
+        let mut there = self.children(cx, OP, &root).await?;
+        there.retain(|i| !i.is_away() && !i.name.starts_with(names::WORKING));
+        let seen = |(item, place, marks): (map::Item, Place, Vec<String>)| SeenFolder {
+            id: place.folder(),
+            name: names::decode(&item.name),
+            marker: (!marks.is_empty()).then(|| marks.join(", ")),
+        };
+        Ok(Page::only(self.with_marks(cx, &root.drive, there).await?.into_iter().map(seen).collect()))
     }
 
     async fn changes(&self, cx: &ReadCx, since: Option<ChangeCursor>) -> Result<Changes> {
@@ -251,6 +270,7 @@ impl GraphTarget {
         probe.inherited = list.iter().flat_map(|p| map::seen(p, me, &Via::Inherited)).collect();
         probe.may_share = list.iter().flat_map(|p| map::seen(p, me, &Via::Inherited)).any(|s| s.ourselves)
             || drive.drive_type == "documentLibrary";
+        probe.children = root.folder.as_ref().and_then(|f| f.child_count);
         notes::scopes(probe, &root);
         notes::inherited(probe);
         Ok(())
@@ -260,4 +280,66 @@ impl GraphTarget {
 fn file_in_the_way() -> Error {
     Error::new(ErrorKind::Conflict, "folder.create", "a file of the client's name lies in the root folder")
         .next("Rename or remove that file.")
+}
+
+/// Whom Microsoft takes us for, for people.
+fn account(app_only: bool, me: &map::Me) -> String {
+    let name = me.mail.clone().unwrap_or_else(|| me.user_principal_name.clone());
+    match (app_only, name.is_empty()) {
+        (false, _) => name,
+        (true, false) => format!("the app itself, for {name}"),
+        (true, true) => "the app itself".to_owned(),
+    }
+}
+
+/// What SharePoint takes; a OneDrive for work is a library too.
+fn capacities(settings: &crate::Settings) -> Vec<Capacity> {
+    const LIMITS: &str = "Microsoft, SharePoint limits";
+    let advised = Capacity {
+        name: "unique_scopes_advised",
+        what: "folders with a sharing list of their own in one library (Microsoft's advice)",
+        counts: Counts::Folders,
+        firmness: Firmness::Advised,
+        limit: crate::place::SCOPES_ADVISED as u64,
+        source: LIMITS,
+        verified: true,
+        next: "Plan a second target on another library; beyond the advice SharePoint gets slow.",
+    };
+    let hard = Capacity {
+        name: "unique_scopes",
+        what: "folders with a sharing list of their own in one library",
+        firmness: Firmness::Hard,
+        limit: crate::place::SCOPES_MAX as u64,
+        next: "Make a second target on another library, and put new clients there.",
+        ..advised
+    };
+    let below = Capacity {
+        name: "items_of_folder",
+        what: "things below a folder whose inheritance can still be cut",
+        counts: Counts::ItemsInFolder,
+        limit: 100_000,
+        verified: false,
+        next: "Move old years out of the fullest client's folder.",
+        ..hard
+    };
+    let people = Capacity {
+        name: "grants_on_folder",
+        what: "people on one folder (setting `grants_max`)",
+        counts: Counts::HoldersOfFolder,
+        limit: settings.grants_max as u64,
+        source: "the setting; Microsoft names 5,000 in one list",
+        verified: false,
+        next: "Let a group of the tenant stand for the people who see every client.",
+        ..hard
+    };
+    let file = Capacity {
+        name: "file_bytes",
+        what: "bytes of one file (setting `file_bytes_max`)",
+        counts: Counts::FileBytes,
+        limit: settings.file_bytes_max,
+        source: "the setting",
+        next: "Raise the setting, or deliver shorter periods.",
+        ..people
+    };
+    vec![advised, hard, below, people, file]
 }

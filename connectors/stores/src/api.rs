@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ledgerward_contract::{Error, ErrorKind, Result, Retry, Timestamp};
+use ledgerward_kit::{pause, within};
 use opendal::{EntryMode, HttpTransporter, Metadata, OperationContext, Operator, options::WriteOptions};
 use tokio::sync::mpsc;
 
@@ -20,8 +21,9 @@ use crate::{
     via::{self, Cx, Seen, Via},
 };
 
-/// How long one operation over SFTP may take; over HTTP the context's own limits apply.
+/// How long one operation may take over SFTP, and over HTTP, where each of its requests has limits of its own.
 const SFTP_MAX: Duration = Duration::from_secs(120);
+const HTTP_MAX: Duration = Duration::from_secs(3_600);
 /// Reads over SFTP are tried so often: a connection that an idle server closed is noticed at its first use only.
 const SFTP_TRIES: u32 = 3;
 
@@ -117,25 +119,23 @@ impl Call<'_> {
         // OpenDAL's listings panic on names that are not UTF-8, and in debug builds on links to directories.
         let mut work = pin!(AssertUnwindSafe(work(self.store.operator.clone().with_context(context))).catch_unwind());
         let mut seen = Seen::default();
-        let limit = if self.store.kind == Kind::Sftp { SFTP_MAX } else { Duration::from_secs(3600) };
-        let mut ends = pin!(tokio::time::sleep(limit));
-        loop {
-            let done = tokio::select! {
-                biased;
-                Some(errand) = errands.recv() => {
-                    via::run(self.cx, self.op, errand, &extra, &mut seen).await;
-                    continue;
+        let limit = if self.store.kind == Kind::Sftp { SFTP_MAX } else { HTTP_MAX };
+        within(self.op, limit, async {
+            let done = loop {
+                tokio::select! {
+                    biased;
+                    Some(errand) = errands.recv() => via::run(self.cx, self.op, errand, &extra, &mut seen).await,
+                    done = &mut work => break done,
                 }
-                done = &mut work => done,
-                () = &mut ends => return Err(self.err(ErrorKind::Unavailable, "the server did not answer in time")),
             };
-            return match done {
+            match done {
                 Ok(Ok(value)) => Ok((value, seen)),
                 Ok(Err(e)) => Err(seen.error.take().unwrap_or_else(|| self.explained(&e))),
                 Err(_) => Err(Error::contract(self.op, "the store named something in a way that cannot be read")
                     .next("Look for a name there that is not valid UTF-8, or for a link, and take it away.")),
-            };
-        }
+            }
+        })
+        .await
     }
 
     /// Reads are safe to repeat. Over HTTP the context does so, and knows how long to wait.
@@ -148,7 +148,7 @@ impl Call<'_> {
         loop {
             match self.ask(HeaderMap::new(), &work).await {
                 Err(e) if e.kind == ErrorKind::Unavailable && attempt < tries => {
-                    tokio::time::sleep(Duration::from_secs(attempt.into())).await;
+                    pause(Duration::from_secs(attempt.into())).await;
                     attempt += 1;
                 }
                 other => return other,

@@ -15,15 +15,19 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    Build, Connector, Created, Cursor, Email, Error, ErrorKind, Expect, Factory, Fenced, FolderId, FolderKey,
-    FolderRole, Gone, Granted, Manifest, Page, PermissionId, Probe, ReadCx, ReservedId, Result, Secret, SeenFile,
-    SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored, TargetLimits, Timestamp, WriteCx,
+    Build, Capacity, Connector, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Factory, Fenced, Firmness,
+    FolderId, FolderKey, FolderRole, Gone, Granted, Manifest, Page, PermissionId, Probe, ReadCx, ReservedId, Result,
+    Secret, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored,
+    TargetLimits, Timestamp, WriteCx,
 };
 
 use crate::{
     api::{Call, Kind, Store},
     via::Cx,
 };
+
+/// What one request carries, in memory.
+const FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// The entries for `registry.rs`.
 pub static S3: StoreFactory = StoreFactory(Kind::S3);
@@ -91,11 +95,14 @@ impl StorageTarget for Target {
             name_bytes_max: 255,
             // The whole key has 1024 bytes on both.
             path_chars_max: flat.then_some(1024 / 4),
-            // What one request carries, in memory.
-            file_bytes_max: 256 << 20,
+            file_bytes_max: FILE_BYTES_MAX,
             grants_max: 0,
             lanes_parallel: 8,
         }
+    }
+
+    fn capacities(&self) -> Vec<Capacity> {
+        capacities()
     }
 
     async fn probe(&self, cx: &ReadCx) -> Result<Probe> {
@@ -116,6 +123,10 @@ impl StorageTarget for Target {
 
     async fn files(&self, cx: &ReadCx, folder: &FolderId, _at: Cursor) -> Result<Page<SeenFile>> {
         self.read(cx, "files.list").files(folder).await.map(Page::only)
+    }
+
+    async fn folders(&self, cx: &ReadCx, _at: Cursor) -> Result<Page<SeenFolder>> {
+        self.read(cx, "folders.list").folders().await.map(Page::only)
     }
 
     async fn create(&self, cx: &WriteCx, key: &FolderKey, name: &str, _: Option<&ReservedId>) -> Result<Created> {
@@ -164,4 +175,18 @@ impl StorageTarget for Target {
     ) -> Result<Stored> {
         self.write(cx, "file.put").put(folder.folder(), file, &expect).await
     }
+}
+
+/// These stores state no limits of their own but what one request carries.
+fn capacities() -> Vec<Capacity> {
+    vec![Capacity {
+        name: "file_bytes",
+        what: "bytes of one file",
+        counts: Counts::FileBytes,
+        firmness: Firmness::Hard,
+        limit: FILE_BYTES_MAX,
+        source: "ledgerward: a file is held in memory while it is sent",
+        verified: true,
+        next: "Deliver shorter periods.",
+    }]
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use ledgerward_contract::{
     Created, Error, ErrorKind, FilePath, FolderId, FolderKey, NoteLevel, Probe, ProbeNote, Result, Retry, SeenFile,
-    Stat,
+    SeenFolder, Stat,
 };
 
 use crate::{
@@ -76,8 +76,8 @@ impl Call<'_> {
         }
     }
 
-    /// The folders in the root that carry this key, and everything in the root.
-    async fn look_through(&self, key: &FolderKey) -> Result<(Vec<String>, Vec<Item>)> {
+    /// The folders in the root with the keys on their markers, and everything in the root.
+    async fn keys(&self) -> Result<(Vec<(String, Option<String>)>, Vec<Item>)> {
         let items = self.list("", false).await?.unwrap_or_default();
         let folders = items.iter().filter(|i| i.what == What::Dir && !i.path.starts_with(TEMP));
         let names: Vec<String> = folders.map(|i| i.path.clone()).collect();
@@ -86,9 +86,25 @@ impl Call<'_> {
             .buffered(SIDE_BY_SIDE)
             .try_collect()
             .await?;
+        Ok((keys, items))
+    }
+
+    /// The folders in the root that carry this key, and everything in the root.
+    async fn look_through(&self, key: &FolderKey) -> Result<(Vec<String>, Vec<Item>)> {
+        let (keys, items) = self.keys().await?;
         let wanted = key.to_string();
         let found = keys.into_iter().filter(|(_, k)| k.as_deref() == Some(&wanted)).map(|(name, _)| name);
         Ok((found.collect(), items))
+    }
+
+    /// Every folder in the root. Of a root without its marker nothing is believed, unless it is a new one.
+    pub async fn folders(&self) -> Result<Vec<SeenFolder>> {
+        if !self.root_is_marked().await? {
+            return if self.is_new().await? { Ok(Vec::new()) } else { Err(self.unmarked()) };
+        }
+        let (keys, _) = self.keys().await?;
+        let seen = |(name, marker): (String, Option<String>)| SeenFolder { id: name.as_str().into(), name, marker };
+        Ok(keys.into_iter().map(seen).collect())
     }
 
     fn only(&self, found: &[String]) -> Result<Option<FolderId>> {
@@ -270,6 +286,6 @@ impl Call<'_> {
             Some("Grant access there; `audience` in the settings says to whom.".into()),
         );
         let account = self.store.account.clone();
-        Ok(Probe { account, root, may_share: false, inherited: Vec::new(), quota: None, notes })
+        Ok(Probe { account, root, may_share: false, inherited: Vec::new(), quota: None, children: None, notes })
     }
 }

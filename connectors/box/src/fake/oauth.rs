@@ -2,7 +2,7 @@
 //!
 //! There is no grace: a second use of a refresh token ends the whole sign-in, which is the hardest reading of Box's rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
-use super::{BoxFake, state::sha1_hex};
+use super::{
+    BoxFake,
+    state::{User, sha1_hex},
+};
 
 /// Seconds that an access token lives, as Box's samples show it.
 const LIFE: i64 = 4_123;
@@ -49,6 +52,12 @@ struct Refresh {
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub struct OAuth {
     pub clients: BTreeMap<String, String>,
+    /// Apps that an administrator authorised: the enterprise, and the login of the app's service account.
+    #[serde(default)]
+    pub authorised: BTreeMap<String, (String, String)>,
+    /// Apps that may also sign in as a managed user.
+    #[serde(default)]
+    pub as_users: BTreeSet<String>,
     /// The login of whoever sits in front of the browser.
     pub consent: String,
     pub issued: u64,
@@ -160,8 +169,31 @@ impl BoxFake {
                 let chain = self.oauth.issued;
                 self.tokens(&code.user, &code.client, chain)
             }
+            "client_credentials" => self.app_token(get("client_id"), get("box_subject_type"), get("box_subject_id")),
             _ => oauth_error("unsupported_grant_type", "Invalid grant_type parameter or parameter missing"),
         }
+    }
+
+    /// The app itself, as its service account or as a managed user of the enterprise. No refresh token.
+    fn app_token(&mut self, client: &str, kind: &str, id: &str) -> FakeResponse {
+        let Some((enterprise, login)) = self.oauth.authorised.get(client).cloned() else {
+            return oauth_error("unauthorized_client", "This app is not authorized by the enterprise");
+        };
+        let managed = |u: &&User| u.id == id && u.enterprise.as_deref() == Some(&enterprise);
+        let user = match kind {
+            "enterprise" if id == enterprise => self.st.user_by_login(&login),
+            "user" if self.oauth.as_users.contains(client) => self.st.users.values().find(managed),
+            "enterprise" | "user" => None,
+            _ => return oauth_error("invalid_request", "box_subject_type must be enterprise or user"),
+        };
+        let Some(user) = user.map(|u| u.id.clone()) else {
+            return oauth_error("invalid_grant", "Grant credentials are invalid");
+        };
+        let access = self.oauth.issue(&user, 0, self.now);
+        FakeResponse::json(
+            200,
+            &json!({ "access_token": access, "expires_in": LIFE, "restricted_to": [], "token_type": "bearer" }),
+        )
     }
 
     fn refresh(&mut self, token: &str, client: &str) -> FakeResponse {

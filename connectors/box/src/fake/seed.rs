@@ -122,7 +122,16 @@ impl BoxFake {
             corrupt_uploads: 0,
         };
         for c in items(&seed["clients"]) {
-            fake.oauth.clients.insert(need(c, "id")?, need(c, "secret")?);
+            let id = need(c, "id")?;
+            fake.oauth.clients.insert(id.clone(), need(c, "secret")?);
+            if let Some(enterprise) = c["enterprise"].as_str() {
+                let account = need(c, "service_account")?;
+                fake.st.user_by_login(&account).ok_or("the service account is not among the users")?;
+                fake.oauth.authorised.insert(id.clone(), (enterprise.to_owned(), account));
+            }
+            if c["as_users"] == true {
+                fake.oauth.as_users.insert(id);
+            }
         }
         fake.oauth.consent = need(seed, "consent")?.to_lowercase();
         if fake.st.user_by_login(&fake.oauth.consent).is_none() {

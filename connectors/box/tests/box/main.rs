@@ -7,6 +7,7 @@
     reason = "helpers of tests; the lint knows only the tests themselves"
 )]
 
+mod app_only;
 mod common;
 mod conformance;
 mod files;

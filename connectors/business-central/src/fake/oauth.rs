@@ -15,6 +15,8 @@ use super::{Fake, error, world::guid};
 const CODE_LIFE: SignedDuration = SignedDuration::from_mins(10);
 const ACCESS_LIFE_S: i64 = 3_600;
 const IDLE: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// Who acts, where it is no person.
+pub const APP: &str = "the app itself";
 const SCOPES: &[&str] =
     &["openid", "profile", "email", "offline_access", "https://api.businesscentral.dynamics.com/.default"];
 
@@ -136,8 +138,25 @@ impl Fake {
                 let held = held.clone();
                 self.issue(&held.login, &held.scope, now)
             }
+            "client_credentials" => self.app_token(&request.path, text("scope"), now),
             _ => refuse("unsupported_grant_type"),
         }
+    }
+
+    /// The app itself, of one tenant; no refresh token.
+    fn app_token(&mut self, path: &str, scope: &str, now: Timestamp) -> FakeResponse {
+        if ["/common/", "/organizations/", "/consumers/"].iter().any(|any| path.starts_with(any)) {
+            return refuse("invalid_request");
+        }
+        if scope != "https://api.businesscentral.dynamics.com/.default" {
+            return refuse("invalid_scope");
+        }
+        let access = self.tokens.make("access");
+        let ends = now.saturating_add(SignedDuration::from_secs(ACCESS_LIFE_S)).unwrap_or(now);
+        self.tokens.access.insert(access.clone(), (APP.to_owned(), ends));
+        let answer = json!({"token_type": "Bearer", "expires_in": ACCESS_LIFE_S, "ext_expires_in": ACCESS_LIFE_S,
+            "access_token": access});
+        FakeResponse::json(200, &answer)
     }
 
     /// New tokens. Those before stay good.
@@ -171,6 +190,8 @@ impl Fake {
     pub(super) fn bearer(&self, now: Timestamp, request: &FakeRequest) -> Result<String, FakeResponse> {
         let token = request.header("authorization").and_then(|h| h.strip_prefix("Bearer ")).unwrap_or_default();
         let held = self.tokens.access.get(token).filter(|(_, ends)| *ends > now);
+        // An app that is not entered in Business Central is nobody there.
+        let held = held.filter(|(login, _)| login != APP || self.world.app.entered);
         held.map(|(login, _)| login.clone()).ok_or_else(|| {
             error(401, "Authentication_InvalidCredentials").header("www-authenticate", "Bearer error=\"invalid_token\"")
         })

@@ -32,6 +32,9 @@ pub struct App {
     pub client_secret: String,
     #[serde(default)]
     pub redirects: Vec<String>,
+    /// Entered in Business Central as an application, with permission sets that read users.
+    #[serde(default)]
+    pub entered: bool,
     #[serde(default = "page")]
     pub page: usize,
     #[serde(default = "minute")]

@@ -7,4 +7,6 @@ mod common;
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod app_only;
+#[cfg(test)]
 mod sign_in;

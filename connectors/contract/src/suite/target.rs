@@ -230,6 +230,8 @@ macro_rules! target_suite {
                 find_with_two_markers_is_a_conflict,
                 stat_tells_present_from_gone,
                 stat_tells_trashed,
+                folders_lists_every_folder_of_the_root_and_nothing_else,
+                bad_answers_to_folders_are_errors,
                 sharing_of_a_missing_folder_is_an_error,
                 files_of_a_missing_folder_is_an_error,
                 owner_is_listed_and_never_revoked,

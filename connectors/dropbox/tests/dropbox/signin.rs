@@ -131,7 +131,23 @@ fn the_fake_refuses_what_dropbox_refuses() {
     assert_eq!(raw.send("GET", "/2/users/get_current_account", &[], "").status, 400);
     assert_eq!(raw.rpc("files/list_folder", &json!({ "path": "/" })).0, 400, "the root is the empty path");
     assert_eq!(raw.rpc("files/list_folder", &json!({ "path": "", "colour": 1 })).0, 400);
-    assert_eq!(raw.rpc("files/upload", &json!({})).0, 400, "a content route takes its argument in a header");
+    // A content route takes its argument in a header and bytes in the body, on whichever address it is asked for; and no
+    // route of the other host's is taken on the host for content.
+    let json = ("content-type", "application/json");
+    let said = |raw: &mut Raw, path: &str, headers: &[(&'static str, &str)]| {
+        let answer = raw.send("POST", path, headers, r#"{"path": "/never.pdf", "mode": "add"}"#);
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    let arg = ("dropbox-api-arg", r#"{"path": "/never.pdf", "mode": "add"}"#);
+    for host in ["/2", "/content/2"] {
+        let path = format!("{host}/files/upload");
+        let (status, text) = said(&mut raw, &path, &[json]);
+        assert!(status == 400 && text.contains("missing header Dropbox-API-Arg"), "{path}: {status} {text}");
+        let (status, text) = said(&mut raw, &path, &[json, arg]);
+        assert!(status == 400 && text.contains("Content-Type"), "{path}: {status} {text}");
+    }
+    assert_eq!(said(&mut raw, "/content/2/files/list_folder", &[json]).0, 599);
+    assert_eq!(raw.rpc("files/get_metadata", &json!({ "path": "/never.pdf" })).0, 409, "nothing was written");
     assert_eq!(raw.rpc("files/unheard_of", &json!({})).0, 599);
     let arg = json!({ "path": "/Ü.pdf", "mode": "add" });
     assert_eq!(raw.put("/content/2/files/upload", &arg, "x").0, 400, "the argument is not ASCII");

@@ -15,6 +15,12 @@ pub(crate) fn left() -> Duration {
     ENDS.try_with(|ends| ends.saturating_duration_since(Instant::now())).unwrap_or(Duration::from_secs(24 * 3600))
 }
 
+/// Runs `work` with this much time, or what is left of the call around it. `None`: time was up.
+pub(crate) async fn bounded<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let ends = Instant::now() + limit.min(left());
+    tokio::time::timeout_at(ends, ENDS.scope(ends, work)).await.ok()
+}
+
 /// The limits by what is asked for (reliability 3.4).
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
@@ -51,10 +57,9 @@ impl Transport for Deadline {
     async fn send(&self, request: Request) -> Result<Response> {
         let (op, effect) = (request.op, request.effect);
         let total = self.deadlines.of(&request);
-        let ends = Instant::now() + total;
-        match tokio::time::timeout_at(ends, ENDS.scope(ends, self.inner.send(request))).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
+        match bounded(total, self.inner.send(request)).await {
+            Some(outcome) => outcome,
+            None => {
                 let kind = if effect == Effect::Write { ErrorKind::Unavailable } else { ErrorKind::Cancelled };
                 let text = format!("no answer within {} s, repeats included", total.as_secs());
                 Err(Error::new(kind, op, text).retry(Retry::No))

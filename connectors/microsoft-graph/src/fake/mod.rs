@@ -238,6 +238,9 @@ impl GraphFake {
     fn api(&mut self, r: &FakeRequest, who: &str, rest: &str) -> Answer {
         let parts: Vec<_> = rest.split('/').collect();
         match (r.method.as_str(), parts.as_slice()) {
+            (_, ["me", ..]) if who.starts_with(oauth::APP) => {
+                refuse(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
+            }
             ("GET", ["me"]) => Ok(FakeResponse::json(200, &self.st.user_entity(who))),
             ("GET", ["me", "drive"]) => self.drive_of(|d, _| d.user.as_deref() == Some(who)),
             ("GET", ["users", user, "drive"]) => {

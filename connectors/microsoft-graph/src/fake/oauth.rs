@@ -17,6 +17,8 @@ use super::GraphFake;
 /// Seconds that an access token lives: Entra draws them between 60 and 90 minutes.
 const LIFE: i64 = 4_507;
 const IDLE: i64 = 90 * 86_400;
+/// Who acts, where it is no person: this and the app's id.
+pub const APP: &str = "app:";
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Code {
@@ -39,6 +41,9 @@ struct Token {
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub struct OAuth {
     pub clients: BTreeMap<String, String>,
+    /// What an administrator consented to for apps that sign in as themselves.
+    #[serde(default)]
+    pub app_roles: BTreeMap<String, Vec<String>>,
     /// The sign-in name of whoever sits in front of the browser.
     pub consent: String,
     /// The app's secret has come to its end.
@@ -163,8 +168,30 @@ impl GraphFake {
                     None => refused(400, "invalid_grant", 700_082, "The refresh token has expired due to inactivity."),
                 }
             }
+            "client_credentials" => self.app_token(r, get("client_id"), get("scope")),
             _ => refused(400, "unsupported_grant_type", 70_003, "The grant type is not supported."),
         }
+    }
+
+    /// The app itself: of one tenant, for everything that was consented to, and without a refresh token. An app without a
+    /// consented role gets a token all the same, which opens nothing.
+    fn app_token(&mut self, r: &FakeRequest, client: &str, scope: &str) -> FakeResponse {
+        if ["/common/", "/organizations/", "/consumers/"].iter().any(|any| r.path.starts_with(any)) {
+            return refused(400, "invalid_request", 50_059, "No tenant-identifying information found in the request.");
+        }
+        if scope != "https://graph.microsoft.com/.default" {
+            return refused(
+                400,
+                "invalid_scope",
+                1_002_012,
+                "The provided value for scope is not valid for client credentials.",
+            );
+        }
+        let roles = self.oauth.app_roles.get(client).cloned().unwrap_or_default().join(" ");
+        let access = self.oauth.issue(&format!("{APP}{client}"), client, &roles, self.now);
+        let body =
+            json!({ "token_type": "Bearer", "expires_in": LIFE, "ext_expires_in": LIFE, "access_token": access });
+        FakeResponse::json(200, &body)
     }
 
     fn tokens(&mut self, user: &str, client: &str, scope: &str) -> FakeResponse {

@@ -116,6 +116,10 @@ impl GraphFake {
             return refuse(403, "accessDenied", "The root of a drive cannot be shared");
         }
         let whom = self.recipient(said(recipient, "/email"), said(recipient, "/objectId"))?;
+        // Documented: an app by itself invites no new guest.
+        if who.starts_with(super::oauth::APP) && matches!(whom, Whom::Address(_)) {
+            return refuse(403, "accessDenied", "New guests cannot be invited with application permissions");
+        }
         let entry_id = match &whom {
             Whom::User(u) => self.st.users.get(u).map(|u| claim_id(&u.upn)).unwrap_or_default(),
             Whom::Address(mail) => claim_id(mail),

@@ -111,6 +111,7 @@ impl GraphFake {
         fake.oauth.consent = consent;
         for c in items(&seed["clients"]) {
             fake.oauth.clients.insert(need(c, "id")?, need(c, "secret")?);
+            fake.oauth.app_roles.insert(need(c, "id")?, texts(&c["app_roles"]).unwrap_or_default());
         }
         for d in items(&seed["drives"]) {
             fake.add_drive(d)?;

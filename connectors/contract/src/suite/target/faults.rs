@@ -3,7 +3,7 @@
 use super::{Bench, TargetHarness, permission};
 use crate::{
     Created, Effect, ErrorKind, Expect, FolderRole, ReservedId, Result, Retry, SharingSupport,
-    suite::{BAD_ANSWERS, Fault, When, must, must_fail, plain},
+    suite::{BAD_ANSWERS, Fault, When, must, must_fail, plain, skipped},
 };
 
 /// Runs `call` with every bad answer in place of each of its requests. None may pass as an answer.
@@ -54,6 +54,18 @@ pub async fn bad_answers_to_find_are_errors<H: TargetHarness>() {
     if b.has_wire("bad_answers_to_find_are_errors") {
         b.folder(1, "Acme Ltd").await;
         no_bad_answer_passes(&b, "find", async || b.t().find(&b.read(), &Bench::<H>::key(1)).await).await;
+    }
+}
+
+pub async fn bad_answers_to_folders_are_errors<H: TargetHarness>() {
+    const NAME: &str = "bad_answers_to_folders_are_errors";
+    let b = Bench::<H>::new().await;
+    if b.has_wire(NAME) {
+        b.folder(1, "Acme Ltd").await;
+        if b.folders().await.is_err_and(|e| e.kind == ErrorKind::Unsupported) {
+            return skipped(NAME, "this target cannot list folders");
+        }
+        no_bad_answer_passes(&b, "folders", async || b.folders().await).await;
     }
 }
 

@@ -1,8 +1,11 @@
 //! Scenarios of folders: made once, never taken from others, found again.
 
-use super::{Bench, TargetHarness};
+use std::collections::BTreeMap;
+
+use super::{Bench, ByHand, TargetHarness};
 use crate::{
-    Created, ErrorKind, FolderKey, NoteLevel, Stat,
+    Created, ErrorKind, Expect, FolderId, FolderKey, Holder, NoteLevel, Result, SeenFolder, SeenPermission, Snapshot,
+    Stat,
     suite::{must, must_fail, skipped},
 };
 
@@ -120,5 +123,69 @@ pub async fn rename_keeps_the_id_or_says_unsupported<H: TargetHarness>() {
         assert_eq!(name, "Acme Holdings Ltd");
     } else {
         assert_eq!(must_fail(renamed, "rename on a path").kind, ErrorKind::Unsupported);
+    }
+}
+
+pub async fn folders_lists_every_folder_of_the_root_and_nothing_else<H: TargetHarness>() {
+    const NAME: &str = "folders_lists_every_folder_of_the_root_and_nothing_else";
+    let b = Bench::<H>::new().await;
+    match b.folders().await {
+        Err(e) if e.kind == ErrorKind::Unsupported => return skipped(NAME, "this target cannot list folders"),
+        fresh => assert_eq!(must(fresh, "folders").items(), [], "a fresh root has folders"),
+    }
+    let mut expected = BTreeMap::new();
+    for n in 1..=7 {
+        let name = format!("Client {n}");
+        expected.insert(b.folder(n, &name).await, (name, Some(Bench::<H>::key(n).to_string())));
+    }
+    let first = b.folder(1, "Client 1").await;
+    let theirs = b.h.stranger_folder("An old folder").await;
+    // A sign-in that sees nothing of others (Drive's `drive.file`) cannot list it.
+    let visible = matches!(b.t().stat(&b.read(), &theirs).await, Ok(Stat::Present { .. }));
+    if visible {
+        expected.insert(theirs.clone(), ("An old folder".to_owned(), None));
+    }
+    // A sub-folder, and a file directly beside it: neither is a client's folder.
+    must(b.put(&first, &b.file(&["2026", "a.pdf"], b"x").await, Expect::Absent).await, "put");
+    b.h.stranger_file(&first, "notes.txt", b"hello").await;
+    if !b.h.small_pages().await {
+        skipped(NAME, "its pages cannot be made small");
+    }
+    assert_eq!(b.listed().await, expected);
+
+    let gone: Vec<_> = expected.keys().filter(|id| **id != first && **id != theirs).take(2).cloned().collect();
+    for (n, id) in gone.iter().enumerate() {
+        if n > 0 || !b.h.trash(id).await {
+            b.h.remove(id).await;
+        }
+        expected.remove(id);
+    }
+    assert_eq!(b.listed().await, expected, "what is in the trash or gone is no folder");
+
+    // Who is on a folder of others is asked for folder by folder, with the id that the listing gave.
+    if visible && b.h.share_by_hand(&theirs, &ByHand::Person(b.h.person(0))).await {
+        // Where a folder is shared it may go by another id from then on (Dropbox).
+        let listed = b.listed().await;
+        let now = listed.iter().find(|(_, (name, _))| name == "An old folder").map_or(&theirs, |(id, _)| id);
+        let list = must(b.sharing(now).await, "sharing");
+        let person = |p: &SeenPermission| matches!(p.holder, Holder::Person(_)) && !p.ourselves;
+        assert!(list.items().iter().any(person), "{:?}", list.items());
+    }
+}
+
+impl<H: TargetHarness> Bench<H> {
+    pub(super) async fn folders(&self) -> Result<Snapshot<SeenFolder>> {
+        let (t, cx) = (self.t(), self.read());
+        super::gather(|at| {
+            let cx = cx.clone();
+            Box::pin(async move { t.folders(&cx, at).await })
+        })
+        .await
+    }
+
+    /// Name and marker of each folder in the root, by its id.
+    async fn listed(&self) -> BTreeMap<FolderId, (String, Option<String>)> {
+        let list = must(self.folders().await, "folders");
+        list.items().iter().map(|f| (f.id.clone(), (f.name.clone(), f.marker.clone()))).collect()
     }
 }
