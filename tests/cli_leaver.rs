@@ -370,6 +370,10 @@ fn break_glass_takes_two_owners_and_a_day_at_most() {
         let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
         (out.status.code().unwrap(), text)
     };
+    let (code, text) = add("8 hours");
+    assert_eq!(code, 1, "{text}");
+    has(&text, &["a second owner, and there is none", "people office PERSON owner"]);
+    assert!(!world.text("changes", 0).contains("staged"), "nothing is left that nobody could publish");
     world.text("people office bob owner --mode ledger+selected", 0);
     assert!(add("30 hours").1.contains("within 24 hours"));
     let (code, text) = add("8 hours");

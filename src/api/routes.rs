@@ -86,7 +86,7 @@ fn about_all() -> Vec<Line> {
             vec![], Act::Connectors, &["connectors/1"]),
         (Method::GET, "/doctor", "doctor", "The configuration and the state, checked without asking a provider", Manage,
             vec![], Command("doctor --offline"), &["doctor/1"]),
-        (Method::GET, "/firm", "firm", "People, clients and selections as one file", Manage, vec![], Command("firm export"), &["firm/1"]),
+        (Method::GET, "/firm", "firm", "People, clients, groups, roles and selections as one file", Manage, vec![], Command("firm export"), &["firm/1"]),
         (Method::GET, "/roles", "roles", "Which ledger roles give what", Manage,
             vec![query("connection", Text, CONNECTION)], Command("roles table -- {connection}"), &["roles/1"]),
         (Method::GET, "/tokens", "tokens", "Tokens of this API: one's own, and everybody's for owners", May::Person, vec![],

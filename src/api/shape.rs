@@ -54,7 +54,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("approval/1", "{digest:s, expires:t}"),
     ("freeze/1", "{freeze:null|{since:t, by:s, reason:s}}"),
     ("access/1", "{at:t, last_read:s, rows:[{client:#ClientWords, person:#PersonWords, target:s, account?:s, answer:#Answer, role:s, \
-        state:s, source?:s, because:s, since?:t, until?:t}], targets:[#Target], nobody:[#ClientWords], proposed:i, private:[#ClientWords]}"),
+        state:s, source?:s, because:s, since?:t, until?:t}], targets:[#Target], nobody:[#ClientWords], proposed:i, private:[#ClientWords], others:i}"),
     ("access-at/1", "{day:d, end:t, rows:[{client:#ClientWords, person:#PersonWords, ledger?:<s>, known?:<s>, applied?:[any]}], \
         targets:[#Target], names_of:s, clock:s}"),
     ("access-check/1", "{answer:#Answer, role:'reader'|'writer'|'none', scope:'whole'|'accounts'|'none', reasons:[s], \

@@ -15,9 +15,10 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        change::ChangeOp,
+        change::{self, ChangeOp},
         explain::{self, because_words},
         firm::{Client, Firm, Guest, Person, TargetName, Unlisted},
+        office::Permission,
         policy::{Answer, Decider},
     },
     memory,
@@ -121,7 +122,11 @@ async fn list(app: &App, firm: &Firm) -> Result<Report, Failure> {
     let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
     let decider = Decider::new(firm, &facts, &targets, app.now());
     let (mut rows, mut values) = (Vec::new(), Vec::new());
-    let mut guests: Vec<&Guest> = firm.guests.iter().filter(|g| sight.sees(g.person)).collect();
+    let read = |g: &Guest| {
+        let client = firm.clients.get(&g.client);
+        asking.zip(client).is_some_and(|(own, c)| change::may_touch(firm, own, Permission::ReadAll, c))
+    };
+    let mut guests: Vec<&Guest> = firm.guests.iter().filter(|g| sight.sees(g.person) || read(g)).collect();
     guests.sort_by_key(|g| (g.until, g.person, g.client));
     for guest in guests {
         let (Some(person), Some(client)) = (firm.people.get(&guest.person), firm.clients.get(&guest.client)) else {

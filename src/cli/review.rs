@@ -146,7 +146,7 @@ async fn start(app: &App, firm: &Firm, name: &str, reviewers: &[String]) -> Resu
     let owner = firm.people.values().find(|p| p.office == Office::PrimaryOwner);
     let owner = owner.map_or_else(|| app.actor.name.clone(), |p| p.email.to_string());
     let of = assigned(app, firm, reviewers)?;
-    let matrix = access::now(app, firm, &Filter::new(app, firm, None, None)?).await?;
+    let matrix = access::now(app, firm, &Filter::new(app, firm, None, None).await?).await?;
     let mut items: BTreeMap<(String, String), Item> = BTreeMap::new();
     for row in matrix.rows {
         let client = firm.clients.values().find(|c| c.slug == row.client.slug && c.private_to.is_none());
