@@ -210,6 +210,72 @@ fn ledger_sync_a_private_account() {
     run(LEDGER_SYNC);
 }
 
+/// Who sees only some clients learns of no other, whatever they ask: no name of a client, no colleague behind it, and for one
+/// that they name themselves the same as for one that is not there.
+#[test]
+fn who_sees_some_clients_learns_of_no_other() {
+    const LIMITED: [&str; 3] = ["emma", "vic", "desk"];
+    #[rustfmt::skip]
+    const ANSWERS: [&str; 34] = [
+        "access", "access --json", "access --format csv", "access --at 2026-11-20", "access --person {me}", "access --client {other}",
+        "access --person ada", "access --client {other} --at 2026-11-20", "why {me} {other}", "why-not {me} {other}", "why ada {other}",
+        "gaps --offline", "status", "status --json", "findings", "runs", "plan --offline", "hold", "audit export", "clients list --all",
+        "clients --json", "people --json", "people list --all", "groups", "groups show south", "guests --json", "changes --json",
+        "changes show --all", "private list", "firm export", "statements --json", "statements --client {other}", "roles table --json",
+        "leaver --all",
+    ];
+    #[rustfmt::skip]
+    const ASKED: [&str; 11] = [
+        "select {me} --all-granted --dry-run", "select {me} --connection xero --dry-run", "select {me} --like ada --dry-run",
+        "select {me} {other} --dry-run", "clients rename {other} X", "clients archive {other}",
+        "guests add {me} {other} --until 8h --reason x", "holders --client {other}", "what-if --person {me} --add {other}",
+        "select {me} @south --dry-run", "review",
+    ];
+    let place = Place::copy();
+    for line in [
+        "select emma acme-ltd",
+        "select vic acme-ltd",
+        "people mode vic ledger+selected",
+        "groups add north acme-ltd",
+        "groups add south birch-llp elm-co",
+        "roles define desk --may read-all,selections,guests,clients --group north",
+        "people add desk@harbour.example --first Dee --last Kay --office custom:desk",
+        "people mode ada all",
+        "guests add vic birch-llp --until 8h --reason audit",
+        "guests end vic birch-llp",
+    ] {
+        let (code, text) = place.say(ANA, line);
+        assert_eq!(code, 0, "{line}: {text}");
+    }
+    assert_eq!(place.say("oli", "private add Boat").0, 0);
+    for who in LIMITED {
+        for line in ANSWERS.iter().chain(&ASKED) {
+            let me = format!("{who}@harbour.example");
+            let ask = |other: &str| {
+                let (code, text) = place.say(who, &line.replace("{me}", &me).replace("{other}", other));
+                (code, text.replace(other, "OTHER"))
+            };
+            let (code, text) = ask("birch-llp");
+            for name in ["irch", "ove Inc", "cove", "une Ltd", "dune", "lm Co", "elm-co", "orse", "oat"] {
+                assert!(!text.contains(name), "{who} typed {line} and reads \"{name}\":\n{text}");
+            }
+            if who != "desk" {
+                assert!(!text.contains("Ada Reed"), "{who} typed {line} and reads of a colleague:\n{text}");
+            }
+            if line.contains("{other}") {
+                assert_eq!((code, text), ask("nowhere-llp"), "{who} typed {line}: there is a client, and that shows");
+            }
+        }
+    }
+    let (_, text) = place.say("desk", "access");
+    assert!(
+        text.contains("Emma Reed") && text.contains("Ada Reed") && text.contains("4 clients more that you do not see"),
+        "{text}"
+    );
+    let (code, text) = place.say("desk", "why ada acme-ltd");
+    assert!(code == 0 && text.contains("Ada Reed sees Acme Ltd"), "{text}");
+}
+
 /// Runs all and tells all that differ, so that a table is read as one.
 fn run(cases: &[Case]) {
     let mut wrong = Vec::new();

@@ -55,8 +55,8 @@ pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
             let guest = Guest { until, reason: reason.unwrap_or_else(|| old.reason.clone()), ..old.clone() };
             let report = act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], "guest").await?;
             Ok(report.note(
-                "A target that ends access by itself (see `ledgerward connectors`) still does so on the old day; it is put back by the \
-                 hold that the next run then shows.",
+                "A target that ends access by itself (see `ledgerward connectors`) learns the new end in the next sync: the person is \
+                 taken out there and let in again until then.",
             ))
         }
         Some(GuestsAct::End { person, client }) => {

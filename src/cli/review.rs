@@ -18,7 +18,7 @@ use super::{
     args::{ClientArg, ReviewAct},
     audit::verify_pack,
     leaver::evidence,
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -118,7 +118,9 @@ async fn load(app: &App, name: &str) -> Result<Review, Failure> {
     let key = name.to_owned();
     let found: Option<Review> = app.store.run(move |db| db.doc_get(REVIEWS, &key)).await?;
     found.ok_or_else(|| {
-        Failure::new(Exit::Failed, format!("there is no review \"{name}\"")).next("See: ledgerward review list")
+        Failure::new(Exit::Failed, format!("there is no review \"{name}\""))
+            .fault(Fault::Missing)
+            .next("See: ledgerward review list")
     })
 }
 

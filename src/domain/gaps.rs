@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     explain,
     fact::Fact,
-    firm::Client,
+    firm::{Client, Person, PersonId},
     lane::LaneKey,
     policy::{Answer, Because, Decider, DesiredLane, PersonIx},
 };
@@ -182,6 +182,15 @@ pub fn responsibility(d: &Decider<'_>, client: &Client) -> Vec<Line> {
     }
     out.sort();
     out
+}
+
+/// The people of the firm whom a practice manager or a roster names for this client.
+pub fn responsible(d: &Decider<'_>, client: &Client) -> Vec<PersonId> {
+    let named = |p: &&Person| {
+        let ix = d.ix(p.id).filter(|_| !p.shut());
+        ix.and_then(|ix| combined(d, client, ix, &|kind| kind != SourceKind::Ledger)) == Some(Fact::Granted)
+    };
+    d.firm().people.values().filter(named).map(|p| p.id).collect()
 }
 
 /// A lane's place in a table.
