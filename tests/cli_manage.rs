@@ -581,6 +581,34 @@ fn an_owner_sees_who_gains_what_and_publishes_a_part() {
 }
 
 #[test]
+fn groups_and_roles_go_through_the_firm_file_and_wait_for_an_owner_like_any_change() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    place.run("people office bob admin --mode ledger+selected").ok();
+    let before = place.run("firm export").ok().out;
+    let roles = "\n[[group]]\nname = \"north\"\nclients = [\"acme-ltd\"]\n\n[[office]]\nname = \"desk\"\nmay = \
+                 [\"selections\"]\ngroup = \"north\"\n";
+    let file = place.write("firm.toml", &format!("{before}{roles}"));
+    let staged = place.run(&format!("--as bob@harbour.example firm apply {file} --yes")).ok().says("2 changes staged");
+    assert!(staged.err.contains("another owner must publish"), "{}", staged.err);
+    assert!(!place.run("roles list").ok().out.contains("custom:desk"));
+    place.run("--as oli@harbour.example changes publish --all").ok();
+    place.run("roles list").ok().says("custom:desk").says("north");
+    let after = place.run("firm export").ok().out;
+    assert!(after.contains("[[group]]") && after.contains("[[office]]"), "{after}");
+    let same = place.write("same.toml", &after);
+    place.run(&format!("firm apply {same} --prune --yes")).ok().says("as the file says");
+
+    let wide = place.write("wide.toml", &after.replace("\"selections\"", "\"people\""));
+    place.run(&format!("firm apply {wide} --yes")).exits(78).warns("wide.toml:").warns("cannot have the permission");
+    let boss = format!("{after}\n[[office]]\nname = \"boss\"\nmay = [\"publish\"]\n");
+    let boss = place.write("boss.toml", &boss);
+    place.run(&format!("--as bob@harbour.example firm apply {boss} --yes")).exits(1).warns("publish");
+    place.run(&format!("firm apply {} --prune --yes", place.write("less.toml", &before))).ok().says("2 changes done");
+}
+
+#[test]
 fn private_books_leave_privacy_by_two_recorded_acts_and_by_nothing_else() {
     let place = Place::firm();
     place.args(&["clients", "add", "Acme Ltd"]).ok();
