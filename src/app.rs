@@ -247,10 +247,11 @@ impl From<StoreError> for Failure {
         let exit = match e.kind {
             Kind::Locked => Exit::Locked,
             Kind::Refused | Kind::Newer | Kind::Damaged | Kind::Missing | Kind::Secret => Exit::Refused,
-            Kind::Full | Kind::Io | Kind::Conflict | Kind::Closed => Exit::Failed,
+            Kind::Full | Kind::Io | Kind::Conflict | Kind::NotFound | Kind::Closed => Exit::Failed,
         };
         let fault = match e.kind {
             Kind::Conflict => Fault::Conflict,
+            Kind::NotFound => Fault::Missing,
             Kind::Full | Kind::Io | Kind::Closed => Fault::Unavailable,
             _ => Fault::Other,
         };

@@ -295,6 +295,13 @@ fn a_resource_says_what_the_command_says() {
         ("/freeze", "freeze"),
         ("/firm", "firm export"),
         ("/why?person=emma&client=client-2", "why emma client-2"),
+        ("/groups", "groups list"),
+        ("/offices", "roles list"),
+        ("/guests", "guests list"),
+        ("/changes/staged", "changes show --all"),
+        ("/gaps", "gaps --offline"),
+        ("/leavers?all=true", "leaver --all"),
+        ("/reviews", "review list"),
         ("/connectors", "connectors"),
         ("/openapi.json", "api openapi"),
         ("/audit?limit=3", "audit export --limit 3"),
@@ -321,6 +328,13 @@ fn what_is_wrong_with_a_request_is_said_with_its_place() {
     let method = wrong("PATCH", "/clients", json!({}));
     assert_eq!((method.status, method.headers["allow"].as_str()), (405, "GET, HEAD, POST"));
     assert_eq!(wrong("GET", "/nothing", Value::Null).status, 404);
+    for (method, path) in
+        [("GET", "/holds/0123abcd"), ("POST", "/holds/0123abcd/approve"), ("POST", "/plans/0123abcd/apply")]
+    {
+        let body = if path.ends_with("approve") { json!({"reason": "looked at"}) } else { Value::Null };
+        assert_eq!(wrong(method, path, body).status, 404, "{path}: there is none");
+    }
+    assert_eq!(wrong("POST", "/changes/publish", json!({"changes": ["C-99"]})).status, 404);
     assert_eq!(daemon.send(OWNER, "POST", "/api/v1/clients", Some(("text/plain", b"{}"))).status, 415);
     let long = vec![b' '; (2 << 20) + 1];
     assert_eq!(daemon.send(OWNER, "POST", "/api/v1/clients", Some(("application/json", &long))).status, 413);
@@ -347,6 +361,10 @@ fn a_check_follows_every_change_at_once_and_shows_nobody_elses_access() {
     assert_eq!((other.status, other.json["permission"].is_string()), (403, true));
     assert_eq!(check(EMPLOYEE, "nobody-at-all", "client-5").status, 403, "who works here is not to be tried out");
     assert_eq!(check(EMPLOYEE, "emma", "client-4").json["answer"], "yes");
+    // Of a client that is none of hers she learns as much as of one that is not there.
+    let (hidden, nothing) = (check(EMPLOYEE, "emma", "client-5"), check(EMPLOYEE, "emma", "client-999"));
+    assert_eq!((hidden.status, nothing.status), (404, 404));
+    assert_eq!(hidden.json.to_string().replace("client-5", "X"), nothing.json.to_string().replace("client-999", "X"));
 
     for _ in 0..3 {
         assert_eq!(ask(&daemon, OWNER, "DELETE", "/selections/emma/client-4", Value::Null).status, 200);
@@ -368,6 +386,29 @@ fn a_check_follows_every_change_at_once_and_shows_nobody_elses_access() {
     assert_eq!((many.status, many.json["checks"].as_array().unwrap().len()), (200, 1000));
     assert_eq!(many.json["checks"][4]["answer"], "yes");
     assert_eq!(many.json["checks"][8]["status"], 404);
+}
+
+#[test]
+fn a_role_of_the_firms_own_may_over_the_api_what_it_may_on_the_command_line() {
+    let daemon = Daemon::start(firm::firm(5, 8));
+    let put = |path: &str, body: Value| ask(&daemon, OWNER, "PUT", path, body);
+    let post = |who: &str, path: &str, body: Value| ask(&daemon, who, "POST", path, body);
+    assert_eq!(post(OWNER, "/groups/north/add", json!({"clients": ["client-1", "client-2"]})).status, 200);
+    let role = json!({"may": ["selections", "read-all"], "group": "north"});
+    assert_eq!(put("/offices/desk", role).status, 200);
+    assert_eq!(put("/people/emma/office", json!({"office": "custom:desk", "mode": "ledger+selected"})).status, 200);
+    let select = |client: &str| post(EMPLOYEE, "/selections", json!({"person": "emma", "clients": [client]}));
+    let within = select("client-1");
+    assert_eq!((within.status, within.json["clients"][0]["client"].clone()), (200, json!("client-1")), "{within:?}");
+    assert_eq!(select("client-5").status, 404);
+    let guest = json!({"person": "emma", "client": "client-1", "until": "8 hours", "reason": "x"});
+    let denied = post(EMPLOYEE, "/guests", guest);
+    assert!(denied.status == 403 && denied.json["detail"].to_string().contains("guests"), "{denied:?}");
+    assert_eq!(get(&daemon, EMPLOYEE, "/runs").status, 403);
+    let groups = get(&daemon, EMPLOYEE, "/groups");
+    assert_eq!(groups.json["groups"][0]["name"], "north");
+    assert_eq!(get(&daemon, EMPLOYEE, "/access/check?person=ana&client=client-1").status, 200);
+    assert_eq!(get(&daemon, EMPLOYEE, "/access/check?person=ana&client=client-5").status, 404);
 }
 
 #[test]

@@ -542,6 +542,22 @@ fn d09_an_altered_row_of_the_trail_is_found_and_named() {
     let later = world.run("audit export --since 2999-01-01").stdout;
     assert!(later.is_empty());
 
+    // An export with one byte changed is not the trail's any more, and the row is said.
+    let whole = world.run("audit export").stdout;
+    let file = world.path("trail.jsonl");
+    fs::write(&file, &whole).unwrap();
+    has(&world.text(&format!("audit verify --file {}", file.display()), 0), &["byte for byte"]);
+    for at in (0..whole.len()).step_by((whole.len() / 60).max(1)) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x01;
+        fs::write(&file, &bytes).unwrap();
+        let row = 1 + whole[..at].iter().filter(|b| **b == b'\n').count();
+        let told = world.json(&format!("audit verify --file {}", file.display()), 1, "audit-verify");
+        assert_eq!(told["whole"], json!(false), "byte {at}: {told}");
+        // A changed first row may be taken for another one.
+        assert!(row == 1 || told["row"] == json!(row.to_string()), "byte {at} of row {row}: {told}");
+    }
+
     let db = rusqlite::Connection::open(world.db()).unwrap();
     let mut triggers =
         db.prepare("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'").unwrap();

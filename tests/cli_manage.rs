@@ -528,13 +528,28 @@ fn break_glass_takes_two_people_and_ends_within_a_day() {
     let ask = ["guests", "add", "cleo", "acme-ltd", "--reason", "fire", "--break-glass", "--until"];
     place.args(&[&ask[..], &["25 hours"]].concat()).exits(1).warns("24 hours");
     place.args(&[&ask[..], &["8 hours", "--as", "cleo@harbour.example"]].concat()).exits(1).warns("\"guests\"");
+    // Nobody is left with something that nobody could publish; an admin has the owner for a second.
+    place.args(&[&ask[..], &["8 hours"]].concat()).exits(1).warns("needs a second owner, and there is none");
+    assert_eq!(
+        place.run("changes --json").ok().json()["changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|c| c["state"] == "staged")
+            .count(),
+        0
+    );
+    let asked = place.args(&[&ask[..], &["8 hours", "--json", "--as", "bob@harbour.example"]].concat()).ok().json();
+    let admins = asked["staged"][0].as_str().unwrap().to_owned();
+    place.run(&format!("changes publish {admins}")).ok().says("BREAK-GLASS");
+    place.run("guests end cleo acme-ltd").ok();
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
     let asked = place.args(&[&ask[..], &["8 hours", "--json"]].concat()).ok().json();
     let id = asked["staged"][0].as_str().unwrap().to_owned();
     assert_eq!(place.run("guests --json").ok().json()["guests"], json!([]), "asked is not given");
     place.run(&format!("changes publish {id}")).exits(1).warns("your own change");
     place.run(&format!("--as ana@harbour.example changes publish {id}")).exits(1).warns("your own change");
     place.run(&format!("--as bob@harbour.example changes publish {id}")).exits(1).warns("\"publish\"");
-    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
     place.run(&format!("--as oli@harbour.example changes publish {id}")).ok().says("BREAK-GLASS");
     place.run("guests").ok().says("BREAK-GLASS").says("cleo@harbour.example");
     place.run("guests end cleo acme-ltd").ok();
@@ -563,6 +578,34 @@ fn an_owner_sees_who_gains_what_and_publishes_a_part() {
     // Under whatever name: bob is an owner by now, and these are his own changes.
     place.run("people office bob owner --mode selected").ok();
     place.run("--as bob@harbour.example changes publish --all").exits(1).warns("your own change");
+}
+
+#[test]
+fn groups_and_roles_go_through_the_firm_file_and_wait_for_an_owner_like_any_change() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    place.run("people office bob admin --mode ledger+selected").ok();
+    let before = place.run("firm export").ok().out;
+    let roles = "\n[[group]]\nname = \"north\"\nclients = [\"acme-ltd\"]\n\n[[office]]\nname = \"desk\"\nmay = \
+                 [\"selections\"]\ngroup = \"north\"\n";
+    let file = place.write("firm.toml", &format!("{before}{roles}"));
+    let staged = place.run(&format!("--as bob@harbour.example firm apply {file} --yes")).ok().says("2 changes staged");
+    assert!(staged.err.contains("another owner must publish"), "{}", staged.err);
+    assert!(!place.run("roles list").ok().out.contains("custom:desk"));
+    place.run("--as oli@harbour.example changes publish --all").ok();
+    place.run("roles list").ok().says("custom:desk").says("north");
+    let after = place.run("firm export").ok().out;
+    assert!(after.contains("[[group]]") && after.contains("[[office]]"), "{after}");
+    let same = place.write("same.toml", &after);
+    place.run(&format!("firm apply {same} --prune --yes")).ok().says("as the file says");
+
+    let wide = place.write("wide.toml", &after.replace("\"selections\"", "\"people\""));
+    place.run(&format!("firm apply {wide} --yes")).exits(78).warns("wide.toml:").warns("cannot have the permission");
+    let boss = format!("{after}\n[[office]]\nname = \"boss\"\nmay = [\"publish\"]\n");
+    let boss = place.write("boss.toml", &boss);
+    place.run(&format!("--as bob@harbour.example firm apply {boss} --yes")).exits(1).warns("publish");
+    place.run(&format!("firm apply {} --prune --yes", place.write("less.toml", &before))).ok().says("2 changes done");
 }
 
 #[test]

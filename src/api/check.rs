@@ -14,7 +14,7 @@ use super::tokens::Token;
 use crate::{
     app::App,
     cli::{
-        access::{ClientWords, PersonWords},
+        access::{ClientWords, PersonWords, none_of_theirs},
         cycle::refused,
         outcome::{Exit, Failure, Fault},
     },
@@ -22,7 +22,8 @@ use crate::{
         change,
         explain::because_words,
         facts::Facts,
-        firm::{Client, ClientState, Firm, Guest, Office, Person, PersonId, TargetName},
+        firm::{Client, ClientState, Firm, Guest, Person, PersonId, TargetName},
+        office::Permission,
         policy::{Answer, Decider},
     },
     memory,
@@ -138,31 +139,44 @@ impl Picture {
     ///
     /// Errors: nobody and nothing of that name, as far as the asker may know; somebody else's access.
     pub fn check(&self, question: Question<'_>, asking: Option<&Person>, now: Timestamp) -> Result<Checked, Failure> {
-        let manages = asking.is_none_or(|p| matches!(p.office, Office::PrimaryOwner | Office::Owner | Office::Admin));
         let own = asking.map(|p| p.id);
+        let manages = own.is_none_or(|id| change::sees_everything(&self.firm, id));
         let denied = || {
             Failure::new(Exit::Failed, "you may look at your own access only")
                 .fault(Fault::Denied)
                 .next("Ask an owner or administrator of the firm.")
         };
+        let reads_some = || own.is_some_and(|id| change::holds(&self.firm, id, Permission::ReadAll).is_ok());
         let person = match self.people.get(question.person).and_then(|id| self.firm.people.get(id)) {
             Some(person) => person,
             // Whether somebody works here is nobody's to try out.
             None => change::find_person(&self.firm, question.person)
-                .map_err(|r| if manages { refused(r) } else { denied() })?,
+                .map_err(|r| if manages || reads_some() { refused(r) } else { denied() })?,
         };
-        if !manages && own != Some(person.id) {
+        let others = own.is_some_and(|id| id != person.id);
+        if !manages && others && !reads_some() {
             return Err(denied());
         }
-        let client = match self.clients.get(question.client).and_then(|id| self.firm.clients.get(id)) {
-            Some(client) => client,
-            None => change::find_client(&self.firm, question.client, own).map_err(refused)?,
+        let found = match self.clients.get(question.client).and_then(|id| self.firm.clients.get(id)) {
+            Some(client) => Ok(client),
+            None => change::find_client(&self.firm, question.client, own),
         };
+        let client = match (found, manages) {
+            (Ok(client), _) => client,
+            (Err(r), true) => return Err(refused(r)),
+            // Names that it could be are not for whoever sees only some clients.
+            (Err(_), false) => return Err(none_of_theirs(question.client)),
+        };
+        let reads = manages || own.is_some_and(|id| change::may_touch(&self.firm, id, Permission::ReadAll, client));
+        if others && !reads {
+            return Err(none_of_theirs(question.client));
+        }
         let target = question.target.map(|name| self.target(name)).transpose()?;
-        let mut checked = self.decide(person, client, target, now);
-        if !manages && checked.answer == Answer::No && !self.firm.selections.contains_key(&(person.id, client.id)) {
-            // Whoever sees only some clients does not learn here how the others stand.
-            checked.reasons = vec!["you have no access to this client".to_owned()];
+        let checked = self.decide(person, client, target, now);
+        let selected = || self.firm.selections.contains_key(&(person.id, client.id));
+        if !reads && checked.answer == Answer::No && client.private_to.is_none() && !selected() {
+            // As for a client that is not there: who sees only some does not learn of the others here.
+            return Err(none_of_theirs(question.client));
         }
         Ok(checked)
     }

@@ -10,6 +10,8 @@ use super::{
     Place, Route,
 };
 
+mod people;
+
 const MODES: Kind = One(&["all", "selected", "ledger", "ledger+selected"]);
 const SOURCE_KINDS: Kind = One(&["ledger", "practice-client", "roster"]);
 const STATEMENT_KINDS: Kind = One(&[
@@ -63,7 +65,22 @@ type Line = (Method, &'static str, &'static str, &'static str, May, Vec<Input>, 
 
 /// All routes, in the order of the description.
 pub fn table() -> Vec<Route> {
-    let lines = [about_all(), people(), clients(), selections(), holders(), changes(), access(), cycles(), trail()];
+    let (groups, guests, bulk, proof) = (people::groups(), people::guests(), people::bulk(), people::proof());
+    let lines = [
+        about_all(),
+        persons(),
+        groups,
+        clients(),
+        selections(),
+        bulk,
+        guests,
+        holders(),
+        changes(),
+        access(),
+        cycles(),
+        proof,
+        trail(),
+    ];
     let route = |(method, path, id, summary, may, inputs, act, answers): Line| Route {
         method,
         path,
@@ -86,7 +103,7 @@ fn about_all() -> Vec<Line> {
             vec![], Act::Connectors, &["connectors/1"]),
         (Method::GET, "/doctor", "doctor", "The configuration and the state, checked without asking a provider", Manage,
             vec![], Command("doctor --offline"), &["doctor/1"]),
-        (Method::GET, "/firm", "firm", "People, clients and selections as one file", Manage, vec![], Command("firm export"), &["firm/1"]),
+        (Method::GET, "/firm", "firm", "People, clients, groups, roles and selections as one file", Manage, vec![], Command("firm export"), &["firm/1"]),
         (Method::GET, "/roles", "roles", "Which ledger roles give what", Manage,
             vec![query("connection", Text, CONNECTION)], Command("roles table -- {connection}"), &["roles/1"]),
         (Method::GET, "/tokens", "tokens", "Tokens of this API: one's own, and everybody's for owners", May::Person, vec![],
@@ -101,7 +118,7 @@ fn about_all() -> Vec<Line> {
 }
 
 #[rustfmt::skip]
-fn people() -> Vec<Line> {
+fn persons() -> Vec<Line> {
     const CHANGE: &[&str] = &["change/1"];
     let office = || body("office", Text, "owner, admin, employee, viewer or custom:NAME");
     let act = |name, id, summary, command| -> Line { (Method::POST, name, id, summary, Manage, vec![person()], Command(command), CHANGE) };
@@ -204,10 +221,10 @@ fn selections() -> Vec<Line> {
         (Method::POST, "/private", "privateAdd", "Add a private client of one's own", May::Person,
             vec![must(body("name", Text, ""))], Command("private add -- {name}"), &["change/1"]),
         (Method::POST, "/private/{client}/convert", "privateConvert", "Make it an ordinary client", May::Person,
-            vec![client()], Command("private convert -- {client}"), &["change/1"]),
+            vec![client(), body("reason", Text, REASON)], Command("private convert --reason={reason} -- {client}"), &["change/1"]),
         (Method::POST, "/private/{client}/share", "privateShare", "Give named people its folder on one target", May::Person,
-            vec![client(), must(body("target", Text, TARGET)), must(body("with", People, PERSON))],
-            Command("private share --target={target} --with={with} -- {client}"), &["change/1"]),
+            vec![client(), must(body("target", Text, TARGET)), must(body("with", People, PERSON)), body("reason", Text, REASON)],
+            Command("private share --target={target} --with={with} --reason={reason} -- {client}"), &["change/1"]),
     ]
 }
 
@@ -349,9 +366,13 @@ mod tests {
                 let wanted = route.inputs.iter().filter(|i| i.required || !only_required);
                 let mut all: input::Values = wanted.map(|i| (i.name, sample(i.kind))).collect();
                 // Some texts have a form that only the command line knows.
-                for (name, text) in
-                    [("office", "admin"), ("authority", "any"), ("date", "beginning"), ("expires", "8 hours")]
-                {
+                for (name, text) in [
+                    ("office", "admin"),
+                    ("authority", "any"),
+                    ("date", "beginning"),
+                    ("expires", "8 hours"),
+                    ("until", "8 hours"),
+                ] {
                     all.entry(name).and_modify(|v| {
                         if !(name == "expires" && route.id == "tokenAdd") {
                             *v = json!(text)
@@ -360,6 +381,9 @@ mod tests {
                 }
                 if route.id == "clientYearEnd" {
                     all.insert("day", json!("03-31"));
+                }
+                if route.id == "officeDefine" {
+                    all.insert("may", json!(["guests", "selections"]));
                 }
                 // Either the one or the other.
                 if !only_required && all.contains_key("all") && route.path != "/people" && all.len() > 1 {

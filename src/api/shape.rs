@@ -45,6 +45,17 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("accept/1", "{clients:[{client:s, id:s, changed:b, gain:[s], unknown:i}], staged:[s]}"),
     ("rename-folder/1", "{folders:[{target:s, name:s, can_rename:b}]}"),
     ("select/1", "{person:{id:s, email:s}, clients:[{client:s, id:s, answer:s, text:s, because:s}], staged:[s], dry_run:b}"),
+    ("groups/1", "{groups:[{name:s, clients:i, by_name:i, connections:[s]}]}"),
+    ("group/1", "{name:s, connections:[s], clients:[{id:s, slug:s, name:s, how:s}]}"),
+    ("offices/1", "{roles:[{role:s, may:[s], group:s}]}"),
+    ("guests/1", "{guests:[{person:{id:s, email:s}, client:{id:s, slug:s}, until:t, reason:s, break_glass:b, \
+        state:'over'|'sees'|'gives_nothing'|'unknown', because:s}]}"),
+    ("changes-show/1", "{changes:[{id:s, author:s, reason:s, does:s, change:any}], access:[any]}"),
+    ("what-if/1", "{changes:s, effects:[any], held:[any]}"),
+    ("gaps/1", "{gaps:[{client:s, target:s, who:s, gap:any, because:s}], troubles:[s]}"),
+    ("leavers/1", "{leavers:[{person:{id:s, email:s}, since:t, ledgers_open:s, folders_open:s, ledgers:[any]}]}"),
+    ("leaver/1", "{person:{id:s, email:s}, since:t, by:s, reason:s, we_can_close:[s], only_the_client_can:[s], ledgers:[any]}"),
+    ("reviews/1", "{reviews:[any]}"),
     ("private/1", "{clients:[{id:s, slug:s, name:s, state:s, targets:[s]|null, shared_with:[s]}]}"),
     ("holders/1", "{holders:[{client:s, target:s, account:any, folder:any, holder:s, role:s, via:any, pending:any, state:s}], troubles:[s]}"),
     ("holder/1", "{act:s, holders:[{client:s, target:s, holder:s}], failed?:[s]}"),
@@ -54,7 +65,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("approval/1", "{digest:s, expires:t}"),
     ("freeze/1", "{freeze:null|{since:t, by:s, reason:s}}"),
     ("access/1", "{at:t, last_read:s, rows:[{client:#ClientWords, person:#PersonWords, target:s, account?:s, answer:#Answer, role:s, \
-        state:s, source?:s, because:s, since?:t, until?:t}], targets:[#Target], nobody:[#ClientWords], proposed:i, private:[#ClientWords]}"),
+        state:s, source?:s, because:s, since?:t, until?:t}], targets:[#Target], nobody:[#ClientWords], proposed:i, private:[#ClientWords], others:i}"),
     ("access-at/1", "{day:d, end:t, rows:[{client:#ClientWords, person:#PersonWords, ledger?:<s>, known?:<s>, applied?:[any]}], \
         targets:[#Target], names_of:s, clock:s}"),
     ("access-check/1", "{answer:#Answer, role:'reader'|'writer'|'none', scope:'whole'|'accounts'|'none', reasons:[s], \

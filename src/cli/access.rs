@@ -23,6 +23,7 @@ use crate::{
         explain::because_words,
         firm::{Client, ClientState, Firm, PersonId, TargetName},
         lane::LaneKey,
+        office::Permission,
         policy::{Answer, Because, Decider, DesiredLane, LaneState},
     },
     memory,
@@ -32,7 +33,8 @@ use crate::{
 
 pub mod past;
 
-/// Whose access somebody may look at (`product` 5). Everybody's for those who manage it, else their own.
+/// Whose access somebody may look at (`product` 5). Everybody's for those who manage it, else their own; a role that reads a
+/// group's clients adds those, see [`Filter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
     Everything,
@@ -78,10 +80,13 @@ pub struct Filter {
     asking: Option<PersonId>,
     /// Private clients that were shared with whoever asks.
     shared: BTreeSet<ClientId>,
+    /// The clients of the group that a limited `read-all` reaches: everybody's access to them.
+    group: BTreeSet<ClientId>,
 }
 
 impl Filter {
-    pub fn new(
+    /// Errors: nobody and nothing of that name, as far as whoever asks may know; somebody else's access.
+    pub async fn new(
         app: &App,
         firm: &Firm,
         person: Option<&PersonArg>,
@@ -89,15 +94,55 @@ impl Filter {
     ) -> Result<Self, Failure> {
         let sight = Sight::of(app, firm)?;
         let asking = app.acting_person(firm).map(|p| p.id);
-        let person = person.map(|p| change::find_person(firm, &p.0)).transpose().map_err(refused)?.map(|p| p.id);
-        let client =
-            client.map(|c| change::find_client(firm, &c.0, asking)).transpose().map_err(refused)?.map(|c| c.id);
-        if let Some(person) = person {
-            sight.check(person)?;
-        }
         let with = |c: &&Client| c.shared() && asking.is_some_and(|p| firm.selections.contains_key(&(p, c.id)));
         let shared = firm.clients.values().filter(with).map(|c| c.id).collect();
-        Ok(Self { sight, person, client, asking, shared })
+        let mut filter = Self { sight, person: None, client: None, asking, shared, group: BTreeSet::new() };
+        if let Sight::Own(own) = sight {
+            let reads = |c: &&Client| c.private_to.is_none() && change::may_touch(firm, own, Permission::ReadAll, c);
+            filter.group = firm.clients.values().filter(reads).map(|c| c.id).collect();
+        }
+        filter.person = person.map(|p| filter.find_person(firm, &p.0)).transpose()?;
+        filter.client = match client {
+            Some(client) => Some(filter.find_client(app, firm, &client.0).await?),
+            None => None,
+        };
+        Ok(filter)
+    }
+
+    fn find_person(&self, firm: &Firm, typed: &str) -> Result<PersonId, Failure> {
+        let found = change::find_person(firm, typed).map_err(refused)?.id;
+        if self.group.is_empty() {
+            self.sight.check(found)?;
+        }
+        Ok(found)
+    }
+
+    /// Who sees only some clients is told the same of all others, whether there are such or not.
+    async fn find_client(&self, app: &App, firm: &Firm, typed: &str) -> Result<ClientId, Failure> {
+        let found = change::find_client(firm, typed, self.asking);
+        let Sight::Own(own) = self.sight else { return found.map(|c| c.id).map_err(refused) };
+        if let Ok(client) = &found
+            && (self.reads(client) || self.theirs(app, firm, own, client).await?)
+        {
+            return Ok(client.id);
+        }
+        Err(none_of_theirs(typed))
+    }
+
+    /// Every person's access to this client may be looked at.
+    pub fn reads(&self, client: &Client) -> bool {
+        self.sight == Sight::Everything || self.group.contains(&client.id)
+    }
+
+    async fn theirs(&self, app: &App, firm: &Firm, own: PersonId, client: &Client) -> Result<bool, Failure> {
+        let pair = (own, client.id);
+        let guest = || firm.guests.iter().any(|g| (g.person, g.client) == pair);
+        if client.private_to == Some(own) || firm.selections.contains_key(&pair) || guest() {
+            return Ok(true);
+        }
+        let facts = memory::recall_all(app, firm).await?;
+        let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+        Ok(Decider::new(firm, &facts, &targets, app.now()).judge(own, client.id).answer != Answer::No)
     }
 
     pub fn client(&self, client: &Client) -> bool {
@@ -105,13 +150,22 @@ impl Filter {
             && (client.private_to.is_none() || client.private_to == self.asking || self.shared.contains(&client.id))
     }
 
-    /// `None`: an address that belongs to nobody of the firm any more.
-    pub fn person(&self, person: Option<PersonId>) -> bool {
+    /// Whether this person's access to this client is shown. `None`: an address that belongs to nobody of the firm any more.
+    pub fn pair(&self, client: &Client, person: Option<PersonId>) -> bool {
         match person {
-            Some(p) => self.sight.sees(p) && self.person.is_none_or(|wanted| wanted == p),
-            None => self.sight == Sight::Everything && self.person.is_none(),
+            Some(p) => {
+                (self.sight.sees(p) || self.group.contains(&client.id)) && self.person.is_none_or(|wanted| wanted == p)
+            }
+            None => self.reads(client) && self.person.is_none(),
         }
     }
+}
+
+/// What somebody is told of a client that is none of theirs, or of none.
+pub fn none_of_theirs(typed: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("there is no client \"{}\" that you see", typed.trim()))
+        .fault(Fault::Missing)
+        .next("Your own: ledgerward clients list")
 }
 
 /// How a person's access to one folder stands.
@@ -216,6 +270,8 @@ pub struct Matrix {
     pub proposed: usize,
     /// The asking person's own private clients.
     pub private: Vec<ClientWords>,
+    /// Active clients that whoever asks does not see.
+    pub others: usize,
     /// When every ledger was last read whole.
     pub read: Option<Timestamp>,
 }
@@ -228,7 +284,7 @@ pub async fn run(
     format: TableFormat,
 ) -> Result<Report, Failure> {
     let firm = app.firm().await?;
-    let filter = Filter::new(app, &firm, person, client)?;
+    let filter = Filter::new(app, &firm, person, client).await?;
     if let Some(at) = at {
         return past::run(app, &firm, &filter, at, format).await;
     }
@@ -238,7 +294,7 @@ pub async fn run(
         "at": app.now(),
         "last_read": matrix.read.map_or_else(|| "unknown".to_owned(), |t| t.to_string()),
         "rows": matrix.rows, "targets": matrix.targets, "nobody": matrix.nobody,
-        "proposed": matrix.proposed, "private": matrix.private,
+        "proposed": matrix.proposed, "private": matrix.private, "others": matrix.others,
     });
     let text = match format {
         TableFormat::Text => {
@@ -289,21 +345,30 @@ pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Fail
         ))
     });
     let shown: BTreeSet<&str> = rows.iter().map(|r| r.client.slug.as_str()).collect();
+    let all = filter.sight == Sight::Everything;
+    let hidden = |c: &&Client| {
+        c.state == ClientState::Active && c.private_to.is_none() && !filter.reads(c) && !shown.contains(c.slug.as_str())
+    };
+    let others = firm.clients.values().filter(|c| !all && filter.client.is_none() && hidden(c)).count();
     let nobody = firm
         .clients
         .values()
-        .filter(|c| filter.sight == Sight::Everything && filter.person.is_none() && filter.client(c))
+        .filter(|c| filter.reads(c) && filter.person.is_none() && filter.client(c))
         .filter(|c| c.state == ClientState::Active && c.private_to.is_none() && !shown.contains(c.slug.as_str()))
         .map(ClientWords::of)
         .collect();
-    let proposed = firm.clients.values().filter(|c| c.state == ClientState::Proposed && filter.client(c)).count();
+    let proposed = firm
+        .clients
+        .values()
+        .filter(|c| c.state == ClientState::Proposed && filter.reads(c) && filter.client(c))
+        .count();
     let private = firm
         .clients
         .values()
         .filter(|c| c.private_to.is_some() && c.private_to == filter.asking && filter.client(c))
         .map(ClientWords::of)
         .collect();
-    Ok(Matrix { rows, targets: target_words(app), nobody, proposed, private, read })
+    Ok(Matrix { rows, targets: target_words(app), nobody, proposed, private, others, read })
 }
 
 pub fn target_words(app: &App) -> Vec<TargetWords> {
@@ -349,7 +414,7 @@ fn lane_rows(
     for (ix, answer, role, because) in wants.chain(held) {
         let Some(person) = d.person(ix) else { continue };
         let own = d.address(target, ix).and_then(|a| left.remove(a.key()));
-        if !filter.person(Some(person.id)) {
+        if !filter.pair(client, Some(person.id)) {
             continue;
         }
         let state = match (sharing, answer, own) {
@@ -372,7 +437,7 @@ fn lane_rows(
     for own in left.into_values() {
         let ix = d.holder(target, &own.grant.who);
         let person = ix.and_then(|ix| d.person(ix));
-        if !filter.person(person.map(|p| p.id)) {
+        if !filter.pair(client, person.map(|p| p.id)) {
             continue;
         }
         let state = if lane.state == LaneState::Kept { State::Archived } else { State::ToRevoke };

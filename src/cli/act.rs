@@ -42,6 +42,7 @@ pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, F
         Actor::Setup | Actor::Daemon => None,
     };
     let waits = person.is_some_and(|id| change::waits(&before, id, &ops, app.config.policy.four_eyes));
+    person.map_or(Ok(()), |id| change::can_be_seconded(&before, id, &ops)).map_err(refused)?;
     let changed = ops.iter().zip(&effects).filter(|(_, effect)| effect.changed).map(|(op, _)| op);
     let opened = if waits { Vec::new() } else { opened(app, &before, &after, &ops).await? };
     let written: Vec<Value> = changed
@@ -198,7 +199,7 @@ const REACH: [Permission; 6] = [
 ];
 
 /// Whether the one who asks may know of a client: it is theirs, selected for them, or within their role.
-fn knows(app: &App, firm: &Firm, client: &Client) -> bool {
+pub fn knows(app: &App, firm: &Firm, client: &Client) -> bool {
     match (client.private_to, asking(app, firm)) {
         (Some(owner), asking) => Some(owner) == asking,
         (None, None) => app.person.is_none(),

@@ -270,7 +270,7 @@ Examples:
         #[command(subcommand)]
         act: Option<ChangesAct>,
     },
-    /// People, clients and selections as one file
+    /// People, clients, groups, roles and selections as one file
     Firm {
         #[command(subcommand)]
         act: FirmAct,

@@ -1,4 +1,4 @@
-//! `firm export | apply FILE`: people, clients and selections as one file.
+//! `firm export | apply FILE`: people, clients, groups, roles and selections as one file.
 
 use std::{fmt::Write as _, io::Read as _, path::Path};
 

@@ -15,9 +15,10 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        change::ChangeOp,
+        change::{self, ChangeOp},
         explain::{self, because_words},
         firm::{Client, Firm, Guest, Person, TargetName, Unlisted},
+        office::Permission,
         policy::{Answer, Decider},
     },
     memory,
@@ -54,8 +55,8 @@ pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
             let guest = Guest { until, reason: reason.unwrap_or_else(|| old.reason.clone()), ..old.clone() };
             let report = act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], "guest").await?;
             Ok(report.note(
-                "A target that ends access by itself (see `ledgerward connectors`) still does so on the old day; it is put back by the \
-                 hold that the next run then shows.",
+                "A target that ends access by itself (see `ledgerward connectors`) learns the new end in the next sync: the person is \
+                 taken out there and let in again until then.",
             ))
         }
         Some(GuestsAct::End { person, client }) => {
@@ -121,7 +122,11 @@ async fn list(app: &App, firm: &Firm) -> Result<Report, Failure> {
     let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
     let decider = Decider::new(firm, &facts, &targets, app.now());
     let (mut rows, mut values) = (Vec::new(), Vec::new());
-    let mut guests: Vec<&Guest> = firm.guests.iter().filter(|g| sight.sees(g.person)).collect();
+    let read = |g: &Guest| {
+        let client = firm.clients.get(&g.client);
+        asking.zip(client).is_some_and(|(own, c)| change::may_touch(firm, own, Permission::ReadAll, c))
+    };
+    let mut guests: Vec<&Guest> = firm.guests.iter().filter(|g| sight.sees(g.person) || read(g)).collect();
     guests.sort_by_key(|g| (g.until, g.person, g.client));
     for guest in guests {
         let (Some(person), Some(client)) = (firm.people.get(&guest.person), firm.clients.get(&guest.client)) else {

@@ -18,7 +18,7 @@ use super::{
     args::{ClientArg, ReviewAct},
     audit::verify_pack,
     leaver::evidence,
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -118,7 +118,9 @@ async fn load(app: &App, name: &str) -> Result<Review, Failure> {
     let key = name.to_owned();
     let found: Option<Review> = app.store.run(move |db| db.doc_get(REVIEWS, &key)).await?;
     found.ok_or_else(|| {
-        Failure::new(Exit::Failed, format!("there is no review \"{name}\"")).next("See: ledgerward review list")
+        Failure::new(Exit::Failed, format!("there is no review \"{name}\""))
+            .fault(Fault::Missing)
+            .next("See: ledgerward review list")
     })
 }
 
@@ -146,7 +148,7 @@ async fn start(app: &App, firm: &Firm, name: &str, reviewers: &[String]) -> Resu
     let owner = firm.people.values().find(|p| p.office == Office::PrimaryOwner);
     let owner = owner.map_or_else(|| app.actor.name.clone(), |p| p.email.to_string());
     let of = assigned(app, firm, reviewers)?;
-    let matrix = access::now(app, firm, &Filter::new(app, firm, None, None)?).await?;
+    let matrix = access::now(app, firm, &Filter::new(app, firm, None, None).await?).await?;
     let mut items: BTreeMap<(String, String), Item> = BTreeMap::new();
     for row in matrix.rows {
         let client = firm.clients.values().find(|c| c.slug == row.client.slug && c.private_to.is_none());

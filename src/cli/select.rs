@@ -21,6 +21,7 @@ use crate::{
         change::{self, ChangeOp},
         explain::{self, CanSelect},
         firm::{Client, ClientState, Firm, Person, PersonId, Selection, SelectionScope, TargetName},
+        office::Permission,
         policy::{Answer, Decider},
     },
     memory, registry,
@@ -186,7 +187,7 @@ pub fn draft<'f>(
             .next("To add some and remove others: select PERSON --add CLIENT… --remove CLIENT…"));
     }
     if bulk.all_granted {
-        let (wishes, unknown) = all_granted(decider, person);
+        let (wishes, unknown) = all_granted(app, decider, person);
         draft.unknown = unknown;
         draft.wishes.extend(wishes.into_iter().map(|w| (w.client.slug.clone(), w)));
         return Ok(draft);
@@ -240,7 +241,7 @@ pub fn draft<'f>(
                 from.email
             ));
         }
-        draft.notes.extend(guests_of(firm, from.id));
+        draft.notes.extend(guests_of(app, firm, from.id));
     }
     for client in act::clients(app, firm, remove_these)? {
         if draft.wishes.insert(client.slug.clone(), gone(firm, person, client)).is_some() {
@@ -252,16 +253,16 @@ pub fn draft<'f>(
 }
 
 /// A guest's extra access has its own end and reason, so it does not move by itself.
-fn guests_of(firm: &Firm, from: PersonId) -> Option<String> {
-    let slugs: Vec<String> =
-        firm.guests.iter().filter(|g| g.person == from).map(|g| act::slug(firm, g.client)).collect();
+fn guests_of(app: &App, firm: &Firm, from: PersonId) -> Option<String> {
+    let of = firm.guests.iter().filter(|g| g.person == from).filter_map(|g| firm.clients.get(&g.client));
+    let slugs: Vec<String> = of.filter(|c| reads(app, firm, c)).map(|c| c.slug.clone()).collect();
     (!slugs.is_empty()).then(|| format!("Guest access is not moved: {}. See: ledgerward guests", slugs.join(", ")))
 }
 
 fn of_connection<'f>(app: &App, firm: &'f Firm, name: Option<&str>) -> Result<Vec<&'f Client>, Failure> {
     let Some(name) = name else { return Ok(Vec::new()) };
     let name = act::connection(app, name)?;
-    let of = |c: &&Client| ordinary(c) && c.sources.iter().any(|s| s.connection == name);
+    let of = |c: &&Client| ordinary(c) && act::knows(app, firm, c) && c.sources.iter().any(|s| s.connection == name);
     Ok(firm.clients.values().filter(of).collect())
 }
 
@@ -273,7 +274,7 @@ fn ordinary(client: &Client) -> bool {
 /// What a colleague has: what is selected for them, or, where their mode looks at no selections, what they see.
 fn held_by<'f>(app: &App, decider: &Decider<'f>, person: &Person) -> Vec<(&'f Client, Selection)> {
     let firm: &'f Firm = decider.firm();
-    let clients = firm.clients.values().filter(|c| ordinary(c) && act::sees_all(app, firm));
+    let clients = firm.clients.values().filter(|c| ordinary(c) && reads(app, firm, c));
     let has = clients.filter_map(|client| {
         let selection = match firm.selections.get(&(person.id, client.id)) {
             Some(selection) => Some(selection.clone()),
@@ -284,6 +285,14 @@ fn held_by<'f>(app: &App, decider: &Decider<'f>, person: &Person) -> Vec<(&'f Cl
         Some((client, selection?))
     });
     has.collect()
+}
+
+/// Whether the one who asks may look at everybody's access to this client.
+fn reads(app: &App, firm: &Firm, client: &Client) -> bool {
+    match act::asking(app, firm) {
+        Some(own) => change::may_touch(firm, own, Permission::ReadAll, client),
+        None => app.person.is_none(),
+    }
 }
 
 /// As [`wish`], and never narrower than what the person has already.
@@ -353,12 +362,12 @@ fn gone<'f>(firm: &Firm, person: &Person, client: &'f Client) -> Wish<'f> {
 
 /// Every ordinary client that the ledgers grant this person now and that is not selected yet, and how many could not be
 /// judged. The one explicit way to start from the ledgers (`product` 4).
-fn all_granted<'f>(decider: &Decider<'f>, person: &Person) -> (Vec<Wish<'f>>, usize) {
+fn all_granted<'f>(app: &App, decider: &Decider<'f>, person: &Person) -> (Vec<Wish<'f>>, usize) {
     let firm: &'f Firm = decider.firm();
     let mut unknown = 0;
     let mut wishes = Vec::new();
     let whole = Selection { scope: SelectionScope::Whole, when_granted: false };
-    for client in firm.clients.values().filter(|c| ordinary(c)) {
+    for client in firm.clients.values().filter(|c| ordinary(c) && act::knows(app, firm, c)) {
         if firm.selections.get(&(person.id, client.id)).is_some_and(|s| !s.when_granted) {
             continue;
         }

@@ -62,14 +62,15 @@ struct Known {
 impl Known {
     async fn read(app: &App, which: &StatementFilter) -> Result<Self, Failure> {
         let firm = app.firm().await?;
-        let filter = Filter::new(app, &firm, None, which.client.as_ref())?;
+        let filter = Filter::new(app, &firm, None, which.client.as_ref()).await?;
         let clients = match filter.sight {
             Sight::Everything => firm.clients.values().filter(|c| filter.client(c)).map(|c| c.id).collect(),
-            Sight::Own(_) => {
+            Sight::Own(person) => {
                 let rows = access::now(app, &firm, &filter).await?.rows;
-                let own: BTreeSet<String> =
-                    rows.into_iter().filter(|r| r.answer == Answer::Yes).map(|r| r.client.id).collect();
-                firm.clients.keys().filter(|id| own.contains(&id.to_string())).copied().collect()
+                let own = |r: &access::Row| r.answer == Answer::Yes && r.person.id == person.0.to_string();
+                let own: BTreeSet<String> = rows.into_iter().filter(own).map(|r| r.client.id).collect();
+                let seen = |c: &&Client| filter.client(c) && (filter.reads(c) || own.contains(&c.id.to_string()));
+                firm.clients.values().filter(seen).map(|c| c.id).collect()
             }
         };
         let sources: Vec<SourceRef> =

@@ -23,10 +23,13 @@ use crate::{
 
 pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_not: bool) -> Result<Report, Failure> {
     let firm = app.firm().await?;
-    let filter = Filter::new(app, &firm, Some(person), Some(client))?;
+    let filter = Filter::new(app, &firm, Some(person), Some(client)).await?;
     let (Some(person), Some(client)) = (filter.person, filter.client) else {
         return Err(Failure::new(Exit::Failed, "there is no such person or client"));
     };
+    if !firm.clients.get(&client).is_some_and(|c| filter.reads(c)) {
+        filter.sight.check(person)?;
+    }
     let facts = memory::recall_all(app, &firm).await?;
     let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
     let decider = Decider::new(&firm, &facts, &targets, app.now());

@@ -400,7 +400,9 @@ fn permitted(caller: &Caller, route: &Route) -> Result<(), Problem> {
         (None, _) | (_, May::Person) => true,
         (Some(Office::PrimaryOwner | Office::Owner), _) => true,
         (Some(Office::Admin), may) => may == May::Manage,
-        (Some(Office::Employee | Office::Viewer | Office::Custom(_)), _) => false,
+        // What a role of the firm's own may do, the command itself asks, permission by permission.
+        (Some(Office::Custom(_)), _) => matches!(route.act, Act::Command(_)),
+        (Some(Office::Employee | Office::Viewer), _) => false,
     };
     if may {
         return Ok(());

@@ -24,7 +24,7 @@ pub use self::{
     clients::{free_slug, slug_for, valid_slug},
     invariants::violations,
     lookup::{find_client, find_person},
-    publish::{publish, rehearse, waits},
+    publish::{can_be_seconded, publish, rehearse, waits},
     rights::{Missing, enabled, holds, may_touch, needs_publishing, powers, require, sees_everything},
     touches::{concerns, touches},
     words::{office_slug, parse_office, parse_unlisted, unlisted_slug},

@@ -10,7 +10,7 @@ use super::{
     explain,
     fact::Fact,
     finding::{Finding, Severity},
-    firm::{Client, ClientState},
+    firm::{Client, ClientState, Person, PersonId},
     lane::LaneKey,
     policy::{Answer, Because, Decider, DesiredLane, PersonIx},
 };
@@ -221,6 +221,15 @@ pub fn conflicts(d: &Decider<'_>) -> Vec<Finding> {
         )
     };
     by.into_iter().map(told).collect()
+}
+
+/// The people of the firm whom a practice manager or a roster names for this client.
+pub fn responsible(d: &Decider<'_>, client: &Client) -> Vec<PersonId> {
+    let named = |p: &&Person| {
+        let ix = d.ix(p.id).filter(|_| !p.shut());
+        ix.and_then(|ix| combined(d, client, ix, &|kind| kind != SourceKind::Ledger)) == Some(Fact::Granted)
+    };
+    d.firm().people.values().filter(named).map(|p| p.id).collect()
 }
 
 /// A lane's place in a table.

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ClientId, Email};
+use ledgerward_contract::{ClientId, ConnectionName, Email};
 use uuid::Uuid;
 
-use super::{ClientRow, FirmFile, PersonRow, SelectionRow, export::in_file};
+use super::{ClientRow, FirmFile, GroupRow, OfficeRow, PersonRow, SelectionRow, export::in_file};
 use crate::domain::{
     change::ChangeOp,
     firm::{ClientState, Firm, Mode, Office, Person, PersonId, SelectionScope},
@@ -22,8 +22,11 @@ pub fn diff(file: &FirmFile, firm: &Firm, prune: bool, mut new_id: impl FnMut() 
         ops: Vec::new(),
         last: Vec::new(),
     };
-    file.people.iter().for_each(|row| out.person(row, &mut new_id));
+    // A person may have a role of the file, a role its group, and a group its clients.
     file.clients.iter().for_each(|row| out.client(row, &mut new_id));
+    file.groups.iter().for_each(|row| out.group(row));
+    file.offices.iter().for_each(|row| out.office(row));
+    file.people.iter().for_each(|row| out.person(row, &mut new_id));
     file.selections.iter().for_each(|row| out.selection(row));
     if prune {
         out.prune(file);
@@ -183,6 +186,37 @@ impl Diff<'_> {
         }
     }
 
+    fn group(&mut self, row: &GroupRow) {
+        let GroupRow { name, clients, connections } = row;
+        let known = self.firm.groups.get(name);
+        // Every slug was looked up when the file was read.
+        let wanted: BTreeSet<ClientId> = clients.iter().filter_map(|slug| self.clients.get(slug).copied()).collect();
+        let new_clients: BTreeSet<ClientId> =
+            wanted.iter().filter(|c| known.is_none_or(|g| !g.clients.contains(c))).copied().collect();
+        let new_connections: BTreeSet<ConnectionName> =
+            connections.iter().filter(|c| known.is_none_or(|g| !g.connections.contains(c))).cloned().collect();
+        if known.is_none() || !new_clients.is_empty() || !new_connections.is_empty() {
+            let group = name.clone();
+            self.ops.push(ChangeOp::AddToGroup { group, clients: new_clients, connections: new_connections });
+        }
+        if let Some(g) = known.filter(|_| self.prune) {
+            let told = |c: &&ClientId| self.firm.clients.get(c).is_some_and(in_file);
+            let clients: BTreeSet<ClientId> =
+                g.clients.iter().filter(told).filter(|c| !wanted.contains(c)).copied().collect();
+            let connections: BTreeSet<ConnectionName> = g.connections.difference(connections).cloned().collect();
+            if !clients.is_empty() || !connections.is_empty() {
+                self.ops.push(ChangeOp::TakeFromGroup { group: name.clone(), clients, connections });
+            }
+        }
+    }
+
+    fn office(&mut self, row: &OfficeRow) {
+        let OfficeRow { name, office } = row;
+        if self.firm.offices.get(name) != Some(office) {
+            self.ops.push(ChangeOp::DefineOffice { name: name.clone(), office: office.clone() });
+        }
+    }
+
     fn selection(&mut self, row: &SelectionRow) {
         let SelectionRow { person, client, accounts, when_granted } = row;
         // Both were looked up when the file was read.
@@ -216,6 +250,13 @@ impl Diff<'_> {
             if !people.contains(&p.email) {
                 self.last.push(ChangeOp::SetEnabled { person: p.id, enabled: false });
             }
+        }
+        // After everything that might still use them: the people their roles, the roles their groups.
+        for name in self.firm.offices.keys().filter(|n| !file.offices.iter().any(|row| row.name == **n)) {
+            self.last.push(ChangeOp::RemoveOffice { name: name.clone() });
+        }
+        for name in self.firm.groups.keys().filter(|n| !file.groups.iter().any(|row| row.name == **n)) {
+            self.last.push(ChangeOp::RemoveGroup { group: name.clone() });
         }
     }
 }

@@ -7,12 +7,13 @@ use ledgerward_contract::{SourceKind, SourceRef};
 use crate::domain::{
     change::{office_slug, unlisted_slug},
     firm::{AccountRef, Authority, Client, ClientState, Firm, Person, SelectionScope},
+    office::{CustomOffice, Group},
 };
 
 /// Writes the file. People are in the order of their addresses, clients of their slugs.
 pub fn export(firm: &Firm) -> String {
     let mut out = String::from(
-        "# People, clients and selections of the firm. Show what applying it would do:\n\
+        "# People, clients, groups, roles and selections of the firm. Show what applying it would do:\n\
          #   ledgerward firm apply FILE --dry-run\n\
          # What the file leaves out stays; with --prune it ends.\nversion = 1\n",
     );
@@ -25,6 +26,12 @@ pub fn export(firm: &Firm) -> String {
     clients.sort_by(|a, b| a.slug.cmp(&b.slug));
     for client in clients {
         write_client(&mut out, client);
+    }
+    for (name, group) in &firm.groups {
+        write_group(&mut out, firm, name, group);
+    }
+    for (name, office) in &firm.offices {
+        write_office(&mut out, name, office);
     }
     write_selections(&mut out, firm);
     out
@@ -122,6 +129,31 @@ fn write_client(out: &mut String, client: &Client) {
     }
     if let Some(since) = statements_since {
         line(out, "since", text(&since.to_string()));
+    }
+}
+
+fn write_group(out: &mut String, firm: &Firm, name: &str, group: &Group) {
+    let Group { clients, connections } = group;
+    let mut slugs: Vec<&str> =
+        clients.iter().filter_map(|c| firm.clients.get(c)).filter(|c| in_file(c)).map(|c| c.slug.as_str()).collect();
+    slugs.sort_unstable();
+    out.push_str("\n[[group]]\n");
+    line(out, "name", text(name));
+    if !slugs.is_empty() {
+        line(out, "clients", list(slugs.into_iter().map(text)));
+    }
+    if !connections.is_empty() {
+        line(out, "connections", list(connections.iter().map(|c| text(c.as_str()))));
+    }
+}
+
+fn write_office(out: &mut String, name: &str, office: &CustomOffice) {
+    let CustomOffice { permissions, group } = office;
+    out.push_str("\n[[office]]\n");
+    line(out, "name", text(name));
+    line(out, "may", list(permissions.iter().map(|p| text(p.slug()))));
+    if let Some(group) = group {
+        line(out, "group", text(group));
     }
 }
 

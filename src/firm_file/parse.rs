@@ -8,10 +8,12 @@ use super::{ClientRow, FirmFile, Names, PersonRow, SelectionRow, export::SOURCE_
 use crate::{
     config::read::{ConfigProblem, Reader, Table, Value, choose},
     domain::{
-        change::{parse_office, parse_unlisted, valid_slug},
+        change::{parse_unlisted, valid_slug},
         firm::{AccountRef, Authority, ClientState, Firm, Mode, Office, TargetName},
     },
 };
+
+mod roles;
 
 const EMAIL_HELP: &str = "Write a plain address: \"ana@harbour.example\".";
 
@@ -27,14 +29,16 @@ pub fn parse(text: &str, firm: &Firm, names: &Names) -> Result<FirmFile, Vec<Con
         version.integer(1..=1);
     }
     let mut known = Known::of(firm);
-    let people = rows(&root, "person", |t| read_person(t, names, &mut known));
     let clients = rows(&root, "client", |t| read_client(t, names, &mut known));
+    let groups = rows(&root, "group", |t| roles::read_group(t, names, &mut known));
+    let offices = rows(&root, "office", |t| roles::read_office(t, &mut known));
+    let people = rows(&root, "person", |t| read_person(t, names, &mut known));
     check_primary(&root, &people, firm);
     let mut seen = BTreeSet::new();
     let selections = rows(&root, "selection", |t| read_selection(t, names, &known, &mut seen));
-    root.finish(&["person", "client", "selection"]);
+    root.finish(&["person", "client", "group", "office", "selection"]);
     let problems = reader.into_problems();
-    if problems.is_empty() { Ok(FirmFile { people, clients, selections }) } else { Err(problems) }
+    if problems.is_empty() { Ok(FirmFile { people, clients, groups, offices, selections }) } else { Err(problems) }
 }
 
 /// There is exactly one primary owner, and the office leaves somebody only by going to somebody else.
@@ -60,9 +64,13 @@ struct Known<'f> {
     firm: &'f Firm,
     people: BTreeSet<Email>,
     clients: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    offices: BTreeSet<String>,
     /// Rows of this file, for duplicates.
     file_people: BTreeSet<Email>,
     file_clients: BTreeSet<String>,
+    file_groups: BTreeSet<String>,
+    file_offices: BTreeSet<String>,
 }
 
 impl<'f> Known<'f> {
@@ -71,8 +79,12 @@ impl<'f> Known<'f> {
             firm,
             people: firm.people.values().map(|p| p.email.clone()).collect(),
             clients: firm.clients.values().filter(|c| in_file(c)).map(|c| c.slug.clone()).collect(),
+            groups: firm.groups.keys().cloned().collect(),
+            offices: firm.offices.keys().cloned().collect(),
             file_people: BTreeSet::new(),
             file_clients: BTreeSet::new(),
+            file_groups: BTreeSet::new(),
+            file_offices: BTreeSet::new(),
         }
     }
 }
@@ -91,12 +103,7 @@ fn read_person(t: Table<'_, '_>, names: &Names, known: &mut Known<'_>) -> Option
     let email_read = at.as_ref().and_then(email);
     let text = |key: &str| t.get(key).and_then(|v| v.text());
     let (first, last) = (text("first"), text("last"));
-    let office = t.get("office").and_then(|v| {
-        v.parse(
-            |s| parse_office(s).ok_or("no such office"),
-            "Use one of: primary-owner, owner, admin, employee, viewer, custom:NAME.",
-        )
-    });
+    let office = t.get("office").and_then(|v| roles::read_given(&v, known));
     let mode = t.get("mode").and_then(|v| v.one_of(&Mode::ALL.map(|m| (m.slug(), m))));
     let enabled = t.get("enabled").and_then(|v| v.boolean());
     let domain_accepted = t.get("domain_accepted").and_then(|v| v.boolean());

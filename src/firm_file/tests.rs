@@ -11,6 +11,7 @@ use crate::{
             tests::{by, cid, firm, now, op, pid},
         },
         firm::{Firm, PersonId},
+        office::Permission,
     },
 };
 
@@ -208,9 +209,121 @@ fn rebuilt(text: &str, old: &Firm) -> Firm {
     apply_all(&new, &ops, by(1)).unwrap_or_else(|(i, r)| panic!("{:?}: {r}\n{text}", ops[i])).0
 }
 
+const ROLES: &str = r#"version = 1
+[[person]]
+email = "pat@harbour.example"
+first = "Pat"
+last = "Payne"
+office = "custom:payroll"
+
+[[client]]
+slug = "cedar"
+name = "Cedar Bakery"
+
+[[office]]
+name = "payroll"
+may = ["selections", "guests"]
+group = "north"
+
+[[group]]
+name = "north"
+clients = ["acme-ltd", "cedar"]
+connections = ["xero"]
+"#;
+
+#[test]
+fn groups_and_roles_are_in_the_file_wherever_they_stand_in_it() {
+    let after = applied(ROLES, &firm(), false);
+    assert_eq!(change::violations(&after), Vec::<String>::new());
+    let pat = after.people.values().find(|p| p.first == "Pat").unwrap();
+    assert_eq!(pat.office, Office::Custom("payroll".into()));
+    assert_eq!(after.offices["payroll"].group.as_deref(), Some("north"));
+    assert_eq!(after.groups["north"].clients.len(), 2);
+    let text = export(&after);
+    assert!(text.contains("[[group]]") && text.contains("may = [\"selections\", \"guests\"]"), "{text}");
+    assert_eq!(diff(&read(ROLES, &after), &after, false, ids()), Vec::new(), "the second time there is nothing to do");
+
+    // A list's item that is left out stays, and with prune it ends; a role is what its lines say.
+    let less = "version = 1\n[[group]]\nname = \"north\"\nclients = [\"cedar\"]\n[[office]]\nname = \"payroll\"\nmay = \
+                [\"guests\"]\ngroup = \"north\"\n";
+    let kept = applied(less, &after, false);
+    assert_eq!((kept.groups["north"].clients.len(), kept.offices["payroll"].permissions.len()), (2, 1));
+    let pruned = applied(less, &after, true);
+    assert_eq!((pruned.groups["north"].clients.len(), pruned.groups["north"].connections.len()), (1, 0));
+
+    // With prune a role that nobody has ends before its group; one that somebody has refuses the file.
+    let nothing = "version = 1\n[[person]]\nemail = \"pat@harbour.example\"\noffice = \"employee\"\n";
+    let ended = applied(nothing, &after, true);
+    assert!(ended.offices.is_empty() && ended.groups.is_empty());
+    let has = "version = 1\n[[person]]\nemail = \"pat@harbour.example\"\n";
+    let refused = apply_all(&after, &diff(&read(has, &after), &after, true, ids()), by(1)).unwrap_err().1;
+    assert!(refused.message.contains("pat@harbour.example has the role custom:payroll"), "{refused}");
+}
+
+#[test]
+fn nobody_gives_more_than_they_have_in_a_file_either() {
+    let wide = "version = 1\n[[office]]\nname = \"boss\"\nmay = [\"publish\", \"people\"]\n";
+    let ops = diff(&read(wide, &firm()), &firm(), false, ids());
+    let refused = apply_all(&firm(), &ops, by(3)).unwrap_err().1;
+    assert!(refused.message.contains("publish"), "an admin cannot publish: {refused}");
+    assert!(apply_all(&firm(), &ops, by(2)).is_ok(), "an owner can");
+}
+
+#[test]
+fn a_wrong_group_or_role_is_one_problem_at_its_line() {
+    let north = "[[group]]\nname = \"north\"\n";
+    let role = "[[office]]\nname = \"desk\"\nmay = ";
+    for (text, line, part) in [
+        (format!("{north}clients = [\"acme-ldt\"]"), 4, "Did you mean \"acme-ltd\"?"),
+        (format!("{north}clients = [\"acme-ltd\", \"acme-ltd\"]"), 4, "in the list twice"),
+        (format!("{north}connections = [\"zero\"]"), 4, "Did you mean \"xero\"?"),
+        (format!("{north}{north}"), 4, "the group north is in the file twice"),
+        ("[[group]]\nname = \"North Side\"".to_owned(), 3, "cannot be a name"),
+        ("[[group]]\nclients = [\"acme-ltd\"]".to_owned(), 2, "\"name\" is missing"),
+        ("[[office]]\nname = \"desk\"".to_owned(), 2, "\"may\" is missing"),
+        (format!("{role}[\"selektions\"]"), 4, "Did you mean \"selections\"?"),
+        (format!("{role}[\"hand-over\"]"), 4, "only the primary owner"),
+        (format!("{role}[\"guests\"]\ngroup = \"nort\"\n{north}"), 5, "Did you mean \"north\"?"),
+        (format!("{role}[\"people\"]\ngroup = \"north\"\n{north}"), 4, "cannot have the permission \"people\""),
+        ("[[person]]\nemail = \"emma@harbour.example\"\noffice = \"custom:desk\"".to_owned(), 4, "no role custom:desk"),
+    ] {
+        let found = problems(&text);
+        let at = format!("{line}: ");
+        assert!(found.len() == 1 && found[0].starts_with(&at) && found[0].contains(part), "{text}: {found:#?}");
+    }
+    let limited = applied(ROLES, &firm(), false);
+    let silent = "version = 1\n[[office]]\nname = \"payroll\"\nmay = [\"guests\"]\n";
+    let found = parse(silent, &limited, &names()).expect_err("a limit does not go by being left out");
+    assert!(found.len() == 1 && found[0].message.contains("limited to the group north"), "{found:?}");
+}
+
+/// Acts on groups and roles, between the others.
+fn grouped() -> impl Strategy<Value = ChangeOp> {
+    let group = || prop::sample::select(vec!["north", "south"]).prop_map(str::to_owned);
+    let clients = || proptest::collection::btree_set((0u128..6).prop_map(cid), 0..3);
+    let connections = || proptest::collection::btree_set(Just("xero".into()), 0..2);
+    let may = proptest::collection::btree_set(prop::sample::select(Permission::ALL.to_vec()), 0..3);
+    prop_oneof![
+        6 => op(),
+        2 => (group(), clients(), connections())
+            .prop_map(|(group, clients, connections)| ChangeOp::AddToGroup { group, clients, connections }),
+        1 => (group(), clients(), connections())
+            .prop_map(|(group, clients, connections)| ChangeOp::TakeFromGroup { group, clients, connections }),
+        2 => (may, prop::option::of(group())).prop_map(|(permissions, group)| ChangeOp::DefineOffice {
+            name: "desk".into(),
+            office: CustomOffice { permissions, group }
+        }),
+        1 => (2u128..6).prop_map(|n| ChangeOp::SetOffice {
+            person: pid(n),
+            office: Office::Custom("desk".into()),
+            mode: Mode::LedgerSelected
+        }),
+    ]
+}
+
 proptest! {
     #[test]
-    fn an_exported_firm_is_itself_and_can_be_rebuilt(ops in vec((op(), 0u128..7, prop::bool::weighted(0.1)), 0..80)) {
+    fn an_exported_firm_is_itself_and_can_be_rebuilt(ops in vec((grouped(), 0u128..7, prop::bool::weighted(0.1)), 0..80)) {
         let mut f = firm();
         for (op, who, daemon) in ops {
             let actor = if daemon { Actor::Daemon } else { Actor::Person(pid(who)) };

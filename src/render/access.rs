@@ -89,6 +89,7 @@ fn foot(out: &mut String, matrix: &Matrix) {
     let people: BTreeSet<&str> = matrix.rows.iter().map(|r| r.person.email.as_str()).collect();
     let sums: Vec<String> = states.iter().map(|(state, n)| format!("{n} {}", state.words())).collect();
     match matrix.rows.as_slice() {
+        [] if matrix.others > 0 => out.push_str("You see nothing.\n"),
         [] => out.push_str("Nobody sees anything.\n"),
         _ => {
             let n = clients.len();
@@ -107,6 +108,9 @@ fn foot(out: &mut String, matrix: &Matrix) {
             "{} only proposed and gives nobody anything: ledgerward clients list",
             count(matrix.proposed, "client")
         );
+    }
+    if matrix.others > 0 {
+        let _ = writeln!(out, "{} more that you do not see.", count(matrix.others, "client"));
     }
     if !matrix.private.is_empty() {
         let names: Vec<&str> = matrix.private.iter().map(|c| c.slug.as_str()).collect();

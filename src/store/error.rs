@@ -22,6 +22,8 @@ pub enum Kind {
     Io,
     /// Somebody else's change is in the way, or the thing is not in the state that this step needs.
     Conflict,
+    /// There is no such hold, plan, change or token.
+    NotFound,
     /// A secret cannot be read: no key, another key, or an altered value (T15). Nothing was deleted.
     Secret,
     /// The store was closed, or a defect of our own stopped the work.
@@ -43,6 +45,10 @@ impl StoreError {
 
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
     }
 
     pub(crate) fn damaged(message: impl Into<String>) -> Self {
@@ -68,7 +74,7 @@ impl StoreError {
         match self.kind {
             Kind::Locked | Kind::Full | Kind::Io => 75,
             Kind::Refused | Kind::Newer | Kind::Damaged | Kind::Missing | Kind::Secret => 78,
-            Kind::Conflict | Kind::Closed => 1,
+            Kind::Conflict | Kind::NotFound | Kind::Closed => 1,
         }
     }
 

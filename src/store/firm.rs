@@ -285,9 +285,9 @@ impl Db {
     }
 
     pub fn change(&self, id: i64) -> Result<Change> {
-        self.changes_where("id = ?1", id)?
-            .pop()
-            .ok_or_else(|| StoreError::conflict(format!("there is no change C-{id}")).next("See `ledgerward changes`."))
+        self.changes_where("id = ?1", id)?.pop().ok_or_else(|| {
+            StoreError::not_found(format!("there is no change C-{id}")).next("See `ledgerward changes`.")
+        })
     }
 
     /// The newest changes first.

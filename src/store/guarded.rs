@@ -232,7 +232,7 @@ fn only<T>(mut found: Vec<T>, what: &str, prefix: &str, next: &str) -> Result<T>
     match (found.pop(), found.len()) {
         (Some(one), 0) => Ok(one),
         (None, _) => {
-            Err(StoreError::conflict(format!("there is no {what} {prefix}; it may have changed since")).next(next))
+            Err(StoreError::not_found(format!("there is no {what} {prefix}; it may have changed since")).next(next))
         }
         (Some(_), _) => {
             Err(StoreError::conflict(format!("more than one {what} begins with {prefix}"))

@@ -13,7 +13,7 @@ use super::{Kind, Store, StoreError};
 fn kit_error(op: &'static str) -> impl FnOnce(StoreError) -> Error {
     move |e| {
         let kind = match e.kind {
-            Kind::Missing => ErrorKind::NotFound,
+            Kind::Missing | Kind::NotFound => ErrorKind::NotFound,
             Kind::Secret | Kind::Refused | Kind::Newer => ErrorKind::Config,
             // The kit takes a conflict for "somebody stored a newer token" and lets its own go. A row that the file itself
             // refuses (a constraint, a trigger) is no such thing: the token must be tried again.

@@ -793,6 +793,35 @@ fn guests_are_no_wider_than_the_ledger_and_end() {
 }
 
 #[test]
+fn an_extended_guest_gets_the_new_end_on_the_target_too() {
+    let mut w = World::new(1, Mode::LedgerSelected, 1);
+    w.grants(1, [1]);
+    let hours = |w: &World, n| w.now + jiff::SignedDuration::from_hours(n);
+    let (person, client, old, new) = (pid(1), cid(1), hours(&w, 10), hours(&w, 90));
+    w.firm.guests.push(Guest { person, client, until: old, reason: "cover".into(), break_glass: false });
+    w.settle();
+    // What a target that ends grants by itself shows of it.
+    w.folders.get_mut(&whole(1)).unwrap().list[0].expires = Some(old);
+    let steps = |w: &World| (revokes(&w.plan()), grants(&w.plan()));
+    assert_eq!(steps(&w), (0, 0), "it ends when it should");
+    w.firm.guests[0].until = new;
+    assert_eq!(steps(&w), (0, 0), "an end on the target that no change of ours explains stays");
+    w.changes.insert(pid(1), "C-7".to_owned());
+    let plan = w.plan();
+    assert_eq!((revokes(&plan), grants(&plan)), (1, 1));
+    assert_eq!(plan.lane(&whole(1)).unwrap().until.values().copied().collect::<Vec<_>>(), [new]);
+    let verdict = w.check(plan);
+    assert!(verdict.held.is_empty(), "a published change is counted, never held: {:?}", verdict.held);
+    // Whoever is no guest any more and sees the client anyway has no end on the target either.
+    w.firm.guests.clear();
+    w.select(1, 1);
+    let plan = w.plan();
+    assert_eq!((revokes(&plan), grants(&plan), plan.lane(&whole(1)).unwrap().until.len()), (1, 1, 0));
+    w.changes.clear();
+    assert_eq!(steps(&w), (0, 0));
+}
+
+#[test]
 fn greyed_pending_and_dormant() {
     let mut w = World::new(1, Mode::LedgerSelected, 1);
     let ask = |w: &World| {

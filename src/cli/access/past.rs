@@ -179,7 +179,7 @@ fn row_of<'a>(
     let (client, who) = &pair;
     let client = firm.clients.get(client).filter(|c| filter.client(c))?;
     let person = who.as_ref().ok().and_then(|id| firm.people.get(id));
-    if !filter.person(person.map(|p| p.id)) {
+    if !filter.pair(client, person.map(|p| p.id)) {
         return None;
     }
     let unknown = || "unknown".to_owned();

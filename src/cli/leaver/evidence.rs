@@ -15,8 +15,13 @@ use crate::{
         act,
         outcome::{Exit, Failure},
     },
-    domain::firm::{Firm, Person},
+    domain::{
+        firm::{Firm, Person, TargetName},
+        gaps,
+        policy::Decider,
+    },
     leavers::{Case, Chased},
+    memory,
     pack::{self, Pack},
     render::plan::time,
     statement::{Letter, Look, letter},
@@ -41,6 +46,7 @@ pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: &Path) ->
     ]);
     let clients: BTreeSet<&String> =
         case.open().filter(|(_, l)| l.only_the_client()).flat_map(|(_, l)| &l.clients).collect();
+    files.insert("letters.csv".to_owned(), managers_csv(app, &firm, &clients).await?);
     for slug in clients {
         let ledgers: Vec<&Chased> = case.open().map(|(_, l)| l).filter(|l| l.clients.contains(slug)).collect();
         let bytes = letter(&letter_to(app, person, case, slug, &ledgers, &firm), &Look::default())
@@ -140,6 +146,25 @@ fn ledgers_csv(case: &Case) -> Result<Vec<u8>, Failure> {
         ]
     });
     table(&["connection", "ledger", "name", "clients", "role", "state", "gone", "confirmed_by", "note"], rows)
+}
+
+/// Who sends which letter: whom the firm's practice manager or roster names for the client, a row each.
+async fn managers_csv(app: &App, firm: &Firm, clients: &BTreeSet<&String>) -> Result<Vec<u8>, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    let decider = Decider::new(firm, &facts, &targets, app.now());
+    let mut rows = Vec::new();
+    for slug in clients {
+        let client = firm.clients.values().find(|c| c.slug == **slug);
+        let managers = client.map(|c| gaps::responsible(&decider, c)).unwrap_or_default();
+        let emails = managers.iter().filter_map(|id| firm.people.get(id)).map(|p| p.email.to_string());
+        let mut emails: Vec<String> = emails.collect();
+        if emails.is_empty() {
+            emails.push("nobody named".to_owned());
+        }
+        rows.extend(emails.into_iter().map(|email| vec![format!("letters/{slug}.pdf"), (*slug).clone(), email]));
+    }
+    table(&["letter", "client", "client_manager"], rows.into_iter())
 }
 
 /// The same form as `access --format csv`: no cell is ever a formula.

@@ -16,6 +16,20 @@ const fn break_glass(op: &ChangeOp) -> bool {
     matches!(op, ChangeOp::AddGuest { guest, .. } if guest.break_glass)
 }
 
+/// That what waits for a second person can get one: break-glass that nobody could publish must not be left lying as if help
+/// were on its way.
+pub fn can_be_seconded(firm: &Firm, actor: PersonId, ops: &[ChangeOp]) -> Result<(), Refusal> {
+    let may = |p: PersonId, permission| require(firm, p, permission).is_ok();
+    let second = |p: &PersonId| *p != actor && may(*p, Permission::Publish) && may(*p, Permission::Guests);
+    if !ops.iter().any(break_glass) || firm.people.keys().any(second) {
+        return Ok(());
+    }
+    refuse(
+        "break-glass access needs a second owner, and there is none",
+        "Make one first: ledgerward people office PERSON owner --mode MODE. Or let the ledger grant it.",
+    )
+}
+
 fn own_business(firm: &Firm, actor: PersonId, op: &ChangeOp) -> bool {
     let theirs = |id| firm.clients.get(id).is_some_and(|c| c.private_to == Some(actor));
     match op {

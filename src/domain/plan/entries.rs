@@ -1,6 +1,6 @@
 //! Somebody of the firm who should be in a list or not, and somebody else who is: what is done about each.
 
-use ledgerward_contract::{Email, FolderRole, Holder, SeenPermission, SeenRole, Via};
+use ledgerward_contract::{Email, FolderRole, Holder, SeenPermission, SeenRole, Timestamp, Via};
 
 use super::{
     super::{
@@ -41,6 +41,10 @@ impl<'w> Work<'w, '_> {
                 _ => None,
             };
             match (has.owned, has_role) {
+                (Some(_), Some(now)) if now == role && self.ends_too_soon(ix, p) => {
+                    self.revoke(Some(ix), p.holder.clone(), &p.id, now);
+                    self.grant(ix, email, role, because);
+                }
                 (Some(_), Some(now)) if now == role => {}
                 (Some(owned), _) if self.mirrors() => self.set_role(ix, email, p, owned, has_role, role, because),
                 (None, Some(now)) if self.adopts(email, now == role) => {
@@ -57,21 +61,38 @@ impl<'w> Work<'w, '_> {
         if !self.mirrors() {
             return;
         }
-        if let Ok(at) = self.desired.until.binary_search_by_key(&ix, |(p, _)| *p)
-            && let Some((_, until)) = self.desired.until.get(at)
-        {
-            self.plan.until.insert(email.clone(), *until);
-        }
         if has.owned.is_some() {
+            self.plan.until.extend(self.until(ix).map(|t| (email.clone(), t)));
             self.plan.removed_by_hand.push(email.clone());
             let op = Op::Grant { who: email.clone(), role };
             let because = "was taken out by hand and is still entitled; put back only if somebody says so";
             self.plan.steps.push(Step::new(op, Cause::Drift, because));
         } else {
-            let rank = self.book.map_or(0, |b| b.rank(ix));
-            let reason = self.shared_reason(ix, because);
-            self.grants.push(Granting { rank, ix, role, reason });
+            self.grant(ix, email, role, because);
         }
+    }
+
+    fn grant(&mut self, ix: PersonIx, email: &Email, role: FolderRole, because: Because) {
+        self.plan.until.extend(self.until(ix).map(|t| (email.clone(), t)));
+        let rank = self.book.map_or(0, |b| b.rank(ix));
+        let reason = self.shared_reason(ix, because);
+        self.grants.push(Granting { rank, ix, role, reason });
+    }
+
+    /// When this person's access is to end: a guest's.
+    fn until(&self, ix: PersonIx) -> Option<Timestamp> {
+        let at = self.desired.until.binary_search_by_key(&ix, |(p, _)| *p).ok()?;
+        self.desired.until.get(at).map(|(_, until)| *until)
+    }
+
+    /// Whether the target would end what we gave before the firm does: a guest was extended. Only where a published change
+    /// touched this person, since an end that somebody set on the target by hand is not undone in silence.
+    fn ends_too_soon(&self, ix: PersonIx, p: &SeenPermission) -> bool {
+        let published = || self.d.person(ix).is_some_and(|who| self.cx.changes.contains_key(&who.id));
+        // Targets round to whole seconds or minutes.
+        let sooner = |end: Timestamp, wanted: Timestamp| wanted.duration_since(end).as_secs() > 60;
+        let too_soon = p.expires.is_some_and(|end| self.until(ix).is_none_or(|wanted| sooner(end, wanted)));
+        too_soon && self.mirrors() && !self.d.firm().policy.additive_only && published()
     }
 
     #[inline]

@@ -123,7 +123,7 @@ pub(super) fn unusable(t: &Trouble) -> bool {
     matches!(t, Trouble::Gone | Trouble::Trashed | Trouble::NoAccess)
 }
 
-/// An entry on the folder itself, accepted, with just the role that is wanted.
+/// An entry on the folder itself, accepted, with just the role that is wanted and no end of its own.
 #[inline]
 fn in_place(want: &Wanted, p: &SeenPermission) -> bool {
     let role = match p.role {
@@ -131,7 +131,7 @@ fn in_place(want: &Wanted, p: &SeenPermission) -> bool {
         SeenRole::Writer => FolderRole::Writer,
         _ => return false,
     };
-    role == want.role && p.via == Via::Direct && !p.pending && !p.ourselves
+    role == want.role && p.via == Via::Direct && !p.pending && !p.ourselves && p.expires.is_none()
 }
 
 /// Everything known about one holder in this lane.
