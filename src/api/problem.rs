@@ -85,7 +85,8 @@ impl From<Failure> for Problem {
             (Fault::Other, Exit::Usage) => StatusCode::BAD_REQUEST,
             (Fault::Other, _) => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        let permission = (failure.fault == Fault::Denied).then_some("firm.office");
+        // Not a permission alone: whose record it is, or whose client.
+        let permission = failure.permission.or((failure.fault == Fault::Denied).then_some("firm.office"));
         Self { next: failure.next, causes: failure.causes, permission, ..Self::new(status, failure.message) }
     }
 }

@@ -522,12 +522,14 @@ pub fn acting(app: &App, firm: &Firm) -> Result<change::Actor, Failure> {
 
 /// A refusal of the core, as a failure.
 pub fn refused(refusal: change::Refusal) -> Failure {
-    let fault = match refusal.kind {
-        change::RefusalKind::Rule => Fault::Other,
-        change::RefusalKind::Missing => Fault::Missing,
-        change::RefusalKind::Denied => Fault::Denied,
+    let (fault, permission) = match refusal.kind {
+        change::RefusalKind::Rule => (Fault::Other, None),
+        change::RefusalKind::Missing => (Fault::Missing, None),
+        change::RefusalKind::Denied => (Fault::Denied, None),
+        change::RefusalKind::Lacks(permission) => (Fault::Denied, Some(permission.slug())),
     };
-    Failure::new(Exit::Failed, refusal.message).next(refusal.next).fault(fault)
+    let failure = Failure::new(Exit::Failed, refusal.message).next(refusal.next).fault(fault);
+    Failure { permission, ..failure }
 }
 
 pub(super) async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) -> Result<Ask, Failure> {

@@ -103,11 +103,13 @@ pub struct Failure {
     pub next: Option<String>,
     /// The chain of causes, outermost first.
     pub causes: Vec<String>,
+    /// The permission that is missing, where it is one.
+    pub permission: Option<&'static str>,
 }
 
 impl Failure {
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, fault: Fault::Other, message: message.into(), next: None, causes: Vec::new() }
+        Self { exit, fault: Fault::Other, message: message.into(), next: None, causes: Vec::new(), permission: None }
     }
 
     #[must_use]

@@ -264,6 +264,8 @@ pub enum RefusalKind {
     Missing,
     /// The actor's office does not allow it.
     Denied,
+    /// The actor's office lacks this permission.
+    Lacks(Permission),
 }
 
 pub(crate) type Outcome = Result<Effect, Refusal>;
@@ -275,7 +277,7 @@ fn refuse<T>(message: impl Into<String>, next: impl Into<String>) -> Result<T, R
 /// What is not there stays so for whoever may not see it.
 fn denied(refusal: Refusal) -> Refusal {
     match refusal.kind {
-        RefusalKind::Missing => refusal,
+        RefusalKind::Missing | RefusalKind::Lacks(_) => refusal,
         RefusalKind::Rule | RefusalKind::Denied => Refusal { kind: RefusalKind::Denied, ..refusal },
     }
 }

@@ -24,7 +24,7 @@ impl From<Missing> for Refusal {
             _ => "Ask an owner or an admin.",
         };
         let message = format!("the permission \"{}\" is missing", permission.slug());
-        Self { message, next: who.to_owned(), kind: RefusalKind::Denied }
+        Self { message, next: who.to_owned(), kind: RefusalKind::Lacks(permission) }
     }
 }
 
