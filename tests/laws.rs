@@ -1,10 +1,5 @@
 //! What must hold of the core for every firm, every list and every folder; and the faults of the catalogue that are decisions.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test helpers outside #[test] functions"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers outside #[test] functions")]
 
 #[path = "laws/authority.rs"]
 mod authority;
