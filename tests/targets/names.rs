@@ -91,7 +91,7 @@ fn hostile(count: usize) -> Vec<String> {
 fn ids(count: usize) -> Vec<Uuid> {
     // As clients get theirs: made within one minute, so that they begin alike.
     (0..count as u128)
-        .map(|n| Uuid::from_u128((0x0193_5000_0000_7000_8000 << 48) | (n * 0x9e37_79b9_7f4a & 0xffff_ffff_ffff)))
+        .map(|n| Uuid::from_u128((0x0193_5000_0000_7000_8000 << 48) | ((n * 0x9e37_79b9_7f4a) & 0xffff_ffff_ffff)))
         .collect()
 }
 
