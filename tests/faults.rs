@@ -233,29 +233,6 @@ fn s10_a_root_whose_answer_was_lost_is_not_made_twice_while_the_search_lags() {
     assert_eq!(roots.len(), 1, "{roots:?}");
 }
 
-#[test]
-fn s10_files_whose_answers_were_lost_are_not_made_twice_while_the_search_lags() {
-    let firm = Firm::on_first_day();
-    firm.at("drive", "lag", json!({"seconds": 3_600}));
-    let rule = Rule { method: "POST", path: "/upload/", skip: 0, times: EVER, fault: Fault::LostAnswer };
-    firm.proxies["drive"].spoil(Some(rule));
-    let told = firm.sync();
-    assert_ne!(told.exit, 0, "{told:?}");
-    let lost = firm.drive_files().len();
-    assert!(lost > 0, "{told:?}");
-    firm.proxies["drive"].spoil(None);
-    for _ in 0..2 {
-        firm.approve_all();
-        firm.sync();
-    }
-    let files = firm.drive_files();
-    let marks: BTreeSet<&String> = files.iter().map(|(mark, ..)| mark).collect();
-    assert_eq!(marks.len(), files.len(), "a file is there twice: {files:?}");
-    assert!(files.len() >= lost, "{files:?}");
-    assert_eq!(firm.sync().exit, 0);
-    firm.check_whole("after the lost answers");
-}
-
 /// The first plan is approved, and fails after so many people were let in.
 fn part_of_a_first_plan(people: usize) -> Firm {
     let firm = Firm::on_first_day();

@@ -31,7 +31,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn days() -> u64 {
-    number("LEDGERWARD_DAYS").unwrap_or(60)
+    number("LEDGERWARD_DAYS").unwrap_or(20)
 }
 
 /// One life. Gives what it came to, or fails with the command that lives it again.
