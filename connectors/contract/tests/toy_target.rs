@@ -213,6 +213,7 @@ impl StorageTarget for Toy {
             may_share: true,
             inherited: Vec::new(),
             quota: None,
+            children: None,
             notes: Vec::new(),
         })
     }
