@@ -45,7 +45,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("accept/1", "{clients:[{client:s, id:s, changed:b, gain:[s], unknown:i}], staged:[s]}"),
     ("rename-folder/1", "{folders:[{target:s, name:s, can_rename:b}]}"),
     ("select/1", "{person:{id:s, email:s}, clients:[{client:s, id:s, answer:s, text:s, because:s}], staged:[s], dry_run:b}"),
-    ("groups/1", "{groups:[{name:s, clients:i, by_name:i, connections:[s]}]}"),
+    ("groups/1", "{groups:[{name:s, clients:i, by_name:i, connections:[s]}], offered:[{connection:s, name:s, lines:i, clients:i}]}"),
     ("group/1", "{name:s, connections:[s], clients:[{id:s, slug:s, name:s, how:s}]}"),
     ("offices/1", "{roles:[{role:s, may:[s], group:s}]}"),
     ("guests/1", "{guests:[{person:{id:s, email:s}, client:{id:s, slug:s}, until:t, reason:s, break_glass:b, \

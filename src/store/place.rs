@@ -5,6 +5,7 @@ use std::{
     io::{Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::Path,
+    time::Duration,
 };
 
 use super::{
@@ -82,6 +83,11 @@ pub(crate) const fn network_fs(magic: i64) -> Option<&'static str> {
     }
 }
 
+/// A command that is just ending, or a program that its holder is just starting, lets go in a moment. A second instance is
+/// told within a second all the same.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
 /// The lock lives as long as the process and the file is never unlinked: unlinking would let two hold "the" lock.
 pub(crate) fn take_lock(dir: &Path) -> Result<File> {
     let path = dir.join(LOCK_FILE);
@@ -93,7 +99,15 @@ pub(crate) fn take_lock(dir: &Path) -> Result<File> {
         .mode(0o600)
         .open(&path)
         .map_err(|e| StoreError::io("open the lock", &path, e))?;
-    match file.try_lock() {
+    let mut tried = file.try_lock();
+    for _ in 0..LOCK_TRIES {
+        if !matches!(tried, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+        tried = file.try_lock();
+    }
+    match tried {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
