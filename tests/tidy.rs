@@ -106,7 +106,10 @@ fn one_place_may_write_to_targets() {
     }
     assert_eq!(issue.len(), 1, "Permit::issue is called in exactly one place: {issue:?}");
     assert_eq!(take.len(), 1, "WriteAuthority::take is called in exactly one place: {take:?}");
-    assert!(issue[0].contains("apply.rs") && take[0].contains("apply.rs"), "both in src/apply.rs: {issue:?} {take:?}");
+    assert!(
+        issue[0].contains("src/apply/mod.rs") && take[0].contains("src/apply/mod.rs"),
+        "both in src/apply/mod.rs: {issue:?} {take:?}"
+    );
 }
 
 #[test]

@@ -291,7 +291,7 @@ impl Journalled {
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The right to write to other people's folders. There is one in a process, and `apply.rs` takes it.
+/// The right to write to other people's folders. There is one in a process, and `src/apply` takes it.
 pub struct WriteAuthority(());
 
 impl WriteAuthority {

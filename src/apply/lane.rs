@@ -1,0 +1,435 @@
+//! One lane being written: read again, its steps one after the other, read back.
+
+use std::time::Duration;
+
+use ledgerward_contract::{
+    Email, Error, FolderId, Gone, Granted, Holder, Journalled, PermissionId, ReservedId, SeenPermission, SeenRole,
+    Snapshot, Timestamp, Via, WriteCx,
+};
+use serde_json::json;
+
+use super::{
+    LaneDone, LaneEnd, StepDone, begin,
+    folder::Roots,
+    holder::wait_for,
+    settle::{may_be_done, settle_one},
+    via_words, words,
+};
+use crate::{
+    app::App,
+    cli::outcome::Failure,
+    domain::{
+        lane::{Cause, LaneKey, Op, OwnedGrant, Step},
+        order,
+        plan::{self, LanePlan},
+    },
+    engine::Picture,
+    gather, lanes,
+    store::{Intent, JournalOp, JournalRow, Outcome},
+    world::{Target, World},
+};
+
+pub(super) async fn lane(
+    app: &App,
+    world: &World,
+    picture: &Picture,
+    plan: &LanePlan,
+    roots: &Roots,
+) -> Result<LaneDone, Failure> {
+    let mut done = LaneDone {
+        lane: plan.lane.clone(),
+        client: plan.client.clone(),
+        end: LaneEnd::Done,
+        steps: Vec::new(),
+        folder: plan.folder.clone(),
+        list: None,
+        files_stop: false,
+        trouble: None,
+    };
+    let Some(target) = world.targets.get(&plan.lane.target) else {
+        done.end = LaneEnd::Failed;
+        done.trouble = Some("the target is not in the configuration any more".to_owned());
+        return Ok(done);
+    };
+    let lists = picture.book.sharing(&plan.lane.target) != plan::Sharing::Off;
+    // Whoever is shut out by a person's decision goes whatever else happened to the list (`decisions` 14); and with the list
+    // out of reach only such revokes are planned, without a base.
+    let urgent = plan
+        .steps
+        .iter()
+        .all(|s| matches!((&s.op, &s.reason.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. })));
+    if let (Some(folder), true) = (&plan.folder, lists && !urgent) {
+        match gather::sharing(target, folder, picture.now).await {
+            Err(e) => return Ok(drifted(done, format!("the list could not be read again: {}", e.message))),
+            Ok(list) if plan::base(list.items()) != plan.base => {
+                return Ok(drifted(done, "the sharing list changed since the plan was made".to_owned()));
+            }
+            Ok(_) => {}
+        }
+    }
+    let mut writer = Lane { app, target, picture, plan, folder: plan.folder.clone(), lists, roots };
+    let mut failed: Vec<Op> = Vec::new();
+    if lists
+        && plan.steps.iter().any(|s| lets_in(&s.op))
+        && let Err(why) = writer.close_left_open().await?
+    {
+        done.trouble = Some(why);
+        // As if it had not been made: everything waits but revokes.
+        failed.push(Op::Create { name: plan.name.clone() });
+    }
+    for step in &plan.steps {
+        if let Some(blocker) = failed.iter().find(|f| !order::goes_on(f, &step.op)) {
+            let why = format!("not tried, because an earlier step failed ({})", word(blocker));
+            done.steps.push(StepDone { step: step.clone(), result: Err(why) });
+            failed.push(step.op.clone());
+            continue;
+        }
+        let result = writer.step(step).await?;
+        if result.is_err() {
+            failed.push(step.op.clone());
+        }
+        done.steps.push(StepDone { step: step.clone(), result });
+    }
+    done.files_stop = failed.iter().any(|op| !order::puts_go_on(op));
+    done.folder.clone_from(&writer.folder);
+    if let (Some(folder), true) = (&done.folder, lists) {
+        match read_back(target, folder, &done.steps, picture.now).await {
+            Ok(list) => {
+                writer.keep_base(&list).await?;
+                done.list = Some(list);
+            }
+            Err(why) => {
+                writer.own_again(&done.steps).await?;
+                done.trouble = Some(why);
+                done.files_stop = true;
+            }
+        }
+    }
+    if !failed.is_empty() || done.trouble.is_some() {
+        done.end = LaneEnd::Failed;
+    }
+    Ok(done)
+}
+
+fn drifted(mut done: LaneDone, why: String) -> LaneDone {
+    done.end = LaneEnd::Drifted;
+    done.files_stop = true;
+    done.trouble = Some(why);
+    done
+}
+
+/// Steps that give somebody more than they have.
+const fn lets_in(op: &Op) -> bool {
+    matches!(op, Op::Grant { .. } | Op::SetRole { .. } | Op::Adopt { .. })
+}
+
+const fn word(op: &Op) -> &'static str {
+    match op {
+        Op::Revoke { .. } => "revoke",
+        Op::Create { .. } => "create",
+        Op::Rename { .. } => "rename",
+        Op::SetRole { .. } => "set role",
+        Op::Grant { .. } => "grant",
+        Op::Adopt { .. } => "adopt",
+    }
+}
+
+/// Lists may lag behind writes (S10): so often, and with pauses that double from here, before we believe them.
+const READ_BACK_TRIES: u32 = 5;
+
+const READ_BACK_PAUSE: Duration = Duration::from_millis(400);
+
+/// The list after the steps, once it shows them. A revoke that answered well and is still listed is a failure (S11).
+pub(super) async fn read_back(
+    target: &Target,
+    folder: &FolderId,
+    steps: &[StepDone],
+    now: Timestamp,
+) -> Result<Snapshot<SeenPermission>, String> {
+    let mut missing = String::new();
+    for attempt in 0..READ_BACK_TRIES {
+        if attempt > 0 {
+            tokio::time::sleep(READ_BACK_PAUSE * 2_u32.pow(attempt - 1)).await;
+        }
+        match gather::sharing(target, folder, now).await {
+            Err(e) => missing = format!("the list could not be read back: {}", e.message),
+            Ok(list) => match steps.iter().filter(|s| s.result.is_ok()).find_map(|s| not_shown(&s.step.op, &list)) {
+                None => return Ok(list),
+                Some(what) => missing = what,
+            },
+        }
+    }
+    Err(missing)
+}
+
+fn not_shown(op: &Op, list: &Snapshot<SeenPermission>) -> Option<String> {
+    let direct = |p: &&SeenPermission| p.via == Via::Direct;
+    match op {
+        Op::Revoke { who, permission, .. } => list
+            .items()
+            .iter()
+            .filter(direct)
+            .any(|p| p.id == *permission && (p.holder == *who || matches!(p.holder, Holder::Person(_))))
+            .then(|| format!("{who} was taken out and is still listed")),
+        Op::Grant { who, .. } => {
+            // The account's primary address may be another one; then its id is looked for when the grant is stored.
+            let there = list.items().iter().any(|p| p.holder == Holder::Person(who.clone()));
+            let others = list.items().iter().any(|p| p.via == Via::Direct && p.role != SeenRole::Owner);
+            (!there && !others).then(|| format!("{who} was let in and is not listed"))
+        }
+        _ => None,
+    }
+}
+
+/// One lane being written.
+pub(super) struct Lane<'a> {
+    pub(super) app: &'a App,
+    pub(super) target: &'a Target,
+    pub(super) picture: &'a Picture,
+    pub(super) plan: &'a LanePlan,
+    pub(super) folder: Option<FolderId>,
+    pub(super) lists: bool,
+    pub(super) roots: &'a Roots,
+}
+
+impl Lane<'_> {
+    /// `Err` of the outer kind stops the whole run: the state cannot be written.
+    pub(super) async fn step(&mut self, step: &Step) -> Result<Result<(), String>, Failure> {
+        let process = &self.app.process;
+        let _turn = match self.picture.epoch {
+            None => None,
+            Some(epoch) => {
+                let turn = process.gate.turn().await;
+                if process.stopping() {
+                    return Ok(Err("ledgerward is stopping; the next run does it".to_owned()));
+                }
+                if process.gate.epoch() != epoch && lets_in(&step.op) {
+                    return Ok(Err("somebody was closed meanwhile; the next run plans this again".to_owned()));
+                }
+                Some(turn)
+            }
+        };
+        if let Op::Create { name } = &step.op {
+            return self.create(step, name).await;
+        }
+        let Some(folder) = self.folder.clone() else { return Ok(Err("there is no folder".to_owned())) };
+        if let Op::Adopt { who, permission, role } = &step.op {
+            return self.adopt(step, &folder, who, permission, *role).await;
+        }
+        let intent = self.intent(step, None);
+        let (row, cx) = begin(self.app, self.target, intent).await?;
+        let outcome = self.perform(&cx, &folder, step).await;
+        self.record(row, &folder, step, outcome).await
+    }
+
+    pub(super) fn intent(&self, step: &Step, reserved: Option<ReservedId>) -> Intent {
+        Intent {
+            run: self.picture.run,
+            lane: self.plan.lane.clone(),
+            op: JournalOp::Access(step.op.clone()),
+            cause: Some(step.reason.cause.clone()),
+            because: step.reason.because.clone(),
+            reserved,
+            approved: self.picture.approved_steps.contains(&(self.plan.lane.clone(), step.op.clone())),
+        }
+    }
+
+    async fn perform(&self, cx: &WriteCx, folder: &FolderId, step: &Step) -> Result<Did, Error> {
+        let api = self.target.api()?;
+        match &step.op {
+            Op::Revoke { permission, .. } => match api.revoke(cx, folder, permission).await? {
+                Gone::Done | Gone::Already => Ok(Did::Revoked),
+                Gone::Pending(job) => {
+                    wait_for(self.target, cx, &job).await?;
+                    Ok(Did::Revoked)
+                }
+                Gone::StillVia(via) => Ok(Did::StillVia(via)),
+            },
+            Op::Grant { who, role } => {
+                let until = self.plan.until.get(who).copied();
+                match api.grant(cx, folder, who, *role, until).await? {
+                    Granted::Now(id) => Ok(Did::Granted(id, false)),
+                    Granted::Invited(id) => Ok(Did::Granted(id, true)),
+                }
+            }
+            Op::SetRole { permission, to, .. } => {
+                api.set_role(cx, folder, permission, *to).await?;
+                Ok(Did::Granted(permission.clone(), false))
+            }
+            Op::Rename { name } => {
+                api.rename(cx, folder, name).await?;
+                Ok(Did::Renamed)
+            }
+            Op::Create { .. } | Op::Adopt { .. } => Ok(Did::Renamed),
+        }
+    }
+
+    async fn record(
+        &mut self,
+        row: Journalled,
+        folder: &FolderId,
+        step: &Step,
+        outcome: Result<Did, Error>,
+    ) -> Result<Result<(), String>, Failure> {
+        let now = self.app.now();
+        let lane = self.plan.lane.clone();
+        let folder = folder.clone();
+        let op = step.op.clone();
+        match outcome {
+            Ok(Did::Revoked) => {
+                let who = owned_address(&self.plan.lane, self.picture, &op);
+                self.app.store.run(move |db| db.outcome_revoked_by(row, who.as_ref(), now)).await?;
+                Ok(Ok(()))
+            }
+            Ok(Did::StillVia(via)) => {
+                let who = owned_address(&self.plan.lane, self.picture, &op);
+                self.app.store.run(move |db| db.outcome_revoked_by(row, who.as_ref(), now)).await?;
+                Ok(Err(format!("our grant is gone, and the folder is still open to them {}", via_words(&via))))
+            }
+            Ok(Did::Granted(permission, invited)) => {
+                let grant = owned(&op, lane, folder, permission, row);
+                self.app
+                    .store
+                    .run(move |db| match grant {
+                        Some(grant) => db.outcome_granted(row, &grant, invited, now),
+                        None => db.outcome(row, &Outcome::Done(json!({})), now),
+                    })
+                    .await?;
+                Ok(Ok(()))
+            }
+            Ok(Did::Renamed) => {
+                let name = match &op {
+                    Op::Rename { name } => name.clone(),
+                    _ => String::new(),
+                };
+                self.app.store.run(move |db| db.outcome_renamed(row, &name, now)).await?;
+                Ok(Ok(()))
+            }
+            // The answer may be lost and the write done: look before anything is believed.
+            Err(e) if may_be_done(&e) => {
+                let message = e.message.clone();
+                self.app.store.run(move |db| db.outcome(row, &Outcome::Unknown { message }, now)).await?;
+                let settled = settle_one(self.app, self.target, &self.journal(row).await?).await?;
+                Ok(if settled { Ok(()) } else { Err(words(&e)) })
+            }
+            Err(e) => {
+                let failed =
+                    Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
+                self.app.store.run(move |db| db.outcome(row, &failed, now)).await?;
+                Ok(Err(words(&e)))
+            }
+        }
+    }
+
+    pub(super) async fn journal(&self, row: Journalled) -> Result<JournalRow, Failure> {
+        Ok(self.app.store.run(move |db| db.journal_row(row)).await?)
+    }
+
+    pub(super) async fn fail(&self, row: Journalled, text: &str, next: &str) -> Result<Result<(), String>, Failure> {
+        let now = self.app.now();
+        let outcome = Outcome::Failed { kind: "refused".to_owned(), message: text.to_owned() };
+        self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
+        Ok(Err(format!("{text} {next}").trim().to_owned()))
+    }
+
+    pub(super) async fn adopt(
+        &self,
+        step: &Step,
+        folder: &FolderId,
+        who: &Email,
+        permission: &PermissionId,
+        role: ledgerward_contract::FolderRole,
+    ) -> Result<Result<(), String>, Failure> {
+        // Nothing is sent: what is there becomes ours.
+        let intent = self.intent(step, None);
+        let (lane, folder, who, permission) = (self.plan.lane.clone(), folder.clone(), who.clone(), permission.clone());
+        let now = self.app.now();
+        self.app
+            .store
+            .run(move |db| {
+                let row = db.intend(&intent, now)?;
+                let grant = OwnedGrant { lane, folder, who, role, permission, step: row.row() };
+                lanes::adopted(db, &grant)?;
+                db.outcome_adopted(row, &grant, now)
+            })
+            .await?;
+        Ok(Ok(()))
+    }
+
+    /// Grants of ours that were answered to be gone and are not seen to be gone (S11) stay ours: nobody else would take them
+    /// away. If they are gone, the next plan lets go of them.
+    async fn own_again(&self, steps: &[StepDone]) -> Result<(), Failure> {
+        let Some(known) = self.picture.book.lanes.get(&self.plan.lane) else { return Ok(()) };
+        let now = self.app.now();
+        for done in steps.iter().filter(|s| s.result.is_ok()) {
+            let Op::Revoke { permission, .. } = &done.step.op else { continue };
+            let Some(row) = known.owned.iter().find(|o| o.grant.permission == *permission) else { continue };
+            let mut grant = row.grant.clone();
+            let mut intent = self.intent(&done.step, None);
+            intent.op = JournalOp::Access(Op::Adopt {
+                who: grant.who.clone(),
+                permission: permission.clone(),
+                role: grant.role,
+            });
+            intent.because = "it was taken away and is not seen to be gone".to_owned();
+            self.app
+                .store
+                .run(move |db| {
+                    let row = db.intend(&intent, now)?;
+                    grant.step = row.row();
+                    db.outcome_adopted(row, &grant, now)
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_base(&self, list: &Snapshot<SeenPermission>) -> Result<(), Failure> {
+        let (key, base, now) = (self.plan.lane.clone(), lanes::base_digest(list), self.app.now());
+        self.app
+            .store
+            .run(move |db| match db.lane(&key)? {
+                Some(mut row) if row.base.as_ref() != Some(&base) => {
+                    row.base = Some(base);
+                    db.save_lane(&row, now)
+                }
+                _ => Ok(()),
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// What a step did at the target.
+enum Did {
+    Revoked,
+    StillVia(Via),
+    Granted(PermissionId, bool),
+    Renamed,
+}
+
+pub(super) fn owned(
+    op: &Op,
+    lane: LaneKey,
+    folder: FolderId,
+    permission: PermissionId,
+    row: Journalled,
+) -> Option<OwnedGrant> {
+    let (who, role) = match op {
+        Op::Grant { who, role } => (who.clone(), *role),
+        Op::SetRole { who, to, .. } => (who.clone(), *to),
+        _ => return None,
+    };
+    Some(OwnedGrant { lane, folder, who, role, permission, step: row.row() })
+}
+
+/// Under which address we own what this revoke takes away: the list may show another one.
+fn owned_address(lane: &LaneKey, picture: &Picture, op: &Op) -> Option<Email> {
+    let Op::Revoke { who, permission, .. } = op else { return None };
+    let known = picture.book.lanes.get(lane)?;
+    let by_id = known.owned.iter().find(|o| o.grant.permission == *permission);
+    by_id.map(|o| o.grant.who.clone()).or(match who {
+        Holder::Person(email) => Some(email.clone()),
+        _ => None,
+    })
+}

@@ -1,0 +1,216 @@
+//! Carries a cleared plan out, lane by lane, one journalled step after another. The only place that may write to targets.
+//!
+//! A lane is read again before its first write and after its last. A step is on the disk before it is sent; what became of
+//! it is on the disk before the next one. An answer that was lost is settled by looking, never by sending again.
+
+mod folder;
+mod holder;
+mod lane;
+mod settle;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
+
+use futures::{StreamExt as _, stream};
+use ledgerward_contract::{
+    Error, FolderId, Journalled, Permit, SeenPermission, Snapshot, Timestamp, Via, WriteAuthority, WriteCx,
+};
+
+use crate::{
+    app::App,
+    approvals::{REST, Rest},
+    cli::{console::Console, outcome::Failure},
+    domain::{
+        lane::{LaneKey, Op, Step},
+        plan::{LanePlan, Trouble},
+    },
+    drift,
+    engine::Picture,
+    lanes,
+    store::Intent,
+    world::{Target, World},
+};
+
+use self::{folder::Roots, lane::lane};
+pub use self::{
+    holder::{Removal, mark_folder, remove_holder},
+    settle::settle,
+};
+
+/// How a lane's work ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaneEnd {
+    /// Everything cleared for it was done and read back.
+    Done,
+    /// Its list was not the one the plan was made from. Nothing was written; the next run plans again.
+    Drifted,
+    /// Some step failed, or was not seen in the list afterwards.
+    Failed,
+}
+
+/// What became of one step.
+#[derive(Clone, Debug)]
+pub struct StepDone {
+    pub step: Step,
+    pub result: Result<(), String>,
+}
+
+/// One lane after its steps.
+#[derive(Debug)]
+pub struct LaneDone {
+    pub lane: LaneKey,
+    pub client: String,
+    pub end: LaneEnd,
+    pub steps: Vec<StepDone>,
+    pub folder: Option<FolderId>,
+    /// The list as it was read back after the last write of this run.
+    pub list: Option<Snapshot<SeenPermission>>,
+    /// A revoke failed or was skipped: no file goes in.
+    pub files_stop: bool,
+    pub trouble: Option<String>,
+}
+
+/// The process's one right to write.
+fn authority() -> Result<&'static WriteAuthority, Failure> {
+    static AUTHORITY: OnceLock<Option<WriteAuthority>> = OnceLock::new();
+    AUTHORITY.get_or_init(WriteAuthority::take).as_ref().ok_or_else(|| {
+        Failure::new(
+            crate::cli::outcome::Exit::Failed,
+            "a second writer was asked for in one process; this is a defect",
+        )
+    })
+}
+
+/// A journalled write: its intent is on the disk when this returns.
+pub async fn begin(app: &App, target: &Target, intent: Intent) -> Result<(Journalled, WriteCx), Failure> {
+    // What cannot be sent at all leaves no row behind.
+    target.transport()?;
+    let now = app.now();
+    let step = app.store.run(move |db| db.intend(&intent, now)).await?;
+    Ok((step, write_cx(target, step, now)?))
+}
+
+/// A context to write with, for a step that is journalled.
+fn write_cx(target: &Target, step: Journalled, now: Timestamp) -> Result<WriteCx, Failure> {
+    Ok(Permit::issue(authority()?, step).open(target.transport()?, now))
+}
+
+/// Applies everything the guard cleared. Lanes go side by side; a bad one never stops the others.
+pub async fn run(
+    app: &App,
+    world: &World,
+    picture: &Picture,
+    console: &mut dyn Console,
+) -> Result<Vec<LaneDone>, Failure> {
+    let plans: Vec<&LanePlan> = picture.verdict.cleared.lanes().iter().filter(|l| !l.steps.is_empty()).collect();
+    if !plans.is_empty() {
+        console.note(&format!(
+            "Applying {} in {} …",
+            crate::render::plan::count(picture.verdict.cleared.len(), "step"),
+            crate::render::plan::count(plans.len(), "folder")
+        ));
+    }
+    use_approvals(app, picture).await?;
+    // What is about to change is read again in the next run, also if this one ends in the middle.
+    drift::forget(app, plans.iter().map(|p| &p.lane)).await?;
+    let at_once = world.targets.values().filter_map(|t| t.api().ok()).map(|t| t.limits().lanes_parallel).max();
+    // Lanes with a revoke go first: whoever must go does not wait for somebody else's new folder (`decisions` 16).
+    let mut ordered = plans;
+    ordered.sort_by_key(|l| !l.steps.iter().any(|s| matches!(s.op, Op::Revoke { .. })));
+    let roots = Roots::default();
+    let done: Vec<Result<LaneDone, Failure>> = stream::iter(ordered)
+        .map(|plan| lane(app, world, picture, plan, &roots))
+        .buffer_unordered(at_once.unwrap_or(1).max(1))
+        .collect()
+        .await;
+    let mut lanes: Vec<LaneDone> = done.into_iter().collect::<Result<_, _>>()?;
+    lanes.sort_by(|a, b| a.lane.cmp(&b.lane));
+    release(app, picture).await?;
+    let bad: BTreeSet<&LaneKey> = lanes.iter().filter(|l| l.end != LaneEnd::Done).map(|l| &l.lane).collect();
+    let held: BTreeSet<&LaneKey> = picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane).collect();
+    let settled = picture
+        .verdict
+        .cleared
+        .lanes()
+        .iter()
+        .map(|l| &l.lane)
+        .filter(|l| !bad.contains(*l) && !held.contains(*l))
+        .cloned()
+        .collect();
+    lanes::settled(app, picture, &settled).await?;
+    Ok(lanes)
+}
+
+/// An approval serves one hold (`product` 7): those that cleared something of this plan are used up before the first write.
+async fn use_approvals(app: &App, picture: &Picture) -> Result<(), Failure> {
+    let approved = picture.approved.clone();
+    let now = picture.now;
+    if approved.is_empty() {
+        return Ok(());
+    }
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                let old: BTreeMap<String, Rest> = db.doc_all(REST)?;
+                for digest in old.iter().filter(|(_, rest)| rest.expires <= now).map(|(digest, _)| digest) {
+                    db.doc_delete(REST, digest)?;
+                }
+                for (digest, rest) in &approved {
+                    db.use_approval(digest, now)?;
+                    // What fails of it may be done later, without another word.
+                    db.doc_put(REST, digest, rest)?;
+                }
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+/// Grants of ours that are gone from their folders by somebody else's hand, and that nobody is entitled to any more.
+async fn release(app: &App, picture: &Picture) -> Result<(), Failure> {
+    let mut lost = Vec::new();
+    // A folder that is out of sight may come back with everybody on its list.
+    let in_sight = |plan: &&LanePlan| {
+        !plan.trouble.iter().any(|t| matches!(t, Trouble::Gone | Trouble::Trashed | Trouble::NoAccess))
+    };
+    for plan in picture.verdict.cleared.lanes().iter().filter(in_sight) {
+        let Some(known) = picture.book.lanes.get(&plan.lane) else { continue };
+        for step in &plan.released {
+            if let Some(row) = known.owned.iter().find(|o| o.grant.step == *step) {
+                lost.push((plan.lane.clone(), row.grant.who.clone()));
+            }
+        }
+    }
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let now = picture.now;
+    app.store
+        .run(move |db| {
+            for (lane, who) in &lost {
+                db.owned_lost(lane, who, "no longer in the folder's list", now)?;
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(())
+}
+
+/// What to tell a person of an error: the sentence, and what to do next.
+pub fn words(e: &Error) -> String {
+    match &e.next {
+        Some(next) => format!("{}. {next}", e.message.trim_end_matches('.')),
+        None => e.message.clone(),
+    }
+}
+
+pub fn via_words(via: &Via) -> String {
+    match via {
+        Via::Direct => "directly".to_owned(),
+        Via::Inherited => "through a folder above it or a membership".to_owned(),
+        Via::Below(path) => format!("through {path} in it"),
+    }
+}

@@ -1,0 +1,133 @@
+//! A folder's door: whether it takes files in this run, by the list that was read back (the delivery fence).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledgerward_contract::{
+    Allowed, Audience, Email, Fenced, FileKey, FilePath, FolderId, Holder, SeenPermission, Snapshot, Timestamp,
+};
+
+use crate::{
+    apply::{LaneDone, LaneEnd, via_words, words},
+    config::schema,
+    domain::{lane::LaneKey, plan},
+    engine::Picture,
+    gather,
+    store::DeliveredFile,
+    world::Target,
+};
+
+/// Whether a folder takes files.
+pub(super) enum Entry {
+    Open(Fenced<FolderId>),
+    Closed(String),
+    /// Its list was not read in this run, because nothing changed there: it is read before the first file.
+    Unread(FolderId, Allowed),
+}
+
+/// A folder that may take files, or why it may not.
+pub(super) struct Door<'a> {
+    pub(super) lane: LaneKey,
+    pub(super) target: &'a Target,
+    pub(super) entry: Entry,
+    pub(super) taken: BTreeMap<FileKey, FilePath>,
+    pub(super) there: BTreeMap<FileKey, DeliveredFile>,
+}
+
+/// The fence, and everything else that keeps files out of a folder.
+pub(super) fn door(
+    picture: &Picture,
+    target: &Target,
+    plan: &plan::LanePlan,
+    done: Option<&LaneDone>,
+    planned: BTreeSet<Email>,
+) -> Result<Entry, String> {
+    if let Some(why) = plan.waits(picture.now) {
+        return Err(why.to_owned());
+    }
+    if let Some(done) = done
+        && done.files_stop
+    {
+        return Err(match done.end {
+            LaneEnd::Drifted => "its sharing list changed while the plan was made; the next run looks again".to_owned(),
+            _ => done.trouble.clone().unwrap_or_else(|| "a step on its sharing list failed".to_owned()),
+        });
+    }
+    let known = picture.book.lanes.get(&plan.lane);
+    let folder = done.and_then(|d| d.folder.clone()).or_else(|| known.and_then(|k| k.folder().cloned()));
+    let Some(folder) = folder else { return Err("its folder does not exist yet".to_owned()) };
+    if picture.book.sharing(&plan.lane.target) == plan::Sharing::Off {
+        let schema::Sharing::Off { audience } = &target.settings.sharing else {
+            return Err("the target has no sharing lists; set sharing = \"off\" and say who can read it".to_owned());
+        };
+        let audience = Audience::new(audience).ok_or("the configuration does not say who can read this target")?;
+        return Ok(Entry::Open(Fenced::managed_elsewhere(folder, &audience)));
+    }
+    let mut allowed = Allowed { planned, ..Allowed::default() };
+    allowed.always.extend(picture.firm.policy.always_allowed.iter().cloned());
+    allowed.always.extend(target.settings.always_allowed.iter().cloned());
+    if let Some(known) = known {
+        allowed.accepted.extend(known.accepted.iter().map(|a| a.holder.clone()));
+        let planned = &allowed.planned;
+        let ids = known.known_ids().iter().filter(|(_, email)| planned.contains(*email));
+        allowed.known_ids = ids.map(|(id, _)| id.clone()).collect();
+        let granted = known.owned.iter().filter(|o| allowed.planned.contains(&o.grant.who));
+        allowed.known_ids.extend(granted.map(|o| o.grant.permission.clone()));
+    }
+    match done.and_then(|d| d.list.as_ref()).or_else(|| known.and_then(|k| k.list())) {
+        Some(list) => fence(folder, list, allowed).map(Entry::Open),
+        None => match known.filter(|k| k.is_remembered()).and_then(|k| k.entries()) {
+            Some(list) => {
+                // Whoever was there when nothing changed since is there now: no need to ask for a folder that is open.
+                let strangers: Vec<_> = list.iter().filter(|p| !with_owner(&allowed, list).admits(p)).collect();
+                if strangers.is_empty() { Ok(Entry::Unread(folder, allowed)) } else { Err(open_to(strangers)) }
+            }
+            None => Err("its sharing list could not be read in this run".to_owned()),
+        },
+    }
+}
+
+/// The owner is always allowed: it is whose folder it is.
+fn with_owner(allowed: &Allowed, list: &[SeenPermission]) -> Allowed {
+    let mut allowed = allowed.clone();
+    allowed.always.extend(list.iter().filter_map(|p| match (&p.holder, &p.role) {
+        (Holder::Person(email), ledgerward_contract::SeenRole::Owner) => Some(email.clone()),
+        _ => None,
+    }));
+    allowed
+}
+
+pub(super) fn fence(
+    folder: FolderId,
+    list: &Snapshot<SeenPermission>,
+    allowed: Allowed,
+) -> Result<Fenced<FolderId>, String> {
+    let allowed = with_owner(&allowed, list.items());
+    Fenced::check(folder, list, &allowed).map_err(|broken| open_to(&broken.strangers))
+}
+
+fn open_to<'p>(strangers: impl IntoIterator<Item = &'p SeenPermission>) -> String {
+    let who: Vec<_> = strangers.into_iter().map(|p| format!("{} ({})", p.holder, via_words(&p.via))).collect();
+    format!("it is open to {}", who.join(", "))
+}
+
+impl Door<'_> {
+    pub(super) fn takes_files(&self) -> bool {
+        !matches!(self.entry, Entry::Closed(_))
+    }
+
+    /// Reads and fences the folder if that was not done yet in this run. `Some`: it is closed, and why.
+    pub(super) async fn enter(&mut self, now: Timestamp) -> Option<String> {
+        if let Entry::Unread(folder, allowed) = &self.entry {
+            let list = gather::sharing(self.target, folder, now).await;
+            let fenced = match list {
+                Ok(list) => fence(folder.clone(), &list, allowed.clone()),
+                Err(e) => Err(format!("its sharing list could not be read: {}", words(&e))),
+            };
+            self.entry = fenced.map_or_else(Entry::Closed, Entry::Open);
+            if let Entry::Closed(why) = &self.entry {
+                return Some(why.clone());
+            }
+        }
+        None
+    }
+}

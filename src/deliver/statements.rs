@@ -1,0 +1,323 @@
+//! Which statements are due, read again, and new: the content's hash decides.
+
+use std::collections::BTreeSet;
+
+use ledgerward_contract::{
+    AccountId, Error, ErrorKind, Period, PeriodLength, StatementData, StatementKind, StatementRequest, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Job,
+    books::{Books, chosen_accounts, references, since},
+    door::Door,
+};
+use crate::{
+    app::App,
+    apply::words,
+    cli::outcome::Failure,
+    domain::finding::{Finding, Severity},
+    statement::{self, Body, StatementKey},
+    store::StatementVersion,
+};
+
+/// Closed periods that are read again every week, because a restatement is found in no other way (`product` 6).
+const RECHECK_PERIODS: usize = 3;
+
+const RECHECK_DAYS: i64 = 7;
+
+/// When a statement's content was last compared with its source.
+pub(super) const READ: &str = "statement_read";
+
+/// What is stored of a version: everything but a document's bytes.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StoredData {
+    Table(ledgerward_contract::ReportTable),
+    Register(ledgerward_contract::Register),
+    Document { name: String, mime: String, size: u64 },
+}
+
+impl<'a> Job<'a> {
+    /// Every kind that some target of this client wants.
+    pub(super) fn kinds(&self) -> BTreeSet<StatementKind> {
+        let of =
+            |d: &Door<'_>| d.target.settings.kinds.clone().unwrap_or_else(|| self.app.config.statements.kinds.clone());
+        let wanted = |k: &StatementKind| self.only.kind.is_none_or(|only| only == *k);
+        self.doors.iter().filter(|d| d.takes_files()).flat_map(of).filter(wanted).collect()
+    }
+
+    pub(super) async fn ledger(&mut self, books: &Books<'a>, several: bool) -> Result<(), Failure> {
+        for kind in self.kinds() {
+            if !books.source.manifest.statements.contains(&kind) {
+                self.not_available(books, kind, "this provider has none");
+                continue;
+            }
+            for request in self.requests(books, kind) {
+                match self.request(books, &request, several).await? {
+                    Ok(()) => {}
+                    Err(e) if e.kind == ErrorKind::Unsupported => {
+                        self.not_available(books, kind, &words(&e));
+                        break;
+                    }
+                    Err(e) => {
+                        let text = format!(
+                            "{}: {} {}: {}",
+                            self.client.slug,
+                            kind.title(),
+                            books.year_end.label(&request.period),
+                            words(&e)
+                        );
+                        self.out.failed.push(text);
+                        // A source that is down or asks us to wait is not asked for the rest of the list.
+                        if matches!(
+                            e.kind,
+                            ErrorKind::Unavailable
+                                | ErrorKind::RateLimited
+                                | ErrorKind::Unauthenticated
+                                | ErrorKind::Forbidden
+                        ) {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn not_available(&mut self, books: &Books<'_>, kind: StatementKind, why: &str) {
+        let text = format!("{}: {} of {} is not available: {why}", self.client.slug, kind.title(), books.profile.name);
+        if !self.out.not_available.contains(&text) {
+            self.out.not_available.push(text.clone());
+            self.out.findings.push(Finding::new(
+                Severity::Notice,
+                "statement.not_available",
+                format!("{}/{}/{}", self.client.slug, books.reference.id, kind.slug()),
+                text,
+                "Take the kind out of the configuration, or ask the provider for it.",
+            ));
+        }
+    }
+
+    fn requests(&self, books: &Books<'_>, kind: StatementKind) -> Vec<StatementRequest> {
+        let settings = &self.app.config.statements;
+        let lengths: BTreeSet<PeriodLength> = if kind.per_account() || kind.is_document() {
+            [PeriodLength::Month].into()
+        } else {
+            settings.periods.clone()
+        };
+        let periods: Vec<Period> = lengths
+            .into_iter()
+            .flat_map(|length| {
+                books.year_end.due(
+                    length,
+                    since(self.client, self.today(), books.year_end),
+                    self.today(),
+                    settings.after_days,
+                )
+            })
+            .filter(|period| {
+                self.only.period.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(&books.year_end.label(period)))
+            })
+            .collect();
+        let accounts: Vec<Option<AccountId>> = if kind.per_account() {
+            chosen_accounts(self.client, &books.reference, &books.accounts).into_iter().map(Some).collect()
+        } else {
+            vec![None]
+        };
+        periods
+            .iter()
+            .flat_map(|period| {
+                accounts.iter().map(move |account| StatementRequest {
+                    kind,
+                    basis: settings.basis,
+                    period: *period,
+                    account: account.clone(),
+                })
+            })
+            .collect()
+    }
+
+    pub(super) async fn request(
+        &mut self,
+        books: &Books<'a>,
+        request: &StatementRequest,
+        several: bool,
+    ) -> Result<Result<(), Error>, Failure> {
+        let key = |item: Option<String>| StatementKey {
+            client: self.client.id,
+            connection: books.reference.connection.clone(),
+            ledger: books.ledger.clone(),
+            request: request.clone(),
+            item,
+        };
+        let Some(api) = books.source.connector.statements() else { return Ok(Ok(())) };
+        let cx = books.reach.read(self.picture.now);
+        if request.kind.is_document() {
+            let whole = key(None);
+            if self.served(&whole).await? && !self.recheck_due(books, request, &whole).await? {
+                return Ok(Ok(()));
+            }
+            let refs = match references(books, request, self.picture.now).await {
+                Ok(refs) => refs,
+                Err(e) => return Ok(Err(e)),
+            };
+            let trouble = (self.out.failed.len(), self.out.waiting.len());
+            for one in refs.items() {
+                let key = key(one.item.as_ref().map(|i| i.id.clone()));
+                if let Err(e) = self.document(books, &key, one, several).await? {
+                    return Ok(Err(e));
+                }
+            }
+            if trouble == (self.out.failed.len(), self.out.waiting.len()) {
+                self.keep_served(&whole).await?;
+            }
+            return Ok(Ok(()));
+        }
+        let key = key(None);
+        let latest = self.latest(&key).await?;
+        let version = if latest.is_none() || self.recheck_due(books, request, &key).await? {
+            let refs = match references(books, request, self.picture.now).await {
+                Ok(refs) => refs,
+                Err(e) => return Ok(Err(e)),
+            };
+            let Some(one) = refs.items().first() else { return Ok(Ok(())) };
+            let data = match api.fetch(&cx, one).await {
+                Ok(data) => data,
+                Err(e) => return Ok(Err(e)),
+            };
+            match self.take(books, &key, request, data).await? {
+                Ok(version) => version,
+                Err(e) => return Ok(Err(e)),
+            }
+        } else {
+            latest
+        };
+        let Some(version) = version else { return Ok(Ok(())) };
+        self.push(books, &key, &version, several).await?;
+        Ok(Ok(()))
+    }
+
+    pub(super) async fn latest(&self, key: &StatementKey) -> Result<Option<StatementVersion>, Failure> {
+        let text = key.text();
+        Ok(self.app.store.run(move |db| db.statement_latest(&text)).await?)
+    }
+
+    /// The folders that take this list of documents.
+    pub(super) fn takers(&self, key: &StatementKey) -> BTreeSet<String> {
+        let at = 0..self.doors.len();
+        let doors = at.filter(|at| self.takes_document(*at, key)).filter_map(|at| self.doors.get(at));
+        doors.map(|d| crate::lanes::lane_text(&d.lane)).collect()
+    }
+
+    /// The last closed periods are compared again every week, up to the lock date; lists of documents every day, since
+    /// people add to them when they find the time.
+    async fn recheck_due(
+        &self,
+        books: &Books<'_>,
+        request: &StatementRequest,
+        key: &StatementKey,
+    ) -> Result<bool, Failure> {
+        let settings = &self.app.config.statements;
+        let open = books.year_end.recheck(
+            request.period.length,
+            self.today(),
+            settings.after_days,
+            books.profile.locked_to,
+            RECHECK_PERIODS,
+        );
+        if !open.contains(&request.period) {
+            return Ok(false);
+        }
+        let text = key.text();
+        let read: Option<Timestamp> = self.app.store.run(move |db| db.doc_get(READ, &text)).await?;
+        let days = if request.kind.is_document() { 1 } else { RECHECK_DAYS };
+        let pause = jiff::SignedDuration::from_hours(24 * days);
+        Ok(read.is_none_or(|at| self.picture.now.duration_since(at) >= pause))
+    }
+
+    /// Checks what came and stores it as a version, new or the same as before.
+    pub(super) async fn take(
+        &mut self,
+        books: &Books<'_>,
+        key: &StatementKey,
+        request: &StatementRequest,
+        data: StatementData,
+    ) -> Result<Result<Option<StatementVersion>, Error>, Failure> {
+        let hash = statement::content_hash(request, &data)
+            .map_err(|e| Failure::new(crate::cli::outcome::Exit::Failed, format!("a statement cannot be hashed: {e}")))?
+            .to_string();
+        if let Some(body) = Body::of(data.clone()) {
+            if let Some(other) = statement::check::other_organisation(&body, &books.profile.name) {
+                let text = format!("the report names \"{other}\", and \"{}\" was asked for", books.profile.name);
+                return Ok(Err(Error::contract("statement.fetch", text)
+                    .next("Nothing of it was kept. It is asked for again in the next run.")));
+            }
+            for mismatch in statement::check(request.kind, &body) {
+                self.out.findings.push(Finding::new(
+                    Severity::Warning,
+                    "statement.totals_differ",
+                    format!("{}/{}", self.client.slug, key.id8()),
+                    format!(
+                        "{} {} of {}: {mismatch}.",
+                        request.kind.title(),
+                        books.year_end.label(&request.period),
+                        self.client.name
+                    ),
+                    "Look at this report in the ledger; the file shows what the ledger says.",
+                ));
+            }
+        }
+        let stored = match data {
+            StatementData::Table(table) => StoredData::Table(table),
+            StatementData::Register(register) => StoredData::Register(register),
+            StatementData::Document(d) => {
+                StoredData::Document { name: d.name, mime: d.mime, size: d.bytes.len() as u64 }
+            }
+        };
+        let body = serde_json::to_string(&stored).map_err(|e| {
+            Failure::new(crate::cli::outcome::Exit::Failed, format!("a statement cannot be stored: {e}"))
+        })?;
+        let (text, now) = (key.text(), self.picture.now);
+        let version = self
+            .app
+            .store
+            .run(move |db| {
+                let (version, _) = db.statement_version(&text, &hash, &body, now)?;
+                db.doc_put(READ, &text, &now)?;
+                Ok(version)
+            })
+            .await?;
+        Ok(Ok(Some(version)))
+    }
+}
+
+/// What is stored of a version, to be rendered. `None` for a document: its bytes are not kept.
+pub fn body_of(version: &StatementVersion) -> Option<Body> {
+    match serde_json::from_str::<StoredData>(&version.data).ok()? {
+        StoredData::Table(table) => Some(Body::Table(table)),
+        StoredData::Register(register) => Some(Body::Register(register)),
+        StoredData::Document { .. } => None,
+    }
+}
+
+/// What a version changed of the one before it, in one sentence. `None` for the first.
+pub async fn change_of(
+    app: &App,
+    key: &StatementKey,
+    version: &StatementVersion,
+    body: &Body,
+) -> Result<Option<String>, Failure> {
+    if version.version < 2 {
+        return Ok(None);
+    }
+    let (text, before) = (key.text(), version.version - 1);
+    let old = app.store.run(move |db| db.statement_at(&text, before)).await?;
+    let data = |body: Body| match body {
+        Body::Table(table) => StatementData::Table(table),
+        Body::Register(register) => StatementData::Register(register),
+    };
+    let Some(old) = old.and_then(|v| body_of(&v)) else { return Ok(None) };
+    Ok(Some(statement::summary_of_change(&data(old), &data(body.clone()))))
+}
