@@ -15,6 +15,7 @@ use crate::{
         forecast::{self, Level, Outlook, Window},
     },
     drift,
+    render::plan::amount,
     store::Counted,
     world::{Target, World},
 };
@@ -30,7 +31,7 @@ pub struct Line {
 
 impl Line {
     pub fn finding(&self) -> Option<Finding> {
-        forecast::finding(&self.target.0, &self.capacity, &self.outlook)
+        forecast::finding(&self.target.0, &self.capacity, &self.outlook, amount)
     }
 }
 

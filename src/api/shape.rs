@@ -80,9 +80,9 @@ pub const SHAPES: &[(&str, &str)] = &[
         used_by:'target'|'state', a_month:s, fills:'full'|'soon_or_later'|'not_in_sight'|'unknown', days:s, source:s, verified:b, \
         next:s, finding:b}], troubles:[s]}"),
     ("runs/1", "{runs:[#Run]}"),
-    ("plan/1", "{digest:s, plan:any, held:any, troubles:[s], unconfirmed:i}"),
+    ("plan/1", "{digest:s, plan:any, held:any, troubles:[s], unconfirmed:i, unreadable:i}"),
     ("pull/1", "{ledgers:i, unreadable:i, troubles:[s], rereads:i}"),
-    ("sync/1", "{applied:b, lanes?:[#Lane], delivery?:#Delivery, held?:any, troubles?:[s], unconfirmed?:i}"),
+    ("sync/1", "{applied:b, lanes?:[#Lane], delivery?:#Delivery, held?:any, troubles?:[s], unconfirmed?:i, unreadable?:i}"),
     ("statements/1", "{statements:[{client:s, ledger:s, kind:s, period:s, account?:s, state:any, version:s, files:[any]}], not_known:[s]}"),
     ("statements-push/1", "{delivery:#Delivery}"),
     ("audit/1", "{rows:[{seq:i, at:t, actor:s, act:s, subject:s, before:any, after:any, reason:s|null, hash:s}], next:i|null}"),

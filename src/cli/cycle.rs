@@ -34,12 +34,7 @@ pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientAr
     let picture = end(app, run, picture, looked_exit).await?;
     let sources = picture.facts.sources().len();
     let unreadable = picture.unreadable;
-    let text = format!(
-        "Read {}; {} cannot be read now. {}\n",
-        print::count(sources, "ledger"),
-        unreadable,
-        wait_words(&picture)
-    );
+    let text = format!("Read {}.\n{}", print::count(sources, "ledger"), open_words(&picture));
     let json = json!({
         "schema": "ledgerward/pull/1", "ledgers": sources, "unreadable": unreadable,
         "troubles": picture.troubles, "rereads": picture.reread.len(),
@@ -62,10 +57,7 @@ pub async fn plan(
 
 fn plan_text(picture: &Picture) -> String {
     let mut text = print::verdict(&picture.verdict, &picture.digest());
-    let wait = wait_words(picture);
-    if !wait.is_empty() {
-        let _ = writeln!(text, "{wait}");
-    }
+    text.push_str(&open_words(picture));
     text
 }
 
@@ -78,6 +70,7 @@ fn plan_json(picture: &Picture) -> Result<Value, Failure> {
         "held": value(&picture.verdict.held)?,
         "troubles": picture.troubles,
         "unconfirmed": picture.reread.len(),
+        "unreadable": picture.unreadable,
     }))
 }
 
@@ -113,14 +106,24 @@ fn looked_exit(picture: &Picture) -> Exit {
     sign_in.worst(if partly { Exit::Partly } else { Exit::Done })
 }
 
-fn wait_words(picture: &Picture) -> String {
-    match picture.reread.len() {
-        0 => String::new(),
-        n => format!(
-            "{} reported somebody missing for the first time; a second reading in a few minutes decides.",
-            print::count(n, "ledger")
-        ),
+/// What looking left open, a line each: a first absence waits for a second reading, and what could not be read changes nothing.
+fn open_words(picture: &Picture) -> String {
+    let mut out = String::new();
+    if !picture.reread.is_empty() {
+        let ledgers = print::count(picture.reread.len(), "ledger");
+        let _ = writeln!(
+            out,
+            "{ledgers} reported somebody missing for the first time; a second reading in a few minutes decides."
+        );
     }
+    if picture.unreadable > 0 {
+        let ledgers = print::count(picture.unreadable, "ledger");
+        let _ = writeln!(
+            out,
+            "{ledgers} could not be read: whoever had access keeps it, and nobody gains any. See: ledgerward findings"
+        );
+    }
+    out
 }
 
 fn with_troubles(mut report: Report, picture: &Picture) -> Report {
@@ -200,13 +203,13 @@ fn report_done(done: &Done) -> Result<Report, Failure> {
     let failed: usize = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_err()).count();
     let _ = writeln!(
         text,
-        "{}, {} failed, {} delivered, {} held. {}",
+        "{}, {} failed, {} delivered, {} held.",
         print::count(steps, "step"),
         failed,
         print::count(done.delivered.files.len(), "file"),
         done.picture.verdict.held.len(),
-        wait_words(&done.picture),
     );
+    text.push_str(&open_words(&done.picture));
     let lanes: Vec<Value> = done
         .lanes
         .iter()
@@ -232,6 +235,7 @@ fn report_done(done: &Done) -> Result<Report, Failure> {
         "held": done.picture.verdict.held.value()?,
         "troubles": done.picture.troubles,
         "unconfirmed": done.picture.reread.len(),
+        "unreadable": done.picture.unreadable,
     });
     Ok(with_troubles(Report::new(done_exit(done), json, text), &done.picture))
 }

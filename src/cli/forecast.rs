@@ -15,7 +15,10 @@ use crate::{
     app::App,
     domain::forecast::{Fills, Outlook},
     forecast::{self, Forecast, Line},
-    render::{plan::size, table::lay_out},
+    render::{
+        plan::{amount, size},
+        table::lay_out,
+    },
 };
 
 pub async fn run(app: &App, console: &mut dyn Console, target: Option<&str>, offline: bool) -> Result<Report, Failure> {
@@ -36,13 +39,6 @@ pub async fn run(app: &App, console: &mut dyn Console, target: Option<&str>, off
 
 fn exit(seen: &Forecast) -> Exit {
     if seen.troubles.is_empty() { Exit::Done } else { Exit::Partly }
-}
-
-fn amount(of: Counts, number: u64) -> String {
-    match of {
-        Counts::Bytes | Counts::FileBytes => size(number),
-        _ => number.to_string(),
-    }
 }
 
 /// `12.5` from tenths; bytes are shown as sizes.

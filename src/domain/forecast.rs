@@ -5,7 +5,7 @@
 //! line through less than a month says nothing, so it is called unknown.
 
 use jiff::SignedDuration;
-use ledgerward_contract::{Capacity, Firmness, Timestamp};
+use ledgerward_contract::{Capacity, Counts, Firmness, Timestamp};
 use serde::Serialize;
 
 use super::finding::{Finding, Severity};
@@ -118,13 +118,14 @@ pub fn peak(limit: u64, used: u64) -> Outlook {
     Outlook { fills: if found.fills == Fills::Now { Fills::Now } else { Fills::Never }, ..found }
 }
 
-/// What a person is told, if it is full soon or almost full.
-pub fn finding(target: &str, of: &Capacity, seen: &Outlook) -> Option<Finding> {
+/// What a person is told, if it is full soon or almost full. `amount`: a number as people read it, such as a size for bytes.
+pub fn finding(target: &str, of: &Capacity, seen: &Outlook, amount: impl Fn(Counts, u64) -> String) -> Option<Finding> {
     let soon = matches!(seen.fills, Fills::Now | Fills::In(0..SOON_DAYS));
     if !soon && seen.percent <= FULL_PERCENT {
         return None;
     }
     let full = seen.fills == Fills::Now;
+    let shown = |number| amount(of.counts, number);
     let severity = match of.firmness {
         Firmness::Hard if full || matches!(seen.fills, Fills::In(0..14)) => Severity::Urgent,
         _ => Severity::Warning,
@@ -136,15 +137,18 @@ pub fn finding(target: &str, of: &Capacity, seen: &Outlook) -> Option<Finding> {
         Fills::Never => "it does not grow now".to_owned(),
         Fills::Unknown => "when it is full is unknown: less than 30 days of history".to_owned(),
     };
-    let text =
-        format!("{target}: {} % of {} are in use ({} of {}); {when}.", seen.percent, of.what, seen.used, of.limit);
+    let text = format!(
+        "{target}, {}: {} % is used ({} of {}); {when}.",
+        of.what,
+        seen.percent,
+        shown(seen.used),
+        shown(of.limit)
+    );
     Some(Finding::new(severity, "target.filling", format!("{target}/{}", of.name), text, of.next))
 }
 
 #[cfg(test)]
 mod tests {
-    use ledgerward_contract::Counts;
-
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -201,7 +205,7 @@ mod tests {
         let w = Some(Window { from: at("2026-08-24T00:00:00Z"), days: 100 });
         let told = |limit, now, then, firmness| {
             let of = capacity(limit, firmness);
-            finding("sharepoint", &of, &outlook(limit, Level { now, then }, w))
+            finding("sharepoint", &of, &outlook(limit, Level { now, then }, w), |_, n| n.to_string())
         };
         assert_eq!(told(1_000, 500, 0, Firmness::Hard), None, "half full, in a hundred days");
         let soon = told(1_000, 600, 0, Firmness::Hard).unwrap();

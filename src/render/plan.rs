@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
-use ledgerward_contract::Timestamp;
+use ledgerward_contract::{Counts, Timestamp};
 
 use crate::{
     apply::{LaneDone, LaneEnd, via_words},
@@ -185,6 +185,14 @@ pub fn size(bytes: u64) -> String {
         1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
         1_000_000..1_000_000_000 => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
         _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000),
+    }
+}
+
+/// A number of what a limit counts.
+pub fn amount(of: Counts, number: u64) -> String {
+    match of {
+        Counts::Bytes | Counts::FileBytes => size(number),
+        _ => number.to_string(),
     }
 }
 
