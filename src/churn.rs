@@ -49,7 +49,7 @@ pub async fn doubts(
         .filter(|(name, _)| app.config.connections.contains_key(name))
         .collect();
     let mut fresh = Vec::new();
-    for (connection, reading) in readings.iter().filter(|(_, r)| r.troubles.is_empty() && !r.needs_sign_in) {
+    for (connection, reading) in readings.iter().filter(|(_, r)| r.whole && r.troubles.is_empty() && !r.needs_sign_in) {
         let old = kept.get(connection.as_str()).cloned().unwrap_or_default();
         let new = judge(&old, &bound(firm, connection), &listed(reading), limit, now);
         match &new.doubt {

@@ -92,6 +92,8 @@ pub struct ConnectionReading {
     pub troubles: Vec<Error>,
     /// Nobody signed in, or every sign-in is dead.
     pub needs_sign_in: bool,
+    /// Everything was asked for: what is not in here is not there. Of a part, absence says nothing.
+    pub whole: bool,
 }
 
 /// What to read of a connection.
@@ -113,7 +115,7 @@ pub struct Known {
 
 /// Reads one connection: its ledgers and everybody in each of them, and its directory.
 pub async fn source(source: &Source, known: &Known, wanted: &Wanted, now: Timestamp) -> ConnectionReading {
-    let mut reading = ConnectionReading::default();
+    let mut reading = ConnectionReading { whole: matches!(wanted, Wanted::All), ..ConnectionReading::default() };
     if let Some(api) = source.connector.ledgers() {
         ledgers(source, api, &known.ledgers, wanted, now, &mut reading).await;
     }
