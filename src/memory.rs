@@ -261,8 +261,8 @@ async fn save(
         .collect();
     let ledgers: Vec<(ConnectionName, Vec<LedgerRow>)> = readings
         .iter()
-        // Only a listing of every sign-in says that a ledger is gone.
-        .filter(|(_, r)| r.troubles.is_empty() && !r.needs_sign_in)
+        // Only a whole listing of every sign-in says that a ledger is gone.
+        .filter(|(_, r)| r.whole && r.troubles.is_empty() && !r.needs_sign_in)
         .map(|(name, r)| (name.clone(), r.ledgers.values().cloned().chain(lines(r)).collect()))
         .collect();
     app.store
