@@ -191,6 +191,38 @@ fn a_roster_grants_and_a_shrunk_one_takes_nothing_until_it_is_accepted() {
     assert_eq!(firm.state(), "not_read");
 }
 
+/// A reading of one client skips the list that the client is not on: what was not looked at is not gone.
+#[test]
+fn a_look_at_one_client_loses_none_of_the_others() {
+    let firm = Firm::new();
+    let others = ["birch", "cedar", "dune", "elm"];
+    let line = |client: &str| format!("{client},ana@harbour.example\n");
+    let lines: String = ["Acme"].iter().chain(&others).map(|c| line(c)).collect();
+    firm.write(&format!("Client,Email\n{lines}"));
+    for client in others {
+        firm.must(&format!("clients add {client}"));
+        firm.must(&format!("clients accept {client}"));
+        firm.must(&format!("clients bind {client} staff {client} --kind roster"));
+        firm.must(&format!("clients unlisted {client} roster"));
+    }
+    firm.must("clients add Lone");
+    firm.must("clients accept lone");
+    firm.plan();
+    let told = firm.ask("pull --client lone --json --quiet");
+    assert_eq!(told.exit, 0, "{told:?}");
+    firm.plan();
+    let findings = firm.must("findings").out;
+    assert!(!findings.contains("connection.churn"), "{findings}");
+    let trail = firm.must("audit export").out;
+    assert!(trail.contains("ledger.found") && !trail.contains("ledger.lost"), "{trail}");
+    // The same list without them is another matter.
+    firm.write("Client,Email\nAcme,ana@harbour.example\n");
+    firm.plan();
+    let findings = firm.must("findings").out;
+    assert!(findings.contains("connection.churn"), "{findings}");
+    assert!(firm.must("audit export").out.contains("ledger.lost"));
+}
+
 #[test]
 fn a_file_is_tried_before_it_is_configured_and_needs_no_firm() {
     let firm = Firm { dir: tempfile::tempdir().unwrap() };

@@ -243,7 +243,7 @@ fn commit(path: &str, mode: Value) -> Value {
     json!({ "path": path, "mode": mode, "autorename": false, "mute": true, "strict_conflict": false })
 }
 
-/// JSON as it may stand in a header: every character from U+007F up as `\uXXXX`, in surrogate pairs where it needs two.
+/// JSON as it may stand in a header: every character from U+007F up escaped, in surrogate pairs where it needs two.
 pub fn ascii(arg: &Value) -> String {
     let mut out = String::new();
     for unit in arg.to_string().encode_utf16() {

@@ -16,6 +16,7 @@ use crate::{
     api::decode,
     map::{self, Drive, Item, Listing, Me, Permission, Place},
     names, refusal,
+    settings::Settings,
 };
 
 /// More pages than any listing here has; a listing that passes it is broken, not long.
@@ -73,7 +74,7 @@ impl GraphTarget {
     /// The drive that the settings name.
     pub(crate) async fn drive(&self, cx: &ReadCx) -> Result<Drive> {
         const OP: &str = "drive.get";
-        let (Some(site), Some(library)) = (&self.settings.site, &self.settings.library) else {
+        let Settings { site: Some(site), library: Some(library), .. } = &self.settings else {
             return decode(OP, &cx.send(self.api.drive(&self.settings)?).await?).map_err(no_such_drive);
         };
         let first = self.api.libraries(site)?;

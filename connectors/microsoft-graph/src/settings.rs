@@ -105,7 +105,7 @@ impl Settings {
                 "Say whose drive it is with `user`, `group`, `site` or `drive`, and leave `scopes` out.",
             ));
         }
-        if s.library.is_some() && s.site.is_none() {
+        if matches!(&s, Self { library: Some(_), site: None, .. }) {
             return Err(bad("`library` needs `site`", "Say which site the library is in."));
         }
         if s.scopes == Scopes::OwnDrive && (s.group.is_some() || s.site.is_some() || s.user.is_some()) {

@@ -146,7 +146,7 @@ fn chart() -> Vec<AccountSeed> {
         bank: matches!(kind, "Bank" | "CreditCard").then(|| Bank {
             bsb: (kind == "Bank").then(|| "063-000".to_owned()),
             number: (kind == "Bank").then(|| format!("10{}", number.replace('-', ""))),
-            card: (kind == "CreditCard").then(|| "XXXX XXXX XXXX 1881".to_owned()),
+            card: (kind == "CreditCard").then(|| "•••• •••• •••• 1881".to_owned()),
             feed: true,
         }),
     };
