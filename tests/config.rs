@@ -294,6 +294,15 @@ fn hurry_is_for_sandboxes_whose_every_endpoint_is_loopback() {
     let both = "endpoints = { api = \"http://127.0.0.1:1\", identity = \"http://127.0.0.1:1\" }";
     let sandbox = hurried.replace("page_size = 50", both);
     assert_eq!(good(&sandbox).policy.confirm_after_seconds, 2);
+    // A list on the disk is nowhere to connect to: it changes nothing beside stand-ins, and alone it makes no sandbox.
+    let roster = ledgerward::registry::entry("roster").unwrap().factory.manifest();
+    let list = "[connections.staff]\nconnector = \"roster\"\nfile = \"/srv/staff.csv\"\n";
+    let known = |text: &str| config::parse(text, &[&XERO, &DRIVE, &LOCAL, roster]).problems.len();
+    let beside = |text: &str| text.replace("[targets.drive]", &format!("{list}[targets.drive]"));
+    assert_eq!((known(&beside(&sandbox)), known(&beside(&one_of_two))), (0, 1));
+    let (start, end) = (sandbox.find("[connections.").unwrap(), sandbox.find("[targets.drive]").unwrap());
+    let alone = format!("{}{list}{}", &sandbox[..start], &sandbox[end..]);
+    assert!(known(&alone) > 0, "{alone}");
     let drive = "sharing = \"mirror\"\nfirst_plan = \"apply\"\nendpoints = { api = \"http://127.0.0.1:1\" }";
     assert_eq!(
         good(&sandbox.replace("sharing = \"mirror\"", drive)).targets.values().last().unwrap().first_plan,

@@ -24,9 +24,7 @@ formats = ["csv"]
 /// A firm at rest that has a Dropbox beside its Drive, with no client on it yet.
 fn firm() -> Firm {
     let mut firm = Firm::at_rest();
-    let mut file = fs::OpenOptions::new();
-    let file = file.write(true).create_new(true).mode(0o400).open(firm.path("box-secret"));
-    file.unwrap().write_all(b"test-box-word").unwrap();
+    firm.secret("box-secret", "test-box-word");
     let person = |p: &str| json!({"email": format!("{p}@harbour.example"), "name": p, "team": "harbour"});
     let accounts: Vec<Value> = ["ledgers", "ana", "bob", "cleo", "dev"].iter().map(|p| person(p)).collect();
     let visitor = json!({"email": "visitor@elsewhere.example", "name": "Vi Visitor"});

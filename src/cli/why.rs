@@ -102,7 +102,7 @@ fn text(app: &App, explained: &Explanation, there: &[String]) -> String {
         let role = if source.role.is_empty() { String::new() } else { format!(", role {}", source.role) };
         let since = source.since.map_or_else(String::new, |t| format!(", since {}", time(t, zone)));
         let decides = if source.decides { "" } else { " (does not decide)" };
-        let _ = writeln!(out, "  source     {}{role}{since}{decides}", source.text);
+        let _ = writeln!(out, "  source     {}{role}{since}, grade {:?}{decides}", source.text, source.grade);
     }
     for line in there {
         let _ = writeln!(out, "  folder     {line}");

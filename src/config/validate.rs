@@ -71,8 +71,14 @@ fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mu
     let connections = read_connections(&root, manifests, gathered);
     let targets = read_targets(&root, manifests, gathered, &connections);
     let delivered = section(&root, "statements", statements::read);
-    let sandbox = !connections.is_empty()
-        && connections.values().all(|c| c.remote.only_loopback(remote::endpoint_names(manifests, &c.remote.connector)));
+    // A list on the disk has no endpoint: beside stand-ins it is part of a sandbox, alone it may be a firm's own.
+    let mut served = connections
+        .values()
+        .map(|c| (c, remote::endpoint_names(manifests, &c.remote.connector)))
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(c, names)| c.remote.only_loopback(names))
+        .peekable();
+    let sandbox = served.peek().is_some() && served.all(|loopback| loopback);
     let stand_ins = root.get("sandbox").and_then(|v| {
         if !sandbox {
             v.problem(

@@ -148,9 +148,7 @@ impl Firm {
             Self::serve(tempfile::tempdir().unwrap(), |name, at| (maker(name).from_seed)(&seed(name), at).unwrap());
         fs::create_dir(firm.path("folders")).unwrap();
         for (file, word) in [("xero-secret", "test-secret"), ("drive-secret", "test-drive-word")] {
-            let mut file =
-                fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(firm.path(file)).unwrap();
-            file.write_all(word.as_bytes()).unwrap();
+            firm.secret(file, word);
         }
         firm
     }
@@ -271,6 +269,12 @@ impl Firm {
 
     /// One more target in the configuration, with its provider behind a proxy; signed in.
     pub fn add_target(&mut self, name: &str, connector: &str, seed: &Value, section: &str) {
+        self.add("targets", name, connector, seed, section);
+        self.connect(name);
+    }
+
+    /// One more section of the configuration, with its provider behind a proxy. `{url}` in it becomes the provider's.
+    pub fn add(&mut self, table: &str, name: &str, connector: &str, seed: &Value, section: &str) {
         let proxy = RUNTIME.block_on(Proxy::open());
         let maker = registry::entry(connector).unwrap().fake.as_ref().unwrap();
         let fake = Arc::new(Mutex::new((maker.from_seed)(seed, proxy.address).unwrap()));
@@ -279,10 +283,16 @@ impl Firm {
         proxy.forward_to(mounted.address);
         let url = format!("http://{}", proxy.address);
         let mut config = fs::OpenOptions::new().append(true).open(self.path("config.toml")).unwrap();
-        write!(config, "\n[targets.{name}]\nconnector = \"{connector}\"\n{}", section.replace("{url}", &url)).unwrap();
+        write!(config, "\n[{table}.{name}]\nconnector = \"{connector}\"\n{}", section.replace("{url}", &url)).unwrap();
         self.proxies.insert(name.to_owned(), proxy);
         self.providers.insert(name.to_owned(), mounted);
-        self.connect(name);
+    }
+
+    /// A file that only its owner may read, beside the configuration.
+    pub fn secret(&self, name: &str, word: &str) {
+        let mut file = fs::OpenOptions::new();
+        let file = file.write(true).create_new(true).mode(0o400).open(self.path(name));
+        file.unwrap().write_all(word.as_bytes()).unwrap();
     }
 
     pub fn connect(&self, name: &str) {

@@ -1,0 +1,224 @@
+//! One firm whose clients are at every source there is: the real program, over each provider's strict stand-in with the sample
+//! firm of `fixtures/firm`, and one folder a client on Google Drive.
+
+#![cfg(feature = "full")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test's helpers fail the test")]
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs, thread,
+    time::{Duration, SystemTime},
+};
+
+use common::Firm;
+use ledgerward::registry;
+use serde_json::Value;
+
+/// One client's source: where it is, what the client is called there, and what the sample firm says of the people.
+struct Source {
+    connection: &'static str,
+    there: &'static str,
+    kind: &'static str,
+    /// Who may open it, by the vendor's own rules.
+    sees: &'static [&'static str],
+    /// Whom the source cannot judge.
+    unknown: &'static [&'static str],
+    grade: &'static str,
+    /// Whether it has figures to make statements of.
+    statements: bool,
+}
+
+const WHO: [&str; 3] = ["bob", "cleo", "dev"];
+
+const SOURCES: [Source; 8] = [
+    source("xero", "Acme Ltd", "ledger", &["bob", "cleo", "dev"], "A", true),
+    // QuickBooks lists nobody: the firm's own list decides.
+    source("quickbooks", "Birch LLP", "ledger", &["cleo"], "C", true),
+    source("myob", "Lark Plumbing Pty Ltd", "ledger", &["bob"], "A", true),
+    source("freeagent", "Birch LLP", "ledger", &["bob", "cleo"], "A", true),
+    // Cleo is only invited, and Bob has a role that the client made up.
+    Source { unknown: &["bob"], ..source("zoho-books", "Kelp Capital", "ledger", &[], "A", false) },
+    source("business-central", "Dune Dental", "ledger", &["cleo"], "A", false),
+    source("karbon", "Dune Dental", "practice-client", &["cleo"], "B", false),
+    source("xpm", "Fjord Fishing", "practice-client", &["dev"], "B", false),
+];
+
+const fn source(
+    connection: &'static str,
+    there: &'static str,
+    kind: &'static str,
+    sees: &'static [&'static str],
+    grade: &'static str,
+    statements: bool,
+) -> Source {
+    Source { connection, there, kind, sees, unknown: &[], grade, statements }
+}
+
+/// The clients that are selected for a person.
+fn selected(who: &str) -> Vec<&'static str> {
+    let of = |n: usize| match who {
+        "bob" => n % 2 == 0,
+        "cleo" => n % 3 != 1,
+        _ => n >= 4,
+    };
+    SOURCES.iter().enumerate().filter(|(n, _)| of(*n)).map(|(_, s)| s.connection).collect()
+}
+
+/// Every source in the configuration, signed in, with one client each that is called as its source.
+fn firm() -> Firm {
+    let mut firm = Firm::on_first_day();
+    let late = fs::read_to_string(firm.path("config.toml")).unwrap();
+    for one in SOURCES.iter().filter(|s| s.connection != "xero") {
+        let entry = registry::entry(one.connection).unwrap();
+        let seed: Value = serde_json::from_str(entry.fake.as_ref().unwrap().sample).unwrap();
+        let mut section = String::new();
+        let paths = entry.factory.manifest().endpoints.iter().map(|e| {
+            let url: url::Url = e.url.parse().unwrap();
+            format!("{} = \"{{url}}{}\"", e.name, url.path().trim_end_matches('/'))
+        });
+        writeln!(section, "endpoints = {{ {} }}", paths.collect::<Vec<_>>().join(", ")).unwrap();
+        let app = |key: &str| seed["app"][key].as_str();
+        if let Some(id) = app("client_id") {
+            writeln!(section, "client_id = \"{id}\"").unwrap();
+        }
+        for key in ["client_secret", "api_key", "access_key"] {
+            if let Some(word) = app(key) {
+                let file = format!("{}-{key}", one.connection);
+                firm.secret(&file, word);
+                writeln!(section, "{key} = {{ file = \"{file}\" }}").unwrap();
+            }
+        }
+        if one.connection == "myob" {
+            section += "user_list = \"required\"\n";
+        }
+        firm.add("connections", one.connection, one.connection, &seed, &section);
+        let consents = match one.connection {
+            "karbon" => 0,
+            // One consent is one company.
+            "quickbooks" => 2,
+            _ => 1,
+        };
+        (0..consents).for_each(|_| firm.connect(one.connection));
+    }
+    fs::write(firm.path("staff.csv"), "Client,Email\nBirch,cleo@harbour.example\n").unwrap();
+    let then = SystemTime::now() - Duration::from_secs(60);
+    fs::File::options().write(true).open(firm.path("staff.csv")).unwrap().set_modified(then).unwrap();
+    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
+    assert!(config.starts_with(&late));
+    let roster =
+        format!("\n[connections.staff]\nconnector = \"roster\"\nfile = \"{}\"\n", firm.path("staff.csv").display());
+    fs::write(firm.path("config.toml"), config + &roster).unwrap();
+
+    let told = firm.ask(&["pull"]);
+    assert_eq!(told.exit, 0, "{told:?}");
+    let since = jiff::Zoned::now().date().first_of_month().saturating_sub(jiff::Span::new().months(1)).to_string();
+    for one in &SOURCES {
+        let slug = one.connection;
+        if one.kind == "ledger" {
+            let listed = firm.must(&["clients", "list", "--all", "--json", "--quiet"]).json();
+            let all = listed["clients"].as_array().unwrap();
+            let of = |c: &&Value| c["name"] == one.there && c["sources"][0]["connection"] == slug;
+            let old = all.iter().find(of).unwrap_or_else(|| panic!("{slug}: {listed}"))["slug"].as_str().unwrap();
+            firm.ask(&["clients", "accept", old]);
+            firm.must(&["clients", "rename", old, slug]);
+        } else {
+            let rows = firm.must(&["roster", slug, "--json", "--quiet"]).json();
+            let all = rows["clients"].as_array().unwrap();
+            let row = all.iter().find(|c| c["name"] == one.there).unwrap_or_else(|| panic!("{rows}"));
+            firm.must(&["clients", "add", slug]);
+            firm.must(&["clients", "accept", slug]);
+            let id = row["id"].as_str().unwrap();
+            firm.must(&["clients", "bind", slug, slug, id, "--kind", one.kind]);
+            // Responsibility is no access: it decides only where somebody says so.
+            firm.must(&["clients", "authority", slug, &format!("{slug}:{id}")]);
+        }
+        firm.must(&["clients", "since", slug, &since]);
+    }
+    firm.must(&["clients", "bind", "quickbooks", "staff", "birch", "--kind", "roster"]);
+    firm.must(&["clients", "unlisted", "quickbooks", "roster"]);
+    // That somebody is on no list is believed at the second reading.
+    firm.ask(&["pull"]);
+    thread::sleep(Duration::from_secs(3));
+    let told = firm.ask(&["pull"]);
+    assert_eq!(told.exit, 0, "{told:?}");
+    firm
+}
+
+const MODES: [&str; 4] = ["all", "selected", "ledger", "ledger+selected"];
+
+/// What the four modes make of a source, for one person.
+fn expected(mode: &str, who: &str, one: &Source) -> &'static str {
+    let chosen = selected(who).contains(&one.connection);
+    let ledger = if one.unknown.contains(&who) {
+        "held"
+    } else if one.sees.contains(&who) {
+        "yes"
+    } else {
+        "no"
+    };
+    match (mode, chosen) {
+        ("all", _) | ("selected", true) => "yes",
+        ("selected" | "ledger+selected", false) => "no",
+        _ => ledger,
+    }
+}
+
+#[test]
+fn every_mode_means_the_same_at_every_source() {
+    let firm = firm();
+    for who in WHO {
+        // By this mode a client may be selected whatever its ledger says.
+        firm.must(&["people", "mode", who, "selected"]);
+        firm.must(&[&["select", who][..], &selected(who)].concat());
+    }
+    let of: BTreeMap<&str, &Source> = SOURCES.iter().map(|s| (s.connection, s)).collect();
+    for mode in MODES {
+        for who in WHO {
+            firm.must(&["people", "mode", who, mode]);
+        }
+        let told = firm.must(&["access", "--format", "json", "--json", "--quiet"]).json();
+        let mut seen = BTreeMap::new();
+        for row in told["rows"].as_array().unwrap().iter().filter(|r| r["target"] == "drive") {
+            let who = row["person"]["email"].as_str().unwrap().split('@').next().unwrap();
+            seen.insert((who.to_owned(), row["client"]["name"].as_str().unwrap().to_owned()), row);
+        }
+        for (who, one) in WHO.iter().flat_map(|who| of.values().map(move |one| (*who, *one))) {
+            let row = seen.get(&(who.to_owned(), one.connection.to_owned())).copied();
+            let answer = row.and_then(|r| r["answer"].as_str()).unwrap_or("no");
+            assert_eq!(answer, expected(mode, who, one), "{mode}, {who}, {}: {row:?}", one.connection);
+        }
+    }
+
+    // Each of them in a mode of their own: the folders are what was computed, and everything is there.
+    for (who, mode) in WHO.iter().zip(["ledger", "ledger+selected", "selected"]) {
+        firm.must(&["people", "mode", who, mode]);
+    }
+    assert_eq!(firm.ask(&["plan"]).exit, 3);
+    firm.approve_all();
+    let first = firm.sync();
+    assert!([0, 5].contains(&first.exit), "{first:?}");
+    let lists = firm.lists();
+    let modes: BTreeMap<&str, &str> = WHO.iter().copied().zip(["ledger", "ledger+selected", "selected"]).collect();
+    for one in &SOURCES {
+        let should: BTreeSet<&str> = WHO.into_iter().filter(|who| expected(modes[who], who, one) == "yes").collect();
+        let there = &lists[one.connection];
+        let there: BTreeSet<&str> =
+            there.iter().map(|w| w.split('@').next().unwrap()).filter(|w| WHO.contains(w)).collect();
+        assert_eq!(there, should, "{}", one.connection);
+        let in_folder = |p: &String| p.split('/').any(|n| n == one.connection) && !p.contains("/.");
+        let files = firm.disk().into_keys().filter(in_folder).count();
+        assert_eq!(files > 0, one.statements, "{}: {files} files", one.connection);
+        let why = firm.ask(&["why", "bob", one.connection]).out;
+        let from = if one.grade == "C" { "staff" } else { one.connection };
+        let line = why.lines().find(|l| l.trim_start().starts_with(&format!("source     {from} "))).unwrap_or(&why);
+        assert!(line.contains(&format!(", grade {}", one.grade)), "{why}");
+    }
+    assert_eq!(firm.lists(), lists);
+    let writes = firm.writes();
+    let told = firm.sync();
+    assert_eq!((told.exit, firm.writes()), (0, writes), "{told:?}");
+    firm.check_whole("every source");
+}
