@@ -6,7 +6,7 @@
 //! * [`tokens`]: the token protocol, over a [`vault::Vault`] that the store implements. [`oauth`] is the vendor's token
 //!   endpoint, [`signin`] how a person signs in, [`service_account`] and [`app_only`] how a machine does.
 //! * [`wait`]: how a connector waits within a call, and for how long at most.
-//! * [`fake`]: vendors as pure functions, for tests and the sandbox.
+//! * [`fake`]: vendors as pure functions, for tests and the sandbox. `testing` (a feature) is what tests of connectors share.
 
 pub mod answer;
 pub mod app_only;
@@ -20,6 +20,8 @@ pub mod oauth;
 pub mod service_account;
 pub mod signin;
 pub mod stack;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tokens;
 pub mod transport;
 pub mod vault;
