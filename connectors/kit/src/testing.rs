@@ -24,12 +24,17 @@ use serde_json::{Value, json};
 use url::Url;
 
 pub use self::{
-    source::{month, october},
+    source::{clients, month, october},
     target::{file, id_of, key, person},
 };
 use crate::{
+    MemoryDays,
     fake::{Fake, FakeRequest, FakeResponse, FakeTransport, Moment, SharedFake},
-    layers::auth::{Bearer, Dress},
+    layers::{
+        Verdict,
+        auth::{Bearer, Dress},
+        no_verdict,
+    },
 };
 
 /// When every test begins.
@@ -89,11 +94,13 @@ pub struct Vendor {
     pub keys: &'static [(&'static str, &'static str)],
     /// Statuses that no request of the connector may meet.
     pub never: &'static [u16],
+    /// For vendors that limit by something else than 429.
+    pub verdict: Verdict,
 }
 
 impl Vendor {
     pub const fn of(factory: &'static dyn Factory) -> Self {
-        Self { factory, at: &[], app: None, keys: &[], never: &[599] }
+        Self { factory, at: &[], app: None, keys: &[], never: &[599], verdict: no_verdict }
     }
 
     pub fn manifest(&self) -> &'static Manifest {
@@ -121,7 +128,22 @@ impl Vendor {
             dress: Dress::new(self.manifest(), self.app, &keys).unwrap(),
             never: self.never,
         });
-        World { fake, wire, connector: self.connector(settings).unwrap(), vendor: *self, realm: None }
+        World {
+            fake,
+            wire,
+            connector: self.connector(settings).unwrap(),
+            vendor: *self,
+            realm: None,
+            days: Arc::default(),
+        }
+    }
+
+    /// The connector over this fake, with the access token that the fake's control gives out for this.
+    pub fn signed_in(&self, mut fake: impl Fake + 'static, settings: Value, args: &Value) -> World {
+        let token = fake.control("token", args).unwrap();
+        let world = self.world(fake, settings);
+        token["access_token"].as_str().unwrap().clone_into(&mut world.wire.token.lock().unwrap());
+        world
     }
 }
 
@@ -157,9 +179,18 @@ pub struct World {
     pub vendor: Vendor,
     /// The one company of the sign-in, where a sign-in reaches one.
     pub realm: Option<String>,
+    /// What the layers counted against quotas of a day and longer.
+    pub days: Arc<MemoryDays>,
 }
 
 impl World {
+    /// The same sign-in at a fake that went on from where this one was saved, the connector without settings.
+    pub fn at_another(&self, fake: impl Fake + 'static) -> Self {
+        let other = self.vendor.world(fake, json!({}));
+        self.wire.token.lock().unwrap().clone_into(&mut other.wire.token.lock().unwrap());
+        Self { realm: self.realm.clone(), ..other }
+    }
+
     pub fn now(&self) -> Timestamp {
         self.wire.inner.now()
     }
@@ -169,7 +200,7 @@ impl World {
         self.fake.lock().unwrap().control(verb, &args).unwrap()
     }
 
-    /// From now on requests carry the access token that the fake gives out for this.
+    /// From now on requests carry the access token that the fake's control gives out for this.
     pub fn sign_in(&self, args: Value) {
         let token = token(&mut **self.fake.lock().unwrap(), self.now(), &args);
         *self.wire.token.lock().unwrap() = token;
@@ -177,6 +208,13 @@ impl World {
 
     pub fn read(&self) -> ReadCx {
         ReadCx::new(self.wire.clone(), self.now()).in_realm(self.realm.as_deref())
+    }
+
+    /// How often paths that end so were asked, by the fake's own count.
+    pub fn asked(&self, end: &str) -> u64 {
+        let stats = self.control("stats", json!({}));
+        let counts = stats["requests"].as_object().unwrap();
+        counts.iter().filter(|(path, _)| path.ends_with(end)).map(|(_, n)| n.as_u64().unwrap()).sum()
     }
 
     /// How many requests of this operation went out.
