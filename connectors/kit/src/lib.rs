@@ -5,6 +5,7 @@
 //! * [`answer`]: what all vendors share about statuses, waiting times and JSON. A connector's `classify` begins there.
 //! * [`tokens`]: the token protocol, over a [`vault::Vault`] that the store implements. [`oauth`] is the vendor's token
 //!   endpoint, [`signin`] how a person signs in, [`service_account`] and [`app_only`] how a machine does.
+//! * [`settings`]: a connector's own part of the configuration.
 //! * [`wait`]: how a connector waits within a call, and for how long at most.
 //! * [`fake`]: vendors as pure functions, for tests and the sandbox. `testing` (a feature) is what tests of connectors share.
 
@@ -18,6 +19,7 @@ pub mod layers;
 mod minted;
 pub mod oauth;
 pub mod service_account;
+pub mod settings;
 pub mod signin;
 pub mod stack;
 #[cfg(feature = "testing")]

@@ -2,7 +2,11 @@
 //!
 //! Feature `testing`, for `[dev-dependencies]` alone. What is a vendor's own stays with that connector's tests.
 
-#![expect(clippy::unwrap_used, reason = "runs in tests only, where what fails is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "runs in tests only, where what fails is a failed test"
+)]
 
 mod source;
 mod target;
