@@ -11,6 +11,7 @@ use ledgerward_contract::{
     LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
     QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
 };
+use ledgerward_kit::settings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -139,30 +140,16 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
     fn read(value: &Value) -> Result<Self> {
-        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
-        let map = match value {
-            Value::Null => return Ok(Self::default()),
-            Value::Object(map) => map,
-            _ => return Err(wrong("settings is not a table".to_owned())),
-        };
-        for (key, value) in map {
-            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
-                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
-                return Err(wrong(format!("Business Central has no setting \"{key}\""))
-                    .next(format!("Use one of: {}.", known.join(", "))));
-            }
-            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
-            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
-        }
-        let read: Self = serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))?;
+        let read: Self = settings::read(&MANIFEST, value)?;
         if read.environments.is_empty() || !read.environments.iter().all(|e| api::is_environment(e)) {
-            return Err(wrong("the setting \"environments\" is not a list of names of environments".to_owned())
+            return Err(settings::wrong("the setting \"environments\" is not a list of names of environments")
                 .next("Use the names that the Business Central admin center shows, such as [\"production\"]."));
         }
         if let Some(bad) = read.own_companies.iter().find(|id| !api::is_guid(id)) {
-            return Err(wrong(format!("the setting \"own_companies\": \"{bad}\" is not the id of a company")));
+            return Err(settings::wrong(format!(
+                "the setting \"own_companies\": \"{bad}\" is not the id of a company"
+            )));
         }
         Ok(read)
     }
@@ -184,7 +171,7 @@ impl Factory for BusinessCentral {
         let login = from.endpoints.url("login", "/")?;
         if settings.app_only && login.path().split('/').any(|p| ["common", "organizations", "consumers"].contains(&p)) {
             let text = "\"app_only\" needs the firm's own tenant in the address of the sign-in";
-            return Err(Error::new(ErrorKind::Config, "settings.read", text)
+            return Err(settings::wrong(text)
                 .next("Set endpoints = { login = \"https://login.microsoftonline.com/<tenant id>\" }."));
         }
         Ok(Box::new(BusinessCentralConnector { api: Api { endpoints: from.endpoints }, settings }))

@@ -13,16 +13,17 @@ mod scenarios {
         LedgerId, LedgerSource, Listing, Timestamp, Transport,
         suite::source::{SourceHarness, TestUser},
     };
+    use ledgerward_kit::testing::{World, now};
     use serde_json::json;
 
-    use crate::common::{ACME, World, now};
+    use crate::common::{ACME, sample};
 
     struct BusinessCentral(World);
 
     #[async_trait]
     impl SourceHarness for BusinessCentral {
         async fn fresh() -> Self {
-            Self(World::sample(json!({})))
+            Self(sample(json!({})))
         }
         fn source(&self) -> &dyn LedgerSource {
             self.0.connector.ledgers().unwrap()

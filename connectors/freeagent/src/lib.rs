@@ -15,6 +15,7 @@ use ledgerward_contract::{
     QuotaScope, QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind,
     StatementSource,
 };
+use ledgerward_kit::settings;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -104,26 +105,10 @@ struct Settings {
 }
 
 impl Settings {
-    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
     fn read(value: &Value) -> Result<Self> {
-        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
-        let map = match value {
-            Value::Null => return Ok(Self::default()),
-            Value::Object(map) => map,
-            _ => return Err(wrong("settings is not a table".to_owned())),
-        };
-        for (key, value) in map {
-            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
-                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
-                return Err(wrong(format!("FreeAgent has no setting \"{key}\""))
-                    .next(format!("Use one of: {}.", known.join(", "))));
-            }
-            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
-            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
-        }
-        let read: Self = serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))?;
+        let read: Self = settings::read(&MANIFEST, value)?;
         if read.manager_of_all.as_ref().is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
-            return Err(wrong("the setting \"manager_of_all\" is not an account manager's id".to_owned())
+            return Err(settings::wrong("the setting \"manager_of_all\" is not an account manager's id")
                 .next("Use the number that the refusal of the client list names, in quotes."));
         }
         Ok(read)

@@ -13,16 +13,17 @@ mod scenarios {
         LedgerId, LedgerSource, Listing, StatementKind, StatementRequest, StatementSource, Timestamp, Transport,
         suite::source::{SourceHarness, TestUser},
     };
+    use ledgerward_kit::testing::{World, now};
     use serde_json::{Value, json};
 
-    use crate::common::{ACME, World, now, october};
+    use crate::common::{ACME, october, sample};
 
     struct FreeAgent(World);
 
     #[async_trait]
     impl SourceHarness for FreeAgent {
         async fn fresh() -> Self {
-            let world = World::sample();
+            let world = sample();
             // The suite asks more in one minute than a person may.
             world.control("set_limit", json!({"minute": 3000}));
             Self(world)

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AuthScheme, Build, ClientDirectory, ClientRow, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, Grade, Key,
+    AuthScheme, Build, ClientDirectory, ClientRow, Connector, Cursor, Endpoint, Error, Factory, Grade, Key,
     LedgerRoleDefault, Manifest, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request, Response, Result,
 };
+use ledgerward_kit::settings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -127,25 +128,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
     fn read(value: &Value) -> Result<Self> {
-        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
-        if value.is_null() {
-            return Ok(Self::default());
-        }
-        let map = value.as_object().ok_or_else(|| wrong("settings is not a table".to_owned()))?;
-        for (key, value) in map {
-            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
-                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
-                return Err(wrong(format!("Karbon has no setting \"{key}\""))
-                    .next(format!("Use one of: {}.", known.join(", "))));
-            }
-            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
-            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
-        }
-        let settings: Self = serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))?;
+        let settings: Self = settings::read(&MANIFEST, value)?;
         if settings.clients.is_empty() {
-            return Err(wrong("the setting \"clients\" is empty, so there would be no client".to_owned())
+            return Err(settings::wrong("the setting \"clients\" is empty, so there would be no client")
                 .next("Leave the setting out, or name organizations, contacts or both."));
         }
         Ok(settings)

@@ -10,16 +10,17 @@ mod scenarios {
 
     use async_trait::async_trait;
     use ledgerward_contract::{ClientDirectory, Timestamp, Transport, suite::directory::DirectoryHarness};
+    use ledgerward_kit::testing::{World, now};
     use serde_json::json;
 
-    use crate::common::World;
+    use crate::common::{client, sample};
 
     struct Karbon(World);
 
     #[async_trait]
     impl DirectoryHarness for Karbon {
         async fn fresh() -> Self {
-            let world = World::new(json!({}));
+            let world = sample(json!({}));
             world.control("set_app", json!({"page_size": 2}));
             Self(world)
         }
@@ -30,11 +31,11 @@ mod scenarios {
             self.0.wire.clone()
         }
         fn now(&self) -> Timestamp {
-            crate::common::now()
+            now()
         }
         async fn let_go(&self) -> String {
             let nobody = json!({"team": [], "owner": null, "manager": null});
-            let id = self.0.client("Acme Ltd").await.id;
+            let id = client(&self.0, "Acme Ltd").await.id;
             self.0.control("set_client", json!({"client": id, "set": nobody}));
             id
         }

@@ -3,6 +3,8 @@
 //! A fake shares no type with the connector it tests, enforces the vendor's rules, and refuses what the vendor would
 //! refuse. A request it does not know is answered with status 599, which fails every test that meets it.
 
+pub mod xero;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +16,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use ledgerward_contract::{Auth, Body, Error, ErrorKind, Request, Response, Result, Timestamp, Transport};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use url::Url;
+use uuid::Uuid;
 
 /// A request as it arrives at a vendor. Header names are lower case; `path` is still percent-encoded.
 #[derive(Clone, Debug)]
@@ -131,6 +135,14 @@ pub mod as_base64 {
     pub fn deserialize<'de, B: From<Vec<u8>>, D: Deserializer<'de>>(from: D) -> Result<B, D::Error> {
         STANDARD.decode(String::deserialize(from)?).map(B::from).map_err(D::Error::custom)
     }
+}
+
+/// A stable id from words, so that a seed need not spell one out.
+pub fn id_of(parts: &[&str]) -> Uuid {
+    let hash = Sha256::digest(parts.join("\u{1f}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
 /// A fake that several tasks share.

@@ -5,8 +5,9 @@
 //! * [`answer`]: what all vendors share about statuses, waiting times and JSON. A connector's `classify` begins there.
 //! * [`tokens`]: the token protocol, over a [`vault::Vault`] that the store implements. [`oauth`] is the vendor's token
 //!   endpoint, [`signin`] how a person signs in, [`service_account`] and [`app_only`] how a machine does.
+//! * [`settings`]: a connector's own part of the configuration.
 //! * [`wait`]: how a connector waits within a call, and for how long at most.
-//! * [`fake`]: vendors as pure functions, for tests and the sandbox.
+//! * [`fake`]: vendors as pure functions, for tests and the sandbox. `testing` (a feature) is what tests of connectors share.
 
 pub mod answer;
 pub mod app_only;
@@ -18,8 +19,11 @@ pub mod layers;
 mod minted;
 pub mod oauth;
 pub mod service_account;
+pub mod settings;
 pub mod signin;
 pub mod stack;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tokens;
 pub mod transport;
 pub mod vault;

@@ -14,17 +14,18 @@ mod scenarios {
         Transport,
         suite::source::{SourceHarness, TestUser},
     };
+    use ledgerward_kit::testing::{World, now, october};
     use serde_json::json;
 
-    use crate::common::{LARK, World, october};
+    use crate::common::{LARK, account, lark};
 
     struct Myob(World, AccountId);
 
     #[async_trait]
     impl SourceHarness for Myob {
         async fn fresh() -> Self {
-            let world = World::lark();
-            let cheque = world.account("1-1110").await;
+            let world = lark();
+            let cheque = account(&world, "1-1110").await;
             Self(world, cheque)
         }
         fn realm(&self) -> Option<String> {
@@ -43,7 +44,7 @@ mod scenarios {
             Listing::PerLedger
         }
         fn now(&self) -> Timestamp {
-            crate::common::now()
+            now()
         }
         fn role(&self) -> &'static str {
             "Accountant/Bookkeeper"

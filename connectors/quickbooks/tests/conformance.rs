@@ -13,16 +13,17 @@ mod scenarios {
         LedgerId, LedgerSource, Listing, StatementKind, StatementRequest, StatementSource, Timestamp, Transport,
         suite::source::{SourceHarness, TestUser},
     };
+    use ledgerward_kit::testing::{World, month, now, october};
     use serde_json::json;
 
-    use crate::common::{ACME, World, october, period, register};
+    use crate::common::{ACME, register, sample};
 
     struct QuickBooks(World);
 
     #[async_trait]
     impl SourceHarness for QuickBooks {
         async fn fresh() -> Self {
-            Self(World::sample(ACME, json!({})))
+            Self(sample(ACME, json!({})))
         }
         fn source(&self) -> &dyn LedgerSource {
             self.0.connector.ledgers().unwrap()
@@ -37,7 +38,7 @@ mod scenarios {
             Listing::PerLedger
         }
         fn now(&self) -> Timestamp {
-            crate::common::now()
+            now()
         }
         fn role(&self) -> &'static str {
             ""
@@ -58,7 +59,7 @@ mod scenarios {
                 october(StatementKind::BalanceSheet),
                 october(StatementKind::TrialBalance),
                 register("35"),
-                StatementRequest { period: period("2025-04-01", "2026-03-31"), ..register("41") },
+                StatementRequest { period: month("2025-04-01", "2026-03-31"), ..register("41") },
                 october(StatementKind::Files),
                 october(StatementKind::Attachments),
             ]

@@ -13,8 +13,8 @@ use ledgerward_contract::{
     LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
     QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
 };
+use ledgerward_kit::settings;
 use serde::Deserialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use self::api::{Api, Wanted};
@@ -138,38 +138,13 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
-    fn read(value: &Value) -> Result<Self> {
-        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
-        let Some(map) = value.as_object() else {
-            return if value.is_null() {
-                Ok(Self::default())
-            } else {
-                Err(wrong("settings is not a table".to_owned()))
-            };
-        };
-        for (key, value) in map {
-            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
-                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
-                return Err(
-                    wrong(format!("Xero has no setting \"{key}\"")).next(format!("Use one of: {}.", known.join(", ")))
-                );
-            }
-            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
-            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
-        }
-        serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))
-    }
-}
-
 impl Factory for Xero {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
-        let settings = Settings::read(&from.settings)?;
+        let settings: Settings = settings::read(&MANIFEST, &from.settings)?;
         Ok(Box::new(XeroConnector { api: Api { endpoints: from.endpoints }, settings }))
     }
 }

@@ -13,16 +13,17 @@ mod scenarios {
         LedgerId, LedgerSource, Listing, Timestamp, Transport,
         suite::source::{SourceHarness, TestUser},
     };
+    use ledgerward_kit::testing::{World, now};
     use serde_json::json;
 
-    use crate::common::{ACME, World};
+    use crate::common::{ACME, sample};
 
     struct Xero(World);
 
     #[async_trait]
     impl SourceHarness for Xero {
         async fn fresh() -> Self {
-            Self(World::sample(json!({})))
+            Self(sample(json!({})))
         }
         fn source(&self) -> &dyn LedgerSource {
             self.0.connector.ledgers().unwrap()
@@ -37,7 +38,7 @@ mod scenarios {
             Listing::PerLedger
         }
         fn now(&self) -> Timestamp {
-            crate::common::now()
+            now()
         }
         fn role(&self) -> &'static str {
             "STANDARD"

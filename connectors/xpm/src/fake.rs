@@ -12,24 +12,23 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
 use jiff::Timestamp;
-use ledgerward_kit::fake::{Fake as Vendor, FakeRequest, FakeResponse, Moment};
+use ledgerward_kit::fake::{
+    Fake as Vendor, FakeRequest, FakeResponse, Moment, id_of,
+    xero::{
+        Identity, Tokens,
+        limits::{self, Counted, Window, general, only, tenant},
+    },
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use self::{
     control::Outage,
-    oauth::Tokens,
-    world::{Practice, Window, World},
+    world::{Practice, World},
 };
 
 /// An answer, or one that came before the data could be looked at.
 type Answer = Result<FakeResponse, FakeResponse>;
-
-/// Requests at once, of one app in one practice.
-const CONCURRENT: usize = 5;
-const PER_MINUTE: u32 = 60;
-const APP_PER_MINUTE: u32 = 10_000;
 
 /// Practice Manager, with its customers.
 #[derive(Deserialize, Serialize)]
@@ -116,96 +115,26 @@ impl Fake {
         if request.header("accept").is_some_and(|a| a.contains("json")) {
             return Err(FakeResponse::unknown(request));
         }
-        let (_, grant) = self.bearer(at.now, request)?;
+        let grant = self.bearer(at.now, request)?;
         let (user, granted) = (grant.user.clone(), grant.scopes.iter().any(|s| s == scope || s == "practicemanager"));
         let disconnected = || answers::gateway(403, "Forbidden", "AuthenticationUnsuccessful");
         let tenant = tenant(request).ok_or_else(disconnected)?;
         let reached = |p: &Practice| p.tenant_id == tenant && p.connected.get(&user) == Some(&true);
-        let place = self.world.practices.iter().position(reached).ok_or_else(disconnected)?;
-        let left = self.count(at, place)?;
+        let practice = self.world.practices.iter_mut().find(|p| reached(p)).ok_or_else(disconnected)?;
+        let (minute, day, day_limit) = (&mut practice.minute, &mut practice.day, self.world.app.day_limit);
+        let counted = Counted { tenant, minute, day, day_limit };
+        let left = limits::count(at, counted, &mut self.app_minute, &mut self.limited)?;
         if !granted {
-            return Err(limits(answers::gateway(403, "Forbidden", "InsufficientScope"), left));
+            return Err(limits::told(answers::gateway(403, "Forbidden", "InsufficientScope"), left));
         }
-        let practice = self.world.practices.get(place).ok_or_else(disconnected)?;
         let answer = endpoints::answer(&self.world.app, practice, path, request).unwrap_or_else(|refused| refused);
-        Ok(limits(answer, left))
+        Ok(limits::told(answer, left))
     }
 
     /// When a person acts. Before the first request there is no time yet; [`Tokens::start`] puts that right.
     fn now(&self) -> Timestamp {
         self.clock.unwrap_or(Timestamp::MAX)
     }
-
-    /// Counts a call against every limit. Windows are fixed, and begin at another second in each practice.
-    fn count(&mut self, at: Moment, place: usize) -> Result<[u32; 3], FakeResponse> {
-        let now = at.now.as_second();
-        let day_limit = self.world.app.day_limit;
-        self.app_minute.roll(now, 60, 0);
-        let Some(practice) = self.world.practices.get_mut(place) else {
-            return Err(answers::gateway(404, "NotFound", "ResourceNotFound"));
-        };
-        let phase = i64::from(practice.tenant_id.as_bytes().first().copied().unwrap_or_default());
-        practice.minute.roll(now, 60, phase);
-        practice.day.roll(now, 86_400, phase * 337);
-        let wait = |w: &Window, length: i64, shift: i64| (w.number + 1) * length + shift - now;
-        let full = match () {
-            () if at.in_flight >= CONCURRENT => Some(("concurrent", None)),
-            () if practice.minute.calls >= PER_MINUTE => Some(("minute", Some(wait(&practice.minute, 60, phase)))),
-            () if practice.day.calls >= day_limit => Some(("day", Some(wait(&practice.day, 86_400, phase * 337)))),
-            () if self.app_minute.calls >= APP_PER_MINUTE => Some(("appminute", None)),
-            () => None,
-        };
-        if full.is_none() {
-            practice.minute.calls += 1;
-            practice.day.calls += 1;
-            self.app_minute.calls += 1;
-        }
-        let left = [
-            PER_MINUTE - practice.minute.calls,
-            day_limit - practice.day.calls,
-            APP_PER_MINUTE - self.app_minute.calls,
-        ];
-        let Some((problem, seconds)) = full else { return Ok(left) };
-        *self.limited.entry(problem.to_owned()).or_default() += 1;
-        // Recorded: an empty body, and the wait only for the minute and the day.
-        let answer = limits(FakeResponse::new(429).header("x-rate-limit-problem", problem), left);
-        Err(match seconds {
-            Some(s) => answer.header("retry-after", s.to_string()),
-            None => answer,
-        })
-    }
-
-    /// Counts a call that is of no practice: against the app's minute alone. What is left of it.
-    fn count_app(&mut self, now: Timestamp) -> Result<u32, FakeResponse> {
-        self.app_minute.roll(now.as_second(), 60, 0);
-        if self.app_minute.calls >= APP_PER_MINUTE {
-            *self.limited.entry("appminute".to_owned()).or_default() += 1;
-            return Err(app_limit(FakeResponse::new(429).header("x-rate-limit-problem", "appminute"), 0));
-        }
-        self.app_minute.calls += 1;
-        Ok(APP_PER_MINUTE - self.app_minute.calls)
-    }
-}
-
-fn limits(answer: FakeResponse, [minute, day, app]: [u32; 3]) -> FakeResponse {
-    let answer =
-        answer.header("x-minlimit-remaining", minute.to_string()).header("x-daylimit-remaining", day.to_string());
-    app_limit(answer, app)
-}
-
-fn app_limit(answer: FakeResponse, left: u32) -> FakeResponse {
-    answer.header("x-appminlimit-remaining", left.to_string())
-}
-
-fn tenant(request: &FakeRequest) -> Option<Uuid> {
-    request.header("xero-tenant-id").and_then(|t| Uuid::parse_str(t).ok())
-}
-
-/// A parameter that is not documented, or comes twice, is a request this fake does not know.
-fn only(request: &FakeRequest, known: &[&str]) -> Result<(), FakeResponse> {
-    let mut seen = std::collections::BTreeSet::new();
-    let fine = request.query.iter().all(|(k, _)| known.contains(&k.as_str()) && seen.insert(k));
-    if fine { Ok(()) } else { Err(FakeResponse::unknown(request)) }
 }
 
 impl Vendor for Fake {
@@ -226,7 +155,7 @@ impl Vendor for Fake {
             None => self.route(at, request).unwrap_or_else(|refused| refused),
         };
         let took = answer.takes + Duration::from_millis(self.world.app.latency_ms);
-        let id = world::id_of(&["correlation", &self.served.to_string()]);
+        let id = id_of(&["correlation", &self.served.to_string()]);
         answer.header("xero-correlation-id", id.to_string()).takes(took)
     }
 
@@ -238,11 +167,6 @@ impl Vendor for Fake {
         // Every key is a string or an id, so there is nothing to fail; `Null` is what `restore` would refuse.
         serde_json::to_value(self).unwrap_or_default()
     }
-}
-
-/// A path with `{id}` for ids, for counting.
-fn general(path: &str) -> String {
-    path.split('/').map(|p| if Uuid::parse_str(p).is_ok() { "{id}" } else { p }).collect::<Vec<_>>().join("/")
 }
 
 /// What `stats` tells.

@@ -10,10 +10,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AuthScheme, Build, ClientAuth, ClientDirectory, ClientRow, Connector, Cursor, Endpoint, Error, ErrorKind, Factory,
-    Grade, LedgerRoleDefault, Manifest, OAuthSpec, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request, Response,
-    Result, Rotation, ScopeSet,
+    AuthScheme, Build, ClientAuth, ClientDirectory, ClientRow, Connector, Cursor, Endpoint, Error, Factory, Grade,
+    LedgerRoleDefault, Manifest, OAuthSpec, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request, Response, Result,
+    Rotation, ScopeSet,
 };
+use ledgerward_kit::settings;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -172,24 +173,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
     fn read(value: &Value) -> Result<Self> {
-        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
-        if value.is_null() {
-            return Ok(Self::default());
-        }
-        let map = value.as_object().ok_or_else(|| wrong("settings is not a table".to_owned()))?;
-        for (key, value) in map {
-            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
-                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
-                return Err(wrong(format!("Xero Practice Manager has no setting \"{key}\""))
-                    .next(format!("Use one of: {}.", known.join(", "))));
-            }
-            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
-            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
-        }
-        let settings: Self = serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))?;
-        settings.checked().map_err(|(m, next)| wrong(m).next(next))
+        let settings: Self = settings::read(&MANIFEST, value)?;
+        settings.checked().map_err(|(m, next)| settings::wrong(m).next(next))
     }
 
     /// Or what is wrong, and what to do.

@@ -12,8 +12,8 @@ use ledgerward_contract::{
     LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
     QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
 };
+use ledgerward_kit::settings;
 use serde::Deserialize;
-use serde_json::Value;
 
 use self::api::Api;
 pub use self::api::retry_hint;
@@ -109,34 +109,13 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// `null` is no settings at all. Each key is read by itself, so that an error can name it.
-    fn read(value: &Value) -> Result<Self> {
-        let wrong = |m: String| Error::new(ErrorKind::Config, "settings.read", m);
-        if value.is_null() {
-            return Ok(Self::default());
-        }
-        let map = value.as_object().ok_or_else(|| wrong("settings is not a table".to_owned()))?;
-        for (key, value) in map {
-            if !MANIFEST.settings.iter().any(|(name, _)| name == key) {
-                let known: Vec<_> = MANIFEST.settings.iter().map(|(name, _)| *name).collect();
-                return Err(wrong(format!("Zoho Books has no setting \"{key}\""))
-                    .next(format!("Use one of: {}.", known.join(", "))));
-            }
-            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
-            serde_json::from_value::<Self>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
-        }
-        serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))
-    }
-}
-
 impl Factory for ZohoBooks {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
-        let settings = Settings::read(&from.settings)?;
+        let settings: Settings = settings::read(&MANIFEST, &from.settings)?;
         Ok(Box::new(Books { api: Api { endpoints: from.endpoints }, settings }))
     }
 }

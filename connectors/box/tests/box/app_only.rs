@@ -15,15 +15,15 @@ const ROBOT: &str = "automationuser_1@boxdevedition.example";
 fn app(w: &World, (client, secret): (&str, &str), settings: &Value) -> AppOnly {
     let AuthScheme::OAuth(spec) = FACTORY.manifest().auth else { panic!("Box signs in by OAuth") };
     let form = spec.app_only.unwrap()(settings).unwrap();
-    let url = endpoints().url(spec.token.0, spec.token.1).unwrap();
-    let clock = Arc::new(TokioClock::starting(w.http.now()));
-    AppOnly::new(url, client, Secret::new(secret), form, w.http.clone(), clock)
+    let url = VENDOR.endpoints().url(spec.token.0, spec.token.1).unwrap();
+    let clock = Arc::new(TokioClock::starting(w.now()));
+    AppOnly::new(url, client, Secret::new(secret), form, w.wire.inner.clone(), clock)
 }
 
 async fn world(settings: Value) -> World {
     let w = World::new(settings.clone());
     let token = app(&w, OURS, &settings).bearer().await.unwrap();
-    *w.bearer.token.lock().unwrap() = token.get().token.expose().to_owned();
+    *w.wire.token.lock().unwrap() = token.get().token.expose().to_owned();
     w
 }
 
@@ -63,7 +63,7 @@ fn settings_that_cannot_be_are_refused_with_the_way_out() {
         json!({ "enterprise_id": "Harbour" }),
         json!({ "user_id": "" }),
     ] {
-        let Err(e) = connector(settings.clone()) else { panic!("{settings} was taken") };
+        let Err(e) = VENDOR.connector(settings.clone()) else { panic!("{settings} was taken") };
         assert!(e.kind == ErrorKind::Config && e.next.is_some(), "{e:?}");
     }
     let AuthScheme::OAuth(spec) = FACTORY.manifest().auth else { panic!("Box signs in by OAuth") };

@@ -66,7 +66,7 @@ async fn the_root_is_made_once_and_never_taken_from_somebody() {
     assert_eq!(named("ledgerward clients"), 1);
     // A later process finds it by its mark, even under another name.
     w.control("rename", json!({ "item": "ledgerward clients", "name": "Mandanten" }));
-    let later = connector(json!({})).unwrap();
+    let later = VENDOR.connector(json!({})).unwrap();
     assert_eq!(later.target().unwrap().find(&w.read(), &key(2)).await.unwrap(), Some(b));
     let w = World::new(json!({}));
     w.control("make", json!({ "name": "Ledgerward Clients" }));
@@ -86,7 +86,7 @@ async fn a_folder_that_a_stranger_shared_with_us_never_becomes_the_root() {
     assert_eq!(w.dumped(f.as_str())["owner"], US);
     let parent = w.dumped(f.as_str())["parent"].clone();
     assert_ne!(parent, trap["id"]);
-    let later = connector(json!({})).unwrap();
+    let later = VENDOR.connector(json!({})).unwrap();
     assert_eq!(later.target().unwrap().find(&w.read(), &key(1)).await.unwrap(), Some(f));
 }
 
@@ -195,9 +195,9 @@ fn settings_are_checked_and_named() {
         (json!({ "reader_role": "co-owner" }), "`reader_role`"),
         (json!({ "grants_max": 0 }), "`grants_max`"),
     ] {
-        let Err(e) = connector(settings.clone()) else { panic!("{settings} passed") };
+        let Err(e) = VENDOR.connector(settings.clone()) else { panic!("{settings} passed") };
         assert_eq!(e.kind, ErrorKind::Config);
         assert!(e.message.contains(word) && e.next.is_some(), "{e:?}");
     }
-    assert!(connector(Value::Null).is_ok());
+    assert!(VENDOR.connector(Value::Null).is_ok());
 }

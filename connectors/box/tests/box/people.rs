@@ -130,7 +130,7 @@ async fn invitations_wait_are_not_sent_twice_and_can_be_taken_back() {
     let Granted::Invited(p) = invited else { panic!() };
     assert_eq!(w.target().revoke(&w.write(), &f, &p).await.unwrap(), Gone::Done);
     assert!(matches!(w.grant(&f, WARY, FolderRole::Reader).await.unwrap(), Granted::Invited(_)));
-    for (request, _) in w.bearer.seen.lock().unwrap().iter().filter(|(r, _)| r.op == "collaboration.create") {
+    for (request, _) in w.wire.seen.lock().unwrap().iter().filter(|(r, _)| r.op == "collaboration.create") {
         assert!(request.url.query_pairs().any(|(k, v)| k == "notify" && v == "false"), "a mail was asked for");
     }
 }

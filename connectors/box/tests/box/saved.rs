@@ -37,9 +37,7 @@ fn folders_sharing_sign_ins_limits_and_events_outlive_the_process() {
 
 #[test]
 fn the_sample_firm_is_a_seed() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/firm/box.json");
-    let firm: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let mut fake = BoxFake::from_seed(&firm).unwrap();
+    let mut fake = BoxFake::from_seed(&fixture("firm/box.json")).unwrap();
     assert!(fake.control("token", &json!({ "user": "ann@harbour.example" })).is_ok());
     let e = fake.control("shrae", &json!({})).unwrap_err();
     assert!(e.contains("share"), "{e}");

@@ -13,12 +13,12 @@ use ledgerward_box::{FACTORY, fake::BoxFake};
 use ledgerward_contract::*;
 use ledgerward_kit::{
     Clock, Durable, NewTokens, OAuthClient, OAuthTokens, SignInState, StoredTokens, TokenSource, Vault,
-    fake::{Fake, FakeRequest, FakeResponse, Moment},
+    fake::{Fake, FakeResponse},
 };
 use serde_json::json;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::common::{US, endpoints, seed};
+use crate::common::{US, VENDOR, ask, now, read, seed};
 
 const CLIENT: (&str, &str) = ("sandbox-box-client", "sandbox-box-client-word");
 /// How the disk behaves while the new tokens are to be stored.
@@ -44,26 +44,16 @@ struct Outside {
 
 impl Outside {
     fn send(&self, at: Timestamp, method: &str, path: &str, body: &str, token: Option<&str>) -> FakeResponse {
-        let mut headers = http::HeaderMap::new();
-        if let Some(token) = token {
-            headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-        }
-        let request = FakeRequest {
-            method: method.parse().unwrap(),
-            path: path.to_owned(),
-            query: vec![],
-            headers,
-            body: body.to_owned().into(),
-        };
-        self.vendor.lock().unwrap().answer(Moment { now: at, in_flight: 0 }, &request)
+        let bearer = token.map(|t| format!("Bearer {t}"));
+        let headers: Vec<_> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
+        ask(&mut *self.vendor.lock().unwrap(), at, (method, path), &headers, body.to_owned())
     }
 
     fn form(&self, at: Timestamp, path: &str, fields: &[(&str, &str)]) -> (u16, serde_json::Value) {
         let client = [("client_id", CLIENT.0), ("client_secret", CLIENT.1)];
         let body =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(client).extend_pairs(fields).finish();
-        let answer = self.send(at, "POST", path, &body, None);
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+        read(&self.send(at, "POST", path, &body, None))
     }
 
     /// Whether Box has handed out tokens that are nowhere on our disk.
@@ -80,7 +70,7 @@ impl Outside {
 
 /// A person has signed in, and the tokens are stored as generation 1.
 fn outside(disk: Disk) -> Arc<Outside> {
-    let now: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
+    let now = now();
     let row = StoredTokens {
         generation: 1,
         access: None,
@@ -103,14 +93,8 @@ fn outside(disk: Disk) -> Arc<Outside> {
     };
     let redirect = "http://127.0.0.1:7777/callback";
     let query = [("client_id", CLIENT.0), ("redirect_uri", redirect), ("response_type", "code"), ("state", "s")];
-    let request = FakeRequest {
-        method: http::Method::GET,
-        path: "/api/oauth2/authorize".into(),
-        query: query.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
-        headers: Default::default(),
-        body: Default::default(),
-    };
-    let answer = o.vendor.lock().unwrap().answer(Moment { now, in_flight: 0 }, &request);
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    let answer = o.send(now, "GET", &format!("/api/oauth2/authorize?{query}"), "", None);
     let to = url::Url::parse(&answer.headers.iter().find(|(k, _)| k == "location").unwrap().1).unwrap();
     let code = to.query_pairs().find(|(k, _)| k == "code").unwrap().1.into_owned();
     let fields = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", redirect)];
@@ -292,7 +276,7 @@ fn live(out: &Arc<Outside>, dies_at: Option<usize>, callers: usize) -> End {
         let AuthScheme::OAuth(spec) = FACTORY.manifest().auth else { panic!("no OAuth") };
         assert_eq!(spec.rotation, Rotation::SingleUse { grace: None });
         let secret = Some(Secret::new(CLIENT.1));
-        let client = OAuthClient::new(spec, &endpoints(), CLIENT.0, secret, Arc::clone(&life) as _).unwrap();
+        let client = OAuthClient::new(spec, &VENDOR.endpoints(), CLIENT.0, secret, Arc::clone(&life) as _).unwrap();
         let tokens =
             Arc::new(OAuthTokens::new("box", Arc::clone(&life) as _, Arc::new(client), Arc::clone(&life) as _));
         let ask = async {

@@ -1,9 +1,9 @@
 //! What the fake's own rules are worth: it refuses what Box refuses.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::HeaderMap;
 use ledgerward_box::fake::BoxFake;
 use ledgerward_contract::{Response, Retry, Timestamp};
-use ledgerward_kit::fake::{Fake, FakeRequest, FakeResponse, Moment};
+use ledgerward_kit::fake::{Fake, FakeResponse};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -18,33 +18,20 @@ pub struct Raw {
 impl Raw {
     pub fn new() -> Self {
         let mut fake = BoxFake::from_seed(&seed()).unwrap();
-        let now = "2026-11-21T10:00:00Z".parse().unwrap();
-        knock(&mut fake, now);
-        let token = fake.control("token", &json!({})).unwrap()["access_token"].as_str().unwrap().to_owned();
+        let now = now();
+        let token = token(&mut fake, now, &json!({}));
         Self { fake, now, token }
     }
 
     pub fn full(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> FakeResponse {
-        let url = Url::parse(&format!("http://127.0.0.1:9{path}")).unwrap();
-        let mut map = HeaderMap::new();
         let bearer = format!("Bearer {}", self.token);
-        for (k, v) in [("authorization", bearer.as_str()), ("host", "127.0.0.1:9")].iter().chain(headers) {
-            map.insert(HeaderName::from_bytes(k.as_bytes()).unwrap(), HeaderValue::from_str(v).unwrap());
-        }
-        let request = FakeRequest {
-            method: Method::from_bytes(method.as_bytes()).unwrap(),
-            path: url.path().to_owned(),
-            query: url.query_pairs().into_owned().collect(),
-            headers: map,
-            body: body.into(),
-        };
-        self.fake.answer(Moment { now: self.now, in_flight: 0 }, &request)
+        let own = [("authorization", bearer.as_str()), ("host", "127.0.0.1:9")];
+        ask(&mut self.fake, self.now, (method, path), &[&own, headers].concat(), body)
     }
 
     pub fn json(&mut self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        let answer = self.full(method, path, &[], text.into());
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+        read(&self.full(method, path, &[], text.into()))
     }
 
     pub fn code(&mut self, method: &str, path: &str, body: Value) -> (u16, String) {
@@ -59,8 +46,7 @@ impl Raw {
         }
         body += "--bb--\r\n";
         let kind = [("content-type", "multipart/form-data; boundary=bb")];
-        let answer = self.full("POST", path, &[&kind, headers].concat(), body.into());
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+        read(&self.full("POST", path, &[&kind, headers].concat(), body.into()))
     }
 }
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 use ledgerward_business_central::{api::next_query, fake::Fake};
 use ledgerward_contract::{ErrorKind, Retry, Standing};
 use ledgerward_kit::fake::Fake as _;
+use ledgerward_kit::testing::World;
 use serde_json::{Value, json};
 
-use crate::common::{ACME, BIRCH, CEDAR, OTHER_ACME, World, connector, connector_at};
+use crate::common::{ACME, BIRCH, CEDAR, OTHER_ACME, VENDOR, connector_at, sample, world};
 
 /// Name, role and standing, by name.
 async fn people(w: &World, ledger: &str) -> Vec<(String, String, Standing)> {
     let list = w.access(ledger).await.unwrap();
-    let mut rows: Vec<_> = list.items().iter().map(|f| (f.name.clone(), f.role.clone(), f.standing.clone())).collect();
+    let mut rows: Vec<_> = list.iter().map(|f| (f.name.clone(), f.role.clone(), f.standing.clone())).collect();
     rows.sort();
     rows
 }
@@ -26,7 +27,7 @@ const FULL: &str = "D365 BUS FULL ACCESS";
 #[tokio::test(start_paused = true)]
 async fn a_set_counts_for_its_company_or_for_all() {
     use Standing::{Active, Disabled};
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     assert_eq!(
         people(&w, ACME).await,
         [
@@ -58,40 +59,40 @@ async fn a_set_counts_for_its_company_or_for_all() {
 
 #[tokio::test(start_paused = true)]
 async fn two_companies_whose_names_differ_in_case_are_two() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let names: Vec<_> = people(&w, OTHER_ACME).await.into_iter().map(|r| r.0).collect();
     assert!(names.contains(&"Dev Patel".to_owned()) && !names.contains(&"Bob Hale".to_owned()), "{names:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn several_environments_are_one_list_or_none() {
-    let w = World::sample(json!({"environments": ["production", "sandbox-uk"], "old_groups": true}));
+    let w = sample(json!({"environments": ["production", "sandbox-uk"], "old_groups": true}));
     let list = w.ledgers().await.unwrap();
-    let names: Vec<_> = list.items().iter().map(|l| l.name.as_str()).collect();
+    let names: Vec<_> = list.iter().map(|l| l.name.as_str()).collect();
     assert_eq!(names, ["Acme Limited", "Birch LLP", "The other Acme", "Cedar Bakery"]);
     w.control("page_size", json!({"most": 1}));
-    assert_eq!(w.ledgers().await.unwrap().items(), list.items());
+    assert_eq!(w.ledgers().await.unwrap(), list);
     w.control("set_outage", json!({"kind": 503, "path": "/sandbox-uk/"}));
     let e = w.ledgers().await.unwrap_err();
     assert_eq!((e.kind, e.get("environment")), (ErrorKind::Unavailable, Some("sandbox-uk")));
-    let e = World::sample(json!({"environments": ["production", "gone"]})).ledgers().await.unwrap_err();
+    let e = sample(json!({"environments": ["production", "gone"]})).ledgers().await.unwrap_err();
     assert_eq!((e.kind, e.get("environment")), (ErrorKind::NotFound, Some("gone")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn old_groups_count_in_the_company_of_the_membership() {
-    let w = World::sample(json!({"environments": ["sandbox-uk"], "old_groups": true}));
+    let w = sample(json!({"environments": ["sandbox-uk"], "old_groups": true}));
     let rows = people(&w, CEDAR).await;
     assert_eq!(rows, [row("Ana Ruiz", "SUPER", Standing::Active), row("Ann Okafor", FULL, Standing::Active)]);
     // Asked for the wrong kind of group, access through groups would be overlooked: an error instead.
-    let w = World::sample(json!({"environments": ["sandbox-uk"]}));
+    let w = sample(json!({"environments": ["sandbox-uk"]}));
     let e = w.access(CEDAR).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::NotFound, Some(CEDAR)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_that_is_not_in_the_list_discards_everything() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_outage", json!({"kind": "body", "path": "/securityGroups", "value": {"value": []}}));
     let e = w.access(ACME).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(ACME)));
@@ -99,7 +100,7 @@ async fn a_group_that_is_not_in_the_list_discards_everything() {
 
 #[tokio::test(start_paused = true)]
 async fn p09_another_companys_or_users_answer_is_refused() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let other = json!({"id": "b0c1a7f2-0000-4000-8000-000000000002", "name": "Birch LLP", "displayName": ""});
     let nameless = json!({"id": "b0c1a7f2-0000-4000-8000-000000000001", "name": "", "displayName": "Acme"});
     for company in [other, nameless] {
@@ -114,7 +115,7 @@ async fn p09_another_companys_or_users_answer_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn p14_a_missing_field_is_no_list() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     for field in ["state", "userSecurityId", "contactEmail", "roleId", "company", "code", "name", "value"] {
         w.control("set_outage", json!({"kind": "missing_field", "field": field}));
         let e = w.access(ACME).await.unwrap_err();
@@ -129,10 +130,10 @@ async fn p14_a_missing_field_is_no_list() {
 #[tokio::test(start_paused = true)]
 async fn the_address_is_the_one_that_the_firm_chose() {
     let email = async |settings: Value| {
-        let w = World::sample(settings);
+        let w = sample(settings);
         let list = w.access(ACME).await?;
-        let bob = list.items().iter().find(|f| f.name == "Bob Hale").unwrap().email.clone();
-        let nobody = list.items().iter().find(|f| f.name == "Job queue").unwrap().email.clone();
+        let bob = list.iter().find(|f| f.name == "Bob Hale").unwrap().email.clone();
+        let nobody = list.iter().find(|f| f.name == "Job queue").unwrap().email.clone();
         Ok::<_, ledgerward_contract::Error>((bob, nobody))
     };
     assert_eq!(email(json!({})).await.unwrap(), (Some("bob@harbour.example".into()), None));
@@ -145,7 +146,7 @@ async fn the_address_is_the_one_that_the_firm_chose() {
 
 #[tokio::test(start_paused = true)]
 async fn p08_who_may_not_read_users_is_told_what_is_missing() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_administrators", json!({"administrators": ["someone@harbour.example"]}));
     let e = w.access(ACME).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Forbidden, Some(ACME)));
@@ -157,7 +158,7 @@ async fn p08_who_may_not_read_users_is_told_what_is_missing() {
 
 #[tokio::test(start_paused = true)]
 async fn p10_the_wait_is_the_vendors() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_outage", json!({"kind": 429, "retry_after": "17"}));
     let e = w.access(ACME).await.unwrap_err();
     assert_eq!((e.kind, e.retry), (ErrorKind::RateLimited, Retry::After(Duration::from_secs(17))));
@@ -182,7 +183,7 @@ async fn p12_a_next_link_leads_nowhere_else() {
     ] {
         assert_eq!(next(bad).unwrap_err().kind, ErrorKind::Contract, "{bad}");
     }
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let link = "https://evil.example/v2.0/production/api/v2.0/companies?$skiptoken=1";
     w.control("set_outage", json!({"kind": "next_link", "value": link}));
     assert_eq!(w.ledgers().await.unwrap_err().kind, ErrorKind::Contract);
@@ -191,8 +192,8 @@ async fn p12_a_next_link_leads_nowhere_else() {
 #[tokio::test(start_paused = true)]
 async fn the_firms_own_company_is_no_client() {
     let own = "B0C1A7F2-0000-4000-8000-000000000002";
-    let list = World::sample(json!({"own_companies": [own]})).ledgers().await.unwrap();
-    let kinds: Vec<_> = list.items().iter().map(|l| l.is_ledger).collect();
+    let list = sample(json!({"own_companies": [own]})).ledgers().await.unwrap();
+    let kinds: Vec<_> = list.iter().map(|l| l.is_ledger).collect();
     assert_eq!(kinds, [true, false, true]);
 }
 
@@ -206,14 +207,14 @@ fn settings_are_checked_by_name() {
         (json!({"email_field": "phone"}), "email_field"),
         (json!("x"), "table"),
     ] {
-        let e = connector(settings).err().unwrap();
+        let e = VENDOR.connector(settings).err().unwrap();
         assert!(e.kind == ErrorKind::Config && e.message.contains(word), "{e:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_ledger_id_reaches_no_path() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     for bad in ["production", "production:acme", "a/b:b0c1a7f2-0000-4000-8000-000000000001", ":", "production:../../x"]
     {
         assert_eq!(w.access(bad).await.unwrap_err().kind, ErrorKind::Contract, "{bad}");
@@ -223,7 +224,7 @@ async fn what_is_no_ledger_id_reaches_no_path() {
 
 #[tokio::test(start_paused = true)]
 async fn a_saved_stand_in_goes_on_where_it_was() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let before = people(&w, ACME).await;
     let saved = w.fake.lock().unwrap().save();
     let again = Fake::restore(&saved).unwrap();
@@ -236,16 +237,16 @@ async fn a_saved_stand_in_goes_on_where_it_was() {
 #[tokio::test(start_paused = true)]
 async fn the_sample_firm_is_read() {
     let seed = serde_json::from_str(include_str!("../../../../fixtures/firm/business-central.json")).unwrap();
-    let w = World::new(Fake::from_seed(&seed).unwrap(), json!({}));
-    assert_eq!(w.ledgers().await.unwrap().items().len(), 12);
+    let w = world(Fake::from_seed(&seed).unwrap(), json!({}));
+    assert_eq!(w.ledgers().await.unwrap().len(), 12);
 }
 
 #[tokio::test(start_paused = true)]
 async fn everything_works_under_another_address() {
     let base = "http://127.0.0.1:8802";
-    let mut w = World::new(Fake::sample().unwrap().at(base), json!({}));
+    let mut w = world(Fake::sample().unwrap().at(base), json!({}));
     w.connector = connector_at(base);
     w.control("page_size", json!({"most": 2}));
-    assert_eq!(w.ledgers().await.unwrap().items().len(), 3);
+    assert_eq!(w.ledgers().await.unwrap().len(), 3);
     assert_eq!(people(&w, ACME).await.len(), 7);
 }

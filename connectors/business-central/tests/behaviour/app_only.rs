@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ledgerward_business_central::{FACTORY, fake::Fake};
 use ledgerward_contract::{AuthScheme, Build, Connector, Endpoints, ErrorKind, Factory, Result, Secret};
+use ledgerward_kit::testing::{World, now};
 use ledgerward_kit::{AppOnly, TokenSource, TokioClock};
 use serde_json::{Value, json};
 
-use crate::common::{ACME, World, now};
+use crate::common::{ACME, world};
 
 fn build(settings: Value, login: &str) -> Result<Box<dyn Connector>> {
     let login = format!("https://login.microsoftonline.com/{login}").parse().unwrap();
@@ -26,7 +27,7 @@ fn firm(entered: bool) -> World {
         "environments": [{"name": "production",
             "companies": [{"id": ACME.split(':').nth(1).unwrap(), "name": "Acme Ltd"}],
             "users": [{"email": "bob@harbour.example", "name": "Bob Hale", "sets": [{"set": "SUPER"}]}]}]});
-    let mut w = World::new(Fake::from_seed(&seed).unwrap(), json!({}));
+    let mut w = world(Fake::from_seed(&seed).unwrap(), json!({}));
     w.connector = build(settings(), "harbour-tenant").unwrap();
     w
 }
@@ -51,9 +52,9 @@ async fn sign_in(w: &World) {
 async fn an_app_that_is_entered_reads_who_may_open_a_company() {
     let w = firm(true);
     sign_in(&w).await;
-    assert_eq!(w.ledgers().await.unwrap().items().len(), 1);
+    assert_eq!(w.ledgers().await.unwrap().len(), 1);
     let access = w.access(ACME).await.unwrap();
-    assert_eq!(access.items().len(), 1, "{:?}", access.items());
+    assert_eq!(access.len(), 1, "{:?}", access);
 }
 
 #[tokio::test(start_paused = true)]

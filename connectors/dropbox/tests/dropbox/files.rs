@@ -35,7 +35,7 @@ fn big(fill: u8) -> Bytes {
 }
 
 fn small_pieces() -> World {
-    World::seeded(json!({ "chunk_bytes": 4 << 20 }), seed("personal"))
+    World::seeded(json!({ "chunk_bytes": 4 << 20 }), "personal")
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,7 +71,7 @@ async fn f01_a_crash_at_any_write_of_a_create_is_continued_and_leaves_one_folder
             let first = w.target().create(&w.write(), &key(1), "Acme Ltd", None).await;
             w.control("drop_answers", json!({ "count": 0 }));
             let settings = if team { json!({ "root": "/Practice/Clients", "team_space": true }) } else { json!({}) };
-            let fresh = connector(settings).unwrap();
+            let fresh = VENDOR.connector(settings).unwrap();
             let t = fresh.target().unwrap();
             let again = t.create(&w.write(), &key(1), "Acme Ltd", None).await.unwrap();
             let id = match again {
@@ -106,20 +106,20 @@ async fn a_folder_in_the_making_that_was_shared_openly_is_closed_before_it_gets_
 async fn nested_shares_are_refused_before_anything_is_written() {
     let made = json!({ "parent": "/", "name": "Office" });
     for root in ["/Office", "/Office/Clients"] {
-        let w = World::seeded(json!({ "root": root }), seed("personal"));
+        let w = World::seeded(json!({ "root": root }), "personal");
         w.control("make", made.clone());
         w.control("share", json!({ "folder": "/Office", "email": BEN }));
         let e = w.target().create(&w.write(), &key(1), "Acme Ltd", None).await.unwrap_err();
         assert_eq!((e.kind, w.writes()), (ErrorKind::Config, 0), "{e:?}");
         assert!(e.next.unwrap().contains("private folder"));
     }
-    let w = World::seeded(json!({ "root": "/Office" }), seed("personal"));
+    let w = World::seeded(json!({ "root": "/Office" }), "personal");
     w.control("make", made);
     w.control("share", json!({ "folder": "/Office", "email": BEN }));
     let p = w.target().probe(&w.read()).await.unwrap();
     assert!(!p.may_share && blockers(&p)[0].contains("does not nest"), "{:?}", p.notes);
     // On a team the other way round: outside of a team folder there is nothing to cut.
-    let w = World::seeded(json!({ "root": "/Elsewhere", "team_space": true }), seed("team"));
+    let w = World::seeded(json!({ "root": "/Elsewhere", "team_space": true }), "team");
     let e = w.target().create(&w.write(), &key(1), "Acme Ltd", None).await.unwrap_err();
     assert_eq!((e.kind, w.writes()), (ErrorKind::Config, 0));
 }
@@ -152,10 +152,10 @@ async fn the_probe_says_what_is_wrong_and_what_to_do() {
 
 #[tokio::test(start_paused = true)]
 async fn a_team_member_with_a_private_root_writes_below_the_home_of_the_team_space() {
-    let w = World::seeded(json!({}), seed("team"));
+    let w = World::seeded(json!({}), "team");
     let f = w.create(1).await;
     assert_eq!(w.dumped(&f)["path"], "/Harbour Ledgers/ledgerward clients/Client 1");
-    assert!(w.bearer.seen.lock().unwrap().iter().skip(1).all(|(r, _)| r.headers.contains_key("dropbox-api-path-root")));
+    assert!(w.wire.seen.lock().unwrap().iter().skip(1).all(|(r, _)| r.headers.contains_key("dropbox-api-path-root")));
     let list = w.sharing(&f).await.unwrap();
     assert_eq!(list.items().len(), 1, "{:?}", list.items());
 }
@@ -167,8 +167,8 @@ async fn an_outdated_path_root_is_asked_again_and_never_falls_back_to_the_home()
     w.control("move_team_space", json!({}));
     w.forget();
     assert!(matches!(w.target().stat(&w.read(), &f).await.unwrap(), Stat::Present { .. }));
-    let seen = w.bearer.seen.lock().unwrap();
-    assert_eq!(seen.iter().filter(|(_, status)| *status == 422).count(), 1);
+    let seen = w.wire.seen.lock().unwrap();
+    assert_eq!(seen.iter().filter(|(_, a)| a.status == 422).count(), 1);
     let rooted = |r: &Request| r.op == "account.get" || r.headers.contains_key("dropbox-api-path-root");
     assert!(seen.iter().all(|(r, _)| rooted(r)));
 }
@@ -180,7 +180,7 @@ async fn a_forged_marker_is_none_and_a_mark_never_replaces_anothers() {
     w.grant(&a, BEN, FolderRole::Writer).await.unwrap();
     let forged = json!({ "folder": key(3).to_string() }).to_string();
     w.control("write", json!({ "folder": a.as_str(), "name": ".ledgerward.json", "content": forged, "by": BEN }));
-    let fresh = connector(json!({})).unwrap();
+    let fresh = VENDOR.connector(json!({})).unwrap();
     assert_eq!(fresh.target().unwrap().find(&w.read(), &key(3)).await.unwrap(), None);
     assert!(matches!(w.target().stat(&w.read(), &a).await.unwrap(), Stat::Present { marker: None, .. }));
     w.target().mark(&w.write(), &a, &key(1)).await.unwrap();

@@ -151,7 +151,7 @@ async fn a_plan_without_readers_makes_nobody_an_editor() {
     w.control("team", json!({ "members_only": true }));
     let e = w.grant(&f, GUEST, FolderRole::Reader).await.unwrap_err();
     assert!(e.message.contains("outside") && e.next.unwrap().contains("administrator"));
-    let until = Some(w.http.now());
+    let until = Some(w.now());
     let who = Email::parse(CARA).unwrap();
     let e = w.target().grant(&w.write(), &f, &who, FolderRole::Reader, until).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unsupported);

@@ -2,40 +2,41 @@
 
 use std::time::Duration;
 
-use ledgerward_contract::{AccessFact, Cursor, ErrorKind, LedgerId, Page, ReadCx, Result, Retry, Scope, Standing};
+use ledgerward_contract::{AccessFact, Cursor, ErrorKind, LedgerId, Page, Result, Retry, Scope, Standing};
 use ledgerward_freeagent::fake::Fake;
 use ledgerward_kit::fake::Fake as _;
+use ledgerward_kit::testing::World;
 use serde_json::json;
 
-use crate::common::{ACME, BIRCH, World, connector, now};
+use crate::common::{ACME, BIRCH, VENDOR, sample, world};
 
 async fn access(w: &World, ledger: &str) -> Result<Page<AccessFact>> {
     let ledger = LedgerId::from(ledger);
-    w.connector.ledgers().unwrap().access(&w.cx(), Scope::One(&ledger), Cursor::Start).await
+    w.connector.ledgers().unwrap().access(&w.read(), Scope::One(&ledger), Cursor::Start).await
 }
 
 /// Without an id token: the account manager's address is what finds our own user in a client's list (`product` 3).
 #[tokio::test(start_paused = true)]
 async fn the_sign_in_says_whose_it_is() {
     let seed = serde_json::from_str(include_str!("../../../../fixtures/firm/freeagent.json")).unwrap();
-    let w = World::new(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
+    let w = world(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
     let source = w.connector.ledgers().unwrap();
-    let own = source.own_user(&w.cx()).await.unwrap().unwrap();
+    let own = source.own_user(&w.read()).await.unwrap().unwrap();
     assert_eq!((own.subject.as_str(), own.email.as_deref()), ("account_managers/7", Some("ana@harbour.example")));
     // The number is another one in each client's list, and may be somebody else's there.
     let users = access(&w, ACME).await.unwrap().items;
     assert!(users.iter().all(|u| u.user.as_str() != own.subject));
     assert!(users.iter().any(|u| u.email == own.email));
     w.control("set_outage", json!({"kind": "missing_field", "field": "email", "path": "/v2/account_managers/me"}));
-    assert_eq!(source.own_user(&w.cx()).await.unwrap().unwrap().email, None);
+    assert_eq!(source.own_user(&w.read()).await.unwrap().unwrap().email, None);
     w.control("clear_outages", json!({}));
     w.control("set_outage", json!({"kind": "html", "path": "/v2/account_managers/me"}));
-    assert!(source.own_user(&w.cx()).await.is_err());
+    assert!(source.own_user(&w.read()).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn users_have_their_levels_and_level_0_is_no_access() {
-    let w = World::sample();
+    let w = sample();
     let page = access(&w, ACME).await.unwrap();
     let rows: Vec<_> = page.items.iter().map(|f| (f.user.as_str(), f.role.as_str(), f.standing.clone())).collect();
     use Standing::{Active, Disabled};
@@ -49,7 +50,7 @@ async fn users_have_their_levels_and_level_0_is_no_access() {
 
 #[tokio::test(start_paused = true)]
 async fn nobodys_tax_number_is_kept() {
-    let w = World::sample();
+    let w = sample();
     assert!(w.wire.inner.requests().is_empty());
     let shown = format!("{:?}", access(&w, ACME).await.unwrap());
     assert!(!shown.contains("QQ123456C") && !shown.contains("0123456789"), "{shown}");
@@ -57,7 +58,7 @@ async fn nobodys_tax_number_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn p14_a_missing_level_address_or_id_is_no_list() {
-    let w = World::sample();
+    let w = sample();
     for field in ["permission_level", "email", "url", "users"] {
         w.control("set_outage", json!({"kind": "missing_field", "field": field, "path": "/v2/users", "count": 1}));
         let e = access(&w, ACME).await.unwrap_err();
@@ -70,14 +71,14 @@ async fn p14_a_missing_level_address_or_id_is_no_list() {
 async fn ids_of_another_freeagent_are_refused() {
     // A sandbox's data behind the production address: another person has the same number there.
     let fake = Fake::sample().unwrap().at("https://api.sandbox.freeagent.com/v2");
-    let w = World::new(fake, "ana@harbour.example", json!({}));
+    let w = world(fake, "ana@harbour.example", json!({}));
     assert_eq!(access(&w, ACME).await.unwrap_err().kind, ErrorKind::Contract);
     assert_eq!(w.ledgers().await.unwrap_err().kind, ErrorKind::Contract);
 }
 
 #[tokio::test(start_paused = true)]
 async fn p03_a_full_page_that_says_nothing_of_the_rest_is_no_list() {
-    let w = World::sample();
+    let w = sample();
     let users: Vec<_> = (0..100).map(|n| json!({"email": format!("u{n}@acme.example"), "level": 8})).collect();
     w.control("set_users", json!({"client": "acme", "users": users}));
     assert_eq!(access(&w, ACME).await.unwrap().items.len(), 100);
@@ -87,7 +88,7 @@ async fn p03_a_full_page_that_says_nothing_of_the_rest_is_no_list() {
 
 #[tokio::test(start_paused = true)]
 async fn p08_a_hidden_client_and_a_low_level_are_of_that_client_alone() {
-    let w = World::new(Fake::sample().unwrap(), "bob@harbour.example", json!({}));
+    let w = world(Fake::sample().unwrap(), "bob@harbour.example", json!({}));
     let e = access(&w, BIRCH).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Forbidden, Some(BIRCH)));
     assert!(access(&w, ACME).await.is_ok());
@@ -97,20 +98,20 @@ async fn p08_a_hidden_client_and_a_low_level_are_of_that_client_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_another_ones_subdomain_is_another_ledger() {
-    let w = World::sample();
+    let w = sample();
     w.control("rename_subdomain", json!({"client": "acme", "to": "acme-old"}));
     let e = access(&w, ACME).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::NotFound, Some(ACME)));
     w.control("rename_subdomain", json!({"client": "birch", "to": "acme"}));
-    let ids: Vec<_> = w.ledgers().await.unwrap().items().iter().map(|l| l.id.to_string()).collect();
+    let ids: Vec<_> = w.ledgers().await.unwrap().iter().map(|l| l.id.to_string()).collect();
     assert_eq!(ids, ["101-acme-old", "102-acme", "103-cedarbakery", "104-dunedental"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn p09_another_companys_answer_is_refused() {
-    let w = World::sample();
+    let w = sample();
     let profile = |w: &World| {
-        let (cx, source) = (w.cx(), connector(json!({})).unwrap());
+        let (cx, source) = (w.read(), VENDOR.connector(json!({})).unwrap());
         async move { source.ledgers().unwrap().profile(&cx, &ACME.into()).await }
     };
     let good = profile(&w).await.unwrap();
@@ -123,7 +124,7 @@ async fn p09_another_companys_answer_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn p10_the_wait_is_the_vendors_or_a_minute() {
     for (said, wait) in [(true, 50), (false, 60)] {
-        let w = World::sample();
+        let w = sample();
         tokio::time::advance(Duration::from_secs(10)).await;
         w.control("set_limit", json!({"minute": 2, "retry_after": said}));
         access(&w, ACME).await.unwrap();
@@ -133,14 +134,14 @@ async fn p10_the_wait_is_the_vendors_or_a_minute() {
         tokio::time::advance(Duration::from_secs(wait)).await;
         access(&w, ACME).await.unwrap();
     }
-    let w = World::sample();
+    let w = sample();
     w.control("set_outage", json!({"kind": 429, "retry_after": "17"}));
     assert_eq!(access(&w, ACME).await.unwrap_err().retry, Retry::After(Duration::from_secs(17)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn xml_is_never_data_and_every_request_says_who_asks() {
-    let w = World::sample();
+    let w = sample();
     access(&w, ACME).await.unwrap();
     w.ledgers().await.unwrap();
     for r in w.wire.inner.requests() {
@@ -159,15 +160,15 @@ fn settings_are_checked_by_name() {
         (json!({"clients_at_least": -1}), "clients_at_least"),
         (json!(5), "table"),
     ] {
-        let e = connector(settings).err().unwrap();
+        let e = VENDOR.connector(settings).err().unwrap();
         assert!(e.kind == ErrorKind::Config && e.message.contains(word), "{e:?}");
     }
-    assert!(connector(json!(null)).is_ok());
+    assert!(VENDOR.connector(json!(null)).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_ledger_id_reaches_no_header() {
-    let w = World::sample();
+    let w = sample();
     for bad in ["acme", "101", "101-", "x-acme", "101-ac me", "101-acme\r\nX-Evil: 1", "101-ACME"] {
         assert_eq!(access(&w, bad).await.unwrap_err().kind, ErrorKind::Contract, "{bad:?}");
     }
@@ -176,7 +177,7 @@ async fn what_is_no_ledger_id_reaches_no_header() {
 
 #[tokio::test(start_paused = true)]
 async fn a_saved_stand_in_goes_on_where_it_was() {
-    let w = World::sample();
+    let w = sample();
     access(&w, ACME).await.unwrap();
     w.control("set_level", json!({"client": "acme", "user": "bob@harbour.example", "level": 3}));
     let saved = w.fake.lock().unwrap().save();
@@ -190,8 +191,8 @@ async fn a_saved_stand_in_goes_on_where_it_was() {
 
 #[tokio::test(start_paused = true)]
 async fn the_stand_in_refuses_what_it_does_not_know() {
-    let w = World::sample();
-    let cx = ReadCx::new(w.wire.clone(), now());
+    let w = sample();
+    let cx = w.read();
     let send = async |path: &str, headers: &[(&'static str, &str)]| {
         let url = format!("https://api.freeagent.com/v2/{path}").parse().unwrap();
         let mut r = ledgerward_contract::Request::get("test.get", url);

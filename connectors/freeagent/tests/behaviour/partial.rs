@@ -2,18 +2,19 @@
 
 use ledgerward_contract::{ErrorKind, StatementKind};
 use ledgerward_freeagent::fake::Fake;
+use ledgerward_kit::testing::World;
 use serde_json::{Value, json};
 
-use crate::common::{ACME, World, connector_at, october};
+use crate::common::{ACME, connector_at, october, world};
 
 fn signed_in(email: &str, settings: Value) -> World {
-    World::new(Fake::sample().unwrap(), email, settings)
+    world(Fake::sample().unwrap(), email, settings)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_senior_sees_all_clients() {
     let list = signed_in("ana@harbour.example", json!({})).ledgers().await.unwrap();
-    let names: Vec<_> = list.items().iter().map(|l| (l.id.as_str(), l.name.as_str())).collect();
+    let names: Vec<_> = list.iter().map(|l| (l.id.as_str(), l.name.as_str())).collect();
     assert_eq!(names[..2], [("101-acme", "Acme Ltd"), ("102-birch", "Birch LLP")]);
     assert_eq!(names.len(), 4);
 }
@@ -38,7 +39,7 @@ async fn a_junior_without_any_client_is_refused_too() {
 #[tokio::test(start_paused = true)]
 async fn a_senior_who_becomes_a_junior_is_noticed() {
     let w = signed_in("ana@harbour.example", json!({}));
-    assert_eq!(w.ledgers().await.unwrap().items().len(), 4);
+    assert_eq!(w.ledgers().await.unwrap().len(), 4);
     w.control("set_senior", json!({"email": "ana@harbour.example", "on": false}));
     assert_eq!(w.ledgers().await.unwrap_err().get("reason"), Some("partial_list"));
 }
@@ -63,7 +64,7 @@ async fn the_firm_can_say_that_one_person_manages_all() {
     };
     let e = only_ana(json!({})).ledgers().await.unwrap_err();
     assert!(e.next.unwrap().contains("manager_of_all = \"7\""));
-    assert_eq!(only_ana(json!({"manager_of_all": "7"})).ledgers().await.unwrap().items().len(), 4);
+    assert_eq!(only_ana(json!({"manager_of_all": "7"})).ledgers().await.unwrap().len(), 4);
     // It is said of one person, and not of whoever signs in next.
     let e = signed_in("bob@harbour.example", json!({"manager_of_all": "7"})).ledgers().await.unwrap_err();
     assert_eq!(e.get("reason"), Some("partial_list"));
@@ -81,8 +82,8 @@ async fn the_only_account_manager_of_a_practice_has_the_whole_list() {
     let seed = json!({"app": {"client_id": "a", "client_secret": "b"}, "practice": "One & Co",
         "managers": [{"id": 1, "name": "Una", "email": "una@one.example"}],
         "clients": [{"id": 5, "name": "Solo", "subdomain": "solo", "account_manager": 1}]});
-    let w = World::new(Fake::from_seed(&seed).unwrap(), "una@one.example", json!({}));
-    assert_eq!(w.ledgers().await.unwrap().items().len(), 1);
+    let w = world(Fake::from_seed(&seed).unwrap(), "una@one.example", json!({}));
+    assert_eq!(w.ledgers().await.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,7 +97,7 @@ async fn clients_whose_manager_is_not_named_prove_nothing() {
 async fn an_app_without_the_practice_api_is_told_apart() {
     let mut seed: Value = serde_json::from_str(include_str!("../../../../fixtures/freeagent/firm.json")).unwrap();
     seed["app"]["practice_api"] = json!(false);
-    let w = World::new(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
+    let w = world(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
     let e = w.ledgers().await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Forbidden);
     assert!(e.next.unwrap().contains("Enable Accountancy Practice API"));
@@ -106,16 +107,16 @@ async fn an_app_without_the_practice_api_is_told_apart() {
 #[tokio::test(start_paused = true)]
 async fn the_sample_firm_is_read() {
     let seed = serde_json::from_str(include_str!("../../../../fixtures/firm/freeagent.json")).unwrap();
-    let w = World::new(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
-    assert_eq!(w.ledgers().await.unwrap().items().len(), 11);
+    let w = world(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
+    assert_eq!(w.ledgers().await.unwrap().len(), 11);
 }
 
 #[tokio::test(start_paused = true)]
 async fn everything_works_under_another_address() {
     let base = "http://127.0.0.1:8801/v2";
-    let mut w = World::new(Fake::sample().unwrap().at(base), "ana@harbour.example", json!({}));
+    let mut w = world(Fake::sample().unwrap().at(base), "ana@harbour.example", json!({}));
     w.connector = connector_at(base);
     w.control("page_size", json!({"most": 2}));
-    assert_eq!(w.ledgers().await.unwrap().items().len(), 4);
+    assert_eq!(w.ledgers().await.unwrap().len(), 4);
     w.fetched(ACME, &october(StatementKind::BankRegister)).await.unwrap();
 }

@@ -5,9 +5,10 @@ use ledgerward_contract::{
     StatementRequest,
 };
 use ledgerward_freeagent::fake::Fake;
+use ledgerward_kit::testing::{World, month};
 use serde_json::{Value, json};
 
-use crate::common::{ACME, World, october, period};
+use crate::common::{ACME, october, sample, world};
 
 async fn table(w: &World, what: &StatementRequest) -> ReportTable {
     match w.fetched(ACME, what).await.unwrap() {
@@ -26,7 +27,7 @@ fn figure(t: &ReportTable, label: &str, column: usize) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn profit_and_loss() {
-    let w = World::sample();
+    let w = sample();
     let t = table(&w, &october(StatementKind::ProfitAndLoss)).await;
     assert_eq!((t.organisation.as_deref(), t.currency.as_deref()), (Some("Acme Ltd"), Some("GBP")));
     assert_eq!(t.columns[1].label, "2026-10-01 to 2026-10-31");
@@ -37,20 +38,20 @@ async fn profit_and_loss() {
 
 #[tokio::test(start_paused = true)]
 async fn balance_sheet_by_either_path() {
-    let documented = table(&World::sample(), &october(StatementKind::BalanceSheet)).await;
+    let documented = table(&sample(), &october(StatementKind::BalanceSheet)).await;
     let of = |label: &str| figure(&documented, label, 1).parse::<i64>().unwrap();
     // Debits and credits of rounded figures: within a unit of each other.
     assert!((of("Total assets") + of("Total owners' equity")).abs() <= 1, "{documented:?}");
     assert_eq!(figure(&documented, "Net book value", 1), "1200");
     let mut seed: Value = serde_json::from_str(include_str!("../../../../fixtures/freeagent/firm.json")).unwrap();
     seed["app"]["documented_paths"] = json!(false);
-    let w = World::new(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
+    let w = world(Fake::from_seed(&seed).unwrap(), "ana@harbour.example", json!({}));
     assert_eq!(table(&w, &october(StatementKind::BalanceSheet)).await, documented);
 }
 
 #[tokio::test(start_paused = true)]
 async fn trial_balance_balances_and_shows_the_code_that_people_know() {
-    let t = table(&World::sample(), &october(StatementKind::TrialBalance)).await;
+    let t = table(&sample(), &october(StatementKind::TrialBalance)).await;
     let sum = |column: usize| -> rust_decimal::Decimal {
         let money = |c: &Cell| match c {
             Cell::Money(m) => *m,
@@ -67,7 +68,7 @@ async fn trial_balance_balances_and_shows_the_code_that_people_know() {
 
 #[tokio::test(start_paused = true)]
 async fn the_register_is_whole_and_the_statement_is_the_banks_alone() {
-    let w = World::sample();
+    let w = sample();
     // Pages of two: the register pages inside.
     w.control("page_size", json!({"most": 2}));
     let mut found = Vec::new();
@@ -91,8 +92,8 @@ async fn the_register_is_whole_and_the_statement_is_the_banks_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_of_every_kind() {
-    let w = World::sample();
-    let page = w.connector.statements().unwrap().accounts(&w.cx(), &ACME.into(), Cursor::Start).await.unwrap();
+    let w = sample();
+    let page = w.connector.statements().unwrap().accounts(&w.read(), &ACME.into(), Cursor::Start).await.unwrap();
     let rows: Vec<_> = page.items.iter().map(|a| (a.name.as_str(), format!("{:?}", a.kind), a.active)).collect();
     let row = |n, k: &str, a| (n, k.to_owned(), a);
     assert_eq!(
@@ -108,10 +109,10 @@ async fn accounts_of_every_kind() {
 
 #[tokio::test(start_paused = true)]
 async fn what_there_is_none_of_says_so_before_anything_is_asked() {
-    let w = World::sample();
+    let w = sample();
     let source = w.connector.statements().unwrap();
     let cash = |kind| StatementRequest { basis: Basis::Cash, ..october(kind) };
-    let long = StatementRequest { period: period("2025-10-01", "2026-10-31"), ..october(StatementKind::ProfitAndLoss) };
+    let long = StatementRequest { period: month("2025-10-01", "2026-10-31"), ..october(StatementKind::ProfitAndLoss) };
     for what in [
         october(StatementKind::BankSummary),
         october(StatementKind::Files),
@@ -120,7 +121,7 @@ async fn what_there_is_none_of_says_so_before_anything_is_asked() {
         cash(StatementKind::TrialBalance),
         long,
     ] {
-        let e = source.statements(&w.cx(), &LedgerId::from(ACME), &what, Cursor::Start).await.unwrap_err();
+        let e = source.statements(&w.read(), &LedgerId::from(ACME), &what, Cursor::Start).await.unwrap_err();
         assert_eq!(e.kind, ErrorKind::Unsupported, "{what:?}");
     }
     assert!(w.wire.inner.requests().is_empty());
@@ -128,7 +129,7 @@ async fn what_there_is_none_of_says_so_before_anything_is_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn n14_another_clients_figures_never_become_a_statement() {
-    let w = World::sample();
+    let w = sample();
     w.control("swap_clients", json!({"a": "acme", "b": "birch"}));
     for kind in [StatementKind::ProfitAndLoss, StatementKind::BankRegister] {
         let e = w.fetched(ACME, &october(kind)).await.unwrap_err();
@@ -138,7 +139,7 @@ async fn n14_another_clients_figures_never_become_a_statement() {
 
 #[tokio::test(start_paused = true)]
 async fn p14_a_missing_figure_is_no_report() {
-    let w = World::sample();
+    let w = sample();
     for (kind, field) in [
         (StatementKind::ProfitAndLoss, "retained_profit"),
         (StatementKind::BalanceSheet, "total_assets"),
@@ -156,7 +157,7 @@ async fn p14_a_missing_figure_is_no_report() {
 /// A filter that the vendor overlooks would put other days, another account or typed lines into a client's folder.
 #[tokio::test(start_paused = true)]
 async fn n14_what_was_not_asked_for_is_refused() {
-    let w = World::sample();
+    let w = sample();
     let card = "https://api.freeagent.com/v2/bank_accounts/9012";
     for (kind, field, value) in [
         (StatementKind::BankRegister, "from_date", None),

@@ -81,7 +81,7 @@ async fn s10_a_new_process_makes_no_second_file_or_sub_folder_while_the_index_la
     w.control("drop_answers", json!({ "path": "/drive/v3/files", "method": "POST" }));
     w.put(&id, &f, Expect::Absent).await.unwrap_err();
     for one in [&f, &f, &other] {
-        w.drive = connector(my()).unwrap();
+        w.connector = VENDOR.connector(my()).unwrap();
         w.put(&id, one, Expect::Absent).await.unwrap();
     }
     assert_eq!((w.named("a.pdf"), w.named("b.pdf"), w.named("2026"), w.named("07")), (1, 1, 1, 1));
@@ -117,7 +117,7 @@ async fn a_strangers_sub_folder_is_not_ours_to_fill() {
     assert_ne!(put["parent"], theirs["id"]);
     // Ours is known even after a person renamed it.
     w.control("rename", json!({ "file": put["parent"], "name": "Year 2026" }));
-    let fresh = connector(my()).unwrap();
+    let fresh = VENDOR.connector(my()).unwrap();
     let fenced = w.fenced(&id, &[]).await;
     fresh.target().unwrap().put(&w.write(), &fenced, &file("l", "2026/b.pdf", "b"), Expect::Absent).await.unwrap();
     assert_eq!(w.named("Year 2026"), 1);
@@ -224,7 +224,7 @@ async fn x06_the_pieces_carry_no_token_and_the_sessions_address_stands_in_no_err
     let e = w.put(&id, &file("big", "big.bin", many(6_000_000)), Expect::Absent).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unavailable);
     assert!(!format!("{e:?} {e}").contains("upload_id"));
-    let pieces: Vec<_> = w.http.requests().into_iter().filter(|r| r.query("upload_id").is_some()).collect();
+    let pieces: Vec<_> = w.wire.inner.requests().into_iter().filter(|r| r.query("upload_id").is_some()).collect();
     assert!(pieces.len() >= 3, "three sessions were tried");
     assert!(pieces.iter().all(|r| r.header("authorization").is_none()));
     assert_eq!(w.named("big.bin"), 0);
@@ -335,8 +335,8 @@ async fn uploads_have_the_time_that_a_slow_line_needs() {
     let id = w.create(1).await;
     w.put(&id, &file("a", "a.bin", many(4_900_000)), Expect::Absent).await.unwrap();
     w.put(&id, &file("b", "b.bin", many(5_100_000)), Expect::Absent).await.unwrap();
-    let seen = w.bearer.seen.lock().unwrap();
-    let times: Vec<_> = seen.iter().filter(|(r, _, _)| matches!(r.op, "file.put" | "upload.send")).collect();
+    let seen = w.wire.seen.lock().unwrap();
+    let times: Vec<_> = seen.iter().filter(|(r, _)| matches!(r.op, "file.put" | "upload.send")).collect();
     assert_eq!(times.len(), 4);
     assert!(times[0].0.timeout.unwrap().as_secs() > 90);
     assert!(times[1].0.timeout.unwrap().as_secs() > 60);

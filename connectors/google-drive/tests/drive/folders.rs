@@ -102,7 +102,7 @@ async fn decision_21_without_a_root_one_is_made_once_and_found_again() {
     assert_eq!(w.named("Books"), 1, "a lagging index makes no second root");
     let root = w.target().probe(&w.read()).await.unwrap().root.unwrap();
     tokio::time::advance(std::time::Duration::from_secs(121)).await;
-    let fresh = connector(json!({ "root_name": "Books" })).unwrap();
+    let fresh = VENDOR.connector(json!({ "root_name": "Books" })).unwrap();
     assert_eq!(fresh.target().unwrap().probe(&w.read()).await.unwrap().root, Some(root));
 }
 
@@ -136,7 +136,7 @@ async fn s10_a_root_under_a_stored_id_is_made_once_whatever_the_index_says() {
     w.control("drop_answers", json!({ "path": "/drive/v3/files", "method": "POST" }));
     assert!(t.make_root(&w.write(), &id).await.is_err(), "its answer is lost");
     // Another process, which knows nothing but the stored id.
-    let fresh = connector(json!({ "root_name": "Books" })).unwrap();
+    let fresh = VENDOR.connector(json!({ "root_name": "Books" })).unwrap();
     let t = fresh.target().unwrap();
     assert!(!t.lacks_root(&w.read(), Some(&id)).await.unwrap(), "the id goes before the search");
     assert_eq!(t.make_root(&w.write(), &id).await.unwrap(), FolderId(id.0.clone()), "a repeat makes nothing");
@@ -167,7 +167,7 @@ async fn s07_a_root_that_is_moved_or_shared_from_above_is_everything() {
     assert!(!quiet.everything, "told once");
     w.forget();
     assert!(!look(&quiet).await.everything);
-    assert_eq!(w.bearer.seen.lock().unwrap().len(), 2, "a quiet look is the root and the feed");
+    assert_eq!(w.wire.seen.lock().unwrap().len(), 2, "a quiet look is the root and the feed");
     w.control("share", json!({ "file": office["id"], "email": BEN }));
     let above = look(&quiet).await;
     assert!(above.everything, "somebody was let in two folders above the root");
@@ -344,7 +344,7 @@ async fn grants_change_and_end_without_mail_and_without_repeats() {
     w.target().set_role(&w.write(), &id, &first, FolderRole::Reader).await.unwrap();
     assert_eq!(w.target().revoke(&w.write(), &id, &first).await.unwrap(), Gone::Done);
     assert_eq!(w.target().revoke(&w.write(), &id, &first).await.unwrap(), Gone::Already);
-    for (r, _, _) in w.bearer.seen.lock().unwrap().iter().filter(|(r, _, _)| r.op == "permission.create") {
+    for (r, _) in w.wire.seen.lock().unwrap().iter().filter(|(r, _)| r.op == "permission.create") {
         assert!(r.url.query_pairs().any(|(k, v)| k == "sendNotificationEmail" && v == "false"));
         let Body::Json(body) = &r.body else { panic!() };
         assert_eq!(body["type"], "user");
@@ -363,7 +363,7 @@ async fn an_alias_is_granted_under_the_accounts_own_id() {
 async fn ends_of_access_are_set_for_readers_and_capped_at_a_year() {
     let w = World::new(my());
     let id = w.create(1).await;
-    let until = |days: i64| Some(w.http.now() + jiff::SignedDuration::from_hours(24 * days));
+    let until = |days: i64| Some(w.now() + jiff::SignedDuration::from_hours(24 * days));
     let ben = Email::parse(BEN).unwrap();
     w.target().grant(&w.write(), &id, &ben, FolderRole::Reader, until(30)).await.unwrap();
     assert_eq!(person(&w.sharing(&id).await.unwrap(), BEN).unwrap().expires, until(30));
@@ -457,7 +457,7 @@ async fn permission_changes_on_one_folder_never_overlap_and_on_two_they_may() {
     s["limits"]["permission_write_ms"] = json!(500);
     let w = World::seeded(my(), s);
     let (a, b) = (w.create(1).await, w.create(2).await);
-    let began = w.http.now();
+    let began = w.now();
     let (x, y, z, q) = tokio::join!(
         w.grant(&a, BEN, FolderRole::Reader),
         w.grant(&a, CARA, FolderRole::Reader),
@@ -467,14 +467,14 @@ async fn permission_changes_on_one_folder_never_overlap_and_on_two_they_may() {
     for r in [x, y, z, q] {
         r.unwrap();
     }
-    let took = w.http.now().duration_since(began).as_millis();
+    let took = w.now().duration_since(began).as_millis();
     assert_eq!(took, 1_500, "three in a row on one folder, the other beside them");
     // The fake does see an overlap: otherwise this test could not fail.
     let raw = |n: u128| {
         let w = &w;
         let a = a.clone();
         async move {
-            let drive = connector(json!({ "root": MY })).unwrap();
+            let drive = VENDOR.connector(json!({ "root": MY })).unwrap();
             let who = Email::parse(if n == 0 { BEN } else { CARA }).unwrap();
             drive.target().unwrap().grant(&w.write(), &a, &who, FolderRole::Reader, None).await.unwrap();
         }
@@ -583,7 +583,7 @@ async fn a_read_context_writes_nothing() {
     let _ = w.sharing(&id).await.unwrap();
     let _ = w.files(&id).await.unwrap();
     let _ = t.changes(&w.read(), None).await.unwrap();
-    assert!(w.bearer.seen.lock().unwrap().iter().all(|(r, _, _)| r.effect == Effect::Read && r.method == "GET"));
+    assert!(w.wire.seen.lock().unwrap().iter().all(|(r, _)| r.effect == Effect::Read && r.method == "GET"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -609,7 +609,7 @@ async fn a_person_taken_off_a_limited_folder_is_out_though_the_drive_still_names
 
 #[test]
 fn settings_are_checked_and_named() {
-    let bad = |v| connector(v).err().unwrap();
+    let bad = |v| VENDOR.connector(v).err().unwrap();
     for (v, name) in [
         (json!({ "rooot": "x" }), "rooot"),
         (json!({ "root": "https://drive.google.com/drive/folders/1x" }), "root"),
@@ -621,6 +621,8 @@ fn settings_are_checked_and_named() {
         assert_eq!(e.kind, ErrorKind::Config);
         assert!(e.message.contains(name) && e.next.is_some(), "{e:?}");
     }
-    assert!(connector(json!(null)).is_ok());
-    assert!(connector(json!({ "service_account": { "file": "key.json" }, "impersonate": "a@b.example" })).is_ok());
+    assert!(VENDOR.connector(json!(null)).is_ok());
+    assert!(
+        VENDOR.connector(json!({ "service_account": { "file": "key.json" }, "impersonate": "a@b.example" })).is_ok()
+    );
 }

@@ -1,11 +1,10 @@
 //! What the fake's own rules are worth: sign-in, scopes, and what it refuses.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method};
+use http::HeaderMap;
 use ledgerward_contract::{ErrorKind, FolderRole, Response, Retry, StorageTarget, Timestamp};
 use ledgerward_google_drive::{fake::DriveFake, refusal::classify, retry_hint};
-use ledgerward_kit::fake::{Fake, FakeRequest, FakeResponse, Moment};
+use ledgerward_kit::fake::{Fake, FakeResponse};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -20,39 +19,21 @@ pub struct Raw {
 
 impl Raw {
     pub fn new() -> Self {
-        let mut raw = Self {
-            fake: DriveFake::from_seed(&seed()).unwrap(),
-            now: "2026-11-21T10:00:00Z".parse().unwrap(),
-            token: String::new(),
-            host: Some("127.0.0.1:9"),
-        };
-        raw.send("GET", "/revoke", "");
-        raw.token = raw.fake.control("token", &json!({})).unwrap()["access_token"].as_str().unwrap().to_owned();
-        raw
+        let mut fake = DriveFake::from_seed(&seed()).unwrap();
+        let token = token(&mut fake, now(), &json!({}));
+        Self { fake, now: now(), token, host: Some("127.0.0.1:9") }
     }
 
     pub fn send(&mut self, method: &str, path: &str, body: &str) -> FakeResponse {
-        let url = Url::parse(&format!("http://127.0.0.1:9{path}")).unwrap();
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {}", self.token)).unwrap());
-        if let Some(host) = self.host {
-            headers.insert("host", HeaderValue::from_static(host));
-        }
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-        let request = FakeRequest {
-            method: Method::from_bytes(method.as_bytes()).unwrap(),
-            path: url.path().to_owned(),
-            query: url.query_pairs().into_owned().collect(),
-            headers,
-            body: Bytes::from(body.to_owned()),
-        };
-        self.fake.answer(Moment { now: self.now, in_flight: 0 }, &request)
+        let bearer = format!("Bearer {}", self.token);
+        let own = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let headers: Vec<_> = own.into_iter().chain(self.host.map(|h| ("host", h))).collect();
+        ask(&mut self.fake, self.now, (method, path), &headers, body.to_owned())
     }
 
     pub fn json(&mut self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        let answer = self.send(method, path, &text);
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+        read(&self.send(method, path, &text))
     }
 
     pub fn reason(&mut self, method: &str, path: &str, body: Value) -> (u16, String) {
@@ -62,8 +43,7 @@ impl Raw {
 
     pub fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let answer = self.send("POST", path, &body);
-        (answer.status, serde_json::from_slice(&answer.body).unwrap())
+        read(&self.send("POST", path, &body))
     }
 }
 
@@ -259,12 +239,9 @@ fn a_batch_answers_each_call_by_itself() {
     let body = format!(
         "--b\r\nContent-Type: application/http\r\nContent-ID: <id+1>\r\n\r\nGET /drive/v3/files/{MY}?fields=id HTTP/1.1\r\n\r\n\r\n--b\r\nContent-Type: application/http\r\nContent-ID: <id+2>\r\n\r\nGET /drive/v3/files/none HTTP/1.1\r\n\r\n\r\n--b--\r\n"
     );
-    let mut headers = HeaderMap::new();
-    headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {}", raw.token)).unwrap());
-    headers.insert("content-type", HeaderValue::from_static("multipart/mixed; boundary=\"b\""));
-    let request =
-        FakeRequest { method: Method::POST, path: "/batch/drive/v3".into(), query: vec![], headers, body: body.into() };
-    let answer = raw.fake.answer(Moment { now: raw.now, in_flight: 0 }, &request);
+    let bearer = format!("Bearer {}", raw.token);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "multipart/mixed; boundary=\"b\"")];
+    let answer = ask(&mut raw.fake, raw.now, ("POST", "/batch/drive/v3"), &headers, body);
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     assert_eq!(answer.status, 200);
     assert!(text.contains("<response-id+1>") && text.contains("HTTP/1.1 200") && text.contains(MY), "{text}");

@@ -1,14 +1,14 @@
 //! Karbon's own OpenAPI file against what we ask, what the fake answers, and what we read.
 
-use ledgerward_contract::ReadCx;
 use ledgerward_karbon::{
     api::Kind,
     map::{self, Brief, Firm, Reading},
 };
 use ledgerward_kit::fake::{FakeRequest, Moment};
+use ledgerward_kit::testing::now;
 use serde_json::{Value, json};
 
-use crate::common::{World, listed, now};
+use crate::common::sample;
 
 /// `None`, and a word about it, where the reference files are not there.
 fn specification() -> Option<Value> {
@@ -89,10 +89,10 @@ fn operation<'a>(spec: &'a Value, request: &FakeRequest) -> (&'a str, &'a Value)
 #[tokio::test(start_paused = true)]
 async fn every_request_and_every_answer_is_in_the_specification() {
     let Some(spec) = specification() else { return };
-    let w = World::new(json!({}));
+    let w = sample(json!({}));
     w.control("set_app", json!({"page_size": 5}));
-    listed(&*w.connector, ReadCx::new(w.wire.clone(), now())).await.unwrap();
-    let sent = w.wire.0.requests();
+    w.clients().await.unwrap();
+    let sent = w.wire.inner.requests();
     let mut templates = std::collections::BTreeSet::new();
     for request in &sent {
         let (template, operation) = operation(&spec, request);

@@ -1,59 +1,35 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use ledgerward_contract::{Cursor, ErrorKind, Factory, ReadCx, Retry, Secret};
+use ledgerward_contract::{ClientRow, Cursor, ErrorKind, ReadCx, Result, Retry};
 use ledgerward_karbon::{
-    FACTORY,
     api::{self, Api, Kind},
     fake::Fake,
     map::{self, Brief, Walk},
 };
-use ledgerward_kit::{
-    Deadlines, Fixed, MemoryDays, Quotas, Stack, StackConfig, TokioClock,
-    fake::{Fake as _, FakeTransport},
-    layers::auth::Dress,
-    no_verdict,
-};
+use ledgerward_kit::fake::Fake as _;
+use ledgerward_kit::testing::{Vendor, World, clients, now};
 use serde_json::{Value, json};
 
-use crate::common::{ACCESS_KEY, API_KEY, World, connector, endpoints, listed, now};
+use crate::common::{API_KEY, VENDOR, sample};
 
 /// Every layer, with the manifest's own limits and the keys put on by the kit.
-fn layered(wire: Arc<FakeTransport>, access_key: &str) -> ReadCx {
-    let clock = Arc::new(TokioClock::starting(now()));
-    let manifest = FACTORY.manifest();
-    let keys = BTreeMap::from([
-        ("api_key".to_owned(), Secret::new(API_KEY)),
-        ("access_key".to_owned(), Secret::new(format!("{access_key}\n"))),
-    ]);
-    let stack = Stack::build(StackConfig {
-        manifest,
-        endpoints: endpoints(),
-        allow_private_network: false,
-        read_only: true,
-        tokens: Arc::new(Fixed::none()),
-        dress: Dress::new(manifest, None, &keys).unwrap(),
-        quotas: Quotas::new("karbon", manifest.quotas, Arc::new(MemoryDays::default()), clock.clone()),
-        verdict: no_verdict,
-        clock,
-        deadlines: Deadlines { page: Duration::from_secs(900), statement: Duration::from_secs(900) },
-        jitter: || 0.5,
-        base: wire,
-    });
-    ReadCx::new(stack.unwrap(), now())
+async fn layered(w: &World) -> Result<Vec<ClientRow>> {
+    clients(w.connector.directory().unwrap(), &w.layered(900)).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn both_keys_go_with_every_request_and_a_wrong_one_says_so() {
-    let w = World::new(json!({}));
-    let list = listed(&*w.connector, layered(w.wire.0.clone(), ACCESS_KEY)).await.unwrap();
-    assert_eq!(list.items().len(), 13);
-    let e = listed(&*w.connector, layered(w.wire.0.clone(), "eyJ-of-yesterday")).await.unwrap_err();
+    let w = sample(json!({}));
+    let list = layered(&w).await.unwrap();
+    assert_eq!(list.len(), 13);
+    let old = Vendor { keys: &[("api_key", API_KEY), ("access_key", "eyJ-of-yesterday\n")], ..VENDOR };
+    let e = layered(&old.world(Fake::sample().unwrap(), json!({}))).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unauthenticated);
     assert!(e.next.as_deref().unwrap().contains("Connected Apps"));
     let shown = format!("{e:?}");
     assert!(!shown.contains("yesterday") && !shown.contains(API_KEY));
     // Without the second key at all, in Karbon's other layout.
-    let bare = ReadCx::new(w.wire.0.clone(), now());
+    let bare = ReadCx::new(w.wire.inner.clone(), now());
     let e = w.connector.directory().unwrap().clients(&bare, Cursor::Start).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unauthenticated);
 }
@@ -71,11 +47,11 @@ fn large(clients: usize) -> Fake {
 
 #[tokio::test(start_paused = true)]
 async fn p10_a_large_firm_is_read_whole_without_one_refusal() {
-    let w = World::over(large(350), json!({}));
+    let w = VENDOR.world(large(350), json!({}));
     let began = tokio::time::Instant::now();
-    let list = listed(&*w.connector, layered(w.wire.0.clone(), ACCESS_KEY)).await.unwrap();
-    assert_eq!(list.items().len(), 350);
-    assert!(list.items().iter().all(|c| c.people.len() == 1));
+    let list = layered(&w).await.unwrap();
+    assert_eq!(list.len(), 350);
+    assert!(list.iter().all(|c| c.people.len() == 1));
     assert_eq!(w.control("stats", json!({}))["rate_limited"], 0);
     assert_eq!(w.asked("/v3/Organizations"), 4, "a hundred to a page");
     assert!((180..300).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
@@ -83,7 +59,7 @@ async fn p10_a_large_firm_is_read_whole_without_one_refusal() {
 
 #[tokio::test(start_paused = true)]
 async fn p10_the_pause_is_read_from_the_text_where_there_is_no_header() {
-    let w = World::new(json!({}));
+    let w = sample(json!({}));
     for text_only in [false, true] {
         w.control("clear_outages", json!({}));
         w.control("set_outage", json!({"kind": 429, "text_only": text_only}));
@@ -94,7 +70,7 @@ async fn p10_the_pause_is_read_from_the_text_where_there_is_no_header() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_goes_while_the_list_is_read_is_an_error_that_names_it() {
-    let w = World::new(json!({}));
+    let w = sample(json!({}));
     w.control("set_outage", json!({"kind": 404, "path": "/v3/Organizations/", "skip": 3, "count": 1}));
     let e = w.clients().await.unwrap_err();
     assert_eq!((e.kind, e.get("code")), (ErrorKind::NotFound, Some("4004")));
@@ -106,7 +82,7 @@ async fn a_client_that_goes_while_the_list_is_read_is_an_error_that_names_it() {
 
 #[tokio::test(start_paused = true)]
 async fn p01_a_list_that_is_empty_against_its_own_count_is_an_error() {
-    let w = World::new(json!({}));
+    let w = sample(json!({}));
     for path in ["/v3/Users", "/v3/Teams", "/v3/Organizations", "/v3/Contacts"] {
         w.control("clear_outages", json!({}));
         w.control("set_outage", json!({"kind": "empty_list", "path": path}));
@@ -148,7 +124,7 @@ fn page(
 
 #[test]
 fn x01_the_keys_go_to_karbon_and_nowhere_else() {
-    let api = Api { endpoints: endpoints() };
+    let api = Api { endpoints: VENDOR.endpoints() };
     let to = |link: &str| api.list(api::USERS, Some(link));
     let request = to("https://api.karbonhq.com/v3/Users?$skip=100").unwrap();
     assert_eq!(request.url.as_str(), "https://api.karbonhq.com/v3/Users?$skip=100", "as it came");
@@ -195,13 +171,13 @@ fn p14_what_decides_about_people_has_no_default() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_saved_goes_on_in_another_process() {
-    let w = World::new(json!({}));
+    let w = sample(json!({}));
     w.control("set_client", json!({"client": "Acme Ltd", "set": {"name": "Acme & Daughters"}}));
     let saved = w.fake.lock().unwrap().save();
     let again = Fake::restore(&saved, "https://api.karbonhq.com").unwrap();
     assert_eq!(again.save(), saved);
-    let later = World::over(again, json!({}));
-    assert_eq!(later.clients().await.unwrap().items(), w.clients().await.unwrap().items());
+    let later = VENDOR.world(again, json!({}));
+    assert_eq!(later.clients().await.unwrap(), w.clients().await.unwrap());
     assert!(Fake::restore(&json!({}), "x").err().unwrap().contains("start a new sandbox"));
     let demo = serde_json::from_str(include_str!("../../../../fixtures/firm/karbon.json")).unwrap();
     assert!(Fake::from_seed(&demo).is_ok());
@@ -209,9 +185,9 @@ async fn what_is_saved_goes_on_in_another_process() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cursor_of_somebody_else_is_refused() {
-    let w = World::new(json!({}));
-    let cx = ReadCx::new(w.wire.clone(), now());
-    let directory = connector(json!({})).unwrap();
+    let w = sample(json!({}));
+    let cx = w.read();
+    let directory = VENDOR.connector(json!({})).unwrap();
     let at = Cursor::At("page 2".to_owned());
     assert_eq!(directory.directory().unwrap().clients(&cx, at).await.unwrap_err().kind, ErrorKind::Contract);
 }

@@ -102,7 +102,7 @@ impl Dress {
         Ok(dress)
     }
 
-    fn on(&self, bearer: &Bearer, mut request: Request) -> Result<Request> {
+    pub(crate) fn on(&self, bearer: &Bearer, mut request: Request) -> Result<Request> {
         request.headers.extend(self.headers.iter().cloned());
         if bearer.token.is_empty() {
             return Ok(request);

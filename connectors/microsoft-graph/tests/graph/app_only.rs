@@ -27,8 +27,8 @@ fn app(w: &World, (client, secret): (&str, &str), tenant: &str, scope: Option<&s
         form = vec![("scope", scope.to_owned())];
     }
     let url = format!("http://graph.example/{tenant}{}", spec.token.1).parse().unwrap();
-    let clock = Arc::new(TokioClock::starting(w.http.now()));
-    AppOnly::new(url, client, Secret::new(secret), form, w.http.clone(), clock)
+    let clock = Arc::new(TokioClock::starting(w.now()));
+    AppOnly::new(url, client, Secret::new(secret), form, w.wire.inner.clone(), clock)
 }
 
 const OURS: (&str, &str) = ("graph-client", "graph-client-word");
@@ -36,9 +36,9 @@ const OURS: (&str, &str) = ("graph-client", "graph-client-word");
 /// A world in which the app is signed in as itself.
 async fn world() -> World {
     let mut w = World::rooted();
-    w.target = build(settings(), "/harbour-tenant").unwrap();
+    w.0.connector = build(settings(), "/harbour-tenant").unwrap();
     let token = app(&w, OURS, "harbour-tenant", None).bearer().await.unwrap();
-    *w.bearer.token.lock().unwrap() = token.get().token.expose().to_owned();
+    *w.wire.token.lock().unwrap() = token.get().token.expose().to_owned();
     w
 }
 
@@ -74,9 +74,9 @@ async fn an_app_invites_no_new_guest_and_says_so() {
 async fn a_library_has_no_owner_to_stand_for() {
     let mut w = World::rooted();
     let settings = json!({ "app_only": true, "site": "harbour.sharepoint.com:/sites/Ledgers", "library": "Clients" });
-    w.target = build(settings, "/harbour-tenant").unwrap();
+    w.0.connector = build(settings, "/harbour-tenant").unwrap();
     let token = app(&w, OURS, "harbour-tenant", None).bearer().await.unwrap();
-    *w.bearer.token.lock().unwrap() = token.get().token.expose().to_owned();
+    *w.wire.token.lock().unwrap() = token.get().token.expose().to_owned();
     assert_eq!(w.target().probe(&w.read()).await.unwrap().account, "the app itself");
     let folder = w.create(1).await;
     let list = w.sharing(&folder).await.unwrap();

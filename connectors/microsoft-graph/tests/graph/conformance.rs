@@ -66,10 +66,10 @@ macro_rules! harness {
                 self.0.w.target()
             }
             fn vendor(&self) -> Option<Arc<dyn Transport>> {
-                Some(Arc::clone(&self.0.w.bearer) as Arc<dyn Transport>)
+                Some(self.0.w.wire.clone())
             }
             fn now(&self) -> Timestamp {
-                self.0.w.http.now()
+                self.0.w.now()
             }
             fn person(&self, n: usize) -> Email {
                 Email::parse([BEN, CARA, GUEST][n]).unwrap()

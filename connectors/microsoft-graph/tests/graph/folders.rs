@@ -91,7 +91,7 @@ async fn marks_are_found_again_after_a_restart_in_batches_and_after_a_rename() {
         w.create(n).await;
     }
     w.control("rename", json!({ "item": f.as_str(), "name": "By hand" }));
-    let later = connector(json!({ "root": ROOT })).unwrap();
+    let later = VENDOR.connector(json!({ "root": ROOT })).unwrap();
     let before = w.sent("folder.marks");
     assert_eq!(later.target().unwrap().find(&w.read(), &key(1)).await.unwrap(), Some(f.clone()));
     assert_eq!(w.sent("folder.marks") - before, 3, "44 folders in batches of 20");
@@ -112,7 +112,7 @@ async fn p10_an_inner_429_of_a_batch_carries_its_pause() {
     let w = World::rooted();
     w.create(1).await;
     w.control("outage", json!({ "path": "/children", "status": 429, "retry_after": "17", "count": 9 }));
-    let later = connector(json!({ "drive": DRIVE, "root": ROOT })).unwrap();
+    let later = VENDOR.connector(json!({ "drive": DRIVE, "root": ROOT })).unwrap();
     let e = later.target().unwrap().find(&w.read(), &key(1)).await.unwrap_err();
     assert_eq!((e.kind, e.retry), (ErrorKind::RateLimited, Retry::After(std::time::Duration::from_secs(17))));
 }
@@ -166,7 +166,7 @@ async fn a_drive_that_is_gone_is_no_proof_that_its_folders_are() {
 
 #[test]
 fn settings_are_checked() {
-    let wrong = |v: Value| connector(v.clone()).err().unwrap_or_else(|| panic!("{v}"));
+    let wrong = |v: Value| VENDOR.connector(v.clone()).err().unwrap_or_else(|| panic!("{v}"));
     for (v, word) in [
         (json!({ "rooot": "x" }), "root_name"),
         (json!({ "user": US, "group": "g" }), "others"),
@@ -184,5 +184,5 @@ fn settings_are_checked() {
         assert_eq!(e.kind, ErrorKind::Config);
         assert!(e.next.as_deref().unwrap_or_default().contains(word), "{e:?}");
     }
-    assert!(connector(Value::Null).is_ok());
+    assert!(VENDOR.connector(Value::Null).is_ok());
 }

@@ -113,7 +113,7 @@ async fn what_comes_from_above_is_never_touched_even_if_it_does_not_say_so() {
         let seen = person(&w.sharing(&f).await.unwrap(), BEN).unwrap();
         assert_eq!(seen.via, Via::Inherited);
         let e = w.target().revoke(&w.write(), &f, &seen.id).await.unwrap_err();
-        let deletes = w.bearer.seen.lock().unwrap().iter().filter(|(r, _)| r.method == "DELETE").count();
+        let deletes = w.wire.seen.lock().unwrap().iter().filter(|(r, _)| r.method == "DELETE").count();
         assert_eq!((e.kind, deletes), (ErrorKind::Forbidden, 0));
         assert!(matches!(w.target().stat(&w.read(), &f).await.unwrap(), Stat::Present { inherits: true, .. }));
         // Inheritance cut by hand: then nobody of above gets in.
@@ -130,7 +130,7 @@ async fn a_list_that_shows_our_own_entry_only_is_no_list() {
     let f = w.create(1).await;
     w.grant(&f, BEN, FolderRole::Writer).await.unwrap();
     w.control("share", json!({ "item": ROOT, "user": ANA, "role": "write" }));
-    w.sign_in(ANA);
+    w.sign_in(json!({ "user": ANA }));
     let e = w.sharing(&f).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Forbidden);
     let probe = w.target().probe(&w.read()).await;

@@ -1,9 +1,8 @@
 //! What the fake's own rules are worth: it refuses what Microsoft refuses; and it goes on after a restart.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ledgerward_contract::Timestamp;
-use ledgerward_kit::fake::{Fake, FakeRequest, FakeResponse, Moment};
+use ledgerward_kit::fake::{Fake, FakeResponse};
 use ledgerward_microsoft_graph::fake::GraphFake;
 use serde_json::{Value, json};
 use url::Url;
@@ -21,34 +20,21 @@ const ITEMS: &str = "/v1.0/drives/b!Ledgers-1/items/01HARBCLIENTS";
 impl Raw {
     fn new() -> Self {
         let mut fake = GraphFake::from_seed(&seed()).unwrap();
-        let now = "2026-11-21T10:00:00Z".parse().unwrap();
-        knock(&mut fake, now);
-        let token = fake.control("token", &json!({ "user": US })).unwrap()["access_token"].as_str().unwrap().to_owned();
+        let now = now();
+        let token = token(&mut fake, now, &json!({ "user": US }));
         Self { fake, now, token: Some(token) }
     }
 
     fn full(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> FakeResponse {
-        let url = Url::parse(&format!("http://graph.example{path}")).unwrap();
-        let mut map = HeaderMap::new();
         let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
         let own = bearer.iter().map(|b| ("authorization", b.as_str())).chain([("user-agent", "NONISV|t|t/1")]);
-        for (k, v) in own.chain(headers.iter().copied()) {
-            map.insert(HeaderName::from_bytes(k.as_bytes()).unwrap(), HeaderValue::from_str(v).unwrap());
-        }
-        let request = FakeRequest {
-            method: Method::from_bytes(method.as_bytes()).unwrap(),
-            path: url.path().to_owned(),
-            query: url.query_pairs().into_owned().collect(),
-            headers: map,
-            body: body.into(),
-        };
-        self.fake.answer(Moment { now: self.now, in_flight: 0 }, &request)
+        let headers: Vec<_> = own.chain(headers.iter().copied()).collect();
+        ask(&mut self.fake, self.now, (method, path), &headers, body)
     }
 
     fn json(&mut self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        let answer = self.full(method, path, &[], text.into());
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+        read(&self.full(method, path, &[], text.into()))
     }
 
     fn code(&mut self, method: &str, path: &str, body: Value) -> (u16, String) {
@@ -59,8 +45,7 @@ impl Raw {
     fn form(&mut self, fields: &[(&str, &str)]) -> (u16, Value) {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let kind = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = self.full("POST", "/organizations/oauth2/v2.0/token", &kind, body.into());
-        (answer.status, serde_json::from_slice(&answer.body).unwrap())
+        read(&self.full("POST", "/organizations/oauth2/v2.0/token", &kind, body.into()))
     }
 }
 
@@ -227,9 +212,7 @@ fn folders_sharing_sign_ins_limits_and_changes_outlive_the_process() {
 
 #[test]
 fn the_sample_firm_is_a_seed() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/firm/microsoft-graph.json");
-    let firm: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let mut fake = GraphFake::from_seed(&firm).unwrap();
+    let mut fake = GraphFake::from_seed(&fixture("firm/microsoft-graph.json")).unwrap();
     assert!(fake.control("token", &json!({ "user": "ann@harbour.example" })).is_ok());
     let e = fake.control("shrae", &json!({})).unwrap_err();
     assert!(e.contains("share"), "{e}");

@@ -12,25 +12,16 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use jiff::{Timestamp, civil::Date};
-use ledgerward_kit::fake::{Fake as Vendor, FakeRequest, FakeResponse, Moment};
+use ledgerward_kit::fake::{Fake as Vendor, FakeRequest, FakeResponse, Moment, id_of};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use self::{control::Outage, oauth::Tokens};
 
 /// An answer, or one that came before the data could be looked at.
 type Answer = Result<FakeResponse, FakeResponse>;
-
-/// A stable id from words, so that a seed need not spell one out.
-fn id_of(parts: &[&str]) -> Uuid {
-    let hash = Sha256::digest(parts.join("\u{1f}").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_random_bytes(bytes).into_uuid()
-}
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

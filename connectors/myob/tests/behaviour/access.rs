@@ -1,21 +1,22 @@
 use ledgerward_contract::{
-    Build, Cursor, ErrorKind, Factory, LedgerId, LedgerRole, ReadCx, Retry, RoleTable, Scope, Standing,
+    Cursor, ErrorKind, Factory, LedgerId, LedgerRole, ReadCx, Retry, RoleTable, Scope, Standing,
 };
+use ledgerward_kit::testing::now;
 use ledgerward_myob::{FACTORY, api, map, scope_set};
 use serde_json::json;
 
-use crate::common::{LARK, MISTRAL, SCOPES, World, connector, endpoints, now};
+use crate::common::{LARK, MISTRAL, SCOPES, VENDOR, lark, users, world};
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_is_one_file_and_is_never_asked_about_another() {
-    let w = World::lark();
+    let w = lark();
     let source = w.connector.ledgers().unwrap();
-    let list = source.ledgers(&w.cx(), Cursor::Start).await.unwrap();
+    let list = source.ledgers(&w.read(), Cursor::Start).await.unwrap();
     assert_eq!(list.items.len(), 1);
     assert_eq!((list.items[0].id.as_str(), list.items[0].name.as_str()), (LARK, "Lark Plumbing Pty Ltd"));
     let before = w.asked("{id}/Security/User");
     let other = LedgerId::from(MISTRAL);
-    let e = source.access(&w.cx(), Scope::One(&other), Cursor::Start).await.unwrap_err();
+    let e = source.access(&w.read(), Scope::One(&other), Cursor::Start).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(MISTRAL)));
     assert_eq!(w.asked("{id}/Security/User"), before, "another file's list was asked for with this file's token");
     let nowhere = ReadCx::new(w.wire.clone(), now());
@@ -24,9 +25,9 @@ async fn a_sign_in_is_one_file_and_is_never_asked_about_another() {
 
 #[tokio::test(start_paused = true)]
 async fn p09_a_token_for_another_file_is_refused_and_says_nothing() {
-    let w = World::lark();
+    let w = lark();
     // The token is for Mistral, the sign-in's row says Lark: what MYOB then answers is about neither.
-    let crossed = World::new(json!({}), MISTRAL, SCOPES);
+    let crossed = world(json!({}), MISTRAL, SCOPES);
     let cx = ReadCx::new(crossed.wire.clone(), now()).in_realm(Some(LARK));
     let e = w.connector.ledgers().unwrap().ledgers(&cx, Cursor::Start).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Forbidden);
@@ -64,8 +65,8 @@ fn p03_a_list_that_ends_before_its_own_count_is_no_list() {
 
 #[tokio::test(start_paused = true)]
 async fn every_user_is_a_row_whatever_they_are() {
-    let w = World::new(json!({}), MISTRAL, SCOPES);
-    let users = w.users().await.unwrap();
+    let w = world(json!({}), MISTRAL, SCOPES);
+    let users = users(&w).await.unwrap();
     assert_eq!(users.len(), 5);
     let by = |name: &str| users.iter().find(|u| u.name == name).unwrap();
     assert_eq!(by("Eve Tan").standing, Standing::Disabled);
@@ -80,7 +81,7 @@ async fn every_user_is_a_row_whatever_they_are() {
 
 #[tokio::test(start_paused = true)]
 async fn several_roles_are_one_word_and_flags_stand_in_for_none() {
-    let w = World::lark();
+    let w = lark();
     w.control(
         "set_users",
         json!({"file": LARK, "users": [
@@ -89,7 +90,7 @@ async fn several_roles_are_one_word_and_flags_stand_in_for_none() {
             {"email": "c@firm.example", "name": "C", "administrator": true, "adviser": true},
             {"email": "d@firm.example", "name": "D"}]}),
     );
-    let mut users = w.users().await.unwrap();
+    let mut users = users(&w).await.unwrap();
     users.sort_by(|a, b| a.name.cmp(&b.name));
     let seen: Vec<_> = users.iter().map(|u| (u.role.as_str(), u.standing.clone())).collect();
     assert_eq!(
@@ -105,58 +106,58 @@ async fn several_roles_are_one_word_and_flags_stand_in_for_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_was_not_granted_is_not_available_and_never_empty() {
-    let w = World::new(json!({}), LARK, "sme-company-file sme-banking sme-general-ledger");
-    let e = w.users().await.unwrap_err();
+    let w = world(json!({}), LARK, "sme-company-file sme-banking sme-general-ledger");
+    let e = users(&w).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Unsupported, Some(LARK)));
     assert!(e.message.contains("arl.security") && e.next.is_some());
     // The rest of the file is open all the same.
-    assert_eq!(w.connector.ledgers().unwrap().ledgers(&w.cx(), Cursor::Start).await.unwrap().items.len(), 1);
+    assert_eq!(w.connector.ledgers().unwrap().ledgers(&w.read(), Cursor::Start).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_list_freezes_where_the_list_was_granted() {
-    let w = World::new(json!({"user_list": "required"}), LARK, "sme-company-file");
-    let e = w.users().await.unwrap_err();
+    let w = world(json!({"user_list": "required"}), LARK, "sme-company-file");
+    let e = users(&w).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Forbidden, Some(LARK)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_closed_altogether_is_not_one_that_lists_nobody() {
-    let w = World::lark();
+    let w = lark();
     w.control("set_user", json!({"file": LARK, "user": "ana@harbour.example", "set": {"active": false}}));
-    let e = w.users().await.unwrap_err();
+    let e = users(&w).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Forbidden, Some(LARK)));
     w.control("set_user", json!({"file": LARK, "user": "ana@harbour.example", "set": {"active": true}}));
-    assert_eq!(w.users().await.unwrap().len(), 4);
+    assert_eq!(users(&w).await.unwrap().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn p03_a_refusal_in_the_middle_of_the_list_is_not_a_list_that_was_not_granted() {
-    let w = World::lark();
+    let w = lark();
     w.control("set_app", json!({"page_max": 2}));
     w.control("set_outage", json!({"kind": 403, "name": "AccessDenied", "path": "/Security/User", "skip": 1}));
-    assert_eq!(w.users().await.unwrap_err().kind, ErrorKind::Forbidden);
+    assert_eq!(users(&w).await.unwrap_err().kind, ErrorKind::Forbidden);
 }
 
 #[tokio::test(start_paused = true)]
 async fn p10_a_limit_that_comes_as_403_is_a_limit() {
-    let w = World::lark();
+    let w = lark();
     let refused = |name: &str| {
         w.control("clear_outages", json!({}));
         w.control("set_outage", json!({"kind": 403, "name": name}));
     };
     refused("RateLimitError");
-    let e = w.users().await.unwrap_err();
+    let e = users(&w).await.unwrap_err();
     assert_eq!((e.kind, e.retry), (ErrorKind::RateLimited, Retry::Backoff));
     refused("DeveloperInactive");
-    assert_eq!(w.users().await.unwrap_err().kind, ErrorKind::Config);
+    assert_eq!(users(&w).await.unwrap_err().kind, ErrorKind::Config);
     refused("SomethingNew");
-    assert_eq!(w.users().await.unwrap_err().kind, ErrorKind::Forbidden);
+    assert_eq!(users(&w).await.unwrap_err().kind, ErrorKind::Forbidden);
 }
 
 #[test]
 fn x01_a_next_page_is_read_from_myobs_own_links_only() {
-    let api = api::Api { endpoints: endpoints() };
+    let api = api::Api { endpoints: VENDOR.endpoints() };
     let ledger = LedgerId::from(LARK);
     let list = api::List { op: "users.list", ledger: &ledger, resource: "Security/User" };
     let next = |link: &str| api.next_skip(list, 400, link);
@@ -187,12 +188,11 @@ fn settings_are_named_where_they_are_wrong() {
         (json!({"own_files": ["x"]}), "own_files"),
         (json!([]), "table"),
     ] {
-        let e = connector(settings).err().unwrap();
+        let e = VENDOR.connector(settings).err().unwrap();
         assert_eq!(e.kind, ErrorKind::Config);
         assert!(format!("{} {:?}", e.message, e.next).contains(word), "{e:?}");
     }
-    let own = FACTORY.build(Build { settings: json!({"own_files": [LARK]}), endpoints: endpoints() });
-    assert!(own.is_ok());
+    assert!(VENDOR.connector(json!({"own_files": [LARK]})).is_ok());
     assert_eq!(scope_set(&json!({"user_list": "required"})), Some("users"));
     assert_eq!(scope_set(&json!({})), None);
 }

@@ -1,9 +1,10 @@
 use ledgerward_contract::{
     Basis, Cell, Cursor, Decimal, ErrorKind, RegisterSource, RowKind, StatementData, StatementKind, StatementRequest,
 };
+use ledgerward_kit::testing::october;
 use serde_json::json;
 
-use crate::common::{LARK, SCOPES, World, october};
+use crate::common::{LARK, SCOPES, account, lark, world};
 
 fn money(cell: &Cell) -> Decimal {
     match cell {
@@ -19,19 +20,23 @@ fn dec(text: &str) -> Decimal {
 
 #[tokio::test(start_paused = true)]
 async fn reports_are_what_myob_gave_and_nothing_more() {
-    let w = World::lark();
-    let StatementData::Table(pl) = w.fetched(&october(StatementKind::ProfitAndLoss)).await.unwrap() else { panic!() };
+    let w = lark();
+    let StatementData::Table(pl) = w.fetched(LARK, &october(StatementKind::ProfitAndLoss)).await.unwrap() else {
+        panic!()
+    };
     assert!(pl.derived.is_none() && pl.rows.iter().all(|r| r.kind == RowKind::Line && r.account.is_some()));
     let line = |name: &str| pl.rows.iter().find(|r| r.cells[1] == Cell::Text(name.to_owned()));
     assert_eq!(line("Rent").unwrap().cells[2], Cell::Money(dec("1800.00")));
     assert_eq!(line("Bank fees").unwrap().cells[2], Cell::Money(dec("12.5")));
-    let StatementData::Table(bs) = w.fetched(&october(StatementKind::BalanceSheet)).await.unwrap() else { panic!() };
+    let StatementData::Table(bs) = w.fetched(LARK, &october(StatementKind::BalanceSheet)).await.unwrap() else {
+        panic!()
+    };
     assert!(bs.rows.iter().any(|r| r.cells[0] == Cell::Text("3-9000".to_owned())));
 }
 
 #[tokio::test(start_paused = true)]
 async fn cash_and_accrual_are_asked_for_by_name() {
-    let w = World::lark();
+    let w = lark();
     let september = |basis| {
         let mut what = StatementRequest { basis, ..october(StatementKind::ProfitAndLoss) };
         (what.period.start, what.period.end) = ("2026-09-01".parse().unwrap(), "2026-09-30".parse().unwrap());
@@ -39,7 +44,7 @@ async fn cash_and_accrual_are_asked_for_by_name() {
     };
     let mut sales = Vec::new();
     for basis in [Basis::Accrual, Basis::Cash] {
-        let StatementData::Table(t) = w.fetched(&september(basis)).await.unwrap() else { panic!() };
+        let StatementData::Table(t) = w.fetched(LARK, &september(basis)).await.unwrap() else { panic!() };
         let row = t.rows.iter().find(|r| r.cells[0] == Cell::Text("4-1000".to_owned())).unwrap();
         sales.push(money(&row.cells[2]));
     }
@@ -48,9 +53,9 @@ async fn cash_and_accrual_are_asked_for_by_name() {
 
 #[tokio::test(start_paused = true)]
 async fn the_trial_balance_is_labelled_as_derived_and_balances() {
-    let w = World::lark();
+    let w = lark();
     let what = october(StatementKind::TrialBalance);
-    let StatementData::Table(tb) = w.fetched(&what).await.unwrap() else { panic!() };
+    let StatementData::Table(tb) = w.fetched(LARK, &what).await.unwrap() else { panic!() };
     let label = tb.derived.clone().unwrap();
     assert!(label.starts_with("Derived, not a report of MYOB") && label.contains("2026-10-31"), "{label}");
     let lines: Vec<_> = tb.rows.iter().filter(|r| r.kind == RowKind::Line).collect();
@@ -59,7 +64,9 @@ async fn the_trial_balance_is_labelled_as_derived_and_balances() {
     let total = tb.rows.last().unwrap();
     assert_eq!((money(&total.cells[2]), money(&total.cells[3])), (sum(2), sum(3)));
     // The period's result is the one of the profit and loss, worked out by hand from its lines.
-    let StatementData::Table(pl) = w.fetched(&october(StatementKind::ProfitAndLoss)).await.unwrap() else { panic!() };
+    let StatementData::Table(pl) = w.fetched(LARK, &october(StatementKind::ProfitAndLoss)).await.unwrap() else {
+        panic!()
+    };
     let sign = |r: &ledgerward_contract::Row| match &r.cells[0] {
         Cell::Text(n) if n.starts_with('4') || n.starts_with('8') => Decimal::ONE,
         _ => Decimal::NEGATIVE_ONE,
@@ -101,10 +108,10 @@ async fn a_trial_balance_that_does_not_balance_is_not_given_out() {
 
 #[tokio::test(start_paused = true)]
 async fn bank_feed_lines_are_a_bank_statement_without_a_single_invented_balance() {
-    let w = World::lark();
-    let account = Some(w.account("1-1110").await);
+    let w = lark();
+    let account = Some(account(&w, "1-1110").await);
     let what = StatementRequest { account, ..october(StatementKind::BankStatement) };
-    let StatementData::Register(r) = w.fetched(&what).await.unwrap() else { panic!() };
+    let StatementData::Register(r) = w.fetched(LARK, &what).await.unwrap() else { panic!() };
     assert_eq!(r.source, RegisterSource::Bank { imported: "feed".to_owned() });
     assert_eq!((r.opening, r.closing), (None, None));
     assert!(r.lines.iter().all(|l| l.balance.is_none()));
@@ -117,33 +124,33 @@ async fn bank_feed_lines_are_a_bank_statement_without_a_single_invented_balance(
     assert!(r.notes.iter().any(|n| n.contains("1 of the lines are hidden")));
     // Three to a page, the same lines.
     w.control("set_app", json!({"page_max": 3}));
-    assert_eq!(w.fetched(&what).await.unwrap(), StatementData::Register(r));
+    assert_eq!(w.fetched(LARK, &what).await.unwrap(), StatementData::Register(r));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_preflight_says_what_the_user_may_not_read_before_anything_is_read() {
-    let w = World::lark();
+    let w = lark();
     let denied = json!({"file": LARK, "user": "ana@harbour.example", "set": {"no_access": ["Banking/Statement"]}});
-    let account = Some(w.account("1-1110").await);
+    let account = Some(account(&w, "1-1110").await);
     w.control("set_user", denied);
     let what = StatementRequest { account, ..october(StatementKind::BankStatement) };
-    let e = w.fetched(&what).await.unwrap_err();
+    let e = w.fetched(LARK, &what).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Unsupported, Some(LARK)));
     assert!(e.message.contains("Banking/Statement"), "{e}");
     assert_eq!(w.asked("{id}/Banking/Statement"), 0);
-    assert!(w.fetched(&october(StatementKind::ProfitAndLoss)).await.is_ok());
-    let e = w.fetched(&october(StatementKind::BankRegister)).await.unwrap_err();
+    assert!(w.fetched(LARK, &october(StatementKind::ProfitAndLoss)).await.is_ok());
+    let e = w.fetched(LARK, &october(StatementKind::BankRegister)).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unsupported);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_report_that_times_out_at_myob_is_tried_again_later_and_says_so() {
-    let w = World::new(json!({}), LARK, SCOPES);
+    let w = world(json!({}), LARK, SCOPES);
     w.control("set_outage", json!({"kind": 504, "path": "/Report/"}));
     let what = october(StatementKind::ProfitAndLoss);
     let source = w.connector.statements().unwrap();
-    let list = source.statements(&w.cx(), &w.file, &what, Cursor::Start).await.unwrap();
-    let e = source.fetch(&w.cx(), &list.items[0]).await.unwrap_err();
+    let list = source.statements(&w.read(), &LARK.into(), &what, Cursor::Start).await.unwrap();
+    let e = source.fetch(&w.read(), &list.items[0]).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unavailable);
     let sent = w.wire.inner.requests();
     assert!(sent.iter().all(|r| r.header("x-myobapi-version") == Some("v2")));

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 use super::oauth::spec;
-use crate::common::endpoints;
+use crate::common::VENDOR;
 
 const CHAINS: usize = 300;
 const CALLERS: usize = 4;
@@ -179,7 +179,7 @@ impl Firm {
         let wire = Arc::new(Door { inner, left: Mutex::new(out) });
         let clock = Arc::new(TokioClock::starting(epoch));
         let secret = Some(Secret::new("sandbox-secret"));
-        let client = OAuthClient::new(spec(), &endpoints(), "sandbox-qbo", secret, wire.clone()).unwrap();
+        let client = OAuthClient::new(spec(), &VENDOR.endpoints(), "sandbox-qbo", secret, wire.clone()).unwrap();
         let client = Arc::new(client);
         let rows: Vec<_> = self.disk.rows.lock().unwrap().keys().cloned().collect();
         let source = |realm: String| {

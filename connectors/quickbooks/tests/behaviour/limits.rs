@@ -1,18 +1,16 @@
 //! Both shapes of a fault, throttling in both its forms, the pace and the month's budget.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use ledgerward_contract::{
-    AuthScheme, Cursor, ErrorKind, Factory, LedgerId, QuotaWindow, Response, Retry, Secret, StatementKind, Transport,
+    AuthScheme, Cursor, ErrorKind, Factory, LedgerId, QuotaWindow, Response, Retry, StatementKind,
 };
-use ledgerward_kit::{
-    Deadlines, Fixed, MemoryDays, Quotas, Stack, StackConfig, TokioClock, fake::FakeTransport, layers::auth::Dress,
-    layers::quota::DayCounter,
-};
-use ledgerward_quickbooks::{FACTORY, fake::Fake, retry_hint};
+use ledgerward_kit::layers::quota::DayCounter;
+use ledgerward_kit::testing::october;
+use ledgerward_quickbooks::{FACTORY, retry_hint};
 use serde_json::json;
 
-use crate::common::{ACME, World, endpoints, now, october};
+use crate::common::{ACME, sample};
 
 fn answer(status: u16, body: &str) -> Response {
     Response { status, headers: http::HeaderMap::new(), body: body.to_owned().into() }
@@ -35,7 +33,7 @@ fn p10_the_vendors_throttling_in_both_statuses_and_in_xml() {
 
 #[tokio::test(start_paused = true)]
 async fn faults_of_both_shapes_are_named_and_not_quoted() {
-    let w = World::sample(ACME, json!({}));
+    let w = sample(ACME, json!({}));
     let source = w.connector.ledgers().unwrap();
     for (outage, kind, code) in [
         (json!(401), ErrorKind::Unauthenticated, Some("3200")),
@@ -51,7 +49,7 @@ async fn faults_of_both_shapes_are_named_and_not_quoted() {
         (json!("html"), ErrorKind::Unavailable, None),
     ] {
         w.control("set_outage", json!({"kind": outage, "count": 1}));
-        let e = source.ledgers(&w.cx(), Cursor::Start).await.unwrap_err();
+        let e = source.ledgers(&w.read(), Cursor::Start).await.unwrap_err();
         assert_eq!((e.kind, e.get("code")), (kind, code), "{outage}: {e:?}");
         let text = format!("{e:?}");
         assert!(!text.contains("AB11") && !text.contains("Token expired"), "{text}");
@@ -62,34 +60,10 @@ async fn faults_of_both_shapes_are_named_and_not_quoted() {
     }
 }
 
-/// The connector over the kit's whole stack.
-fn stacked(fake: Fake) -> (World, Arc<dyn Transport>, Arc<MemoryDays>) {
-    let w = World::new(fake, ACME, json!({}));
-    let clock = Arc::new(TokioClock::starting(now()));
-    let days = Arc::new(MemoryDays::default());
-    let manifest = FACTORY.manifest();
-    let token = Secret::new(w.wire.token.lock().unwrap().as_str());
-    let stack = Stack::build(StackConfig {
-        manifest,
-        endpoints: endpoints(),
-        allow_private_network: false,
-        read_only: true,
-        tokens: Arc::new(Fixed::new(token)),
-        dress: Dress::new(manifest, None, &Default::default()).unwrap(),
-        quotas: Quotas::new("qbo", manifest.quotas, days.clone(), clock.clone()),
-        verdict: retry_hint,
-        clock,
-        deadlines: Deadlines::default(),
-        jitter: || 0.5,
-        base: Arc::clone(&w.wire.inner) as Arc<FakeTransport> as Arc<dyn Transport>,
-    });
-    (w, stack.unwrap(), days)
-}
-
 #[tokio::test(start_paused = true)]
 async fn p10_the_kits_pace_never_meets_the_vendors_limit() {
-    let (w, stack, _) = stacked(Fake::sample().unwrap());
-    let cx = ledgerward_contract::ReadCx::new(stack, now()).in_realm(Some(ACME));
+    let w = sample(ACME, json!({}));
+    let cx = w.layered(900);
     let source = w.connector.ledgers().unwrap();
     let ledger = LedgerId::from(ACME);
     for _ in 0..3 {
@@ -104,9 +78,9 @@ async fn p10_the_kits_pace_never_meets_the_vendors_limit() {
 #[tokio::test(start_paused = true)]
 async fn p10_a_throttled_read_waits_its_minute_and_succeeds() {
     for kind in [json!(429), json!("throttled403")] {
-        let (w, stack, _) = stacked(Fake::sample().unwrap());
+        let w = sample(ACME, json!({}));
         w.control("set_outage", json!({"kind": kind, "count": 1}));
-        let cx = ledgerward_contract::ReadCx::new(stack, now()).in_realm(Some(ACME));
+        let cx = w.layered(900);
         let start = tokio::time::Instant::now();
         let source = w.connector.ledgers().unwrap();
         let mut outcome = source.profile(&cx, &ACME.into()).await;
@@ -120,17 +94,17 @@ async fn p10_a_throttled_read_waits_its_minute_and_succeeds() {
 
 #[tokio::test(start_paused = true)]
 async fn p10_statements_stop_before_the_months_calls_are_used_up() {
-    let (w, stack, days) = stacked(Fake::sample().unwrap());
-    let cx = ledgerward_contract::ReadCx::new(stack, now()).in_realm(Some(ACME));
+    let w = sample(ACME, json!({}));
+    let cx = w.layered(900);
     let month = "2026-11-01".parse().unwrap();
     let source = w.connector.ledgers().unwrap();
     source.ledgers(&cx, Cursor::Start).await.unwrap();
-    assert_eq!(days.get("qbo/month/", month).await.unwrap(), 1, "each call counts");
+    assert_eq!(w.days.get("quickbooks/month/", month).await.unwrap(), 1, "each call counts");
     let budget = FACTORY.manifest().quotas.iter().find_map(|q| match q.window {
         QuotaWindow::PerMonth(n) => Some(n),
         _ => None,
     });
-    days.at_least("qbo/month/", month, budget.unwrap() / 5 * 4).await.unwrap();
+    w.days.at_least("quickbooks/month/", month, budget.unwrap() / 5 * 4).await.unwrap();
     let statements = w.connector.statements().unwrap();
     let what = october(StatementKind::ProfitAndLoss);
     let one = statements.statements(&cx, &ACME.into(), &what, Cursor::Start).await.unwrap().items.remove(0);

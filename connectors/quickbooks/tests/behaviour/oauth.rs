@@ -1,22 +1,18 @@
 //! One consent a company: the callback's realm, the rotation, the ends.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use ledgerward_contract::{AuthScheme, ErrorKind, Factory, OAuthSpec, Request, Secret, Timestamp, Transport};
 use ledgerward_kit::{
     Callback, OAuthClient, SignInFlow, SignedIn,
-    fake::{FakeTransport, SharedFake},
     oauth::{Granted, Refreshed},
+    testing::{World, now},
 };
 use ledgerward_quickbooks::{FACTORY, fake::Fake};
 use serde_json::json;
 use url::Url;
 
-use crate::common::{ACME, BIRCH, QUIET, endpoints, now};
+use crate::common::{ACME, BIRCH, QUIET, VENDOR};
 
 pub fn spec() -> OAuthSpec {
     let AuthScheme::OAuth(spec) = FACTORY.manifest().auth else { panic!("QuickBooks signs in by OAuth") };
@@ -24,23 +20,19 @@ pub fn spec() -> OAuthSpec {
 }
 
 struct Vendor {
-    fake: SharedFake,
-    wire: Arc<FakeTransport>,
+    w: World,
     client: OAuthClient,
 }
 
 impl Vendor {
     fn new() -> Self {
-        let fake: SharedFake = Arc::new(Mutex::new(Box::new(Fake::sample().unwrap())));
-        let wire = Arc::new(FakeTransport::new(fake.clone(), now()));
-        let secret = Some(Secret::new("sandbox-secret"));
-        let client = OAuthClient::new(spec(), &endpoints(), "sandbox-qbo", secret, wire.clone()).unwrap();
-        Self { fake, wire, client }
+        let w = VENDOR.world(Fake::sample().unwrap(), json!({}));
+        Self { client: w.oauth("sandbox-qbo", "sandbox-secret"), w }
     }
 
     /// What the browser does: opens the page, and is sent back.
     async fn browse(&self, page: &Url) -> Url {
-        let answer = self.wire.send(Request::get("page.get", page.clone())).await.unwrap();
+        let answer = self.w.wire.inner.send(Request::get("page.get", page.clone())).await.unwrap();
         assert_eq!(answer.status, 302, "{}", String::from_utf8_lossy(&answer.body));
         answer.header("location").unwrap().parse().unwrap()
     }
@@ -59,10 +51,6 @@ impl Vendor {
             other => Err(other),
         }
     }
-
-    fn control(&self, verb: &str, args: serde_json::Value) -> serde_json::Value {
-        self.fake.lock().unwrap().control(verb, &args).unwrap()
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +63,7 @@ async fn companies_are_connected_one_after_another() {
         realms.push(signed_in.realm.unwrap());
     }
     assert_eq!(realms, [ACME, BIRCH, QUIET], "each consent is another company");
-    v.control("choose", json!({"company": "Birch LLP"}));
+    v.w.control("choose", json!({"company": "Birch LLP"}));
     assert_eq!(v.consent().await.realm.as_deref(), Some(BIRCH));
 }
 
@@ -91,7 +79,7 @@ async fn t12_the_end_after_five_years_is_stored_and_not_the_rolling_one() {
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_secs(80 * 86_400)).await;
         let granted = v.refresh(&refresh).await.unwrap();
-        assert_eq!(granted.refresh_expires_at(v.wire.now()).unwrap().duration_since(stored).abs().as_hours(), 0);
+        assert_eq!(granted.refresh_expires_at(v.w.now()).unwrap().duration_since(stored).abs().as_hours(), 0);
         refresh = granted.refresh.unwrap();
     }
 }
@@ -123,7 +111,7 @@ async fn a_revoked_chain_is_dead_and_the_others_live() {
     v.client.revoke(&one).await.unwrap();
     assert!(v.refresh(&one).await.is_err());
     assert!(v.refresh(&two).await.is_ok());
-    v.control("rotate_client_secret", json!({"secret": "another"}));
+    v.w.control("rotate_client_secret", json!({"secret": "another"}));
     assert!(matches!(v.refresh(&two).await, Err(Refreshed::ClientRefused(e)) if e.kind == ErrorKind::Config));
 }
 
@@ -141,7 +129,7 @@ async fn the_consent_page_is_as_strict_as_intuits() {
         fields.extend(change.iter().copied());
         let mut url = Url::parse("https://appcenter.intuit.com/connect/oauth2").unwrap();
         url.query_pairs_mut().extend_pairs(fields);
-        v.wire.send(Request::get("page.get", url)).await.unwrap()
+        v.w.wire.inner.send(Request::get("page.get", url)).await.unwrap()
     };
     assert_eq!(ask(&[]).await.status, 302);
     for wrong in

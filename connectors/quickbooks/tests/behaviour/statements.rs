@@ -4,9 +4,10 @@ use ledgerward_contract::{
     AccountKind, Basis, Cell, Decimal, ErrorKind, Register, ReportTable, Row, RowKind, StatementData, StatementKind,
     StatementRequest,
 };
+use ledgerward_kit::testing::{month, october};
 use serde_json::json;
 
-use crate::common::{ACME, BIRCH, QUIET, World, october, period, register};
+use crate::common::{ACME, BIRCH, QUIET, fetched, listed, register, sample, world};
 
 fn table(data: StatementData) -> ReportTable {
     let StatementData::Table(table) = data else { panic!("no table") };
@@ -33,10 +34,10 @@ fn total(table: &ReportTable, label: &str) -> Decimal {
 
 #[tokio::test(start_paused = true)]
 async fn reports_agree_with_each_other_on_both_bases() {
-    let w = World::sample(ACME, json!({}));
+    let w = sample(ACME, json!({}));
     for basis in [Basis::Accrual, Basis::Cash] {
         let ask = |kind| StatementRequest { basis, ..october(kind) };
-        let pl = table(w.fetched(&ask(StatementKind::ProfitAndLoss)).await.unwrap());
+        let pl = table(fetched(&w, &ask(StatementKind::ProfitAndLoss)).await.unwrap());
         // By hand: two takings, the sales receipt, the interest; the October bill counts on accrual alone, the payment of
         // September's invoice on cash alone.
         let income = Decimal::from(8400) + "337.60".parse::<Decimal>().unwrap();
@@ -49,9 +50,9 @@ async fn reports_agree_with_each_other_on_both_bases() {
         assert_eq!(total(&pl, "Net Income"), income - costs);
         assert_eq!((pl.title.as_str(), pl.currency.as_deref()), ("Profit and loss", Some("USD")));
         assert_eq!((pl.columns.len(), pl.columns[0].money, pl.columns[1].money), (2, false, true));
-        let sheet = table(w.fetched(&ask(StatementKind::BalanceSheet)).await.unwrap());
+        let sheet = table(fetched(&w, &ask(StatementKind::BalanceSheet)).await.unwrap());
         assert_eq!(total(&sheet, "TOTAL ASSETS"), total(&sheet, "TOTAL LIABILITIES AND EQUITY"));
-        let trial = table(w.fetched(&ask(StatementKind::TrialBalance)).await.unwrap());
+        let trial = table(fetched(&w, &ask(StatementKind::TrialBalance)).await.unwrap());
         let last = trial.rows.last().unwrap();
         assert_eq!(last.kind, RowKind::Total);
         assert_eq!(money(last, 1), money(last, 2));
@@ -60,18 +61,18 @@ async fn reports_agree_with_each_other_on_both_bases() {
 
 #[tokio::test(start_paused = true)]
 async fn a_company_without_books_has_an_empty_report() {
-    let w = World::sample(QUIET, json!({}));
-    let pl = table(w.fetched(&october(StatementKind::ProfitAndLoss)).await.unwrap());
+    let w = sample(QUIET, json!({}));
+    let pl = table(fetched(&w, &october(StatementKind::ProfitAndLoss)).await.unwrap());
     assert!(pl.rows.iter().all(|r| money(r, 1).is_zero()));
-    let empty = book(w.fetched(&register("35")).await.unwrap());
+    let empty = book(fetched(&w, &register("35")).await.unwrap());
     assert_eq!((empty.opening, empty.closing, empty.lines.len()), (None, None, 0));
-    assert!(w.listed(&october(StatementKind::Attachments)).await.unwrap().is_empty());
+    assert!(listed(&w, &october(StatementKind::Attachments)).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn bank_accounts_are_those_that_hold_money_open_or_closed() {
-    let w = World::sample(ACME, json!({}));
-    let list = w.accounts().await.unwrap();
+    let w = sample(ACME, json!({}));
+    let list = w.accounts(ACME).await.unwrap();
     let shown: Vec<_> = list.iter().map(|a| (a.id.as_str(), a.name.as_str(), a.kind, a.active)).collect();
     assert_eq!(
         shown,
@@ -87,8 +88,8 @@ async fn bank_accounts_are_those_that_hold_money_open_or_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_register_leads_from_balance_to_balance() {
-    let w = World::sample(ACME, json!({}));
-    let checking = book(w.fetched(&register("35")).await.unwrap());
+    let w = sample(ACME, json!({}));
+    let checking = book(fetched(&w, &register("35")).await.unwrap());
     let moved: Decimal = checking.lines.iter().map(|l| l.amount).sum();
     assert_eq!(checking.opening.unwrap() + moved, checking.closing.unwrap());
     assert_eq!(checking.lines.len(), 9);
@@ -99,20 +100,20 @@ async fn a_register_leads_from_balance_to_balance() {
     assert_eq!((transfer.amount, transfer.description.as_str()), (Decimal::from(-500), "Savings"));
     assert!(checking.notes[0].contains("not the bank's statement"));
     // A sub-account stands below a parent without id.
-    let savings = book(w.fetched(&register("36")).await.unwrap());
+    let savings = book(fetched(&w, &register("36")).await.unwrap());
     assert_eq!((savings.account_name.as_str(), savings.lines.len()), ("Checking:Savings", 2));
     // A charge is money out, and the balance is what is owed.
-    let card = book(w.fetched(&register("41")).await.unwrap());
+    let card = book(fetched(&w, &register("41")).await.unwrap());
     assert_eq!(card.lines[0].amount.to_string(), "-86.90");
     assert_eq!(card.closing.unwrap().to_string(), "-86.90");
-    assert!(w.fetched(&register("1")).await.is_err(), "an income account is no bank account");
+    assert!(fetched(&w, &register("1")).await.is_err(), "an income account is no bank account");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_long_register_is_read_in_parts_of_six_months_and_joins() {
-    let w = World::sample(BIRCH, json!({}));
-    let long = StatementRequest { period: period("2025-04-15", "2026-10-31"), ..register("35") };
-    let one = book(w.fetched(&long).await.unwrap());
+    let w = sample(BIRCH, json!({}));
+    let long = StatementRequest { period: month("2025-04-15", "2026-10-31"), ..register("35") };
+    let one = book(fetched(&w, &long).await.unwrap());
     let spans: Vec<_> = w
         .wire
         .inner
@@ -131,15 +132,15 @@ async fn a_long_register_is_read_in_parts_of_six_months_and_joins() {
     assert_eq!(ids.len(), one.lines.len());
     assert!(one.lines.is_sorted_by_key(|l| l.date));
     // The register of the whole is that of its months.
-    let month = book(w.fetched(&register("35")).await.unwrap());
+    let month = book(fetched(&w, &register("35")).await.unwrap());
     assert_eq!(&one.lines[one.lines.len() - month.lines.len()..], month.lines);
 }
 
 #[tokio::test(start_paused = true)]
 async fn p13_books_that_change_between_two_parts_are_no_register() {
-    let w = World::sample(BIRCH, json!({}));
-    let long = StatementRequest { period: period("2025-04-01", "2026-03-31"), ..register("35") };
-    let list = w.listed(&long).await.unwrap();
+    let w = sample(BIRCH, json!({}));
+    let long = StatementRequest { period: month("2025-04-01", "2026-03-31"), ..register("35") };
+    let list = listed(&w, &long).await.unwrap();
     let change = async {
         // Between the answers for the first and the second half.
         tokio::time::sleep(std::time::Duration::from_millis(220)).await;
@@ -154,16 +155,16 @@ async fn p13_books_that_change_between_two_parts_are_no_register() {
 
 #[tokio::test(start_paused = true)]
 async fn documents_go_by_the_day_of_what_they_belong_to() {
-    let w = World::sample(ACME, json!({}));
+    let w = sample(ACME, json!({}));
     let names = async |kind| -> Vec<String> {
-        let list = w.listed(&october(kind)).await.unwrap();
+        let list = listed(&w, &october(kind)).await.unwrap();
         list.into_iter().map(|r| r.item.unwrap().name).collect()
     };
     let attached = names(StatementKind::Attachments).await;
     assert_eq!(attached, ["../../etc/receipt 2201.pdf", "photo ☕.jpg", "invoice 4471.pdf"], "notes have no bytes");
     // 05:30 UTC on 1 November is still October where the company is; a vendor's form belongs to no transaction.
     assert_eq!(names(StatementKind::Files).await, ["2026-10 bank statement.pdf", "vendor form.pdf"]);
-    let list = w.listed(&october(StatementKind::Attachments)).await.unwrap();
+    let list = listed(&w, &october(StatementKind::Attachments)).await.unwrap();
     let StatementData::Document(photo) = w.fetch(&list[1]).await.unwrap() else { panic!("no document") };
     assert_eq!((photo.mime.as_str(), &photo.bytes[..]), ("image/jpeg", &b"not really a photograph"[..]));
     let last = w.wire.inner.requests().pop().unwrap();
@@ -172,8 +173,8 @@ async fn documents_go_by_the_day_of_what_they_belong_to() {
 
 #[tokio::test(start_paused = true)]
 async fn x03_a_short_lived_address_is_asked_for_anew_and_never_shown() {
-    let w = World::sample(ACME, json!({}));
-    let list = w.listed(&october(StatementKind::Attachments)).await.unwrap();
+    let w = sample(ACME, json!({}));
+    let list = listed(&w, &october(StatementKind::Attachments)).await.unwrap();
     // Long after the list was read, and its addresses have ended.
     tokio::time::sleep(std::time::Duration::from_secs(3000)).await;
     assert!(w.fetch(&list[0]).await.is_ok());
@@ -191,29 +192,29 @@ async fn p12_a_thousand_and_more_documents_come_in_overlapping_pages() {
         .collect();
     let seed = json!({"app": {"client_id": "a", "client_secret": "b", "latency_ms": 150},
         "companies": [{"realm": QUIET, "name": "Quiet", "files": files}]});
-    let w = World::new(ledgerward_quickbooks::fake::Fake::from_seed(&seed).unwrap(), QUIET, json!({}));
-    assert_eq!(w.listed(&october(StatementKind::Files)).await.unwrap().len(), 2_100);
+    let w = world(ledgerward_quickbooks::fake::Fake::from_seed(&seed).unwrap(), QUIET, json!({}));
+    assert_eq!(listed(&w, &october(StatementKind::Files)).await.unwrap().len(), 2_100);
     assert_eq!(w.wire.inner.requests().len(), 3);
     // A server that forgets the rest of the list.
     w.control("set_outage", json!({"kind": "empty_query", "skip": 1, "count": 1}));
-    let e = w.listed(&october(StatementKind::Files)).await.unwrap_err();
+    let e = listed(&w, &october(StatementKind::Files)).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Contract, "{e}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn p09_documents_of_another_company_are_refused() {
-    let w = World::sample(QUIET, json!({}));
+    let w = sample(QUIET, json!({}));
     w.control("swap_companies", json!({"a": QUIET, "b": ACME}));
     for kind in [StatementKind::Files, StatementKind::Attachments] {
-        let e = w.listed(&october(kind)).await.unwrap_err();
+        let e = listed(&w, &october(kind)).await.unwrap_err();
         assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(QUIET)));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_quickbooks_has_not_is_said() {
-    let w = World::sample(ACME, json!({}));
+    let w = sample(ACME, json!({}));
     for kind in [StatementKind::BankStatement, StatementKind::BankSummary] {
-        assert_eq!(w.listed(&october(kind)).await.unwrap_err().kind, ErrorKind::Unsupported);
+        assert_eq!(listed(&w, &october(kind)).await.unwrap_err().kind, ErrorKind::Unsupported);
     }
 }

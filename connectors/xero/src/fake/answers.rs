@@ -5,7 +5,7 @@ use ledgerward_kit::fake::FakeResponse;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::world::id_of;
+use super::id_of;
 
 /// `/Date(…+0000)/`.
 pub fn ms(at: Timestamp) -> String {

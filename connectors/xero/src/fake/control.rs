@@ -3,16 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
-use ledgerward_kit::fake::{FakeRequest, FakeResponse};
+use ledgerward_kit::fake::{FakeRequest, FakeResponse, xero::Identity as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Fake, answers,
+    Fake, answers, id_of,
     seed::TransactionSeed,
     stats,
-    world::{Org, User, id_of, user_id},
+    world::{Org, User, user_id},
 };
 
 const VERBS: &[&str] = &[

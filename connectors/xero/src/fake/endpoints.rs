@@ -9,8 +9,8 @@ use super::{
     Answer,
     answers::{self, envelope, iso, ms, ms_day, number, validation},
     books::{self, Account, Entry, Paper, Posting},
-    finance, only,
-    world::{App, Org, User, id_of},
+    finance, id_of, only,
+    world::{App, Org, User},
 };
 
 /// The scopes of which one opens a path, `None` for a path that is not there.

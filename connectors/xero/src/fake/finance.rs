@@ -11,8 +11,8 @@ use super::{
     answers::{self, number},
     books::{Entry, Posting},
     endpoints::{day, flag},
-    only,
-    world::{Org, id_of},
+    id_of, only,
+    world::Org,
 };
 
 /// `BankStatementsPlus`: the bank's own lines of one account.

@@ -9,8 +9,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    Window,
     books::{Account, Books, Entry, Paper, Posting},
-    world::{App, Login, Org, User, Window, World, id_of, user_id},
+    id_of,
+    world::{App, Login, Org, User, World, user_id},
 };
 
 fn yes() -> bool {

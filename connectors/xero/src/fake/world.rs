@@ -6,22 +6,14 @@ use jiff::{
     Timestamp,
     civil::{Date, date},
 };
+use ledgerward_kit::fake::{id_of, xero::limits::Window};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
     books::{Books, Paper},
     seed,
 };
-
-/// A stable id from words, so that a seed need not spell one out.
-pub fn id_of(parts: &[&str]) -> Uuid {
-    let hash = Sha256::digest(parts.join("\u{1f}").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_random_bytes(bytes).into_uuid()
-}
 
 /// Everything that a seed describes.
 pub struct World {
@@ -117,23 +109,6 @@ pub struct Connection {
     pub event: Uuid,
     pub created: Timestamp,
     pub active: bool,
-}
-
-/// A fixed window of a limit: which one, and how many calls fell in it.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub struct Window {
-    pub number: i64,
-    pub calls: u32,
-}
-
-impl Window {
-    /// Begins anew when the window of this second is another. Windows are `length` seconds long and begin `shift` late.
-    pub fn roll(&mut self, now: i64, length: i64, shift: i64) {
-        let number = (now - shift).div_euclid(length);
-        if self.number != number {
-            *self = Self { number, calls: 0 };
-        }
-    }
 }
 
 #[derive(Deserialize, Serialize)]

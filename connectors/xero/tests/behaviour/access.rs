@@ -3,22 +3,23 @@
 use std::collections::BTreeMap;
 
 use ledgerward_contract::{
-    AccessFact, Build, Cursor, ErrorKind, Factory, LedgerId, LedgerRole, LedgerRow, Result, RoleTable, Scope, Standing,
+    AccessFact, Cursor, ErrorKind, Factory, LedgerId, LedgerRole, LedgerRow, Result, RoleTable, Scope, Standing,
 };
+use ledgerward_kit::testing::World;
 use ledgerward_xero::{FACTORY, fake::Fake};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::common::{ACME, BIRCH, SCOPES, World, endpoints};
+use crate::common::{ACME, BIRCH, SCOPES, VENDOR, sample, world};
 
 async fn users(w: &World, ledger: &str) -> Result<Vec<AccessFact>> {
     let ledger = LedgerId::from(ledger);
     let source = w.connector.ledgers().unwrap();
-    Ok(source.access(&w.cx(), Scope::One(&ledger), Cursor::Start).await?.items)
+    Ok(source.access(&w.read(), Scope::One(&ledger), Cursor::Start).await?.items)
 }
 
 async fn ledgers(w: &World) -> Vec<LedgerRow> {
-    w.connector.ledgers().unwrap().ledgers(&w.cx(), Cursor::Start).await.unwrap().items
+    w.connector.ledgers().unwrap().ledgers(&w.read(), Cursor::Start).await.unwrap().items
 }
 
 fn of<'a>(facts: &'a [AccessFact], email: &str) -> &'a AccessFact {
@@ -28,7 +29,7 @@ fn of<'a>(facts: &'a [AccessFact], email: &str) -> &'a AccessFact {
 #[tokio::test(start_paused = true)]
 async fn organisations_are_ledgers_and_the_practice_is_none() {
     let own = "c4d9a7f2-0000-4000-8000-000000000012";
-    let w = World::sample(json!({"practice_tenants": [own]}));
+    let w = sample(json!({"practice_tenants": [own]}));
     let rows = ledgers(&w).await;
     assert_eq!(rows.len(), 13);
     let not: Vec<_> = rows.iter().filter(|r| !r.is_ledger).map(|r| r.name.as_str()).collect();
@@ -37,17 +38,17 @@ async fn organisations_are_ledgers_and_the_practice_is_none() {
 
 #[tokio::test(start_paused = true)]
 async fn connections_are_found_under_either_spelling() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_outage", json!({"kind": 404, "path": "/Connections"}));
     assert_eq!(ledgers(&w).await.len(), 13);
     w.control("set_outage", json!({"kind": 404, "path": "/connections"}));
-    let e = w.connector.ledgers().unwrap().ledgers(&w.cx(), Cursor::Start).await.unwrap_err();
+    let e = w.connector.ledgers().unwrap().ledgers(&w.read(), Cursor::Start).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::NotFound, "never an empty list");
 }
 
 #[tokio::test(start_paused = true)]
 async fn users_come_with_their_own_words_and_standing() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let acme = users(&w, ACME).await.unwrap();
     let bob = of(&acme, "bob@harbour.example");
     assert_eq!(
@@ -64,7 +65,7 @@ async fn users_come_with_their_own_words_and_standing() {
 
 #[tokio::test(start_paused = true)]
 async fn p02_p18_removed_dropped_and_empty_are_three_things() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("remove_user", json!({"tenant": ACME, "user": "bob@harbour.example"}));
     assert_eq!(of(&users(&w, ACME).await.unwrap(), "bob@harbour.example").standing, Standing::Removed);
     w.control("drop_user", json!({"tenant": ACME, "user": "bob@harbour.example"}));
@@ -76,7 +77,7 @@ async fn p02_p18_removed_dropped_and_empty_are_three_things() {
 
 #[tokio::test(start_paused = true)]
 async fn i05_a_changed_address_keeps_its_id() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let before = of(&users(&w, ACME).await.unwrap(), "bob@harbour.example").user.clone();
     w.control("change_email", json!({"tenant": ACME, "user": "bob@harbour.example", "email": "robert@x.example"}));
     assert_eq!(of(&users(&w, ACME).await.unwrap(), "robert@x.example").user, before);
@@ -84,7 +85,7 @@ async fn i05_a_changed_address_keeps_its_id() {
 
 #[tokio::test(start_paused = true)]
 async fn p08_a_disconnected_tenant_is_that_ledger_alone() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("disconnect_tenant", json!({"tenant": ACME}));
     let e = users(&w, ACME).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Forbidden, Some(ACME)));
@@ -97,7 +98,7 @@ async fn p08_a_disconnected_tenant_is_that_ledger_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn p08_a_signing_in_account_that_lost_access_says_nothing_of_others() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("remove_user", json!({"tenant": ACME, "user": "ana@harbour.example"}));
     let e = users(&w, ACME).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Forbidden, Some(ACME)));
@@ -105,54 +106,54 @@ async fn p08_a_signing_in_account_that_lost_access_says_nothing_of_others() {
 
 #[tokio::test(start_paused = true)]
 async fn p07_an_expired_or_revoked_token_is_the_sign_in() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     assert!(users(&w, ACME).await.is_ok());
     w.control("expire_tokens", json!({}));
     assert_eq!(users(&w, ACME).await.unwrap_err().kind, ErrorKind::Unauthenticated);
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("revoke_refresh", json!({}));
     assert_eq!(users(&w, ACME).await.unwrap_err().kind, ErrorKind::Unauthenticated);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_scope_is_a_refusal_and_no_dead_sign_in() {
-    let w = World::new(Fake::sample().unwrap(), json!({}), "openid files.read");
+    let w = world(Fake::sample().unwrap(), json!({}), "openid files.read");
     assert_eq!(users(&w, ACME).await.unwrap_err().kind, ErrorKind::Forbidden);
 }
 
 #[tokio::test(start_paused = true)]
 async fn p14_a_missing_field_of_access_is_no_list() {
     for field in ["OrganisationRole", "UserID", "EmailAddress", "Users", "Status"] {
-        let w = World::sample(json!({}));
+        let w = sample(json!({}));
         w.control("set_outage", json!({"kind": "missing_field", "field": field, "path": "/api.xro/2.0/Users"}));
         let e = users(&w, ACME).await.unwrap_err();
         assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(ACME)), "{field}: {e:?}");
     }
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_outage", json!({"kind": "missing_field", "field": "OrganisationID"}));
-    let e = w.connector.ledgers().unwrap().profile(&w.cx(), &ACME.into()).await.unwrap_err();
+    let e = w.connector.ledgers().unwrap().profile(&w.read(), &ACME.into()).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Contract);
 }
 
 #[tokio::test(start_paused = true)]
 async fn p09_the_organisation_that_answers_is_the_one_asked() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let source = w.connector.ledgers().unwrap();
-    let profile = source.profile(&w.cx(), &ACME.into()).await.unwrap();
+    let profile = source.profile(&w.read(), &ACME.into()).await.unwrap();
     assert_eq!((profile.name.as_str(), profile.year_end), ("Acme Ltd", Some((3, 31))));
     assert_eq!(profile.locked_to, Some("2026-03-31".parse().unwrap()));
     assert!(profile.link.unwrap().ends_with("shortcode=!c4d9a"));
     w.control("swap_tenants", json!({"a": ACME, "b": BIRCH}));
-    let e = source.profile(&w.cx(), &ACME.into()).await.unwrap_err();
+    let e = source.profile(&w.read(), &ACME.into()).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger"), e.get("answered")), (ErrorKind::Contract, Some(ACME), Some(BIRCH)));
     w.control("set_lock_date", json!({"tenant": BIRCH, "date": "2026-09-30"}));
     w.control("swap_tenants", json!({"a": ACME, "b": BIRCH}));
-    assert_eq!(source.profile(&w.cx(), &BIRCH.into()).await.unwrap().locked_to, Some("2026-09-30".parse().unwrap()));
+    assert_eq!(source.profile(&w.read(), &BIRCH.into()).await.unwrap().locked_to, Some("2026-09-30".parse().unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn xml_is_not_data() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_outage", json!({"kind": "xml"}));
     let e = users(&w, ACME).await.unwrap_err();
     assert!(e.kind == ErrorKind::Contract && e.message.contains("XML"), "{e:?}");
@@ -160,15 +161,14 @@ async fn xml_is_not_data() {
 
 #[test]
 fn settings_are_named_when_they_are_wrong() {
-    let build = |settings: Value| FACTORY.build(Build { settings, endpoints: endpoints() }).err();
-    assert!(build(Value::Null).is_none() && build(json!({})).is_none());
+    assert!(VENDOR.connector(Value::Null).is_ok() && VENDOR.connector(json!({})).is_ok());
     for (settings, name) in [
         (json!({"statement_line": true}), "statement_line"),
         (json!({"statement_lines": "yes"}), "statement_lines"),
         (json!({"practice_tenants": ["acme"]}), "practice_tenants"),
         (json!([1]), "table"),
     ] {
-        let e = build(settings).unwrap();
+        let e = VENDOR.connector(settings).err().unwrap();
         assert!(e.kind == ErrorKind::Config && e.message.contains(name), "{e:?}");
     }
 }
@@ -204,7 +204,7 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_organisations_are_listed() {
-    let w = World::new(Fake::many(10_000).unwrap(), json!({}), SCOPES);
+    let w = world(Fake::many(10_000).unwrap(), json!({}), SCOPES);
     let rows = ledgers(&w).await;
     assert_eq!(rows.len(), 10_000);
     assert_eq!(users(&w, rows[9_999].id.as_str()).await.unwrap().len(), 3);

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use ledgerward_contract::{Cursor, Error, ErrorKind, LedgerId, Retry, Scope};
+use ledgerward_kit::testing::World;
 use ledgerward_xero::fake::Fake;
 use serde_json::{Value, json};
 
-use crate::common::{ACME, BIRCH, SCOPES, World};
+use crate::common::{ACME, BIRCH, SCOPES, sample, world};
 
 async fn ask(w: &World, ledger: &str) -> Option<Error> {
     let ledger = LedgerId::from(ledger);
-    w.connector.ledgers().unwrap().access(&w.cx(), Scope::One(&ledger), Cursor::Start).await.err()
+    w.connector.ledgers().unwrap().access(&w.read(), Scope::One(&ledger), Cursor::Start).await.err()
 }
 
 #[tokio::test(start_paused = true)]
 async fn p10_sixty_a_minute_for_each_organisation() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     for _ in 0..60 {
         assert!(ask(&w, ACME).await.is_none());
     }
@@ -30,7 +31,7 @@ async fn p10_sixty_a_minute_for_each_organisation() {
 
 #[tokio::test(start_paused = true)]
 async fn p11_a_day_is_parked_and_not_slept() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_limit", json!({"day": 3}));
     for _ in 0..3 {
         assert!(ask(&w, ACME).await.is_none());
@@ -44,7 +45,7 @@ async fn p11_a_day_is_parked_and_not_slept() {
 async fn p10_five_at_once() {
     let mut seed: Value = serde_json::from_str(include_str!("../../../../fixtures/xero/firm.json")).unwrap();
     seed["app"]["latency_ms"] = json!(400);
-    let w = World::new(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES);
+    let w = world(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES);
     let (a, b, c) = tokio::join!(ask(&w, ACME), ask(&w, ACME), ask(&w, ACME));
     assert!([a, b, c].iter().all(Option::is_none));
     let all = tokio::join!(ask(&w, ACME), ask(&w, ACME), ask(&w, ACME), ask(&w, ACME), ask(&w, ACME), ask(&w, ACME));
@@ -62,12 +63,12 @@ async fn p10_odd_waits() {
         ("soon", Retry::Backoff),
         ("864000", Retry::After(Duration::from_secs(3600))),
     ] {
-        let w = World::sample(json!({}));
+        let w = sample(json!({}));
         w.control("set_outage", json!({"kind": 429, "retry_after": header, "count": 1}));
         assert_eq!(ask(&w, ACME).await.unwrap().retry, want, "{header}");
         assert!(ask(&w, ACME).await.is_none());
     }
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_outage", json!({"kind": 429, "problem": "concurrent"}));
     assert_eq!(ask(&w, ACME).await.unwrap().retry, Retry::After(Duration::from_secs(1)));
     w.control("clear_outages", json!({}));
@@ -78,7 +79,7 @@ async fn p10_odd_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn the_vendor_counts_what_it_served() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     for _ in 0..61 {
         ask(&w, ACME).await;
     }

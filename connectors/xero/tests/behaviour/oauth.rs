@@ -6,10 +6,10 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use ledgerward_contract::{AuthScheme, Factory};
-use ledgerward_kit::fake::{Fake as _, FakeRequest, FakeResponse, Moment};
+use ledgerward_kit::fake::{Fake as _, FakeResponse};
+use ledgerward_kit::testing::{ask, now, read};
 use ledgerward_xero::{FACTORY, fake::Fake};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -28,27 +28,16 @@ pub struct Client {
 
 impl Client {
     pub fn new() -> Self {
-        Self { fake: Fake::sample().unwrap(), now: crate::common::now(), secret: "sandbox-secret".to_owned() }
+        Self { fake: Fake::sample().unwrap(), now: now(), secret: "sandbox-secret".to_owned() }
     }
 
     pub fn pass(&mut self, time: Duration) {
         self.now = self.now.saturating_add(time).unwrap();
     }
 
-    pub fn send(&mut self, method: Method, url: &str, headers: &[(&'static str, String)], body: &str) -> FakeResponse {
-        let url = Url::parse(&format!("https://host.example{url}")).unwrap();
-        let mut map = HeaderMap::new();
-        headers.iter().for_each(|(k, v)| {
-            map.insert(*k, v.parse().unwrap());
-        });
-        let request = FakeRequest {
-            method,
-            path: url.path().to_owned(),
-            query: url.query_pairs().into_owned().collect(),
-            headers: map,
-            body: body.to_owned().into(),
-        };
-        self.fake.answer(Moment { now: self.now, in_flight: 0 }, &request)
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, String)], body: &str) -> FakeResponse {
+        let headers: Vec<_> = headers.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        ask(&mut self.fake, self.now, (method, path), &headers, body.to_owned())
     }
 
     pub fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> FakeResponse {
@@ -58,12 +47,11 @@ impl Client {
             ("authorization", format!("Basic {basic}")),
             ("content-type", "application/x-www-form-urlencoded".to_owned()),
         ];
-        self.send(Method::POST, path, &headers, &body)
+        self.send("POST", path, &headers, &body)
     }
 
     pub fn token(&mut self, fields: &[(&str, &str)]) -> (u16, Value) {
-        let answer = self.post("/connect/token", fields);
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+        read(&self.post("/connect/token", fields))
     }
 
     /// The address that the consent page sends the browser back to, or its refusal.
@@ -83,7 +71,7 @@ impl Client {
             fields.push((key, value));
         }
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let answer = self.send(Method::GET, &format!("/identity/connect/authorize?{query}"), &[], "");
+        let answer = self.send("GET", &format!("/identity/connect/authorize?{query}"), &[], "");
         let back = answer.headers.iter().find(|(k, _)| k == "location");
         back.map(|(_, v)| Url::parse(v).unwrap()).ok_or(answer.status)
     }
@@ -116,7 +104,7 @@ impl Client {
             ("xero-tenant-id", ACME.to_owned()),
             ("accept", "application/json".to_owned()),
         ];
-        self.send(Method::GET, "/api.xro/2.0/Users", &headers, "").status
+        self.send("GET", "/api.xro/2.0/Users", &headers, "").status
     }
 }
 
@@ -243,8 +231,8 @@ fn t16_another_account_reaches_other_organisations() {
     c.fake.control("sign_in_as", &json!({"email": "ann@harbour.example"})).unwrap();
     let tokens = c.sign_in();
     let headers = [("authorization", format!("Bearer {}", tokens["access_token"].as_str().unwrap()))];
-    let answer = c.send(Method::GET, "/connections", &headers, "");
-    let rows: Value = serde_json::from_slice(&answer.body).unwrap();
+    let answer = c.send("GET", "/connections", &headers, "");
+    let rows = read(&answer).1;
     assert_eq!(rows.as_array().unwrap().len(), 5);
 }
 
@@ -263,10 +251,10 @@ fn what_the_fake_does_not_know_fails_loudly() {
         "/api.xro/2.0/Reports/ProfitAndLoss?fromDate=2026-10-01&toDate=2026-10-31",
         "/elsewhere",
     ] {
-        assert_eq!(c.send(Method::GET, path, &headers, "").status, 599, "{path}");
+        assert_eq!(c.send("GET", path, &headers, "").status, 599, "{path}");
     }
-    let without = c.send(Method::GET, "/api.xro/2.0/Users", &headers[..2], "");
+    let without = c.send("GET", "/api.xro/2.0/Users", &headers[..2], "");
     assert!(without.body.starts_with(b"<Response"), "without Accept, XML");
-    let bad = c.send(Method::GET, "/api.xro/2.0/BankTransactions?page=1&where=Nonsense", &headers, "");
+    let bad = c.send("GET", "/api.xro/2.0/BankTransactions?page=1&where=Nonsense", &headers, "");
     assert_eq!(bad.status, 400);
 }

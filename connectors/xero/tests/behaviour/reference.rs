@@ -10,6 +10,7 @@ use ledgerward_contract::{
     AccountId, Basis, Body, Cell, Factory, LedgerId, Request, RowKind, Standing, StatementKind, StatementRequest,
     Transport,
 };
+use ledgerward_kit::testing::{month, october};
 use ledgerward_xero::{
     FACTORY,
     api::{Api, CONNECTIONS, uuid},
@@ -17,7 +18,7 @@ use ledgerward_xero::{
 };
 use serde_json::{Value, json};
 
-use crate::common::{ACME, World, endpoints, october, period};
+use crate::common::{ACME, VENDOR, sample};
 
 fn reference() -> Option<PathBuf> {
     let root = std::env::var_os("LEDGERWARD_REFERENCE").map(PathBuf::from);
@@ -66,13 +67,13 @@ fn every_published_example_that_concerns_us_decodes() {
             // An expense account is no bank account.
             "getAccount-200" => assert_eq!(map::bank_accounts("account.get", &body).unwrap(), []),
             "getBankTransactions-200" => {
-                let page = map::transactions(&body, 1, &period("2016-10-01", "2016-10-31"), None).unwrap();
+                let page = map::transactions(&body, 1, &month("2016-10-01", "2016-10-31"), None).unwrap();
                 let amounts: Vec<_> = page.items.iter().map(|t| t.line.amount.to_string()).collect();
                 assert_eq!(
                     (amounts, page.more, page.total),
                     (vec!["10".into(), "-9".into(), "-8".into()], false, Some(3))
                 );
-                assert!(map::transactions(&body, 1, &period("2016-11-01", "2016-11-30"), None).is_err());
+                assert!(map::transactions(&body, 1, &month("2016-11-01", "2016-11-30"), None).is_err());
             }
             "getBankTransactionAttachments-200" => {
                 let id = uuid("test.x", "db54aab0-ad40-4ced-bcff-0940ba20db2c").unwrap();
@@ -80,12 +81,12 @@ fn every_published_example_that_concerns_us_decodes() {
                 assert_eq!((items.len(), items[0].size), (2, Some(2_878_711)));
             }
             "getFiles-200" => {
-                let page = map::files(&body, 1, &period("2021-02-10", "2021-02-10")).unwrap();
+                let page = map::files(&body, 1, &month("2021-02-10", "2021-02-10")).unwrap();
                 assert_eq!((page.items.len(), page.listed, page.total), (1, 2, 100));
             }
             "getBankStatementAccounting-200" => {
                 let account = AccountId::from("1234eee9-47f0-4179-bd46-9adb4f21cc7f");
-                let r = map::bank_statement(&account, None, &period("2021-01-01", "2021-01-31"), &body).unwrap();
+                let r = map::bank_statement(&account, None, &month("2021-01-01", "2021-01-31"), &body).unwrap();
                 assert_eq!((r.opening, r.closing), (Some(10.into()), Some(200.into())));
                 assert_eq!((r.lines.len(), r.lines[0].amount), (1, (-100).into()));
             }
@@ -183,10 +184,10 @@ fn check(spec: &Value, base: &str, request: &Request) -> String {
 
 /// One of every request to the Accounting and Identity APIs.
 fn requests() -> Vec<Request> {
-    let api = Api { endpoints: endpoints() };
+    let api = Api { endpoints: VENDOR.endpoints() };
     let (ledger, account) = (LedgerId::from(ACME), AccountId::from("a3d1c0de-0000-4000-8000-000000000101"));
     let id = uuid("test.x", account.as_str()).unwrap();
-    let october = period("2026-10-01", "2026-10-31");
+    let october = month("2026-10-01", "2026-10-31");
     let mut all = vec![
         api.users(&ledger).unwrap(),
         api.organisation(&ledger).unwrap(),
@@ -226,7 +227,7 @@ fn every_request_is_valid_by_the_specification() {
     ];
     assert_eq!(operations, expected.map(str::to_owned).into());
     let identity = yaml(&root, "xero-identity.yaml");
-    let api = Api { endpoints: endpoints() };
+    let api = Api { endpoints: VENDOR.endpoints() };
     assert_eq!(check(&identity, "", &api.connections(CONNECTIONS[0]).unwrap()), "getConnections");
 }
 
@@ -267,22 +268,22 @@ fn known(spec: &Value, schema: &Value, value: &Value, at: &str) {
 async fn every_answer_of_the_fake_has_fields_of_the_specification_only() {
     let Some(root) = reference() else { return };
     let spec = yaml(&root, "xero_accounting.yaml");
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     for kind in [StatementKind::ProfitAndLoss, StatementKind::BalanceSheet, StatementKind::TrialBalance] {
         w.fetched(ACME, &october(kind)).await.unwrap();
     }
     w.fetched(ACME, &october(StatementKind::BankSummary)).await.unwrap();
     w.listed(ACME, &october(StatementKind::Attachments)).await.unwrap();
     let source = w.connector.statements().unwrap();
-    let accounts = source.accounts(&w.cx(), &ACME.into(), Default::default()).await.unwrap().items;
-    let api = Api { endpoints: endpoints() };
+    let accounts = source.accounts(&w.read(), &ACME.into(), Default::default()).await.unwrap().items;
+    let api = Api { endpoints: VENDOR.endpoints() };
     let ledger = LedgerId::from(ACME);
     let mut all = vec![
         api.users(&ledger).unwrap(),
         api.organisation(&ledger).unwrap(),
         api.bank_accounts(&ledger).unwrap(),
         api.account(&ledger, &accounts[0].id).unwrap(),
-        api.bank_transactions(&ledger, &period("2026-10-01", "2026-10-31"), None, 1).unwrap(),
+        api.bank_transactions(&ledger, &month("2026-10-01", "2026-10-31"), None, 1).unwrap(),
         api.attachments(&ledger, uuid("test.x", "7a000000-0000-4000-8000-000000000001").unwrap()).unwrap(),
     ];
     for kind in StatementKind::ALL.into_iter().take(4) {

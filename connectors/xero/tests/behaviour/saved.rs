@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::Method;
 use ledgerward_kit::fake::{Fake as _, FakeResponse};
 use ledgerward_xero::fake::Fake;
 use serde_json::{Value, json};
@@ -27,7 +26,7 @@ fn get(c: &mut Client, access: &Value, tenant: &str, path: &str) -> FakeResponse
         ("xero-tenant-id", tenant.to_owned()),
         ("accept", "application/json".to_owned()),
     ];
-    c.send(Method::GET, path, &headers, "")
+    c.send("GET", path, &headers, "")
 }
 
 fn json(answer: &FakeResponse) -> Value {

@@ -4,10 +4,11 @@ use ledgerward_contract::{
     AccountId, AccountKind, Basis, Cell, Cursor, Decimal, ErrorKind, LedgerId, Register, RegisterSource, ReportTable,
     RowKind, StatementData, StatementKind, StatementRequest,
 };
+use ledgerward_kit::testing::{World, month, october};
 use ledgerward_xero::fake::Fake;
 use serde_json::{Value, json};
 
-use crate::common::{ACME, BIRCH, SCOPES, World, october, period};
+use crate::common::{ACME, BIRCH, SCOPES, sample, world};
 
 fn dec(text: &str) -> Decimal {
     text.parse().unwrap()
@@ -54,7 +55,7 @@ fn sums_hold(t: &ReportTable) {
 }
 
 async fn bank(w: &World, ledger: &str, code: &str) -> AccountId {
-    let page = w.connector.statements().unwrap().accounts(&w.cx(), &ledger.into(), Cursor::Start).await.unwrap();
+    let page = w.connector.statements().unwrap().accounts(&w.read(), &ledger.into(), Cursor::Start).await.unwrap();
     page.items.into_iter().find(|a| a.code.as_deref() == Some(code)).unwrap().id
 }
 
@@ -68,7 +69,7 @@ async fn register(w: &World, kind: StatementKind, code: &str) -> Register {
 
 #[tokio::test(start_paused = true)]
 async fn the_reports_agree_with_each_other() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     for ledger in [ACME, BIRCH] {
         for basis in [Basis::Accrual, Basis::Cash] {
             let ask = |kind| StatementRequest { basis, ..october(kind) };
@@ -94,10 +95,10 @@ async fn the_reports_agree_with_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_report_says_whose_it_is_and_cash_differs_from_accrual() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let ask = |basis| StatementRequest {
         basis,
-        period: period("2026-04-01", "2026-12-31"),
+        period: month("2026-04-01", "2026-12-31"),
         ..october(StatementKind::ProfitAndLoss)
     };
     let accrual = table(&w, ACME, &ask(Basis::Accrual)).await;
@@ -111,8 +112,8 @@ async fn a_report_says_whose_it_is_and_cash_differs_from_accrual() {
 
 #[tokio::test(start_paused = true)]
 async fn a_year_is_the_longest_profit_and_loss() {
-    let w = World::sample(json!({}));
-    let ask = |a, b| StatementRequest { period: period(a, b), ..october(StatementKind::ProfitAndLoss) };
+    let w = sample(json!({}));
+    let ask = |a, b| StatementRequest { period: month(a, b), ..october(StatementKind::ProfitAndLoss) };
     assert!(w.fetched(ACME, &ask("2027-03-01", "2028-02-29")).await.is_ok());
     let e = w.fetched(ACME, &ask("2025-04-01", "2026-10-31")).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unsupported);
@@ -120,9 +121,9 @@ async fn a_year_is_the_longest_profit_and_loss() {
 
 #[tokio::test(start_paused = true)]
 async fn bank_accounts_are_the_banks_only() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let source = w.connector.statements().unwrap();
-    let page = source.accounts(&w.cx(), &ACME.into(), Cursor::Start).await.unwrap();
+    let page = source.accounts(&w.read(), &ACME.into(), Cursor::Start).await.unwrap();
     let seen: Vec<_> = page.items.iter().map(|a| (a.name.as_str(), a.kind, a.active)).collect();
     assert_eq!(
         seen,
@@ -140,12 +141,12 @@ async fn bank_accounts_are_the_banks_only() {
 fn paged() -> World {
     let mut seed: Value = serde_json::from_str(include_str!("../../../../fixtures/xero/firm.json")).unwrap();
     seed["app"]["page_max"] = json!(3);
-    World::new(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES)
+    world(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_register_is_complete_over_pages_and_says_what_it_is_not() {
-    let (w, whole) = (paged(), World::sample(json!({})));
+    let (w, whole) = (paged(), sample(json!({})));
     let r = register(&w, StatementKind::BankRegister, "090").await;
     assert_eq!(r, register(&whole, StatementKind::BankRegister, "090").await);
     assert!(w.wire.inner.requests().iter().any(|q| q.query("page") == Some("3")));
@@ -167,7 +168,7 @@ async fn p12_without_counts_only_an_empty_page_ends_a_register() {
     let mut seed: Value = serde_json::from_str(include_str!("../../../../fixtures/xero/firm.json")).unwrap();
     seed["app"]["page_max"] = json!(3);
     seed["app"]["pagination"] = json!(false);
-    let w = World::new(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES);
+    let w = world(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES);
     let r = register(&w, StatementKind::BankRegister, "090").await;
     assert_eq!(r.lines.len(), 8);
     // A server that overlooks the page number is not asked a thousand times.
@@ -214,7 +215,7 @@ async fn p13_a_transaction_posted_between_pages_discards_the_register() {
 
 #[tokio::test(start_paused = true)]
 async fn statement_lines_are_never_silently_replaced() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let account = Some(bank(&w, ACME, "090").await);
     let what = StatementRequest { account, ..october(StatementKind::BankStatement) };
     let e = w.listed(ACME, &what).await.unwrap_err();
@@ -222,7 +223,7 @@ async fn statement_lines_are_never_silently_replaced() {
     assert!(e.message.contains("Finance API scope") && e.next.is_some());
     // Configured, but not granted.
     let scopes = SCOPES.replace("finance.bankstatementsplus.read", "");
-    let w = World::new(Fake::sample().unwrap(), json!({"statement_lines": true}), &scopes);
+    let w = world(Fake::sample().unwrap(), json!({"statement_lines": true}), &scopes);
     let e = w.fetched(ACME, &what).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unsupported);
     // A tenant that is not connected is about the tenant.
@@ -233,7 +234,7 @@ async fn statement_lines_are_never_silently_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bank_statement_has_the_banks_lines_and_only_supplied_balances() {
-    let w = World::sample(json!({"statement_lines": true}));
+    let w = sample(json!({"statement_lines": true}));
     let r = register(&w, StatementKind::BankStatement, "090").await;
     assert_eq!(r.source, RegisterSource::Bank { imported: "ANZFEED".to_owned() });
     // Payments and transfers touch the bank too; the duplicate and the deleted line do not count.
@@ -256,7 +257,7 @@ async fn a_bank_statement_has_the_banks_lines_and_only_supplied_balances() {
 
 #[tokio::test(start_paused = true)]
 async fn attachments_of_the_period_come_byte_for_byte() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let list = w.listed(ACME, &october(StatementKind::Attachments)).await.unwrap();
     let mut names: Vec<_> = list.iter().map(|r| r.item.as_ref().unwrap().name.as_str()).collect();
     names.sort_unstable();
@@ -264,23 +265,23 @@ async fn attachments_of_the_period_come_byte_for_byte() {
     for r in &list {
         let item = r.item.as_ref().unwrap();
         assert!(item.account.is_some());
-        let data = w.connector.statements().unwrap().fetch(&w.cx(), r).await.unwrap();
+        let data = w.connector.statements().unwrap().fetch(&w.read(), r).await.unwrap();
         let StatementData::Document(d) = data else { panic!("{data:?}") };
         assert_eq!((Some(d.bytes.len() as u64), &d.name), (item.size, &item.name));
         assert!(item.name.ends_with("jpg") || d.bytes.starts_with(b"%PDF-"));
     }
     let november =
-        StatementRequest { period: period("2026-11-01", "2026-11-30"), ..october(StatementKind::Attachments) };
+        StatementRequest { period: month("2026-11-01", "2026-11-30"), ..october(StatementKind::Attachments) };
     assert_eq!(w.listed(ACME, &november).await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn n13_a_document_of_another_length_is_refused() {
     for kind in ["cut", "blank", "html"] {
-        let w = World::sample(json!({}));
+        let w = sample(json!({}));
         let list = w.listed(ACME, &october(StatementKind::Attachments)).await.unwrap();
         w.control("set_outage", json!({"kind": kind, "path": "/api.xro/2.0/BankTransactions/"}));
-        let e = w.connector.statements().unwrap().fetch(&w.cx(), &list[0]).await.unwrap_err();
+        let e = w.connector.statements().unwrap().fetch(&w.read(), &list[0]).await.unwrap_err();
         assert!(matches!(e.kind, ErrorKind::Contract | ErrorKind::Unavailable), "{e:?}");
     }
 }
@@ -293,10 +294,10 @@ async fn files_of_the_period_over_pages() {
         "created": format!("2026-{:02}-{:02}T10:00:00Z", 9 + n % 2, 1 + n % 28)})
     });
     seed["organisations"][0]["files"] = files.collect();
-    let w = World::new(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES);
+    let w = world(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES);
     let list = w.listed(ACME, &october(StatementKind::Files)).await.unwrap();
     assert_eq!(list.len(), 115);
-    let data = w.connector.statements().unwrap().fetch(&w.cx(), &list[7]).await.unwrap();
+    let data = w.connector.statements().unwrap().fetch(&w.read(), &list[7]).await.unwrap();
     let StatementData::Document(d) = data else { panic!("{data:?}") };
     assert_eq!(Some(d.bytes.len() as u64), list[7].item.as_ref().unwrap().size);
     // P03, P12: a later page that fails, is empty or comes again is no list.
@@ -311,11 +312,11 @@ async fn files_of_the_period_over_pages() {
 
 #[tokio::test(start_paused = true)]
 async fn n14_a_swapped_answer_is_seen() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let account = bank(&w, ACME, "090").await;
     w.control("swap_tenants", json!({"a": ACME, "b": BIRCH}));
     let ledger = LedgerId::from(ACME);
-    let profile = w.connector.ledgers().unwrap().profile(&w.cx(), &ledger).await;
+    let profile = w.connector.ledgers().unwrap().profile(&w.read(), &ledger).await;
     assert_eq!(profile.unwrap_err().kind, ErrorKind::Contract);
     let report = table(&w, ACME, &october(StatementKind::ProfitAndLoss)).await;
     assert_eq!(report.organisation.as_deref(), Some("Birch LLP"), "the caller compares it with the ledger's name");

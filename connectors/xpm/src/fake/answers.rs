@@ -3,7 +3,7 @@
 use ledgerward_kit::fake::FakeResponse;
 use serde_json::json;
 
-use super::world::id_of;
+use super::id_of;
 
 /// Text as it stands between two tags.
 fn escaped(text: &str) -> String {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ledgerward_kit::fake::{FakeRequest, FakeResponse};
+use ledgerward_kit::fake::{FakeRequest, FakeResponse, xero::Identity as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    Fake, answers, stats,
-    world::{Client, Job, Practice, Staff, id_of},
+    Fake, answers, id_of, stats,
+    world::{Client, Job, Practice, Staff},
 };
 
 const VERBS: &[&str] = &[

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{
     Answer,
     answers::{error, leaf, node, ok, yes_no},
-    only,
-    world::{App, Client, Job, Practice, Staff, id_of},
+    id_of, only,
+    world::{App, Client, Job, Practice, Staff},
 };
 
 /// The scope of which one opens a path, `None` for a path that is not there.

@@ -7,9 +7,10 @@ use ledgerward_contract::{
     ClientDirectory, ErrorKind, ReadCx, Timestamp, Transport,
     suite::{Fault, When, Wire, directory::DirectoryHarness, must, must_fail},
 };
+use ledgerward_kit::testing::{World, clients, now};
 use serde_json::json;
 
-use crate::common::{PRACTICE, SCOPES, World, gather, now};
+use crate::common::{PRACTICE, SCOPES, sample};
 
 /// Clients in pages of four, with custom fields: every kind of request that there is.
 struct Xpm(World);
@@ -17,12 +18,12 @@ struct Xpm(World);
 #[async_trait]
 impl DirectoryHarness for Xpm {
     async fn fresh() -> Self {
-        let world = World::sample(json!({"ledger_field": "Xero organisation"}));
+        let world = sample(json!({"ledger_field": "Xero organisation"}));
         world.control("set_app", json!({"page_max": 4}));
         Self(world)
     }
     fn directory(&self) -> &dyn ClientDirectory {
-        self.0.directory()
+        self.0.connector.directory().unwrap()
     }
     fn vendor(&self) -> Arc<dyn Transport> {
         self.0.wire.clone()
@@ -37,8 +38,7 @@ impl DirectoryHarness for Xpm {
     /// Another minute for the vendor's own limit, and a token that has not run out by then.
     async fn rest(&self) {
         tokio::time::sleep(Duration::from_secs(61)).await;
-        let tokens = self.0.control("token", json!({"scopes": SCOPES}));
-        *self.0.wire.token.lock().unwrap() = tokens["access_token"].as_str().unwrap().to_owned();
+        self.0.sign_in(json!({"scopes": SCOPES}));
     }
 }
 
@@ -53,7 +53,7 @@ async fn p08_refusals_name_the_practice() {
         for n in 1..5 {
             h.rest().await;
             wire.fail(When::Nth(n), Fault::Status(status));
-            let e = must_fail(gather(h.directory(), &cx).await, &format!("{status}"));
+            let e = must_fail(clients(h.directory(), &cx).await, &format!("{status}"));
             assert_eq!((e.kind, e.get("practice")), (kind, Some(PRACTICE)), "{e:?}");
         }
     }
@@ -63,7 +63,7 @@ async fn p08_refusals_name_the_practice() {
 async fn requests_count_by_practice() {
     let h = Xpm::fresh().await;
     let wire = Wire::new(h.vendor());
-    must(gather(h.directory(), &ReadCx::new(wire.clone(), now())).await, "clients");
+    must(clients(h.directory(), &ReadCx::new(wire.clone(), now())).await, "clients");
     let log = wire.log();
     assert!(log.len() > 20, "connections, staff, jobs, pages and one a client: {}", log.len());
     for r in log {
@@ -75,5 +75,5 @@ async fn requests_count_by_practice() {
 async fn p12_a_circle_of_pages_ends_in_an_error() {
     let h = Xpm::fresh().await;
     h.0.control("set_outage", json!({"kind": "repeat_page", "path": "/practicemanager/3.1/client.api/paged-list"}));
-    assert_eq!(must_fail(h.0.all().await, "a circle").kind, ErrorKind::Contract);
+    assert_eq!(must_fail(h.0.clients().await, "a circle").kind, ErrorKind::Contract);
 }

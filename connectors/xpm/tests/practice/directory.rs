@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use ledgerward_contract::{Cursor, ErrorKind, Factory, LedgerRole, ReadCx, RoleTable, Standing};
+use ledgerward_contract::{Cursor, ErrorKind, Factory, LedgerRole, RoleTable, Standing};
 use ledgerward_xpm::{FACTORY, fake::Fake, scope_set};
 use serde_json::{Value, json};
 
-use crate::common::{PRACTICE, SCOPES, World, build, now};
+use crate::common::{PRACTICE, SCOPES, VENDOR, people, sample, world};
 
 #[tokio::test(start_paused = true)]
 async fn each_client_has_its_managers_and_whoever_works_on_its_open_jobs() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let expected = [
         "account_manager Ann Okafor",
         "job_manager Bob Lindqvist",
@@ -18,16 +18,16 @@ async fn each_client_has_its_managers_and_whoever_works_on_its_open_jobs() {
         "partner Ann Okafor",
         "assigned Cleo Marsh",
     ];
-    assert_eq!(w.people("Acme Ltd").await, expected);
+    assert_eq!(people(&w, "Acme Ltd").await, expected);
     assert_eq!(
-        w.people("Fjord Fishing").await,
+        people(&w, "Fjord Fishing").await,
         ["account_manager Dev Patel"],
         "a finished job makes nobody responsible"
     );
     // The client that comes last has no detail on its page; others had.
     w.control("set_app", json!({"page_max": 1}));
-    assert!(w.people("Pine Press").await.is_empty());
-    let all = w.all().await.unwrap();
+    assert!(people(&w, "Pine Press").await.is_empty());
+    let all = w.clients().await.unwrap();
     assert_eq!(all.len(), 15, "all but the archived one");
     let odd = all.iter().find(|r| r.name == "Nettle <News> & \"Views\"").unwrap();
     assert_eq!(odd.people[0].email, None, "no address is no address");
@@ -40,9 +40,9 @@ async fn each_client_has_its_managers_and_whoever_works_on_its_open_jobs() {
 #[tokio::test(start_paused = true)]
 async fn groups_are_read_where_they_are_wanted() {
     let food = async |settings: Value| {
-        let w = World::sample(settings);
+        let w = sample(settings);
         w.control("set_app", json!({"page_max": 2}));
-        let all = w.all().await?;
+        let all = w.clients().await?;
         let in_food = all.into_iter().filter(|r| r.groups == ["Food"]).map(|r| r.name);
         let asked = w.control("stats", json!({}))["requests"].to_string().contains("clientgroup.api");
         Ok::<_, ledgerward_contract::Error>((in_food.collect::<Vec<_>>(), asked))
@@ -60,9 +60,9 @@ async fn groups_are_read_where_they_are_wanted() {
 #[tokio::test(start_paused = true)]
 async fn p03_p05_groups_that_cannot_be_read_are_no_list_without_groups() {
     for outage in [json!(500), json!("html"), json!("blank"), json!("json"), json!("cut")] {
-        let w = World::sample(json!({"groups": true}));
+        let w = sample(json!({"groups": true}));
         w.control("set_outage", json!({"kind": outage, "path": "/practicemanager/3.1/clientgroup.api"}));
-        w.all().await.unwrap_err();
+        w.clients().await.unwrap_err();
     }
 }
 
@@ -76,8 +76,8 @@ async fn each_responsibility_is_a_rule_of_its_own() {
         ("assigned", "Cleo Marsh"),
         ("task", "Bob Lindqvist"),
     ] {
-        let w = World::sample(json!({"responsibilities": [role]}));
-        assert_eq!(w.people("Acme Ltd").await, [format!("{role} {acme}")]);
+        let w = sample(json!({"responsibilities": [role]}));
+        assert_eq!(people(&w, "Acme Ltd").await, [format!("{role} {acme}")]);
         let requests = w.control("stats", json!({}))["requests"].clone();
         let jobs = requests.get("GET /practicemanager/3.1/job.api/current").is_some();
         assert_eq!(jobs, !matches!(role, "account_manager" | "job_manager"), "jobs are read only where they count");
@@ -88,8 +88,8 @@ async fn each_responsibility_is_a_rule_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn somebody_who_is_not_in_the_staff_list_is_of_unknown_standing() {
-    let w = World::sample(json!({}));
-    let all = w.all().await.unwrap();
+    let w = sample(json!({}));
+    let all = w.clients().await.unwrap();
     let row = all.iter().find(|r| r.name == "Orchard Oak").unwrap();
     let hugo = &row.people[0];
     assert_eq!((hugo.name.as_str(), hugo.email.as_deref()), ("Hugo Old", None));
@@ -97,7 +97,7 @@ async fn somebody_who_is_not_in_the_staff_list_is_of_unknown_standing() {
     // Two people with one address stay two, each with their own id: who is who is for a person to say.
     assert_eq!(row.people[1].email.as_deref(), Some("ANN@HARBOUR.EXAMPLE"));
     w.control("disable_staff", json!({"staff": "bob@harbour.example"}));
-    let all = w.all().await.unwrap();
+    let all = w.clients().await.unwrap();
     let acme = all.iter().find(|r| r.name == "Acme Ltd").unwrap();
     let bob: Vec<_> = acme.people.iter().filter(|p| p.name == "Bob Lindqvist").collect();
     assert!(bob.len() == 2 && bob.iter().all(|p| matches!(p.standing, Standing::Unknown(_)) && p.email.is_none()));
@@ -105,11 +105,11 @@ async fn somebody_who_is_not_in_the_staff_list_is_of_unknown_standing() {
 
 #[tokio::test(start_paused = true)]
 async fn pages_make_one_listing_whatever_form_the_next_link_has() {
-    let whole = World::sample(json!({})).all().await.unwrap();
+    let whole = sample(json!({})).clients().await.unwrap();
     for next in ["link", "bare", "token"] {
-        let w = World::sample(json!({}));
+        let w = sample(json!({}));
         w.control("set_app", json!({"page_max": 2, "next": next}));
-        assert_eq!(w.all().await.unwrap(), whole);
+        assert_eq!(w.clients().await.unwrap(), whole);
         let pages = &w.control("stats", json!({}))["requests"]["GET /practicemanager/3.1/client.api/paged-list"];
         assert_eq!(pages, 8);
     }
@@ -117,46 +117,46 @@ async fn pages_make_one_listing_whatever_form_the_next_link_has() {
 
 #[tokio::test(start_paused = true)]
 async fn p03_a_page_that_names_no_next_one_is_the_last_only_if_it_says_so() {
-    let w = World::sample(json!({"ledger_field": "none"}));
+    let w = sample(json!({"ledger_field": "none"}));
     for i in 0..50 {
         w.control("add_client", json!({"client": {"name": format!("Extra {i}")}}));
     }
     w.control("set_outage", json!({"kind": "missing_element", "text": "Pagination"}));
-    let e = w.all().await.unwrap_err();
+    let e = w.clients().await.unwrap_err();
     assert!(e.kind == ErrorKind::Contract && e.message.contains("full page"), "{e:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn archived_clients_come_inactive_with_the_whole_list() {
-    let w = World::sample(json!({"clients": "whole"}));
+    let w = sample(json!({"clients": "whole"}));
     w.control("delete_client", json!({"client": "Birch LLP"}));
-    let all = w.all().await.unwrap();
+    let all = w.clients().await.unwrap();
     let inactive: Vec<_> = all.iter().filter(|r| !r.active).map(|r| r.name.as_str()).collect();
     assert_eq!((all.len(), inactive.as_slice()), (16, ["Birch LLP", "Moss & Daughters"].as_slice()));
     w.control("set_outage", json!({"kind": "missing_element", "text": "IsArchived"}));
-    assert_eq!(w.all().await.unwrap_err().kind, ErrorKind::Contract);
+    assert_eq!(w.clients().await.unwrap_err().kind, ErrorKind::Contract);
 }
 
 #[tokio::test(start_paused = true)]
 async fn pages_without_managers_are_not_clients_without_managers() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_app", json!({"paged_details": false}));
-    let e = w.all().await.unwrap_err();
+    let e = w.clients().await.unwrap_err();
     assert!(e.kind == ErrorKind::Contract && e.next.as_ref().unwrap().contains("whole"), "{e:?}");
     w.control("set_app", json!({"page_max": 3}));
-    assert_eq!(w.all().await.unwrap_err().kind, ErrorKind::Contract, "whatever the pages");
-    let w = World::sample(json!({"responsibilities": ["assigned"]}));
+    assert_eq!(w.clients().await.unwrap_err().kind, ErrorKind::Contract, "whatever the pages");
+    let w = sample(json!({"responsibilities": ["assigned"]}));
     w.control("set_app", json!({"paged_details": false}));
-    assert_eq!(w.people("Acme Ltd").await, ["assigned Cleo Marsh"]);
+    assert_eq!(people(&w, "Acme Ltd").await, ["assigned Cleo Marsh"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_ledger_is_linked_by_custom_field_or_number_and_never_by_name() {
-    let w = World::sample(json!({"ledger_field": "xero organisation", "number": "ExportCode"}));
+    let w = sample(json!({"ledger_field": "xero organisation", "number": "ExportCode"}));
     let (a, b) = ("C4D9A7F2-0000-4000-8000-000000000001", "c4d9a7f2-0000-4000-8000-000000000012");
     let value = format!("{a}, {b};!short\n{a}");
     w.control("set_field", json!({"client": "Acme Ltd", "name": "Xero organisation", "value": value}));
-    let all = w.all().await.unwrap();
+    let all = w.clients().await.unwrap();
     let row = |name: &str| all.iter().find(|r| r.name == name).unwrap();
     assert_eq!(row("Acme Ltd").ledgers, ["!short", &a.to_lowercase(), b]);
     assert_eq!(row("Acme Ltd").number.as_deref(), Some("H001"));
@@ -172,10 +172,10 @@ async fn a_refusal_in_a_200_is_an_error_and_its_words_are_not_shown() {
         ("", ErrorKind::Contract),
     ] {
         for path in ["staff.api", "job.api", "client.api"] {
-            let w = World::sample(json!({}));
+            let w = sample(json!({}));
             let path = format!("/practicemanager/3.1/{path}");
             w.control("set_outage", json!({"kind": "error", "text": text, "path": path}));
-            let e = w.all().await.unwrap_err();
+            let e = w.clients().await.unwrap_err();
             assert_eq!((e.kind, e.get("practice")), (kind, Some(PRACTICE)), "{e:?}");
             assert!(!format!("{e:?}").contains("canary"), "{e:?}");
         }
@@ -197,9 +197,9 @@ async fn p04_p05_p22_answers_that_are_no_answer() {
         (json!(599), ErrorKind::Contract),
     ] {
         for path in ["staff.api", "job.api", "client.api"] {
-            let w = World::sample(json!({}));
+            let w = sample(json!({}));
             w.control("set_outage", json!({"kind": kind, "path": format!("/practicemanager/3.1/{path}")}));
-            assert_eq!(w.all().await.unwrap_err().kind, want, "{kind} at {path}");
+            assert_eq!(w.clients().await.unwrap_err().kind, want, "{kind} at {path}");
         }
     }
 }
@@ -207,24 +207,24 @@ async fn p04_p05_p22_answers_that_are_no_answer() {
 #[tokio::test(start_paused = true)]
 async fn p14_what_decides_has_no_default() {
     for field in ["StaffList", "Email", "UUID", "Clients", "Jobs", "Assigned", "Status", "Name"] {
-        let w = World::sample(json!({}));
+        let w = sample(json!({}));
         w.control("set_outage", json!({"kind": "missing_element", "text": field, "path": "/practicemanager"}));
-        assert_eq!(w.all().await.unwrap_err().kind, ErrorKind::Contract, "{field}");
+        assert_eq!(w.clients().await.unwrap_err().kind, ErrorKind::Contract, "{field}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn p08_a_practice_that_was_disconnected_is_refused_and_not_empty() {
-    let w = World::sample(json!({"practice": PRACTICE}));
-    let cx = ReadCx::new(w.wire.clone(), now());
-    let page = w.directory().clients(&cx, Cursor::Start).await.unwrap();
+    let w = sample(json!({"practice": PRACTICE}));
+    let cx = w.read();
+    let page = w.connector.directory().unwrap().clients(&cx, Cursor::Start).await.unwrap();
     assert!(page.items.is_empty() && page.next.is_some());
     w.control("disconnect_tenant", json!({}));
-    let e = w.directory().clients(&cx, page.next.unwrap()).await.unwrap_err();
+    let e = w.connector.directory().unwrap().clients(&cx, page.next.unwrap()).await.unwrap_err();
     assert_eq!((e.kind, e.get("reason")), (ErrorKind::Forbidden, Some("tenant_not_connected")));
-    assert_eq!(w.all().await.unwrap_err().kind, ErrorKind::Forbidden);
+    assert_eq!(w.clients().await.unwrap_err().kind, ErrorKind::Forbidden);
     w.control("reconnect_tenant", json!({}));
-    assert_eq!(w.all().await.unwrap().len(), 15);
+    assert_eq!(w.clients().await.unwrap().len(), 15);
 }
 
 #[tokio::test(start_paused = true)]
@@ -235,50 +235,49 @@ async fn the_practice_is_found_among_the_tenants_and_never_guessed() {
     (second["tenant_id"], second["name"], second["clients"], second["jobs"]) =
         (json!(id), json!("Second"), json!([]), json!([]));
     seed["practices"].as_array_mut().unwrap().push(second);
-    let world = |settings: Value| World::new(Fake::from_seed(&seed).unwrap(), settings, SCOPES);
-    let e = world(json!({})).all().await.unwrap_err();
+    let world = |settings: Value| world(Fake::from_seed(&seed).unwrap(), settings, SCOPES);
+    let e = world(json!({})).clients().await.unwrap_err();
     assert!(e.kind == ErrorKind::Config && e.next.as_ref().unwrap().contains(id), "{e:?}");
-    assert_eq!(world(json!({"practice": PRACTICE})).all().await.unwrap().len(), 15);
-    assert!(world(json!({"practice": id})).all().await.unwrap().is_empty(), "an empty practice is empty");
+    assert_eq!(world(json!({"practice": PRACTICE})).clients().await.unwrap().len(), 15);
+    assert!(world(json!({"practice": id})).clients().await.unwrap().is_empty(), "an empty practice is empty");
     let stranger = json!({"practice": "c4d9a7f2-0000-4000-8000-000000000001"});
-    let e = world(stranger).all().await.unwrap_err();
+    let e = world(stranger).clients().await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Forbidden, "an organisation is no practice: {e:?}");
     // Who lacks the privilege connects nothing.
-    let w = World::sample(json!({}));
-    let tokens = w.control("token", json!({"scopes": SCOPES, "user": "ann@harbour.example"}));
-    *w.wire.token.lock().unwrap() = tokens["access_token"].as_str().unwrap().to_owned();
-    assert!(w.all().await.unwrap_err().next.unwrap().contains("Authorise 3rd Party"));
+    let w = sample(json!({}));
+    w.sign_in(json!({"scopes": SCOPES, "user": "ann@harbour.example"}));
+    assert!(w.clients().await.unwrap_err().next.unwrap().contains("Authorise 3rd Party"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_scope_is_said() {
     let scopes = "openid offline_access practicemanager.client.read practicemanager.staff.read";
-    let w = World::new(Fake::sample().unwrap(), json!({}), scopes);
-    let e = w.all().await.unwrap_err();
+    let w = world(Fake::sample().unwrap(), json!({}), scopes);
+    let e = w.clients().await.unwrap_err();
     assert!(e.kind == ErrorKind::Forbidden && e.next.as_ref().unwrap().contains("scope"), "{e:?}");
     assert_eq!(e.op, "jobs.list");
     let settings = json!({"responsibilities": ["account_manager"]});
     assert_eq!((scope_set(&settings), scope_set(&json!({}))), (Some("clients"), Some("jobs")));
-    assert_eq!(World::new(Fake::sample().unwrap(), settings, scopes).all().await.unwrap().len(), 15);
-    assert!(World::new(Fake::sample().unwrap(), json!({}), "practicemanager").all().await.is_ok());
+    assert_eq!(world(Fake::sample().unwrap(), settings, scopes).clients().await.unwrap().len(), 15);
+    assert!(world(Fake::sample().unwrap(), json!({}), "practicemanager").clients().await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn p10_sixty_a_minute_and_a_day_of_calls() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     for _ in 0..20 {
-        w.all().await.unwrap();
+        w.clients().await.unwrap();
     }
-    let e = w.all().await.unwrap_err();
+    let e = w.clients().await.unwrap_err();
     assert_eq!((e.kind, e.get("limit")), (ErrorKind::RateLimited, Some("minute")));
     assert!(matches!(e.retry, ledgerward_contract::Retry::After(t) if t <= Duration::from_secs(60)));
     tokio::time::sleep(Duration::from_secs(61)).await;
     w.control("set_limit", json!({"day": 62}));
-    let e = w.all().await.unwrap_err();
+    let e = w.clients().await.unwrap_err();
     assert_eq!((e.kind, e.get("limit")), (ErrorKind::RateLimited, Some("day")));
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_outage", json!({"kind": 429, "problem": "concurrent", "path": "/practicemanager"}));
-    assert_eq!(w.all().await.unwrap_err().retry, ledgerward_contract::Retry::After(Duration::from_secs(1)));
+    assert_eq!(w.clients().await.unwrap_err().retry, ledgerward_contract::Retry::After(Duration::from_secs(1)));
 }
 
 #[test]
@@ -294,18 +293,18 @@ fn wrong_settings_are_refused_by_name() {
         (json!({"ledger_field": "x", "clients": "whole"}), "ledger_field"),
         (json!([]), "table"),
     ] {
-        let e = build(settings).err().unwrap();
+        let e = VENDOR.connector(settings).err().unwrap();
         assert!(e.kind == ErrorKind::Config && format!("{e:?}").contains(name), "{e:?}");
     }
-    assert!(build(Value::Null).is_ok());
+    assert!(VENDOR.connector(Value::Null).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cursor_of_somebody_else_is_refused() {
-    let w = World::sample(json!({}));
-    let cx = ReadCx::new(w.wire.clone(), now());
+    let w = sample(json!({}));
+    let cx = w.read();
     for text in ["", "2", "{}", "{\"Staff\":{\"practice\":\"x\"}}"] {
-        let e = w.directory().clients(&cx, Cursor::At(text.to_owned())).await.unwrap_err();
+        let e = w.connector.directory().unwrap().clients(&cx, Cursor::At(text.to_owned())).await.unwrap_err();
         assert_eq!(e.kind, ErrorKind::Contract, "{text}");
     }
 }

@@ -1,16 +1,14 @@
 //! A fake that was saved goes on as if nothing had happened.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use ledgerward_contract::ErrorKind;
-use ledgerward_kit::fake::{Fake as _, FakeTransport, SharedFake};
+use ledgerward_kit::fake::Fake as _;
+use ledgerward_kit::testing::World;
 use ledgerward_xpm::fake::Fake;
 use serde_json::{Value, json};
 
-use crate::common::{SCOPES, Signed, World, connector, now};
+use crate::common::{SCOPES, sample};
 
 /// The same world in a later process: the state goes through text, as it does through a file.
 fn later(w: &World) -> World {
@@ -18,16 +16,13 @@ fn later(w: &World) -> World {
     let read: Value = serde_json::from_str(&saved.to_string()).unwrap();
     let fake = Fake::restore(&read).unwrap().at("https://api.xero.com");
     assert_eq!(fake.save(), saved);
-    let fake: SharedFake = Arc::new(Mutex::new(Box::new(fake)));
-    let token = Mutex::new(w.wire.token.lock().unwrap().clone());
-    let wire = Arc::new(Signed { inner: Arc::new(FakeTransport::new(fake.clone(), now())), token });
-    World { fake, wire, connector: connector(json!({})) }
+    w.at_another(fake)
 }
 
 #[tokio::test(start_paused = true)]
 async fn sign_ins_clients_faults_and_limits_outlive_the_process() {
-    let w = World::sample(json!({}));
-    w.all().await.unwrap();
+    let w = sample(json!({}));
+    w.clients().await.unwrap();
     for (verb, args) in [
         ("archive_client", json!({"client": "Acme Ltd"})),
         ("add_staff", json!({"staff": {"name": "Ivo New", "email": "ivo@harbour.example"}})),
@@ -39,23 +34,23 @@ async fn sign_ins_clients_faults_and_limits_outlive_the_process() {
         w.control(verb, args);
     }
     let again = later(&w);
-    let (a, b) = (w.all().await.unwrap(), again.all().await.unwrap());
+    let (a, b) = (w.clients().await.unwrap(), again.clients().await.unwrap());
     assert_eq!(a, b);
     assert_eq!((a.len(), a.iter().filter(|r| r.people.iter().any(|p| p.name == "Ivo New")).count()), (14, 1));
-    assert_eq!(again.all().await.unwrap_err().get("limit"), Some("day"), "seven calls before, and eight a day");
+    assert_eq!(again.clients().await.unwrap_err().get("limit"), Some("day"), "seven calls before, and eight a day");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_second_request_for_jobs_fails_in_the_later_process_too() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_outage", json!({"kind": 503, "path": "/practicemanager/3.1/job.api", "skip": 1, "count": 1}));
-    w.all().await.unwrap();
+    w.clients().await.unwrap();
     let again = later(&w);
-    assert_eq!(again.all().await.unwrap_err().kind, ErrorKind::Unavailable);
-    assert!(again.all().await.is_ok());
+    assert_eq!(again.clients().await.unwrap_err().kind, ErrorKind::Unavailable);
+    assert!(again.clients().await.is_ok());
     tokio::time::sleep(Duration::from_secs(1801)).await;
     assert_eq!(
-        again.all().await.unwrap_err().kind,
+        again.clients().await.unwrap_err().kind,
         ErrorKind::Unauthenticated,
         "half an hour is an access token's life"
     );

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use ledgerward_contract::{Cursor, ErrorKind, Factory, LedgerId, LedgerRole, Retry, RoleTable, Scope, Standing};
-use ledgerward_kit::fake::Fake as _;
 use ledgerward_zoho_books::{FACTORY, fake::Fake};
 use serde_json::{Value, json};
 
-use crate::common::{CEDAR, FJORD, KELP, LARCH, SCOPE, World, build};
+use crate::common::{CEDAR, FJORD, KELP, LARCH, SCOPE, VENDOR, sample, world};
 
 #[tokio::test(start_paused = true)]
 async fn users_come_with_zohos_words_and_the_table_says_what_they_give() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let mut all = Vec::new();
     for ledger in [CEDAR, FJORD, KELP] {
         all.extend(w.access(ledger).await.unwrap());
@@ -38,8 +37,8 @@ async fn users_come_with_zohos_words_and_the_table_says_what_they_give() {
 
 #[tokio::test(start_paused = true)]
 async fn organisations_of_the_sign_in_are_listed_and_the_firms_own_are_no_clients() {
-    let w = World::sample(json!({"own_organizations": ["810000004"]}));
-    let rows = w.source().ledgers(&w.cx(), Cursor::Start).await.unwrap().items;
+    let w = sample(json!({"own_organizations": ["810000004"]}));
+    let rows = w.connector.ledgers().unwrap().ledgers(&w.read(), Cursor::Start).await.unwrap().items;
     let names: Vec<_> = rows.iter().map(|r| (r.name.as_str(), r.is_ledger)).collect();
     let expected = [
         ("Cedar Bakery", true),
@@ -49,13 +48,13 @@ async fn organisations_of_the_sign_in_are_listed_and_the_firms_own_are_no_client
         ("Larch Ltd", true),
     ];
     assert_eq!(names, expected);
-    let profile = w.source().profile(&w.cx(), &CEDAR.into()).await.unwrap();
+    let profile = w.connector.ledgers().unwrap().profile(&w.read(), &CEDAR.into()).await.unwrap();
     assert_eq!((profile.year_end, profile.currency.as_deref()), (Some((3, 31)), Some("NZD")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn p08_where_our_user_is_no_admin_that_organisation_alone_is_refused() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     let e = w.access(LARCH).await.unwrap_err();
     assert_eq!((e.kind, e.get("ledger"), e.get("code")), (ErrorKind::Forbidden, Some(LARCH), Some("57")));
     assert!(w.access(CEDAR).await.is_ok());
@@ -65,17 +64,17 @@ async fn p08_where_our_user_is_no_admin_that_organisation_alone_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_token_is_the_sign_ins_matter() {
-    let w = World::sample(json!({}));
-    w.source().ledgers(&w.cx(), Cursor::Start).await.unwrap();
+    let w = sample(json!({}));
+    w.connector.ledgers().unwrap().ledgers(&w.read(), Cursor::Start).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3601)).await;
     assert_eq!(w.access(CEDAR).await.unwrap_err().kind, ErrorKind::Unauthenticated);
-    let e = w.source().ledgers(&w.cx(), Cursor::Start).await.unwrap_err();
+    let e = w.connector.ledgers().unwrap().ledgers(&w.read(), Cursor::Start).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unauthenticated);
 }
 
 #[tokio::test(start_paused = true)]
 async fn p10_a_hundred_a_minute_a_days_calls_and_five_at_once() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     for _ in 0..100 {
         w.access(CEDAR).await.unwrap();
     }
@@ -91,7 +90,7 @@ async fn p10_a_hundred_a_minute_a_days_calls_and_five_at_once() {
 
     let mut seed: Value = serde_json::from_str(include_str!("../../../../fixtures/zoho-books/firm.json")).unwrap();
     seed["app"]["latency_ms"] = json!(400);
-    let w = World::new(Fake::from_seed(&seed).unwrap(), json!({}));
+    let w = world(Fake::from_seed(&seed).unwrap(), json!({}), SCOPE);
     let ask = || w.access(CEDAR);
     let all = tokio::join!(ask(), ask(), ask(), ask(), ask(), ask());
     assert_eq!(all.5.unwrap_err().get("limit"), Some("concurrent"));
@@ -101,14 +100,14 @@ async fn p10_a_hundred_a_minute_a_days_calls_and_five_at_once() {
 #[tokio::test(start_paused = true)]
 async fn p14_what_decides_has_no_default() {
     for field in ["users", "user_id", "email", "user_role", "status", "page_context", "has_more_page", "page", "code"] {
-        let w = World::sample(json!({}));
+        let w = sample(json!({}));
         w.control("set_outage", json!({"kind": "missing_field", "field": field, "path": "/books"}));
         assert_eq!(w.access(CEDAR).await.unwrap_err().kind, ErrorKind::Contract, "{field}");
     }
     for field in ["organizations", "organization_id", "name"] {
-        let w = World::sample(json!({}));
+        let w = sample(json!({}));
         w.control("set_outage", json!({"kind": "missing_field", "field": field, "path": "/books"}));
-        let e = w.source().ledgers(&w.cx(), Cursor::Start).await.unwrap_err();
+        let e = w.connector.ledgers().unwrap().ledgers(&w.read(), Cursor::Start).await.unwrap_err();
         assert_eq!(e.kind, ErrorKind::Contract, "{field}");
     }
 }
@@ -128,7 +127,7 @@ async fn p04_p05_answers_that_are_no_answer() {
         (json!({"kind": 401, "code": 14}), ErrorKind::Unauthenticated),
         (json!({"kind": 404, "code": 5}), ErrorKind::NotFound),
     ] {
-        let w = World::sample(json!({}));
+        let w = sample(json!({}));
         w.control("set_outage", outage.clone());
         let e = w.access(CEDAR).await.unwrap_err();
         assert_eq!((e.kind, e.get("ledger")), (kind, Some(CEDAR)), "{outage}: {e:?}");
@@ -137,7 +136,7 @@ async fn p04_p05_answers_that_are_no_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn p12_the_same_page_again_is_an_error() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.control("set_page", json!({"max": 2}));
     assert_eq!(w.access(KELP).await.unwrap().len(), 5);
     w.control("set_outage", json!({"kind": "repeat_page"}));
@@ -146,21 +145,24 @@ async fn p12_the_same_page_again_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn odd_ids_and_cursors_never_reach_zoho() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     for id in ["", "810000001&organization_id=810000002", "../organizations", "x"] {
         assert_eq!(w.access(id).await.unwrap_err().kind, ErrorKind::Contract, "{id}");
     }
     let ledger = LedgerId::from(CEDAR);
     let cursor = Cursor::At("two".to_owned());
-    assert!(w.source().access(&w.cx(), Scope::One(&ledger), cursor).await.is_err());
-    assert_eq!(w.source().access(&w.cx(), Scope::All, Cursor::Start).await.unwrap_err().kind, ErrorKind::Unsupported);
+    assert!(w.connector.ledgers().unwrap().access(&w.read(), Scope::One(&ledger), cursor).await.is_err());
+    assert_eq!(
+        w.connector.ledgers().unwrap().access(&w.read(), Scope::All, Cursor::Start).await.unwrap_err().kind,
+        ErrorKind::Unsupported
+    );
     assert!(w.wire.inner.requests().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_filter_can_be_changed_or_left_out() {
     for (filter, seen) in [(json!("Status.All"), 3), (json!("Status.Active"), 2), (json!(""), 3)] {
-        let w = World::sample(json!({"users_filter": filter}));
+        let w = sample(json!({"users_filter": filter}));
         w.control("drop_user", json!({"organization": FJORD, "user": "liv@fjord.example"}));
         assert_eq!(w.access(FJORD).await.unwrap().len(), seen);
     }
@@ -168,9 +170,7 @@ async fn the_filter_can_be_changed_or_left_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_without_the_scope_reads_nothing() {
-    let mut fake = Fake::sample().unwrap();
-    let tokens = fake.control("token", &json!({"scopes": "ZohoBooks.banking.READ"})).unwrap();
-    let w = World::signed(fake, tokens["access_token"].as_str().unwrap(), json!({}));
+    let w = world(Fake::sample().unwrap(), json!({}), "ZohoBooks.banking.READ");
     let e = w.access(CEDAR).await.unwrap_err();
     assert!(e.kind == ErrorKind::Forbidden && e.next.as_ref().unwrap().contains(SCOPE), "{e:?}");
 }
@@ -183,7 +183,7 @@ fn wrong_settings_are_refused_by_name() {
         (json!({"users_filter": 3}), "users_filter"),
         (json!(7), "table"),
     ] {
-        let e = build(settings).err().unwrap();
+        let e = VENDOR.connector(settings).err().unwrap();
         assert!(e.kind == ErrorKind::Config && format!("{e:?}").contains(name), "{e:?}");
     }
 }

@@ -7,19 +7,20 @@ use ledgerward_contract::{
     LedgerId, LedgerSource, Listing, Timestamp, Transport,
     suite::source::{SourceHarness, TestUser},
 };
+use ledgerward_kit::testing::{World, now};
 use serde_json::json;
 
-use crate::common::{CEDAR, World};
+use crate::common::{CEDAR, sample};
 
 struct Zoho(World);
 
 #[async_trait]
 impl SourceHarness for Zoho {
     async fn fresh() -> Self {
-        Self(World::sample(json!({})))
+        Self(sample(json!({})))
     }
     fn source(&self) -> &dyn LedgerSource {
-        self.0.source()
+        self.0.connector.ledgers().unwrap()
     }
     fn vendor(&self) -> Arc<dyn Transport> {
         self.0.wire.clone()
@@ -31,7 +32,7 @@ impl SourceHarness for Zoho {
         Listing::PerLedger
     }
     fn now(&self) -> Timestamp {
-        crate::common::now()
+        now()
     }
     fn role(&self) -> &'static str {
         "staff"

@@ -2,22 +2,23 @@
 
 use ledgerward_contract::ErrorKind;
 use ledgerward_kit::fake::Fake as _;
+use ledgerward_kit::testing::World;
 use ledgerward_zoho_books::fake::Fake;
 use serde_json::{Value, json};
 
-use crate::common::{CEDAR, FJORD, SCOPE, World};
+use crate::common::{CEDAR, FJORD, SCOPE, sample};
 
 /// The same world in a later process: the state goes through text, as it does through a file.
 fn later(w: &World) -> World {
     let saved = w.fake.lock().unwrap().save();
     let fake = Fake::restore(&serde_json::from_str(&saved.to_string()).unwrap()).unwrap();
     assert_eq!(fake.save(), saved);
-    World::signed(fake, &w.wire.token.lock().unwrap().clone(), json!({}))
+    w.at_another(fake)
 }
 
 #[tokio::test(start_paused = true)]
 async fn sign_ins_users_faults_and_limits_outlive_the_process() {
-    let w = World::sample(json!({}));
+    let w = sample(json!({}));
     w.access(CEDAR).await.unwrap();
     let new = json!({"name": "Ivo New", "email": "ivo@harbour.example", "user_role": "staff"});
     for (verb, args) in [

@@ -1,39 +1,23 @@
 //! The kit's token protocol and layers, over the fake as the vendor.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use http::Method;
-use ledgerward_contract::{
-    Auth, AuthScheme, Cursor, ErrorKind, Factory, LedgerId, ReadCx, Request, Scope, Secret, Transport,
-};
-use ledgerward_kit::{
-    Callback, Deadlines, Fixed, MemoryDays, OAuthClient, Quotas, SignInFlow, SignedIn, Stack, StackConfig, TokioClock,
-    layers::auth::Dress, oauth::Refreshed,
-};
-use ledgerward_zoho_books::{FACTORY, fake::Fake, retry_hint};
+use ledgerward_contract::{Cursor, ErrorKind, LedgerId, Scope};
+use ledgerward_kit::testing::World;
+use ledgerward_kit::{OAuthClient, SignedIn, oauth::Refreshed};
+use ledgerward_zoho_books::fake::Fake;
 use serde_json::json;
 
-use crate::common::{CEDAR, World, endpoints, now};
-
-fn client(w: &World, secret: &str) -> OAuthClient {
-    let AuthScheme::OAuth(spec) = FACTORY.manifest().auth else { panic!("Zoho signs in by OAuth") };
-    let secret = Some(Secret::new(secret));
-    OAuthClient::new(spec, &endpoints(), "sandbox-app", secret, w.wire.inner.clone()).unwrap()
-}
+use crate::common::{CEDAR, SCOPE, sample, world};
 
 async fn sign_in(w: &World, client: &OAuthClient) -> SignedIn {
-    let redirect = "http://localhost:8787/callback".parse().unwrap();
-    let scopes: Vec<_> = client.spec().scopes[0].scopes.iter().map(|s| (*s).to_owned()).collect();
-    let flow = SignInFlow::start(client, Callback::Paste { redirect }, &scopes).await.unwrap();
-    let page = Request::read("consent.get", Method::GET, flow.url().clone()).auth(Auth::Url);
-    let page = w.wire.inner.send(page).await.unwrap();
-    flow.paste(page.header("location").unwrap()).await.unwrap()
+    w.consent(client, client.spec().scopes[0].scopes).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_kit_signs_in_renews_and_revokes() {
-    let w = World::sample(json!({}));
-    let client = client(&w, "sandbox-secret");
+    let w = sample(json!({}));
+    let client = w.oauth("sandbox-app", "sandbox-secret");
     let signed = sign_in(&w, &client).await;
     assert_eq!(signed.scopes, ["ZohoBooks.settings.READ", "email"]);
     assert_eq!(signed.claims.email.as_deref(), Some("ana@harbour.example"), "whose list is it that we are to be in");
@@ -53,16 +37,16 @@ async fn the_kit_signs_in_renews_and_revokes() {
 
 #[tokio::test(start_paused = true)]
 async fn t11_a_wrong_secret_is_the_apps_and_not_the_tokens_fault() {
-    let w = World::sample(json!({}));
-    let signed = sign_in(&w, &client(&w, "sandbox-secret")).await;
-    let outcome = client(&w, "yesterday's secret").refresh(&signed.granted.refresh.unwrap()).await;
+    let w = sample(json!({}));
+    let signed = sign_in(&w, &w.oauth("sandbox-app", "sandbox-secret")).await;
+    let outcome = w.oauth("sandbox-app", "yesterday's secret").refresh(&signed.granted.refresh.unwrap()).await;
     assert!(matches!(outcome, Refreshed::ClientRefused(_)), "{outcome:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_token_endpoints_own_limit_says_nothing_about_the_token() {
-    let w = World::sample(json!({}));
-    let client = client(&w, "sandbox-secret");
+    let w = sample(json!({}));
+    let client = w.oauth("sandbox-app", "sandbox-secret");
     let refresh = sign_in(&w, &client).await.granted.refresh.unwrap();
     for _ in 0..10 {
         assert!(matches!(client.refresh(&refresh).await, Refreshed::Granted(_)));
@@ -75,8 +59,8 @@ async fn the_token_endpoints_own_limit_says_nothing_about_the_token() {
 
 #[tokio::test(start_paused = true)]
 async fn the_twenty_first_sign_in_ends_the_first() {
-    let w = World::new(Fake::sample().unwrap(), json!({}));
-    let client = client(&w, "sandbox-secret");
+    let w = world(Fake::sample().unwrap(), json!({}), SCOPE);
+    let client = w.oauth("sandbox-app", "sandbox-secret");
     let first = sign_in(&w, &client).await.granted.refresh.unwrap();
     for _ in 0..19 {
         sign_in(&w, &client).await;
@@ -86,55 +70,32 @@ async fn the_twenty_first_sign_in_ends_the_first() {
     assert!(matches!(client.refresh(&first).await, Refreshed::Refused(_)));
 }
 
-/// The connector's context through every layer, with the manifest's own limits and its word before the token.
-fn layered(w: &World, token: &str) -> ReadCx {
-    let clock = Arc::new(TokioClock::starting(now()));
-    let manifest = FACTORY.manifest();
-    let stack = Stack::build(StackConfig {
-        manifest,
-        endpoints: endpoints(),
-        allow_private_network: false,
-        read_only: true,
-        tokens: Arc::new(Fixed::new(Secret::new(token))),
-        dress: Dress::new(manifest, Some("sandbox-app"), &BTreeMap::new()).unwrap(),
-        quotas: Quotas::new("zoho", manifest.quotas, Arc::new(MemoryDays::default()), clock.clone()),
-        verdict: retry_hint,
-        clock,
-        deadlines: Deadlines { page: Duration::from_secs(900), statement: Duration::from_secs(900) },
-        jitter: || 0.5,
-        base: w.wire.inner.clone(),
-    });
-    ReadCx::new(stack.unwrap(), now())
-}
-
 #[tokio::test(start_paused = true)]
 async fn p10_a_firm_is_read_without_one_refusal() {
-    let w = World::new(Fake::many(100).unwrap(), json!({}));
-    let token = w.wire.token.lock().unwrap().clone();
-    let cx = layered(&w, &token);
-    let rows = w.source().ledgers(&cx, Cursor::Start).await.unwrap().items;
+    let w = world(Fake::many(100).unwrap(), json!({}), SCOPE);
+    let cx = w.layered(900);
+    let rows = w.connector.ledgers().unwrap().ledgers(&cx, Cursor::Start).await.unwrap().items;
     assert_eq!(rows.len(), 100);
     for row in &rows {
-        let users = w.source().access(&cx, Scope::One(&row.id), Cursor::Start).await.unwrap().items;
+        let users = w.connector.ledgers().unwrap().access(&cx, Scope::One(&row.id), Cursor::Start).await.unwrap().items;
         assert_eq!(users.len(), 3);
     }
     let ledger = LedgerId::from(rows[0].id.as_str());
     for _ in 0..150 {
-        w.source().access(&cx, Scope::One(&ledger), Cursor::Start).await.unwrap();
+        w.connector.ledgers().unwrap().access(&cx, Scope::One(&ledger), Cursor::Start).await.unwrap();
     }
     assert_eq!(w.control("stats", json!({}))["rate_limited"], json!({}));
 }
 
 #[tokio::test(start_paused = true)]
 async fn p10_a_limit_in_a_400_is_waited_for() {
-    let w = World::sample(json!({}));
-    let token = w.wire.token.lock().unwrap().clone();
-    let (cx, ledger) = (layered(&w, &token), LedgerId::from(CEDAR));
+    let w = sample(json!({}));
+    let (cx, ledger) = (w.layered(900), LedgerId::from(CEDAR));
     w.control("set_outage", json!({"kind": 400, "code": 44, "count": 1}));
     let began = tokio::time::Instant::now();
-    assert!(w.source().access(&cx, Scope::One(&ledger), Cursor::Start).await.is_ok());
+    assert!(w.connector.ledgers().unwrap().access(&cx, Scope::One(&ledger), Cursor::Start).await.is_ok());
     assert!(began.elapsed() >= Duration::from_secs(60), "{:?}", began.elapsed());
     w.control("set_outage", json!({"kind": 401, "code": 14}));
-    let e = w.source().access(&cx, Scope::One(&ledger), Cursor::Start).await.unwrap_err();
+    let e = w.connector.ledgers().unwrap().access(&cx, Scope::One(&ledger), Cursor::Start).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unauthenticated);
 }
