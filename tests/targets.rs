@@ -6,10 +6,7 @@ mod common;
 #[path = "targets/names.rs"]
 mod names;
 
-use std::{
-    collections::BTreeSet, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, process::Stdio, thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, process::Stdio, thread, time::Duration};
 
 use common::Firm;
 use serde_json::{Value, json};
