@@ -99,7 +99,7 @@ pub(super) const fn touched_person(op: &ChangeOp) -> Option<PersonId> {
 }
 
 /// The one client that the change is about.
-pub(super) const fn touched_client(op: &ChangeOp) -> Option<ClientId> {
+pub const fn touched_client(op: &ChangeOp) -> Option<ClientId> {
     match op {
         ChangeOp::RenameClient { client, .. }
         | ChangeOp::SetClientState { client, .. }
