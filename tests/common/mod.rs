@@ -5,6 +5,8 @@
 #![expect(dead_code, reason = "each test uses a part of it")]
 
 pub mod proxy;
+#[path = "../shape/mod.rs"]
+mod shape;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -76,7 +78,9 @@ pub struct Told {
 
 impl Told {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+        let value = serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"));
+        shape::check(&value);
+        value
     }
 }
 
@@ -271,6 +275,19 @@ impl Firm {
 
     /// One more target in the configuration, with its provider behind a proxy; signed in.
     pub fn add_target(&mut self, name: &str, connector: &str, seed: &Value, section: &str) {
+        self.add_provider("targets", name, connector, seed, section);
+        self.connect(name);
+    }
+
+    /// One more connection, in the same way; `connect`: signed in.
+    pub fn add_connection(&mut self, name: &str, connector: &str, seed: &Value, section: &str, connect: bool) {
+        self.add_provider("connections", name, connector, seed, section);
+        if connect {
+            self.connect(name);
+        }
+    }
+
+    fn add_provider(&mut self, table: &str, name: &str, connector: &str, seed: &Value, section: &str) {
         let proxy = RUNTIME.block_on(Proxy::open());
         let maker = registry::entry(connector).unwrap().fake.as_ref().unwrap();
         let fake = Arc::new(Mutex::new((maker.from_seed)(seed, proxy.address).unwrap()));
@@ -279,10 +296,9 @@ impl Firm {
         proxy.forward_to(mounted.address);
         let url = format!("http://{}", proxy.address);
         let mut config = fs::OpenOptions::new().append(true).open(self.path("config.toml")).unwrap();
-        write!(config, "\n[targets.{name}]\nconnector = \"{connector}\"\n{}", section.replace("{url}", &url)).unwrap();
+        write!(config, "\n[{table}.{name}]\nconnector = \"{connector}\"\n{}", section.replace("{url}", &url)).unwrap();
         self.proxies.insert(name.to_owned(), proxy);
         self.providers.insert(name.to_owned(), mounted);
-        self.connect(name);
     }
 
     pub fn connect(&self, name: &str) {
