@@ -96,6 +96,8 @@ pub async fn look(
     let now = app.now();
     let epoch = app.process.gate.epoch();
     guests::end_expired(app, now).await?;
+    // Before the firm: what is published between the two is the next run's.
+    let turn = app.store.run(|db| db.last_turn()).await?;
     let mut firm = app.firm().await?;
     let left_out = |name| format!("{name} is left out: reading it stopped ledgerward three times");
     let mut troubles: Vec<String> = ask.skip.iter().map(left_out).collect();
@@ -114,7 +116,7 @@ pub async fn look(
 
     let targets: Vec<TargetName> = world.targets.keys().cloned().collect();
     let decider = Decider::new(&firm, &facts, &targets, now);
-    let book = lanes::read(app, world, &decider, ask, now, console).await?;
+    let book = lanes::read(app, world, &decider, ask, (now, turn), console).await?;
     troubles.extend(book.troubles.iter().cloned());
 
     let (plan, mut findings) = lanes::propose(&decider, &book, ask);

@@ -12,8 +12,8 @@ use crate::{
     app::App,
     cli::{console::Console, outcome::Failure},
     config::schema,
+    decided::Decided,
     domain::{
-        change::{self, ChangeOp},
         finding::Finding,
         firm::{AcceptedHolder, Firm, TargetName},
         guard::{self, Approval, CauseKey, History, Past, Verdict},
@@ -26,7 +26,7 @@ use crate::{
     engine::Ask,
     gather::{self, FolderReading},
     moves::{self, Move},
-    store::{AppliedRow, Change, LaneRow, OwnedRow},
+    store::{AppliedRow, LaneRow, OwnedRow},
     world::{Target, World},
 };
 
@@ -34,7 +34,7 @@ use crate::{
 pub const APPROVED: &str = "target_approved";
 /// Under which settings a lane was last planned and not held.
 const POLICY: &str = "lane_policy";
-/// The last change of the firm that a lane's cleared plan took in.
+/// The turn of the last change of the firm that a lane's cleared plan took in.
 const SEEN_CHANGE: &str = "lane_change";
 /// Holders that somebody asked to take over.
 pub const ADOPT: &str = "adopt";
@@ -126,13 +126,14 @@ impl Book {
     }
 }
 
-/// Reads the folders of every lane that is, or should be, and lays beside each what the store knows.
+/// Reads the folders of every lane that is, or should be, and lays beside each what the store knows. `turn`: up to which change
+/// the firm is the one that is planned for.
 pub async fn read(
     app: &App,
     world: &World,
     decider: &Decider<'_>,
     ask: &Ask,
-    now: Timestamp,
+    (now, turn): (Timestamp, i64),
     console: &mut dyn Console,
 ) -> Result<Book, Failure> {
     struct Stored {
@@ -145,7 +146,6 @@ pub async fn read(
         adopt: BTreeMap<String, Vec<Email>>,
         adopted_name: BTreeMap<String, AdoptedName>,
         moves: Vec<Move>,
-        changes: Vec<Change>,
     }
     let stored = app
         .store
@@ -160,18 +160,20 @@ pub async fn read(
                 adopt: db.doc_all(ADOPT)?,
                 adopted_name: db.doc_all(ADOPTED_NAME)?,
                 moves: moves::all(db)?,
-                changes: db.changes(1_000)?,
             })
         })
         .await?;
-    let published = published(&stored.changes);
     let mut keys: BTreeSet<LaneKey> = stored.lanes.keys().cloned().collect();
     keys.extend(decider.lanes().map(|(lane, _)| lane.lane));
     keys.retain(|k| world.targets.contains_key(&k.target) && wanted(ask, k));
+    let seen: BTreeMap<LaneKey, Option<i64>> =
+        keys.iter().map(|k| (k.clone(), stored.seen_change.get(&lane_text(k)).copied())).collect();
+    let turns: BTreeSet<Option<i64>> = seen.values().copied().collect();
+    let decided = app.store.run(move |db| Decided::read(db, turns.into_iter(), turn)).await?;
 
     let holds = |m: &Move| decider.firm().clients.get(&m.client).is_some_and(|c| m.holds(c));
     let mut book = Book {
-        last_change: stored.changes.iter().map(|c| c.id).max().unwrap_or(0),
+        last_change: decided.last(),
         moves: stored.moves.into_iter().filter(holds).collect(),
         ..Book::default()
     };
@@ -229,7 +231,7 @@ pub async fn read(
             name: String::new(),
             policy: policy(decider.firm(), world, &key),
             policy_before: stored.policy.get(&lane_text(&key)).cloned(),
-            changes: changes_since(&published, stored.seen_change.get(&lane_text(&key)), &key),
+            changes: decided.since(seen.get(&key).copied().flatten(), key.folder.client),
             row,
         };
         inspect(&mut known, &key, world);
@@ -373,29 +375,6 @@ fn policy(firm: &Firm, world: &World, key: &LaneKey) -> String {
         settings.insert("sharing".to_owned(), target.settings.sharing.slug().to_owned());
     }
     guard::policy_hash(firm, client, &settings)
-}
-
-/// The published changes as acts, with their ids and names; read once, for every lane asks for them.
-fn published(changes: &[Change]) -> Vec<(i64, ChangeOp, String)> {
-    let published = changes.iter().filter(|c| c.state == crate::store::ChangeState::Published);
-    // An op of a newer version that we cannot read causes nothing: its steps pass the gates like any other.
-    published.filter_map(|c| Some((c.id, serde_json::from_value(c.op.clone()).ok()?, c.label()))).collect()
-}
-
-/// People whose access to this client a published change touched since the lane's last cleared plan.
-fn changes_since(
-    published: &[(i64, ChangeOp, String)],
-    seen: Option<&i64>,
-    key: &LaneKey,
-) -> BTreeMap<crate::domain::firm::PersonId, String> {
-    let seen = seen.copied().unwrap_or(0);
-    let mut touched = BTreeMap::new();
-    for (_, op, label) in published.iter().filter(|(id, ..)| *id > seen) {
-        for person in change::touches(op, key.folder.client) {
-            touched.insert(person, label.clone());
-        }
-    }
-    touched
 }
 
 /// The plan of all lanes, and what was found on the way.

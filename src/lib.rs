@@ -17,6 +17,7 @@
 //! | [`memory`] | joins what was read to people, and keeps what must be known in the next run |
 //! | [`directory`] | practice managers and rosters: whether a list is believed, and what its lines may be |
 //! | [`lanes`] | each folder: what it should be, what it is, what the store knows |
+//! | [`decided`] | which published changes a folder's plan has not taken in yet |
 //! | [`drift`] | which folders need no reading, because their target's change feed is silent |
 //! | [`domain`] | the pure core: who should hold what, which steps that takes, which of them may happen |
 //! | [`apply`] | carries cleared plans out; the only place that may write to targets |
@@ -57,6 +58,7 @@ pub mod churn;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod decided;
 pub mod deliver;
 pub mod directory;
 pub mod domain;

@@ -11,6 +11,7 @@ use std::{
     path::{Component, Path},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ledgerward_contract::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -81,14 +82,18 @@ fn sealed(prefix: &str, value: &Value) -> Result<String, Failure> {
     Ok(sha256(format!("{prefix}{text}").as_bytes()))
 }
 
-/// Writes a pack into a new or empty directory and gives its seal. Errors: something is there already, or the disk refuses.
-pub fn write(dir: &Path, pack: &Pack) -> Result<String, Failure> {
-    let failed = |e: std::io::Error| {
-        Failure::new(Exit::Failed, format!("the pack cannot be written to {}", dir.display())).cause(&e)
-    };
-    if dir.read_dir().is_ok_and(|mut d| d.next().is_some()) {
-        return Err(Failure::new(Exit::Failed, format!("{} is not empty", dir.display())).next("Name a new directory."));
-    }
+/// A pack with its seal: all its files, the manifest among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    pub kind: String,
+    pub subject: String,
+    pub seal: String,
+    /// By path in the pack.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// Seals a pack. Errors: its manifest has no canonical form.
+pub fn seal(pack: Pack) -> Result<Sealed, Failure> {
     let mut manifest = json!({
         "schema": "ledgerward/pack/1", "kind": pack.kind, "subject": pack.subject, "made": pack.made, "by": pack.by,
         "audit": {"seq": pack.head.seq.to_string(), "hash": pack.head.hash},
@@ -100,6 +105,19 @@ pub fn write(dir: &Path, pack: &Pack) -> Result<String, Failure> {
     if let Some(map) = manifest.as_object_mut() {
         map.insert("seal".to_owned(), json!(seal));
     }
+    let mut files = pack.files;
+    files.insert(MANIFEST.to_owned(), format!("{manifest:#}\n").into_bytes());
+    Ok(Sealed { kind: pack.kind.to_owned(), subject: pack.subject, seal, files })
+}
+
+/// Writes a pack into a new or empty directory. Errors: something is there already, or the disk refuses.
+pub fn write(dir: &Path, sealed: &Sealed) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| {
+        Failure::new(Exit::Failed, format!("the pack cannot be written to {}", dir.display())).cause(&e)
+    };
+    if dir.read_dir().is_ok_and(|mut d| d.next().is_some()) {
+        return Err(Failure::new(Exit::Failed, format!("{} is not empty", dir.display())).next("Name a new directory."));
+    }
     let make = |dir: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     make(dir).map_err(failed)?;
     let put = |path: &str, bytes: &[u8]| {
@@ -109,21 +127,36 @@ pub fn write(dir: &Path, pack: &Pack) -> Result<String, Failure> {
         file.write_all(bytes)?;
         file.sync_all()
     };
-    for (path, bytes) in &pack.files {
-        put(path, bytes).map_err(failed)?;
-    }
     // The manifest comes last: a pack without one is none.
-    put(MANIFEST, format!("{manifest:#}\n").as_bytes()).map_err(failed)?;
-    Ok(seal)
+    let (last, first): (Vec<_>, Vec<_>) = sealed.files.iter().partition(|(path, _)| *path == MANIFEST);
+    first.into_iter().chain(last).try_for_each(|(path, bytes)| put(path, bytes)).map_err(failed)
 }
 
-/// Checks a pack from its own bytes alone. Errors: there is no manifest, or it is none of ours.
-pub fn verify(dir: &Path) -> Result<Checked, Failure> {
-    let none = |why: String| {
-        Failure::new(Exit::Failed, format!("{} is no pack of ledgerward: {why}", dir.display()))
-            .next("Name the directory that holds manifest.json.")
+/// Files as an answer tells them: by name, and with their bytes where nothing else carries them.
+pub fn told(files: &BTreeMap<String, Vec<u8>>, with_bytes: bool) -> Vec<Value> {
+    let one = |(path, bytes): (&String, &Vec<u8>)| {
+        let mut file = json!({"path": path, "sha256": sha256(bytes)});
+        if let Some(map) = file.as_object_mut().filter(|_| with_bytes) {
+            map.insert("base64".to_owned(), json!(STANDARD.encode(bytes)));
+        }
+        file
     };
-    let text = read(&dir.join(MANIFEST)).map_err(none)?;
+    files.iter().map(one).collect()
+}
+
+/// Checks a pack from its own bytes alone: a directory, or an answer that carries the files. Errors: there is no manifest, or
+/// it is none of ours.
+pub fn verify(at: &Path) -> Result<Checked, Failure> {
+    let none = |why: String| {
+        Failure::new(Exit::Failed, format!("{} is no pack of ledgerward: {why}", at.display()))
+            .next("Name the directory that holds manifest.json, or the JSON answer that the pack came in.")
+    };
+    let carried = if at.is_file() { Some(carried(&read(at).map_err(none)?).map_err(none)?) } else { None };
+    let get = |path: &str| match &carried {
+        Some(files) => files.get(path).cloned().ok_or_else(|| "is missing".to_owned()),
+        None => read(&at.join(path)),
+    };
+    let text = get(MANIFEST).map_err(none)?;
     let mut manifest: Value = serde_json::from_slice(&text).map_err(|e| none(e.to_string()))?;
     let word = |v: Option<&Value>| v.and_then(Value::as_str).unwrap_or_default().to_owned();
     if word(manifest.get("schema")) != "ledgerward/pack/1" {
@@ -144,7 +177,7 @@ pub fn verify(dir: &Path) -> Result<Checked, Failure> {
             faults.push(format!("{path}: a name that leads out of the pack"));
             continue;
         }
-        match read(&dir.join(&path)) {
+        match get(&path) {
             Err(why) => faults.push(format!("{path}: {why}")),
             Ok(bytes) if sha256(&bytes) != word(file.get("sha256")) => faults.push(format!("{path}: was changed")),
             Ok(bytes) if path == CHAIN => faults.extend(chain(&bytes).map(|why| format!("{path}: {why}"))),
@@ -153,7 +186,10 @@ pub fn verify(dir: &Path) -> Result<Checked, Failure> {
         named.insert(path);
     }
     let mut there = Vec::new();
-    list(dir, "", &mut there);
+    match &carried {
+        Some(files) => there.extend(files.keys().cloned()),
+        None => list(at, "", &mut there),
+    }
     faults.extend(there.into_iter().filter(|f| !named.contains(f)).map(|f| format!("{f}: is not in the manifest")));
     let audit = manifest.get("audit");
     Ok(Checked {
@@ -168,6 +204,18 @@ pub fn verify(dir: &Path) -> Result<Checked, Failure> {
         files: files.len(),
         faults,
     })
+}
+
+/// The files that an answer carries: `files`, or `pack.files` of a leaver's.
+fn carried(text: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let answer: Value = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    let files = answer.get("files").or_else(|| answer.pointer("/pack/files")).and_then(Value::as_array);
+    let one = |file: &Value| {
+        let word = |key: &str| file.get(key)?.as_str();
+        Some((word("path")?.to_owned(), STANDARD.decode(word("base64")?).ok()?))
+    };
+    let all: Option<BTreeMap<_, _>> = files.and_then(|files| files.iter().map(one).collect());
+    all.ok_or_else(|| "it carries no files".to_owned())
 }
 
 /// The first link that does not follow from the one before it.
@@ -224,10 +272,18 @@ mod tests {
             head: Head { seq: 7, hash: "ab".into() },
             files: [("a/one.csv".to_owned(), b"x\n".to_vec()), (CHAIN.to_owned(), lines([&first, &second]))].into(),
         };
-        let seal = write(&dir, &pack).unwrap();
+        let sealed = seal(pack).unwrap();
+        write(&dir, &sealed).unwrap();
         let good = verify(&dir).unwrap();
-        assert_eq!((good.faults, good.seal, good.audit.seq, good.files), (vec![], seal, 7, 2));
-        assert!(write(&dir, &pack).is_err(), "nothing is written over");
+        assert_eq!((good.faults, &good.seal, good.audit.seq, good.files), (vec![], &sealed.seal, 7, 2));
+        assert!(write(&dir, &sealed).is_err(), "nothing is written over");
+        let answer = place.path().join("answer.json");
+        let mut carried = json!({"pack": {"files": told(&sealed.files, true)}});
+        std::fs::write(&answer, carried.to_string()).unwrap();
+        assert_eq!(verify(&answer).unwrap().faults, Vec::<String>::new());
+        carried["pack"]["files"][0]["base64"] = json!(STANDARD.encode("other"));
+        std::fs::write(&answer, carried.to_string()).unwrap();
+        assert_eq!(verify(&answer).unwrap().faults, ["a/one.csv: was changed"]);
         std::fs::write(dir.join("more.txt"), "x").unwrap();
         assert_eq!(verify(&dir).unwrap().faults, ["more.txt: is not in the manifest"]);
         std::fs::remove_file(dir.join("more.txt")).unwrap();

@@ -9,12 +9,14 @@
 #[expect(dead_code, reason = "the measuring program uses the rest")]
 #[path = "api/firm.rs"]
 mod firm;
+mod shape;
 
 use std::collections::BTreeMap;
 
 use firm::{Daemon, Got};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value, json};
+use shape::fits;
 
 const OWNER: &str = "ana@harbour.example";
 const ADMIN: &str = "adam@harbour.example";
@@ -37,51 +39,29 @@ fn the_description_does_not_drift() {
     insta::assert_json_snapshot!("openapi", ledgerward::api::openapi::document());
 }
 
-/// What of a schema is used here. `Err` says what does not fit, and where.
-fn fits(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
-    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
-        let found = root.pointer(name.trim_start_matches('#')).ok_or_else(|| format!("{at}: there is no {name}"))?;
-        return fits(root, found, value, at);
-    }
-    if let Some(wanted) = schema.get("const") {
-        return if wanted == value { Ok(()) } else { Err(format!("{at}: {value} is not {wanted}")) };
-    }
-    if let Some(any) = schema.get("anyOf").and_then(Value::as_array) {
-        let tries: Vec<_> = any.iter().map(|s| fits(root, s, value, at)).collect();
-        let wrong: Vec<String> = tries.iter().filter_map(|t| t.clone().err()).collect();
-        return if wrong.len() < any.len() { Ok(()) } else { Err(wrong.join(" / ")) };
-    }
-    let is = match schema.get("type").and_then(Value::as_str) {
-        None => return Ok(()),
-        Some("string") => value.is_string(),
-        Some("integer") => value.is_i64() || value.is_u64(),
-        Some("boolean") => value.is_boolean(),
-        Some("null") => value.is_null(),
-        Some("array") => value.is_array(),
-        Some("object") => value.is_object(),
-        Some(other) => panic!("{at}: {other} is no type that is used here"),
-    };
-    if !is {
-        return Err(format!("{at}: {value} is no {}", schema["type"]));
-    }
-    for (n, one) in value.as_array().into_iter().flatten().enumerate() {
-        fits(root, &schema["items"], one, &format!("{at}[{n}]"))?;
-    }
-    for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
-        if value.get(name.as_str().unwrap()).is_none() {
-            return Err(format!("{at}: {name} is missing"));
+/// The schemas of the answers are published in the repository, one a file; a change of one is a change that a reviewer sees.
+#[test]
+fn the_published_schemas_are_those_of_the_program() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    let wanted: BTreeMap<String, String> = ledgerward::api::shape::published()
+        .into_iter()
+        .map(|(name, schema)| (format!("{}.json", name.replace('/', "-")), format!("{schema:#}\n")))
+        .collect();
+    if std::env::var("INSTA_UPDATE").is_ok_and(|v| v == "always") {
+        for (name, text) in &wanted {
+            std::fs::write(dir.join(name), text).unwrap();
         }
     }
-    for (name, one) in value.as_object().into_iter().flatten() {
-        let at = format!("{at}.{name}");
-        match (schema.pointer(&format!("/properties/{name}")), &schema["additionalProperties"]) {
-            (Some(schema), _) => fits(root, schema, one, &at)?,
-            (None, Value::Bool(true)) => {}
-            (None, Value::Object(_)) => fits(root, &schema["additionalProperties"], one, &at)?,
-            (None, _) => return Err(format!("{at} is not described")),
-        }
+    let files = std::fs::read_dir(&dir).unwrap().map(|f| f.unwrap().path());
+    let there: BTreeMap<String, String> = files
+        .filter(|f| f.extension().is_some_and(|e| e == "json"))
+        .map(|f| (f.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&f).unwrap()))
+        .collect();
+    for (name, text) in &wanted {
+        assert_eq!(there.get(name), Some(text), "{name}: run the test again with INSTA_UPDATE=always");
     }
-    Ok(())
+    let stale: Vec<&String> = there.keys().filter(|name| !wanted.contains_key(*name)).collect();
+    assert!(stale.is_empty(), "of no answer any more: {stale:?}");
 }
 
 /// Every answer has a documented status and a documented form.
@@ -99,6 +79,7 @@ fn documented(root: &Value, operation: &Value, got: &Got) -> Result<(), String> 
     if got.headers.get("cache-control").map(String::as_str) != Some("no-store") {
         return Err("it may be cached".to_owned());
     }
+    shape::check(&got.json);
     fits(root, schema, &got.json, "answer")
 }
 
@@ -452,4 +433,119 @@ fn a_token_is_its_person_and_no_more() {
     assert_eq!(with(&bearer, "GET", "/people").status, 401, "a revoked token is good for nothing at once");
     let trail = get(&daemon, OWNER, "/audit?limit=1000").json.to_string();
     assert!(trail.contains("token.add") && trail.contains("token.revoke"));
+}
+
+fn put_input(daemon: &Daemon, args: &[&str], input: &str) -> std::process::Output {
+    use std::io::Write as _;
+    let mut child = daemon.command(args).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_firm_file_goes_in_as_text_like_on_the_command_line() {
+    let daemon = Daemon::start(firm::firm(5, 2));
+    let file = get(&daemon, OWNER, "/firm").json["file"].as_str().unwrap().to_owned();
+    let more = format!("{file}\n[[person]]\nemail = \"new@harbour.example\"\nfirst = \"New\"\nlast = \"Hire\"\n");
+    let send = |acting: &str, path: &str, body: Value| ask(&daemon, acting, "POST", path, body);
+    let dry = send(OWNER, "/firm/apply", json!({"file": more, "dry_run": true}));
+    assert_eq!((dry.status, &dry.json["applied"]), (200, &json!(false)));
+    assert_eq!(dry.json["changes"].as_array().unwrap().len(), 1, "{:?}", dry.json);
+    let told = put_input(&daemon, &["firm", "apply", "-", "--dry-run", "--json", "--as", OWNER], &more);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap_or_else(|e| panic!("{e}: {told:?}"));
+    assert_eq!(told, dry.json, "the command and the API say the same");
+    let without = file.replace("office = \"viewer\"", "office = \"employee\"");
+    assert_eq!(send(OWNER, "/firm/what-if", json!({"file": without, "prune": true})).status, 200);
+    for who in [VIEWER, EMPLOYEE] {
+        for path in ["/firm/apply", "/firm/what-if"] {
+            assert_eq!(send(who, path, json!({"file": more})).status, 403, "{who} {path}");
+        }
+    }
+    let wrong = send(OWNER, "/firm/apply", json!({"file": "version = 1\nodd = 1\n"}));
+    assert_eq!(wrong.status, 503, "{:?}", wrong.json);
+    assert!(wrong.json["detail"].as_str().unwrap().contains("odd"), "{:?}", wrong.json);
+    assert_eq!(send(OWNER, "/firm/apply", json!({})).json["at"]["name"], "file");
+    let done = send(OWNER, "/firm/apply", json!({"file": more}));
+    assert_eq!((done.status, &done.json["applied"]), (200, &json!(true)), "{:?}", done.json);
+    assert!(get(&daemon, OWNER, "/people").json.to_string().contains("new@harbour.example"));
+}
+
+fn bytes(file: &Value) -> Vec<u8> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    STANDARD.decode(file["base64"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn a_review_is_started_decided_sealed_and_fetched() {
+    let daemon = Daemon::start(firm::firm(5, 3));
+    let post = |acting: &str, path: &str, body: Value| ask(&daemon, acting, "POST", path, body);
+    for who in [VIEWER, EMPLOYEE] {
+        assert_eq!(post(who, "/reviews", json!({"name": "2026-Q4"})).status, 403);
+        assert_eq!(get(&daemon, who, "/reviews/2026-Q4/pack").status, 403);
+    }
+    let begun = post(OWNER, "/reviews", json!({"name": "2026-Q4", "reviewers": ["olga=client-1"]}));
+    assert_eq!(begun.status, 200, "{:?}", begun.json);
+    assert_eq!(post(OWNER, "/reviews", json!({"name": "../up"})).status, 400);
+    assert_eq!(get(&daemon, OWNER, "/reviews/other/sheets").status, 404);
+    assert_eq!(get(&daemon, OWNER, "/reviews/2026-Q4/pack").status, 409, "not sealed yet");
+    let sheets = get(&daemon, OWNER, "/reviews/2026-Q4/sheets").json;
+    let csv: Vec<&Value> =
+        sheets["files"].as_array().unwrap().iter().filter(|f| f["path"].as_str().unwrap().ends_with(".csv")).collect();
+    assert!(!csv.is_empty());
+    for (n, file) in csv.iter().enumerate() {
+        let text = String::from_utf8(bytes(file)).unwrap();
+        let word = if n == 0 { ",remove,gone" } else { ",keep," };
+        let decided: String = text
+            .lines()
+            .enumerate()
+            .map(
+                |(n, line)| {
+                    if n == 0 { format!("{line}\n") } else { format!("{}{word}\n", line.strip_suffix(",,").unwrap()) }
+                },
+            )
+            .collect();
+        let path = "/reviews/2026-Q4/decisions";
+        assert_eq!(post(OWNER, path, json!({"sheet": decided.replace(word, ",perhaps,")})).status, 503);
+        let took = post(OWNER, path, json!({"sheet": decided}));
+        assert_eq!(took.status, 200, "{decided}: {:?}", took.json);
+    }
+    let sealed = post(OWNER, "/reviews/2026-Q4/seal", Value::Null);
+    assert_eq!((sealed.status, &sealed.json["undecided"]), (200, &json!("0")), "{:?}", sealed.json);
+    let pack = get(&daemon, OWNER, "/reviews/2026-Q4/pack");
+    assert_eq!(pack.json["seal"], sealed.json["seal"]);
+    assert_eq!(get(&daemon, OWNER, "/reviews/2026-Q4/pack").json, pack.json, "the same bytes each time");
+    // Offline, by the binary alone: the answer as it came, and the files as they are.
+    let verify = |path: &std::path::Path| {
+        let out = daemon.cli(&["audit", "verify", "--pack", path.to_str().unwrap(), "--json"]);
+        (out.status.code(), serde_json::from_slice::<Value>(&out.stdout).unwrap()["whole"].clone())
+    };
+    let answer = daemon.dir.path().join("answer.json");
+    std::fs::write(&answer, pack.json.to_string()).unwrap();
+    assert_eq!(verify(&answer), (Some(0), json!(true)));
+    let dir = daemon.dir.path().join("pack");
+    std::fs::create_dir(&dir).unwrap();
+    for file in pack.json["files"].as_array().unwrap() {
+        std::fs::write(dir.join(file["path"].as_str().unwrap()), bytes(file)).unwrap();
+    }
+    assert_eq!(verify(&dir), (Some(0), json!(true)));
+    std::fs::write(dir.join("chain.jsonl"), "{}\n").unwrap();
+    assert_eq!(verify(&dir), (Some(1), json!(false)));
+    let out = daemon.cli(&["review", "pack", "2026-Q4", "--out", "-", "--json", "--as", OWNER]);
+    assert_eq!(serde_json::from_slice::<Value>(&out.stdout).unwrap(), pack.json, "the command says the same");
+}
+
+#[test]
+fn a_leavers_sealed_evidence_comes_with_the_answer() {
+    let daemon = Daemon::start(firm::firm(5, 2));
+    let path = "/leavers/emma";
+    assert_eq!(ask(&daemon, VIEWER, "POST", path, json!({"pack": true})).status, 403);
+    let left = ask(&daemon, OWNER, "POST", path, json!({"reason": "left", "pack": true}));
+    assert_eq!(left.status, 200, "{:?}", left.json);
+    let names: Vec<&str> =
+        left.json["pack"]["files"].as_array().unwrap().iter().map(|f| f["path"].as_str().unwrap()).collect();
+    assert!(names.contains(&"manifest.json") && names.contains(&"evidence.md"), "{names:?}");
+    let answer = daemon.dir.path().join("answer.json");
+    std::fs::write(&answer, left.json.to_string()).unwrap();
+    let out = daemon.cli(&["audit", "verify", "--pack", answer.to_str().unwrap(), "--json"]);
+    assert!(out.status.success(), "{out:?}");
 }

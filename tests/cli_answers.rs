@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test's helpers fail the test")]
 
+mod shape;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -221,6 +223,7 @@ impl World {
         assert_eq!(out.status.code(), Some(code), "{line}\n{text}\n{}", String::from_utf8_lossy(&out.stderr));
         let value: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{line}: {e}\n{text}"));
         assert_eq!(value["schema"], format!("ledgerward/{schema}/1"), "{line}");
+        shape::check(&value);
         value
     }
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers fail the test")]
 
+mod shape;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -169,6 +171,7 @@ impl World {
         assert_eq!(out.status.code(), Some(code), "{line}\n{text}\n{}", String::from_utf8_lossy(&out.stderr));
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["schema"], format!("ledgerward/{schema}/1"), "{line}");
+        shape::check(&value);
         value
     }
 

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+mod shape;
+
 use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -55,7 +57,9 @@ impl Said {
 
     #[track_caller]
     fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap()
+        let value = serde_json::from_str(&self.out).unwrap();
+        shape::check(&value);
+        value
     }
 }
 

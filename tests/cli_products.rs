@@ -214,15 +214,16 @@ fn ledger_sync_a_private_account() {
 /// that they name themselves the same as for one that is not there.
 #[test]
 fn who_sees_some_clients_learns_of_no_other() {
-    const LIMITED: [&str; 3] = ["emma", "vic", "desk"];
+    const LIMITED: [&str; 4] = ["emma", "vic", "desk", "op"];
     #[rustfmt::skip]
-    const ANSWERS: [&str; 34] = [
+    const ANSWERS: [&str; 43] = [
         "access", "access --json", "access --format csv", "access --at 2026-11-20", "access --person {me}", "access --client {other}",
         "access --person ada", "access --client {other} --at 2026-11-20", "why {me} {other}", "why-not {me} {other}", "why ada {other}",
         "gaps --offline", "status", "status --json", "findings", "runs", "plan --offline", "hold", "audit export", "clients list --all",
         "clients --json", "people --json", "people list --all", "groups", "groups show south", "guests --json", "changes --json",
         "changes show --all", "private list", "firm export", "statements --json", "statements --client {other}", "roles table --json",
-        "leaver --all",
+        "leaver --all", "forecast --offline", "plan --offline --json", "plan --offline --client {other}", "pull", "pull --json", "sync --yes",
+        "sync --yes --json", "status --check", "apply 00000000",
     ];
     #[rustfmt::skip]
     const ASKED: [&str; 11] = [
@@ -240,6 +241,10 @@ fn who_sees_some_clients_learns_of_no_other() {
         "groups add south birch-llp elm-co",
         "roles define desk --may read-all,selections,guests,clients --group north",
         "people add desk@harbour.example --first Dee --last Kay --office custom:desk",
+        "roles define operator --may run",
+        "roles define keeper --may clients",
+        "people add kit@harbour.example --first Kit --last Kay --office custom:keeper",
+        "people add op@harbour.example --first Opal --last Kay --office custom:operator",
         "people mode ada all",
         "guests add vic birch-llp --until 8h --reason audit",
         "guests end vic birch-llp",
@@ -267,6 +272,13 @@ fn who_sees_some_clients_learns_of_no_other() {
             }
         }
     }
+    let (code, text) = place.say("op", "plan --offline --json");
+    assert!(code != 1 && text.contains("own-plan/1") && text.contains("\"others\":5"), "{code} {text}");
+    let (_, text) = place.say("kit", "clients accept gorse-ltd --json");
+    assert!(
+        text.contains("accept/1") && !text.contains("emma") && !text.contains("ada@"),
+        "who gains it is nobody's whom they may not see: {text}"
+    );
     let (_, text) = place.say("desk", "access");
     assert!(
         text.contains("Emma Reed") && text.contains("Ada Reed") && text.contains("4 clients more that you do not see"),

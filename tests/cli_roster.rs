@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's helpers fail the test")]
 
+mod shape;
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
@@ -29,7 +31,9 @@ struct Told {
 
 impl Told {
     fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+        let value = serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"));
+        shape::check(&value);
+        value
     }
 }
 

@@ -290,6 +290,59 @@ fn s14_an_approval_never_covers_more_than_was_shown() {
 }
 
 #[test]
+fn s14_the_rest_of_an_approval_puts_nobody_back_whom_somebody_took_off() {
+    let firm = part_of_a_first_plan(2);
+    let listed =
+        |firm: &Firm| firm.lists().into_iter().flat_map(|(c, all)| all.into_iter().map(move |p| (c.clone(), p)));
+    let (client, who) = listed(&firm).next().unwrap();
+    firm.at("drive", "unshare", json!({"file": client, "email": who}));
+    for _ in 0..2 {
+        let told = firm.sync();
+        assert_eq!(told.exit, 3, "{told:?}");
+        assert!(!firm.lists()[&client].contains(&who), "put back by an approval that was used for it already");
+    }
+    assert!(firm.must(&["hold", "--json", "--quiet"]).out.contains(&who), "and nobody was asked");
+    firm.approve_all();
+    firm.sync();
+    assert!(firm.lists()[&client].contains(&who), "by a word of its own");
+}
+
+#[test]
+fn s14_what_an_approval_gave_and_the_ledger_took_needs_another_word() {
+    let firm = part_of_a_first_plan(people(&Firm::at_rest()) - 1);
+    let who = "bob@harbour.example";
+    assert!(firm.lists()["Acme Ltd"].contains(who));
+    // The last one fails on, so that the approval is not used up.
+    let rule = Rule { method: "POST", path: "/permissions", skip: 0, times: EVER, fault: Fault::Status(403, None) };
+    firm.proxies["drive"].spoil(Some(rule));
+    firm.at("xero", "set_role", json!({"tenant": "Acme Ltd", "user": who, "role": "REMOVED"}));
+    firm.sync();
+    firm.approve_all();
+    firm.sync();
+    assert!(!firm.lists()["Acme Ltd"].contains(who), "{:?}", firm.lists());
+    firm.at("xero", "set_role", json!({"tenant": "Acme Ltd", "user": who, "role": "READONLY"}));
+    firm.proxies["drive"].spoil(None);
+    let told = firm.sync();
+    assert!(!firm.lists()["Acme Ltd"].contains(who), "the old approval let them in again: {told:?}");
+    assert_eq!(told.exit, 3, "{told:?}");
+}
+
+#[test]
+fn s14_the_rest_of_an_approval_ends_with_it() {
+    let firm = part_of_a_first_plan(2);
+    firm.state(|db| {
+        for (digest, mut rest) in db.doc_all::<Value>("approval_rest")? {
+            rest["expires"] = json!(ledgerward_contract::Timestamp::now());
+            db.doc_put("approval_rest", &digest, &rest)?;
+        }
+        Ok(())
+    });
+    let before = firm.lists();
+    let told = firm.sync();
+    assert_eq!((told.exit, firm.lists()), (3, before), "{told:?}");
+}
+
+#[test]
 fn s14_the_first_plan_of_one_client_opens_no_other() {
     let firm = Firm::on_first_day();
     let one = ["sync", "--client", "acme-ltd", "--yes", "--json", "--quiet"];

@@ -219,3 +219,203 @@ fn s11_a_revoke_that_is_answered_well_and_not_done_is_told_and_stops_the_files()
     assert_ne!(firm.drive_files(), files, "and then it goes");
     firm.check_whole("healed");
 }
+
+/// Why each step of the next plan about somebody is in it.
+fn causes(firm: &Firm, who: &str) -> Vec<Value> {
+    fn walk(value: &Value, who: &str, found: &mut Vec<Value>) {
+        match value {
+            Value::Object(map) if map.contains_key("op") && map.contains_key("cause") => {
+                if map["op"].to_string().contains(who) {
+                    found.push(map["cause"].clone());
+                }
+            }
+            Value::Object(map) => map.values().for_each(|v| walk(v, who, found)),
+            Value::Array(items) => items.iter().for_each(|v| walk(v, who, found)),
+            _ => {}
+        }
+    }
+    let told = firm.ask(&["plan", "--offline", "--json", "--quiet"]).json();
+    let mut found = Vec::new();
+    walk(&told, who, &mut found);
+    found
+}
+
+const DEV: &str = "dev@harbour.example";
+
+/// Dev sees all clients, two of which no ledger grants.
+fn dev_sees_all() -> Firm {
+    let firm = Firm::at_rest();
+    firm.must(&["people", "mode", DEV, "all"]);
+    firm.sync();
+    firm.approve_all();
+    firm.sync();
+    assert_eq!(folders_of(&firm, DEV), 3);
+    firm
+}
+
+#[test]
+fn a_change_that_was_staged_long_ago_causes_what_it_does_when_it_is_published() {
+    let firm = dev_sees_all();
+    let mut config = fs::OpenOptions::new().append(true).open(firm.path("config.toml")).unwrap();
+    std::io::Write::write_all(&mut config, b"four_eyes = true\n").unwrap();
+    firm.must(&["people", "add", "adam@harbour.example", "--first", "Adam", "--last", "Bell", "--office", "admin"]);
+    let told =
+        firm.must(&["--as", "adam@harbour.example", "people", "mode", DEV, "ledger", "--json", "--quiet"]).json();
+    let change = told["staged"][0].as_str().unwrap().to_owned();
+    // Later changes are taken in meanwhile.
+    firm.must(&["people", "edit", "adam", "--last", "Blyth"]);
+    assert_eq!(firm.sync().exit, 0);
+    firm.must(&["changes", "publish", &change]);
+    let why = causes(&firm, DEV);
+    assert!(!why.is_empty() && why.iter().all(|c| c["decision"]["change"] == change.as_str()), "{why:?}");
+    assert_eq!(firm.sync().exit, 0, "nobody's ledger took it, so no second reading and no gate is waited for");
+    assert_eq!(folders_of(&firm, DEV), 1);
+}
+
+#[test]
+fn a_change_before_a_thousand_others_still_causes_what_it_does() {
+    let firm = dev_sees_all();
+    firm.must(&["people", "mode", DEV, "ledger"]);
+    let mut people = "version = 1\n".to_owned();
+    for n in 0..1_100 {
+        people += &format!(
+            "\n[[person]]\nemail = \"p{n}@harbour.example\"\nfirst = \"P\"\nlast = \"N{n}\"\nmode = \"selected\"\n"
+        );
+    }
+    fs::write(firm.path("more.toml"), people).unwrap();
+    firm.must(&["firm", "apply", &firm.path("more.toml").display().to_string(), "--yes"]);
+    let why = causes(&firm, DEV);
+    assert!(!why.is_empty() && why.iter().all(|c| c.get("decision").is_some()), "{why:?}");
+}
+
+#[test]
+fn whoever_may_run_a_cycle_and_not_see_the_firm_is_told_of_themselves() {
+    let firm = Firm::at_rest();
+    firm.must(&["roles", "define", "operator", "--may", "run"]);
+    firm.must(&["people", "office", BOB, "custom:operator", "--mode", "ledger"]);
+    firm.sync();
+    for (tenant, who) in [("Acme Ltd", "cleo@harbour.example"), ("Birch LLP", BOB), ("Cedar Bakery", BOB)] {
+        firm.at("xero", "set_role", json!({"tenant": tenant, "user": who, "role": "REMOVED"}));
+    }
+    let bob = |line: &[&str]| firm.ask(&[&["--as", BOB][..], line].concat());
+    let quiet = |told: &common::Told| {
+        for word in ["cleo", "acme", "Acme", "folders", "Reading"] {
+            assert!(!told.out.contains(word) && !told.err.contains(word), "{word}: {told:?}");
+        }
+    };
+    for line in [&["pull"][..], &["plan"], &["plan", "--json"]] {
+        quiet(&bob(line));
+    }
+    let plan = bob(&["plan", "--json", "--quiet"]).json();
+    assert_eq!((&plan["schema"], &plan["others"]), (&json!("ledgerward/own-plan/1"), &json!(1)), "{plan}");
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 2, "{plan}");
+    let told = bob(&["sync", "--yes", "--json"]);
+    quiet(&told);
+    assert_eq!(told.json()["others"], json!(1), "{told:?}");
+    let refused = bob(&["plan", "--client", "acme-ltd-2"]).err;
+    assert!(refused.contains("there is no client"), "{refused}");
+}
+
+fn secret(firm: &Firm, name: &str, word: &str) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(firm.path(name)).unwrap();
+    std::io::Write::write_all(&mut file, word.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_practice_managers_group_is_taken_over() {
+    let mut firm = Firm::at_rest();
+    let people = json!([{"email": "ana@harbour.example", "name": "Ana"}, {"email": BOB, "name": "Bob"}]);
+    let client = |name: &str, groups: &[&str]| json!({"name": name, "owner": BOB, "groups": groups, "modified": "2026-06-01T10:00:00Z"});
+    let seed = json!({
+        "app": {"api_key": "5a9d0000-0000-4000-8000-00000000c0de", "access_key": "eyJ-test-access-key"}, "users": people,
+        "clients": [client("Acme Ltd", &["Cafés"]), client("Birch LLP", &[]), client("Dune Ltd", &["Cafés", "Old"])],
+    });
+    secret(&firm, "karbon-api", "5a9d0000-0000-4000-8000-00000000c0de");
+    secret(&firm, "karbon-access", "eyJ-test-access-key");
+    let section = "api_key = { file = \"karbon-api\" }\naccess_key = { file = \"karbon-access\" }\ngroups = true\n\
+                   clients = [\"organizations\"]\nendpoints = { api = \"{url}\" }\n";
+    firm.add("connections", "practice", "karbon", &seed, section);
+    firm.ask(&["pull"]);
+    let list = firm.must(&["roster", "practice", "--json", "--quiet"]).json();
+    let rows = list["clients"].as_array().unwrap();
+    let id = rows.iter().find(|r| r["name"] == "Acme Ltd").unwrap()["id"].as_str().unwrap();
+    let wrong = firm.ask(&["groups", "adopt", "cafes", "practice", "Cafés"]);
+    assert!(wrong.exit == 1 && wrong.err.contains("no client here is bound"), "{wrong:?}");
+    firm.must(&["clients", "bind", "acme-ltd", "practice", id, "--kind", "practice-client"]);
+    firm.ask(&["pull"]);
+    let offered = firm.must(&["groups", "--json", "--quiet"]).json()["offered"].clone();
+    let cafes = json!({"connection": "practice", "name": "Cafés", "lines": 2, "clients": 1});
+    assert!(offered.as_array().unwrap().contains(&cafes), "{offered}");
+    let wrong = firm.ask(&["groups", "adopt", "cafes", "practice", "Bars"]);
+    assert!(wrong.exit == 1 && wrong.err.contains("Cafés"), "{wrong:?}");
+    firm.must(&["groups", "adopt", "cafes", "practice", "Cafés"]);
+    let group = firm.must(&["groups", "show", "cafes", "--json", "--quiet"]).json();
+    let slugs: Vec<&Value> = group["clients"].as_array().unwrap().iter().map(|c| &c["slug"]).collect();
+    assert_eq!(slugs, ["acme-ltd"]);
+    let before = firm.lists();
+    firm.sync();
+    assert_eq!(firm.lists(), before, "a group and a responsibility give and take nothing");
+}
+
+#[test]
+fn a_roster_that_no_longer_fits_the_seats_a_ledger_counts_is_a_finding() {
+    let mut firm = Firm::at_rest();
+    let company = json!({"realm": "9341453172058199", "name": "Elm Co", "users": 1, "accountants": 2, "accounts": [], "transactions": []});
+    let seed = json!({"app": {"client_id": "test-qbo", "client_secret": "test-qbo-word"}, "companies": [company]});
+    secret(&firm, "qbo-secret", "test-qbo-word");
+    let section = "client_id = \"test-qbo\"\nclient_secret = { file = \"qbo-secret\" }\nendpoints = { login = \"{url}\", oauth = \"{url}\", \
+                   developer = \"{url}\", api = \"{url}\", downloads = \"{url}\" }\n";
+    firm.add("connections", "quickbooks", "quickbooks", &seed, section);
+    firm.connect("quickbooks");
+    let list = |people: &[&str]| {
+        let lines: String = people.iter().map(|p| format!("Elm Co,{p}@harbour.example\n")).collect();
+        let draft = firm.path("draft.csv");
+        fs::write(&draft, format!("Client,Email\n{lines}")).unwrap();
+        let then = std::time::SystemTime::now() - Duration::from_secs(60);
+        fs::File::options().write(true).open(&draft).unwrap().set_modified(then).unwrap();
+        fs::rename(draft, firm.path("staff.csv")).unwrap();
+    };
+    list(&["ana", "bob"]);
+    // A file is at no loopback address, so the time of a real firm counts.
+    let config = fs::read_to_string(firm.path("config.toml")).unwrap().replace("2 seconds", "1 minute");
+    fs::write(firm.path("config.toml"), config).unwrap();
+    let text =
+        format!("\n[connections.staff]\nconnector = \"roster\"\nfile = \"{}\"\n", firm.path("staff.csv").display());
+    let mut config = fs::OpenOptions::new().append(true).open(firm.path("config.toml")).unwrap();
+    std::io::Write::write_all(&mut config, text.as_bytes()).unwrap();
+    firm.ask(&["pull"]);
+    firm.must(&["clients", "accept", "elm-co"]);
+    let told = firm.must(&["roster", "staff", "--json", "--quiet"]).json();
+    let id = told["clients"][0]["id"].as_str().unwrap();
+    firm.must(&["clients", "bind", "elm-co", "staff", id, "--kind", "roster"]);
+    let stale = |firm: &Firm| {
+        firm.ask(&["pull"]);
+        let all = firm.must(&["findings", "--json", "--quiet"]).json();
+        all["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "roster.out_of_date").count()
+    };
+    assert_eq!(stale(&firm), 1, "two names, and one user or three");
+    list(&["ana", "bob", "cleo"]);
+    assert_eq!(stale(&firm), 0, "with the accountants' own users");
+    list(&["ana"]);
+    assert_eq!(stale(&firm), 0, "without them");
+}
+
+#[test]
+fn a_sign_in_whose_token_does_not_say_whose_it_is_is_known_by_the_provider() {
+    let mut firm = Firm::at_rest();
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/firm/freeagent.json");
+    let seed: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let word = |name: &str| seed["app"][name].as_str().unwrap().to_owned();
+    secret(&firm, "freeagent-secret", &word("client_secret"));
+    let section = format!(
+        "client_id = \"{}\"\nclient_secret = {{ file = \"freeagent-secret\" }}\nendpoints = {{ api = \"{{url}}/v2\" }}\n",
+        word("client_id")
+    );
+    firm.add("connections", "freeagent", "freeagent", &seed, &section);
+    firm.connect("freeagent");
+    let told = firm.ask(&["status", "--json", "--quiet"]).json();
+    let rows = told["sign_ins"].as_array().unwrap();
+    let row = rows.iter().find(|r| r["name"] == "freeagent").unwrap();
+    assert!(row["account"].as_str().unwrap().ends_with("@harbour.example"), "{row}");
+}

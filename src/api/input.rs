@@ -13,6 +13,9 @@ pub const TEXT_MAX: usize = 500;
 /// A list has at most so many.
 pub const LIST_MAX: usize = 1_000;
 
+/// A whole file as text has at most so many bytes.
+pub const DOCUMENT_MAX: usize = 32 << 20;
+
 /// The checked values of a request.
 pub type Values = BTreeMap<&'static str, Value>;
 
@@ -187,6 +190,10 @@ pub fn fault(kind: Kind, value: &Value) -> Option<String> {
         (Kind::Texts | Kind::Clients | Kind::People | Kind::Changes | Kind::Pairs, _) => {
             Some("it must be a list".to_owned())
         }
+        (Kind::Document, Value::String(text)) if text.len() > DOCUMENT_MAX => {
+            Some("it is larger than 32 MiB".to_owned())
+        }
+        (Kind::Document, Value::String(_)) => None,
         (kind, Value::String(text)) => text_fault(kind, text, one_of),
         _ => Some("it must be a text".to_owned()),
     }
@@ -250,6 +257,12 @@ pub fn words(route: &Route, values: &Values) -> Vec<String> {
         }
     }
     words
+}
+
+/// The text of a file that was sent along.
+pub fn document(route: &Route, values: &Values) -> Option<String> {
+    let input = route.inputs.iter().find(|i| i.kind == Kind::Document)?;
+    values.get(input.name)?.as_str().map(str::to_owned)
 }
 
 fn texts(value: &Value) -> Vec<String> {

@@ -60,6 +60,8 @@ pub enum Kind {
     Changes,
     /// Up to a thousand pairs of person and client.
     Pairs,
+    /// A whole file as text. It stands for the `-` of the command line; there is one at most.
+    Document,
 }
 
 /// One value of a request.

@@ -1,5 +1,7 @@
 //! The description of the API (OpenAPI 3.1), from the table and the shapes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -14,6 +16,7 @@ pub fn schema(kind: Kind) -> Value {
     let list = |items: Value| json!({"type": "array", "items": items, "minItems": 1, "maxItems": input::LIST_MAX});
     match kind {
         Kind::Text | Kind::Person | Kind::Client => text(),
+        Kind::Document => json!({"type": "string", "maxLength": input::DOCUMENT_MAX}),
         Kind::Email => json!({"type": "string", "format": "email", "maxLength": input::TEXT_MAX}),
         Kind::Day => json!({"type": "string", "format": "date"}),
         Kind::Flag => json!({"type": "boolean"}),
@@ -52,13 +55,20 @@ pub fn document() -> Value {
         "servers": [{"url": "/api/v1"}],
         "paths": paths,
         "components": {
-            "schemas": schemas(),
+            "schemas": answered(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "On loopback TCP: see `ledgerward api token`."}},
             "responses": {"Problem": problem_answer()},
         },
         // On the socket nothing is asked for.
         "security": [{"token": []}, {}],
     })
+}
+
+/// The shapes that a route answers with, and those they are made of.
+fn answered() -> Map<String, Value> {
+    let answers: BTreeSet<String> = table().iter().flat_map(|r| r.answers).map(|a| component(a)).collect();
+    let part = |name: &str| !name.contains('-') && name.starts_with(char::is_uppercase);
+    schemas().into_iter().filter(|(name, _)| part(name) || answers.contains(name)).collect()
 }
 
 fn problem_answer() -> Value {

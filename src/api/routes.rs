@@ -13,6 +13,7 @@ use super::{
 mod people;
 
 const MODES: Kind = One(&["all", "selected", "ledger", "ledger+selected"]);
+const CLOCKS: Kind = One(&["ledger", "known", "applied"]);
 const SOURCE_KINDS: Kind = One(&["ledger", "practice-client", "roster"]);
 const STATEMENT_KINDS: Kind = One(&[
     "profit-and-loss",
@@ -29,6 +30,7 @@ const PERSON: &str = "an address, the part of it before the @, a full name, or e
 const CLIENT: &str = "a slug, the exact name, or eight or more digits of the id";
 const REASON: &str = "kept in the audit trail";
 const CONNECTION: &str = "a connection's name in the configuration";
+const FIRM_FILE: &str = "the text of a firm file, as /firm gives it";
 const TARGET: &str = "a target's name in the configuration";
 
 const fn input(place: Place, name: &'static str, kind: Kind, required: bool, about: &'static str) -> Input {
@@ -98,13 +100,21 @@ pub fn table() -> Vec<Route> {
 fn about_all() -> Vec<Line> {
     vec![
         (Method::GET, "/openapi.json", "description", "This description", May::Person, vec![], Act::Description, &["openapi"]),
-        (Method::GET, "/status", "status", "How things stand", Manage, vec![], Command("status"), &["status/1"]),
+        (Method::GET, "/status", "status", "How things stand; own counts for those who do not see the firm as a whole", May::Person, vec![], Command("status"), &["status/1", "own-status/1"]),
         (Method::GET, "/connectors", "connectors", "The connectors this program has, and what each can do", May::Person,
             vec![], Act::Connectors, &["connectors/1"]),
         (Method::GET, "/doctor", "doctor", "The configuration and the state, checked without asking a provider", Manage,
             vec![], Command("doctor --offline"), &["doctor/1"]),
+        (Method::POST, "/doctor", "doctorNow", "The same, and each connection and target asked", Manage, vec![], Command("doctor"), &["doctor/1"]),
         (Method::GET, "/firm", "firm", "People, clients, groups, roles and selections as one file", Manage, vec![], Command("firm export"), &["firm/1"]),
-        (Method::GET, "/roles", "roles", "Which ledger roles give what", Manage,
+        (Method::POST, "/firm/apply", "firmApply", "Make the firm what the file says; what is absent stays", Manage,
+            vec![must(body("file", Document, FIRM_FILE)), body("prune", Flag, "also disable, archive and unselect what the file leaves out"),
+                 body("dry_run", Flag, "only say what would change")],
+            Command("firm apply --prune?prune --dry-run?dry_run --yes -"), &["firm-apply/1"]),
+        (Method::POST, "/firm/what-if", "firmWhatIf", "Who would gain or lose what by the file; changes nothing and asks no provider", Manage,
+            vec![must(body("file", Document, FIRM_FILE)), body("prune", Flag, "also disable, archive and unselect what the file leaves out")],
+            Command("what-if --prune?prune -"), &["what-if/1"]),
+        (Method::GET, "/roles", "roles", "Which ledger roles give what", May::Person,
             vec![query("connection", Text, CONNECTION)], Command("roles table -- {connection}"), &["roles/1"]),
         (Method::GET, "/tokens", "tokens", "Tokens of this API: one's own, and everybody's for owners", May::Person, vec![],
             Command("api token list"), &["tokens/1"]),
@@ -179,6 +189,9 @@ fn clients() -> Vec<Line> {
         act("/clients/{client}/close", "clientClose", "Archive, and let out everybody we let in", "clients close -- {client}"),
         (Method::POST, "/clients/{client}/rename-folder", "clientRenameFolder", "What becomes of the folders' names after a rename", Manage,
             vec![client()], Command("clients rename-folder -- {client}"), &["rename-folder/1"]),
+        (Method::POST, "/clients/{client}/move", "clientMove", "Move a client from one target to another; without yes, say what that means", Publish,
+            vec![client(), must(body("from", Text, TARGET)), must(body("to", Text, TARGET)), body("reason", Text, REASON), body("yes", Flag, "do it")],
+            Command("clients move --from={from} --to={to} --reason={reason} --yes?yes -- {client}"), &["move/1"]),
         (Method::PUT, "/clients/{client}/name", "clientRename", "Rename a client, and its folder where folders have ids", Manage,
             vec![client(), must(body("name", Text, ""))], Command("clients rename -- {client} {name}"), CHANGE),
         (Method::PUT, "/clients/{client}/sources/{connection}/{id}", "clientBind", "Say that a source is this client's", Manage,
@@ -237,6 +250,15 @@ fn holders() -> Vec<Line> {
     vec![
         (Method::GET, "/holders", "holders", "Who is on the folders; asks the targets", Manage,
             vec![query("client", Kind::Client, CLIENT)], Command("holders list --client={client}"), &["holders/1"]),
+        (Method::GET, "/adoptions/{target}", "adoptions", "Folders that were there before, and whose they probably are; asks the target", Publish,
+            vec![path("target", Text, TARGET)], Command("adopt -- {target}"), &["adopt/1"]),
+        (Method::POST, "/adoptions/{target}", "adopt", "Take over a client's folder. Nobody is let in or out", Publish,
+            vec![path("target", Text, TARGET), must(body("client", Kind::Client, CLIENT)),
+                 must(body("folder", Text, "its name, or its id where two have one name")), must(body("reason", Text, REASON))],
+            Command("adopt --reason={reason} -- {target} {client} {folder}"), &["adopt/1"]),
+        (Method::POST, "/adoptions/{target}/certain", "adoptCertain", "Take over every folder whose client is certain", Publish,
+            vec![path("target", Text, TARGET), must(body("reason", Text, REASON))],
+            Command("adopt --all-certain --reason={reason} -- {target}"), &["adopt/1"]),
         (Method::POST, "/holders/accept", "holderAccept", "Leave somebody on the folder; not ours", Publish,
             which(body("reason", Text, REASON)), Command("holders accept --reason={reason} -- {client} {target} {holder}"), &["holder/1"]),
         (Method::POST, "/holders/adopt", "holderAdopt", "Take an entitled person's hand-made access as ours from now on", Manage,
@@ -250,12 +272,14 @@ fn holders() -> Vec<Line> {
 fn changes() -> Vec<Line> {
     let digest = || path("digest", Digest, "eight or more hex digits");
     vec![
-        (Method::GET, "/changes", "changes", "The last changes of the firm, and those that wait for an owner", Manage,
+        (Method::GET, "/changes", "changes", "The last changes of the firm, and those that wait for an owner", May::Person,
             vec![query("limit", Count(1, 1000), "20 unless said otherwise")], Command("changes list --limit={limit}"), &["changes/1"]),
+        (Method::GET, "/changes/{change}", "change", "One that waits for an owner, and the plan of access that would follow", Manage,
+            vec![path("change", Change, "C-7, as they are listed")], Command("changes show -- {change}"), &["changes-show/1"]),
         (Method::POST, "/changes/publish", "changesPublish", "Make staged changes real", Publish,
             vec![body("changes", Changes, "C-7, as they are listed"), body("all", Flag, "every one that waits")],
             Command("changes publish --all?all -- {changes}"), &["change/1"]),
-        (Method::POST, "/changes/reject", "changesReject", "Refuse staged changes", Publish,
+        (Method::POST, "/changes/reject", "changesReject", "Refuse staged changes, or take back one's own", May::Person,
             vec![must(body("changes", Changes, "C-7, as they are listed")), must(body("reason", Text, REASON))],
             Command("changes reject --reason={reason} -- {changes}"), &["rejected/1"]),
         (Method::GET, "/holds", "holds", "What a guard held, and why", Manage, vec![], Command("hold list"), &["holds/1"]),
@@ -275,8 +299,8 @@ fn access() -> Vec<Line> {
     let pair = || vec![must(query("person", Kind::Person, PERSON)), must(query("client", Kind::Client, CLIENT))];
     vec![
         (Method::GET, "/access", "access", "Who sees what; one's own for those who do not manage the firm", May::Person,
-            vec![query("person", Kind::Person, PERSON), query("client", Kind::Client, CLIENT), query("at", Day, "as it was at the end of that day")],
-            Command("access --person={person} --client={client} --at={at}"), &["access/1", "access-at/1"]),
+            vec![query("person", Kind::Person, PERSON), query("client", Kind::Client, CLIENT), query("at", Day, "as it was at the end of that day"), query("clock", CLOCKS, "one of the three alone, with a day")],
+            Command("access --person={person} --client={client} --at={at} --clock={clock}"), &["access/1", "access-at/1"]),
         (Method::GET, "/access/check", "accessCheck", "May this person open this client: yes, no or held, from memory", May::Person,
             [pair(), vec![query("target", Text, TARGET)]].concat(), Act::Check, &["access-check/1"]),
         (Method::POST, "/access/check", "accessCheckMany", "The same for up to a thousand pairs", May::Person,
@@ -294,23 +318,25 @@ fn cycles() -> Vec<Line> {
             vec![query("all", Flag, "resolved ones too")], Command("findings --all?all"), &["findings/1"]),
         (Method::GET, "/forecast", "forecast", "Each target's limits, what is used of them and when they fill, from the state; no target is asked", Manage,
             vec![query("target", Text, TARGET)], Command("forecast --offline --target={target}"), &["forecast/1"]),
+        (Method::POST, "/forecast", "forecastNow", "The same, with each target asked for its space", Manage,
+            vec![body("target", Text, TARGET)], Command("forecast --target={target}"), &["forecast/1"]),
         (Method::GET, "/runs", "runs", "The last runs", Manage,
             vec![query("limit", Count(1, 1000), "20 unless said otherwise")], Command("runs --limit={limit}"), &["runs/1"]),
         (Method::GET, "/plan", "plan", "Every step and why, from what the last pull read; asks the targets, no provider of ledgers", Manage,
-            vec![query("client", Kind::Client, CLIENT)], Command("plan --offline --client={client}"), &["plan/1"]),
+            vec![query("client", Kind::Client, CLIENT)], Command("plan --offline --client={client}"), &["plan/1", "own-plan/1"]),
         (Method::POST, "/plan", "planNow", "The same after reading every provider", Manage,
-            vec![body("client", Kind::Client, CLIENT)], Command("plan --client={client}"), &["plan/1"]),
+            vec![body("client", Kind::Client, CLIENT)], Command("plan --client={client}"), &["plan/1", "own-plan/1"]),
         (Method::POST, "/pull", "pull", "Read the providers and the folders, and change nothing", Manage,
-            vec![body("client", Kind::Client, CLIENT)], Command("pull --client={client}"), &["pull/1"]),
+            vec![body("client", Kind::Client, CLIENT)], Command("pull --client={client}"), &["pull/1", "own-pull/1"]),
         (Method::POST, "/sync", "sync", "Pull, plan, guard and apply, once. It never approves a hold", Manage,
             vec![body("client", Kind::Client, CLIENT), body("wait", Flag, "wait for the second reading of removals")],
-            Command("sync --yes --wait?wait --client={client}"), &["sync/1"]),
+            Command("sync --yes --wait?wait --client={client}"), &["sync/1", "own-sync/1"]),
         (Method::POST, "/plans/{digest}/apply", "apply", "Do exactly the plan that was shown", Manage,
-            vec![path("digest", Digest, "eight or more hex digits")], Command("apply --yes -- {digest}"), &["sync/1"]),
+            vec![path("digest", Digest, "eight or more hex digits")], Command("apply --yes -- {digest}"), &["sync/1", "own-sync/1"]),
         (Method::GET, "/statements", "statements", "What was delivered, and what is due", May::Person,
             vec![query("client", Kind::Client, CLIENT), query("period", Text, "2026-10, 2026-Q2 or FY2026"), query("kind", STATEMENT_KINDS, "")],
             Command("statements --client={client} --period={period} --kind={kind} list"), &["statements/1"]),
-        (Method::POST, "/statements/push", "statementsPush", "Push statements again", Manage,
+        (Method::POST, "/statements/push", "statementsPush", "Push statements again", Publish,
             vec![body("client", Kind::Client, CLIENT), body("period", Text, "2026-10, 2026-Q2 or FY2026"), body("kind", STATEMENT_KINDS, ""),
                  body("rerender", Flag, "with this version's rendering, though the data is the same")],
             Command("statements --client={client} --period={period} --kind={kind} push --rerender?rerender"), &["statements-push/1"]),
@@ -352,6 +378,7 @@ mod tests {
             One(choices) => json!(choices[0]),
             Digest => json!("7f3c91aa"),
             Change => json!("C-7"),
+            Document => json!("version = 1\n"),
             Texts | Clients | People => json!(["acme-ltd"]),
             Changes => json!(["C-7"]),
             Pairs => json!([{"person": "bob", "client": "acme-ltd"}]),
@@ -385,6 +412,9 @@ mod tests {
                 if route.id == "officeDefine" {
                     all.insert("may", json!(["guests", "selections"]));
                 }
+                if route.id == "whatIf" {
+                    all.retain(|name, _| !["like", "keep", "remove", "all_granted"].contains(name));
+                }
                 // Either the one or the other.
                 if !only_required && all.contains_key("all") && route.path != "/people" && all.len() > 1 {
                     all.remove("all");
@@ -393,8 +423,10 @@ mod tests {
             };
             let Command(pattern) = route.act else { continue };
             for input in &route.inputs {
+                let file = input.kind == Document && pattern.split(' ').any(|w| w == "-");
                 let named = [format!("{{{}}}", input.name), format!("?{}", input.name)];
-                assert!(named.iter().any(|n| pattern.contains(n)), "{}: {} is not used", route.id, input.name);
+                let used = file || named.iter().any(|n| pattern.contains(n));
+                assert!(used, "{}: {} is not used", route.id, input.name);
             }
             for name in pattern.split(['{', '}']).skip(1).step_by(2) {
                 assert!(route.inputs.iter().any(|i| i.name == name), "{}: nobody gives {name}", route.id);

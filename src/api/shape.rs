@@ -23,6 +23,12 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("Delivery", "{files:[any], waiting:[any], not_available:[s], failed:[s]}"),
     ("Lane", "{lane:any, client:s, end:'done'|'drifted'|'failed', steps:[{step:any, ok:b, error:s|null}], trouble:any}"),
 
+    ("File", "{path:s, sha256:s, base64?:s}"),
+    ("Review", "{schema:'ledgerward/review/1', review:s, started:t, by:s, lines:s, undecided:s, reviewers:[s], chain:s, seal:s}"),
+    ("List", "{connection:s, title:s, kind:s, state:'believed'|'held'|'not_read', why:s|null, next:s|null, clients:i|null, people:i|null, \
+        pairs:i|null, last_believed:null|{clients:i, pairs:i, at:t}, file:any}"),
+    ("OwnStep", "{client:s, target:s, does:s, state:'planned'|'held'|'done'|'failed', because:s, error:s|null}"),
+
     ("status/1", "{ok:b, problems:[s], firm:s, people:s, clients:s, \
         runs:[{kind:s, last_attempt:#Run, last_complete:#RunOrUnknown, last_part:#RunOrUnknown}], last_complete_cycle:#RunOrUnknown, \
         sign_ins:[{name:s, account:s, state:s, text:s}], holds:[{digest:s, since:t}], findings:#Counts, \
@@ -54,8 +60,23 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("what-if/1", "{changes:s, effects:[any], held:[any]}"),
     ("gaps/1", "{gaps:[{client:s, target:s, who:s, gap:any, because:s}], troubles:[s]}"),
     ("leavers/1", "{leavers:[{person:{id:s, email:s}, since:t, ledgers_open:s, folders_open:s, ledgers:[any]}]}"),
-    ("leaver/1", "{person:{id:s, email:s}, since:t, by:s, reason:s, we_can_close:[s], only_the_client_can:[s], ledgers:[any]}"),
-    ("reviews/1", "{reviews:[any]}"),
+    ("leaver/1", "{person:{id:s, email:s}, since:t, by:s, reason:s, we_can_close:[s], only_the_client_can:[s], ledgers:[any], \
+        pack?:{seal:s, directory?:s, files?:[#File]}}"),
+    ("reviews/1", "{reviews:[#Review]}"),
+    ("review/1", "{review:s, started:t, by:s, lines:s, undecided:s, reviewers:[s], chain:s, seal:s, staged?:[s], by_hand?:[s]}"),
+    ("review-export/1", "{review:s, files:[#File]}"),
+    ("sealed/1", "{kind:s, subject:s, seal:s, files:[#File]}"),
+    ("firm-apply/1", "{changes:[#Effect], applied:b, staged:[s]}"),
+    ("adopt/1", "{target:s, candidates:[{client:s, folder:s, name:s, why:s, certain:b}], folders?:[{id:s, name:s, marker:s|null}], \
+        clients?:[s], adopted:[{client:s, folder:s, name:s, error?:s, accepted?:[s], entitled?:[s], open?:[s]}]}"),
+    ("roster/1", "{lists?:[#List], list?:#List, clients?:[any], bind?:[s], notes?:any, accepted?:b, connection?:s, why?:s|null, \
+        pairs?:i, before?:i, believed?:b, next?:s|null, file?:any, settings?:{…}}"),
+    ("move/1", "{client:s, from:s, to:s, enter:[s], leave:[s], files:i, old_list_stays:s|null, change:s|null, filled:t|null, \
+        closed:t|null, waits_for?:s|null}"),
+    ("own-status/1", "{clients:i, held:i, selected:i}"),
+    ("own-pull/1", "{whole:b}"),
+    ("own-plan/1", "{digest:s, steps:[#OwnStep], others:i}"),
+    ("own-sync/1", "{applied:b, steps:[#OwnStep], others:i}"),
     ("private/1", "{clients:[{id:s, slug:s, name:s, state:s, targets:[s]|null, shared_with:[s]}]}"),
     ("holders/1", "{holders:[{client:s, target:s, account:any, folder:any, holder:s, role:s, via:any, pending:any, state:s}], troubles:[s]}"),
     ("holder/1", "{act:s, holders:[{client:s, target:s, holder:s}], failed?:[s]}"),
@@ -87,6 +108,25 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("statements-push/1", "{delivery:#Delivery}"),
     ("audit/1", "{rows:[{seq:i, at:t, actor:s, act:s, subject:s, before:any, after:any, reason:s|null, hash:s}], next:i|null}"),
     ("audit-verify/1", "{whole:b, rows?:s, head?:s, row?:s, why?:s}"),
+    // Not of the API: these commands are about this machine, or make the state.
+    ("error/1", "{exit:i, message:s, causes:[s], next:s|null}"),
+    ("check/1", "{ok:b, problems:[s], last_complete_sync:s}"),
+    ("init/1", "{config:s, config_kept:b, state:s, owner:{id:s, email:s, first:s, last:s}}"),
+    ("connect/1", "{connection:s, sign_ins:[{sign_in:s, account:s, company:s|null, not_granted:[s]}]}"),
+    ("backup/1", "{file:s}"),
+    ("restore/1", "{file:s, state:s, restored:b, keys:'shut'|'open'}"),
+    ("restore-confirm/1", "{confirmed:b, was?:s}"),
+    ("key-rotate/1", "{key:s}"),
+    ("statements-render/1", "{files:[s], skipped:[s]}"),
+    ("pack-verify/1", "{whole:b, kind:s, subject:s, made:s, seal:s, files:s, faults:[s], audit:{seq:s, hash:s}}"),
+    ("connector-check/1", "{ok:b, checks:[any], notes:[s]}"),
+    ("demo/1", "{dir:s, checks:i}"),
+    ("sandbox/1", "{stopped:b}"),
+    ("run/1", "{}"),
+    ("completions/1", "{shell:s, script:s}"),
+    ("man/1", "{roff:s}"),
+    ("health/1", "{version:s, since:t, stopping:b, busy:b, resident_bytes:any}"),
+
     ("openapi", "{openapi:s, info:{…}, paths:{…}, components:{…}, …}"),
     ("Problem", "{type:s, title:s, status:i, detail:s, next:s|null, causes:[s], at:null|{in:'path'|'query'|'body', name:s}, permission:s|null}"),
 ];
@@ -113,6 +153,50 @@ pub fn schemas() -> Map<String, Value> {
         (component(name), schema)
     };
     SHAPES.iter().map(one).collect()
+}
+
+/// The answers that say in `schema` what they are, each as a JSON Schema of its own with all that it needs.
+pub fn published() -> Vec<(String, Value)> {
+    let all = schemas();
+    let answers = SHAPES.iter().filter(|(name, _)| name.contains('/'));
+    answers.map(|(name, _)| ((*name).to_owned(), alone(name, &all))).collect()
+}
+
+fn alone(name: &str, all: &Map<String, Value>) -> Value {
+    let mut schema = all.get(&component(name)).cloned().unwrap_or_default();
+    let (mut defs, mut open) = (Map::new(), Vec::new());
+    point(&mut schema, &mut open);
+    while let Some(one) = open.pop() {
+        if !defs.contains_key(&one) {
+            let mut def = all.get(&one).cloned().unwrap_or_default();
+            point(&mut def, &mut open);
+            defs.insert(one, def);
+        }
+    }
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+        map.insert("title".to_owned(), json!(format!("ledgerward/{name}")));
+        if !defs.is_empty() {
+            map.insert("$defs".to_owned(), Value::Object(defs));
+        }
+    }
+    schema
+}
+
+/// References that stand by themselves, and what they name.
+fn point(schema: &mut Value, named: &mut Vec<String>) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::String(to)) = map.get_mut("$ref") {
+                let name = to.rsplit('/').next().unwrap_or_default().to_owned();
+                *to = format!("#/$defs/{name}");
+                named.push(name);
+            }
+            map.values_mut().for_each(|v| point(v, named));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|v| point(v, named)),
+        _ => {}
+    }
 }
 
 /// One text of the notation. `None`: it is not in it.

@@ -12,7 +12,8 @@ use crate::{
     app::{App, with_settings},
     domain::{
         change::{self, ChangeOp},
-        firm::{Client, ClientState, Firm, PersonId, TargetName},
+        firm::{Client, ClientState, Firm, Person, PersonId, TargetName},
+        office::Permission,
         policy::{Answer, Decider},
     },
     memory,
@@ -44,13 +45,13 @@ pub async fn run(app: &App, firm: &Firm, typed: &[ClientArg], all: bool) -> Resu
     let mut text = String::new();
     let mut rows = Vec::new();
     for (gain, effect) in gains.iter().zip(&acted.effects) {
-        let words = if effect.changed { gain_words(firm, gain) } else { "was accepted already".to_owned() };
+        let words = if effect.changed { gain_words(app, firm, gain) } else { "was accepted already".to_owned() };
         text.push_str(&format!("{}: {words}\n", gain.client.slug));
         rows.push(json!({
             "client": gain.client.slug,
             "id": gain.client.id,
             "changed": effect.changed,
-            "gain": gain.who.iter().filter_map(|p| firm.people.get(p)).map(|p| p.email.to_string()).collect::<Vec<_>>(),
+            "gain": named(app, firm, gain).iter().map(|p| p.email.to_string()).collect::<Vec<_>>(),
             "unknown": gain.held,
         }));
     }
@@ -95,19 +96,27 @@ async fn gains<'f>(
 /// Names shown of those who gain a client; the rest is a number.
 const NAMES_SHOWN: usize = 5;
 
-fn gain_words(firm: &Firm, gain: &Gain<'_>) -> String {
-    let names: Vec<String> =
-        gain.who.iter().filter_map(|p| firm.people.get(p)).take(NAMES_SHOWN).map(|p| p.full_name()).collect();
+/// Those who gain it whom the asker may see beside this client; the others are in the number.
+fn named<'f>(app: &App, firm: &'f Firm, gain: &Gain<'_>) -> Vec<&'f Person> {
+    let asking = act::asking(app, firm);
+    let reads = asking.is_none_or(|own| change::may_touch(firm, own, Permission::ReadAll, gain.client));
+    gain.who.iter().filter(|p| reads || asking == Some(**p)).filter_map(|p| firm.people.get(p)).collect()
+}
+
+fn gain_words(app: &App, firm: &Firm, gain: &Gain<'_>) -> String {
+    let names: Vec<String> = named(app, firm, gain).iter().take(NAMES_SHOWN).map(|p| p.full_name()).collect();
     let held = match gain.held {
         0 => String::new(),
         n => format!("; {} unknown until its ledger can be read", count(n, "person").replace("persons", "people")),
     };
+    let more = match gain.who.len().saturating_sub(names.len()) {
+        n if names.is_empty() || n == 0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let whom = if names.is_empty() { String::new() } else { format!(": {}{more}", names.join(", ")) };
     match gain.who.len() {
         0 => format!("accepted; nobody gains it{held}"),
-        n if n > NAMES_SHOWN => {
-            format!("accepted; {n} people gain it: {} and {} more{held}", names.join(", "), n - NAMES_SHOWN)
-        }
-        1 => format!("accepted; 1 person gains it: {}{held}", names.join(", ")),
-        n => format!("accepted; {n} people gain it: {}{held}", names.join(", ")),
+        1 => format!("accepted; 1 person gains it{whom}{held}"),
+        n => format!("accepted; {n} people gain it{whom}{held}"),
     }
 }

@@ -315,7 +315,7 @@ impl Bench {
             .map(|c| json!({"scenario": c.name, "ok": c.wrong.is_none(), "wrong": c.wrong}))
             .collect();
         let json =
-            json!({"schema": "ledgerward/connector_check/1", "ok": failed == 0, "checks": checks, "notes": self.notes});
+            json!({"schema": "ledgerward/connector-check/1", "ok": failed == 0, "checks": checks, "notes": self.notes});
         Report::new(if failed == 0 { Exit::Done } else { Exit::Failed }, json, text)
     }
 }

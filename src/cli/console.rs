@@ -12,6 +12,10 @@ pub trait Console: Send {
     fn interactive(&self) -> bool;
     /// Asks and waits for a line. `None` where nobody can answer.
     fn ask(&mut self, question: &str) -> Option<String>;
+    /// What was given along with the command, for a file named `-`. `None` where there is nothing.
+    fn input(&mut self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// This process's own terminal or pipes.
@@ -40,6 +44,10 @@ impl Console for Terminal {
             _ => None,
         }
     }
+
+    fn input(&mut self) -> Option<Vec<u8>> {
+        super::file::limited(std::io::stdin().lock()).ok()
+    }
 }
 
 /// Keeps what was said, for the daemon's socket and for tests. Nobody answers.
@@ -57,5 +65,50 @@ impl Console for Kept {
 
     fn ask(&mut self, _: &str) -> Option<String> {
         None
+    }
+}
+
+/// A request with a text of its own, that nobody sits at.
+pub struct Given(pub Option<String>);
+
+impl Console for Given {
+    fn note(&mut self, _: &str) {}
+
+    fn interactive(&self) -> bool {
+        false
+    }
+
+    fn ask(&mut self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn input(&mut self) -> Option<Vec<u8>> {
+        self.0.take().map(String::into_bytes)
+    }
+}
+
+/// Says nothing of how much there is: for somebody who does not see the firm as a whole.
+pub struct Discreet<'c>(pub &'c mut dyn Console);
+
+impl Discreet<'_> {
+    /// The console itself, or this one which keeps quiet.
+    pub fn unless(&mut self, sees_all: bool) -> &mut dyn Console {
+        if sees_all { self.0 } else { self }
+    }
+}
+
+impl Console for Discreet<'_> {
+    fn note(&mut self, _: &str) {}
+
+    fn interactive(&self) -> bool {
+        self.0.interactive()
+    }
+
+    fn ask(&mut self, question: &str) -> Option<String> {
+        self.0.ask(question)
+    }
+
+    fn input(&mut self) -> Option<Vec<u8>> {
+        self.0.input()
     }
 }

@@ -1,13 +1,18 @@
 //! `pull`, `plan`, `sync`, `apply`, `approve`, `hold`, `freeze` and `revoke`: the cycle, by hand.
 
-use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use ledgerward_contract::{Holder, SeenRole, Via};
 use serde_json::{Value, json};
 
+mod own;
+
+use self::own::Own;
 use super::{
+    access::Filter,
+    act,
     args::{ClientArg, FreezeAct, HoldAct, PersonArg},
-    console::Console,
+    console::{Console, Discreet},
     outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
@@ -28,10 +33,17 @@ use crate::{
 const APPROVAL_MAX: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientArg>) -> Result<Report, Failure> {
-    let (world, ask) = (app.world().await?, ask(app, client, false).await?);
+    let (world, ask, own) = (app.world().await?, ask(app, client, false).await?, Own::of(app).await?);
+    let mut quiet = Discreet(console);
     let run = start_for(app, "pull", &ask).await?;
-    let picture = engine::look(app, &world, run, &ask, console).await;
+    let picture = engine::look(app, &world, run, &ask, quiet.unless(own.is_none())).await;
     let picture = end(app, run, picture, looked_exit).await?;
+    if own.is_some() {
+        let exit = looked_exit(&picture);
+        let whole = exit == Exit::Done;
+        let text = if whole { "Read everything.\n" } else { "Not everything could be read.\n" };
+        return Ok(Report::new(exit, json!({"schema": "ledgerward/own-pull/1", "whole": whole}), text));
+    }
     let sources = picture.facts.sources().len();
     let unreadable = picture.unreadable;
     let text = format!("Read {}.\n{}", print::count(sources, "ledger"), open_words(&picture));
@@ -48,14 +60,22 @@ pub async fn plan(
     client: Option<&ClientArg>,
     offline: bool,
 ) -> Result<Report, Failure> {
-    let (world, ask) = (app.world().await?, ask(app, client, offline).await?);
+    let (world, ask, own) = (app.world().await?, ask(app, client, offline).await?, Own::of(app).await?);
+    let mut quiet = Discreet(console);
     let run = start_for(app, "plan", &ask).await?;
-    let picture = engine::look(app, &world, run, &ask, console).await;
+    let picture = engine::look(app, &world, run, &ask, quiet.unless(own.is_none())).await;
     let picture = end(app, run, picture, plan_exit).await?;
-    Ok(with_troubles(Report::new(plan_exit(&picture), plan_json(&picture)?, plan_text(&picture)), &picture))
+    if let Some(own) = own {
+        let (json, text) = own.plan(&picture);
+        return Ok(Report::new(plan_exit(&picture), json, text));
+    }
+    Ok(with_troubles(Report::new(plan_exit(&picture), plan_json(&picture)?, plan_text(None, &picture)), &picture))
 }
 
-fn plan_text(picture: &Picture) -> String {
+fn plan_text(own: Option<&Own>, picture: &Picture) -> String {
+    if let Some(own) = own {
+        return own.plan(picture).1;
+    }
     let mut text = print::verdict(&picture.verdict, &picture.digest());
     text.push_str(&open_words(picture));
     text
@@ -140,16 +160,29 @@ pub async fn sync(
     yes: bool,
     wait: bool,
 ) -> Result<Report, Failure> {
-    let (world, ask) = (app.world().await?, ask(app, client, false).await?);
+    let (world, ask, own) = (app.world().await?, ask(app, client, false).await?, Own::of(app).await?);
+    let mut quiet = Discreet(console);
+    let console = quiet.unless(own.is_none());
     refuse_restored(app).await?;
     let run = start_for(app, "sync", &ask).await?;
-    let done = whole(app, &world, run, &ask, yes, wait, console).await;
+    let done = whole(app, &world, run, &ask, (yes, wait), own.as_ref(), console).await;
     let done = end(app, run, done, |d| d.as_ref().map_or(Exit::Done, done_exit)).await?;
-    let Some(done) = done else {
-        let json = json!({"schema": "ledgerward/sync/1", "applied": false});
-        return Ok(Report::new(Exit::Done, json, "Nothing was applied.\n"));
-    };
-    report_done(&done)
+    tell_done(own.as_ref(), done.as_ref())
+}
+
+/// What was done, as far as whoever asks may know of it.
+fn tell_done(own: Option<&Own>, done: Option<&Done>) -> Result<Report, Failure> {
+    match (own, done) {
+        (Some(own), done) => {
+            let (json, text) = own.sync(done);
+            Ok(Report::new(done.map_or(Exit::Done, done_exit), json, text))
+        }
+        (None, Some(done)) => report_done(done),
+        (None, None) => {
+            let json = json!({"schema": "ledgerward/sync/1", "applied": false});
+            Ok(Report::new(Exit::Done, json, "Nothing was applied.\n"))
+        }
+    }
 }
 
 /// One cycle, or two where `--wait` asks for the second reading.
@@ -158,8 +191,8 @@ async fn whole(
     world: &World,
     run: i64,
     ask: &Ask,
-    yes: bool,
-    wait: bool,
+    (yes, wait): (bool, bool),
+    own: Option<&Own>,
     console: &mut dyn Console,
 ) -> Result<Option<Done>, Failure> {
     crate::apply::settle(app, world, run).await?;
@@ -175,7 +208,7 @@ async fn whole(
         }
     }
     if console.interactive() && !yes && !picture.verdict.cleared.is_empty() {
-        console.note(&plan_text(&picture));
+        console.note(&plan_text(own, &picture));
         let answer = console.ask("Apply this plan? [y/N]").unwrap_or_default();
         if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
             app.store.run(move |db| db.run_part(run)).await?;
@@ -249,18 +282,13 @@ pub async fn apply(app: &App, console: &mut dyn Console, digest: &str, yes: bool
         );
     }
     refuse_restored(app).await?;
-    let world = app.world().await?;
+    let (world, own) = (app.world().await?, Own::of(app).await?);
+    let mut quiet = Discreet(console);
+    let console = quiet.unless(own.is_none());
     let run = start(app, "apply").await?;
-    let done = exactly(app, &world, run, &stored.digest, yes, console).await;
+    let done = exactly(app, &world, run, (&stored.digest, yes), own.as_ref(), console).await;
     let done = end(app, run, done, |d| d.as_ref().map_or(Exit::Done, done_exit)).await?;
-    match done {
-        Some(done) => report_done(&done),
-        None => Ok(Report::new(
-            Exit::Done,
-            json!({"schema": "ledgerward/sync/1", "applied": false}),
-            "Nothing was applied.\n",
-        )),
-    }
+    tell_done(own.as_ref(), done.as_ref())
 }
 
 /// Looks again and applies only if the plan is still this one, to the digit.
@@ -268,8 +296,8 @@ async fn exactly(
     app: &App,
     world: &World,
     run: i64,
-    digest: &str,
-    yes: bool,
+    (digest, yes): (&str, bool),
+    own: Option<&Own>,
     console: &mut dyn Console,
 ) -> Result<Option<Done>, Failure> {
     crate::apply::settle(app, world, run).await?;
@@ -282,7 +310,7 @@ async fn exactly(
         .next("Look at it: ledgerward plan"));
     }
     if console.interactive() && !yes {
-        console.note(&plan_text(&picture));
+        console.note(&plan_text(own, &picture));
         let answer = console.ask("Apply this plan? [y/N]").unwrap_or_default();
         if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
             app.store.run(move |db| db.run_part(run)).await?;
@@ -429,7 +457,16 @@ pub async fn revoke(
         .await?;
     let left = still_open(app, &world, &firm, id, &done).await;
     let closed = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_ok()).count();
-    let mut text = print::applied(&done.lanes, &done.delivered);
+    let failed = done.lanes.iter().any(|l| l.end != LaneEnd::Done);
+    let exit = if left.is_empty() && !failed { Exit::Done } else { Exit::Partly };
+    // Whose folders these are is for those who see the firm as a whole.
+    let all = act::sees_all(app, &firm);
+    let left = match left.len() {
+        0 => left,
+        _ if all => left,
+        n => vec![format!("ways in that are not ours to close: {n}; an owner or an administrator sees which")],
+    };
+    let mut text = if all { print::applied(&done.lanes, &done.delivered) } else { String::new() };
     let _ = writeln!(
         text,
         "{name} is closed and out of {}. Lift it with: ledgerward people lift {}",
@@ -439,8 +476,6 @@ pub async fn revoke(
     for line in &left {
         let _ = writeln!(text, "  STILL OPEN  {line}");
     }
-    let failed = done.lanes.iter().any(|l| l.end != LaneEnd::Done);
-    let exit = if left.is_empty() && !failed { Exit::Done } else { Exit::Partly };
     let json = json!({"schema": "ledgerward/revoke/1", "person": id, "closed": closed, "still_open": left});
     Ok(Report::new(exit, json, text))
 }
@@ -542,7 +577,12 @@ pub(super) async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) ->
         Some(typed) => {
             let firm = app.firm().await?;
             let asking = app.acting_person(&firm).map(|p| p.id);
-            Some(BTreeSet::from([change::find_client(&firm, &typed.0, asking).map_err(refused)?.id]))
+            // Who sees only some clients does not learn here that there are others.
+            let seen = match act::sees_all(app, &firm) {
+                true => Some(change::find_client(&firm, &typed.0, asking).map_err(refused)?.id),
+                false => Filter::new(app, &firm, None, Some(typed)).await?.client,
+            };
+            Some(seen.into_iter().collect())
         }
     };
     Ok(Ask { clients, offline, ..Ask::default() })

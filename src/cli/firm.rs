@@ -1,6 +1,6 @@
 //! `firm export | apply FILE`: people, clients, groups, roles and selections as one file.
 
-use std::{fmt::Write as _, io::Read as _, path::Path};
+use std::{fmt::Write as _, path::Path};
 
 use serde_json::json;
 
@@ -9,6 +9,7 @@ use super::{
     args::FirmAct,
     console::Console,
     cycle::{acting, refused},
+    file,
     outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
@@ -21,9 +22,6 @@ use crate::{
     firm_file::{self, Names},
     render::plan::count,
 };
-
-/// A firm of 10,000 people and 15,000 clients writes a tenth of this; a wrong path to something large stops here.
-const FILE_BYTES_MAX: u64 = 64 << 20;
 
 pub async fn run(app: &App, console: &mut dyn Console, act: FirmAct) -> Result<Report, Failure> {
     match act {
@@ -55,7 +53,7 @@ struct Wish<'a> {
 
 async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<Report, Failure> {
     let firm = app.firm().await?;
-    let file = checked(app, &firm, wish.file)?;
+    let file = checked(app, console, &firm, wish.file)?;
     let ops = firm_file::diff(&file, &firm, wish.prune, uuid::Uuid::now_v7);
     let by = By { actor: acting(app, &firm)?, at: app.now() };
     let (_, effects) = change::apply_all(&firm, &ops, by).map_err(|(_, r)| {
@@ -95,8 +93,13 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
 }
 
 /// The file, read and checked; every problem is told at its line.
-pub(super) fn checked(app: &App, firm: &Firm, path: &Path) -> Result<firm_file::FirmFile, Failure> {
-    let text = read(path)?;
+pub(super) fn checked(
+    app: &App,
+    console: &mut dyn Console,
+    firm: &Firm,
+    path: &Path,
+) -> Result<firm_file::FirmFile, Failure> {
+    let text = file::text(path, console)?;
     let names = Names {
         connections: app.config.connections.keys().cloned().collect(),
         targets: app.config.targets.keys().cloned().collect(),
@@ -120,18 +123,4 @@ fn left_out(wish: &Wish<'_>, firm: &Firm, file: &firm_file::FirmFile) -> String 
         ),
         (n, true) => format!("The file does not name {}; with --prune they end.", count(n, "person")),
     }
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    let cannot = |why: String| {
-        Failure::new(Exit::Refused, format!("{} cannot be read: {why}", path.display()))
-            .next("Name a file that `ledgerward firm export` wrote. Nothing was changed.")
-    };
-    let file = std::fs::File::open(path).map_err(|e| cannot(e.to_string()))?;
-    let mut text = String::new();
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|e| cannot(e.to_string()))?;
-    if read as u64 > FILE_BYTES_MAX {
-        return Err(cannot("it is larger than 64 MiB".to_owned()));
-    }
-    Ok(text)
 }

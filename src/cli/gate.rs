@@ -2,7 +2,7 @@
 //! checks once more, act by act; what it shows, it cuts to what the person may see.
 
 use super::{
-    args::{ChangesAct, Command, FreezeAct, GuestsAct, HoldersAct, RosterAct, StatementsAct},
+    args::{ChangesAct, ClientsAct, Command, FreezeAct, GuestsAct, HoldersAct, RosterAct, StatementsAct},
     cycle::{acting, refused},
     outcome::Failure,
 };
@@ -14,29 +14,31 @@ use crate::{
     },
 };
 
-/// What somebody needs to give a command at all. `None`: the command itself shows and does only what is theirs.
-const fn needs(command: &Command) -> Option<Permission> {
+/// What somebody needs to give a command at all. Nothing: the command itself shows and does only what is theirs. What decides
+/// about everybody's access needs to see it, too.
+const fn needs(command: &Command) -> &'static [Permission] {
     match command {
-        Command::Connect { .. } => Some(Connections),
-        Command::Sync { .. } | Command::Pull { .. } | Command::Plan { .. } | Command::Apply { .. } => Some(Run),
-        Command::Approve { .. } => Some(Publish),
-        Command::Hold { .. } => Some(ReadAll),
+        Command::Connect { .. } => &[Connections],
+        Command::Sync { .. } | Command::Pull { .. } | Command::Plan { .. } | Command::Apply { .. } => &[Run],
+        Command::Approve { .. } => &[Publish, ReadAll],
+        Command::Hold { .. } => &[ReadAll],
         // Anybody who runs it may stop it; to go on takes an owner.
-        Command::Freeze { act: Some(FreezeAct::On { .. }) } => Some(Run),
-        Command::Freeze { act: Some(FreezeAct::Off) } => Some(Publish),
-        Command::Changes { act: Some(ChangesAct::Publish { .. }) } => Some(Publish),
-        Command::Changes { act: Some(ChangesAct::Show { .. }) } => Some(ReadAll),
-        Command::Revoke { .. } => Some(People),
-        Command::Holders { act: Some(HoldersAct::Accept(_) | HoldersAct::Remove(_)) } => Some(Publish),
-        Command::Holders { .. } => Some(ReadAll),
-        Command::Runs { .. } | Command::Findings { .. } | Command::Doctor { .. } => Some(ReadAll),
-        Command::Audit { .. } | Command::Firm { .. } => Some(ReadAll),
-        Command::Roster { act: Some(RosterAct::Accept { .. }), .. } => Some(Connections),
-        Command::Forecast { .. } | Command::Roster { .. } | Command::Gaps { .. } | Command::WhatIf(_) | Command::Review { .. } => Some(ReadAll),
-        Command::Leaver(_) => Some(People),
-        Command::Adopt { .. } => Some(Publish),
-        Command::Backup { .. } | Command::Restore { .. } | Command::Key { .. } => Some(Operate),
-        Command::Statements { act: Some(StatementsAct::Push { .. }), .. } => Some(Publish),
+        Command::Freeze { act: Some(FreezeAct::On { .. }) } => &[Run],
+        Command::Freeze { act: Some(FreezeAct::Off) } => &[Publish],
+        Command::Changes { act: Some(ChangesAct::Publish { .. }) } => &[Publish, ReadAll],
+        Command::Changes { act: Some(ChangesAct::Show { .. }) } => &[ReadAll],
+        Command::Revoke { .. } => &[People],
+        Command::Holders { act: Some(HoldersAct::Accept(_) | HoldersAct::Remove(_)) } => &[Publish, ReadAll],
+        Command::Holders { .. } => &[ReadAll],
+        Command::Runs { .. } | Command::Findings { .. } | Command::Doctor { .. } => &[ReadAll],
+        Command::Audit { .. } | Command::Firm { .. } => &[ReadAll],
+        Command::Roster { act: Some(RosterAct::Accept { .. }), .. } => &[Connections],
+        Command::Forecast { .. } | Command::Roster { .. } | Command::Gaps { .. } | Command::WhatIf(_) | Command::Review { .. } => &[ReadAll],
+        Command::Clients { act: Some(ClientsAct::Move { .. }) } => &[Publish, ReadAll],
+        Command::Leaver(_) => &[People],
+        Command::Adopt { .. } => &[Publish, ReadAll],
+        Command::Backup { .. } | Command::Restore { .. } | Command::Key { .. } => &[Operate],
+        Command::Statements { act: Some(StatementsAct::Push { .. }), .. } => &[Publish, ReadAll],
         Command::People { .. }
         | Command::Clients { .. }
         | Command::Select(_)
@@ -61,7 +63,7 @@ const fn needs(command: &Command) -> Option<Permission> {
         | Command::Completions { .. }
         | Command::Man
         // Whose tokens somebody may make and see, the command knows.
-        | Command::Api { .. } => None,
+        | Command::Api { .. } => &[],
     }
 }
 
@@ -80,6 +82,6 @@ pub async fn check(app: &App, command: &Command) -> Result<(), Failure> {
         Command::Guests { act: Some(GuestsAct::Add { .. }) } => {
             change::holds(&firm, actor, Permission::Guests).map_err(refused)
         }
-        other => needs(other).map_or(Ok(()), |p| change::require(&firm, actor, p)).map_err(refused),
+        other => needs(other).iter().try_for_each(|p| change::require(&firm, actor, *p)).map_err(refused),
     }
 }

@@ -58,7 +58,8 @@ async fn read(app: &App, world: &World, firm: &Firm, ask: &Ask, console: &mut dy
     let facts = memory::recall_all(app, firm).await?;
     let targets: Vec<TargetName> = world.targets.keys().cloned().collect();
     let decider = Decider::new(firm, &facts, &targets, app.now());
-    let book = lanes::read(app, world, &decider, ask, app.now(), console).await?;
+    let turn = app.store.run(|db| db.last_turn()).await?;
+    let book = lanes::read(app, world, &decider, ask, (app.now(), turn), console).await?;
     let (plan, _) = lanes::propose(&decider, &book, ask);
     let mut out = Read { entries: Vec::new(), troubles: book.troubles.clone(), needs_sign_in: false };
     out.needs_sign_in = world

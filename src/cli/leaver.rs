@@ -9,7 +9,7 @@ use super::{
     act,
     args::{LeaverArgs, PersonArg},
     console::Console,
-    cycle,
+    cycle, file,
     outcome::{Exit, Failure, Report},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         firm::{Firm, Person},
     },
     leavers::{CASES, Case, Chased, Confirmed},
-    memory,
+    memory, pack,
     render::plan::{count, time},
 };
 
@@ -47,12 +47,22 @@ pub async fn run(app: &App, console: &mut dyn Console, args: LeaverArgs) -> Resu
     };
     let mut report = told(app, person, &case).await?;
     if let Some(dir) = &args.pack {
-        let seal = evidence::seal(app, person, &case, dir).await?;
-        if let Some(map) = report.json.as_object_mut() {
-            map.insert("pack".to_owned(), json!({"directory": dir.display().to_string(), "seal": seal}));
+        let given = file::given(dir);
+        let sealed = evidence::seal(app, person, &case, (!given).then_some(dir)).await?;
+        let mut pack = json!({"seal": sealed.seal});
+        if let Some(map) = pack.as_object_mut() {
+            if given {
+                map.insert("files".to_owned(), json!(pack::told(&sealed.files, true)));
+            } else {
+                map.insert("directory".to_owned(), json!(dir.display().to_string()));
+            }
         }
+        if let Some(map) = report.json.as_object_mut() {
+            map.insert("pack".to_owned(), pack);
+        }
+        let at = file::shown(dir);
         report = report
-            .note(format!("Sealed in {}: {seal}", dir.display()))
+            .note(format!("Sealed in {at}: {}", sealed.seal))
             .note(format!("Anybody can check it: ledgerward audit verify --pack {}", dir.display()));
     }
     Ok(report)

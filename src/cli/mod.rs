@@ -19,6 +19,7 @@ pub mod console;
 pub mod cycle;
 pub mod demo;
 pub mod doctor;
+pub mod file;
 pub mod findings;
 pub mod firm;
 pub mod forecast;
@@ -101,7 +102,8 @@ async fn dispatch(cli: Cli, place: Place, console: &mut dyn Console) -> Result<R
         Ok(app) => app,
         // Locked, or not ours to open: then the daemon that holds it does the command, if there is one.
         Err(failure) if matches!(failure.exit, Exit::Locked | Exit::Refused) && !socket::on_its_own(&command) => {
-            return forward(&place, console).await.unwrap_or(Err(failure));
+            let takes = socket::takes_input(&command);
+            return forward(&place, console, takes).await.unwrap_or(Err(failure));
         }
         Err(failure) => return Err(failure),
     };
@@ -212,8 +214,8 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Why { person, client } => why::run(app, &person, &client, false).await,
         Command::WhyNot { person, client } => why::run(app, &person, &client, true).await,
         Command::Leaver(args) => leaver::run(app, console, args).await,
-        Command::Review { act } => review::run(app, act).await,
-        Command::WhatIf(args) => what_if::run(app, args).await,
+        Command::Review { act } => review::run(app, console, act).await,
+        Command::WhatIf(args) => what_if::run(app, console, args).await,
         Command::Status { check } => status::run(app, check).await,
         Command::Runs { limit } => runs::run(app, limit).await,
         Command::Findings { all } => findings::run(app, all).await,

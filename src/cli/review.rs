@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    io::Read as _,
     path::Path,
 };
 
@@ -17,6 +16,8 @@ use super::{
     act,
     args::{ClientArg, ReviewAct},
     audit::verify_pack,
+    console::Console,
+    file,
     leaver::evidence,
     outcome::{Exit, Failure, Fault, Report},
 };
@@ -26,14 +27,15 @@ use crate::{
         change::ChangeOp,
         firm::{Firm, Office, PersonId},
     },
-    pack::{self, Link, Pack},
+    pack::{self, Link, Pack, Sealed},
     render::plan::{count, time},
 };
 
 mod sheet;
 
 const REVIEWS: &str = "review";
-const FILE_BYTES_MAX: u64 = 32 << 20;
+/// The packs of sealed reviews, by name: whoever lost theirs gets the very same bytes.
+const PACKS: &str = "review_pack";
 
 /// One review with everything that was decided in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -98,7 +100,7 @@ impl Review {
     }
 }
 
-pub async fn run(app: &App, act: Option<ReviewAct>) -> Result<Report, Failure> {
+pub async fn run(app: &App, console: &mut dyn Console, act: Option<ReviewAct>) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     if !act::sees_all(app, &firm) {
         return Err(Failure::new(Exit::Failed, "reviews are for those who may see everybody's access")
@@ -108,8 +110,12 @@ pub async fn run(app: &App, act: Option<ReviewAct>) -> Result<Report, Failure> {
         None | Some(ReviewAct::List) => list(app).await,
         Some(ReviewAct::Start { name, reviewers }) => start(app, &firm, &name, &reviewers).await,
         Some(ReviewAct::Export { name, out }) => export(&load(app, &name).await?, &out).await,
-        Some(ReviewAct::Import { name, file }) => import(app, &firm, load(app, &name).await?, &file).await,
-        Some(ReviewAct::Seal { name, out }) => seal(app, load(app, &name).await?, &out).await,
+        Some(ReviewAct::Import { name, file }) => {
+            let review = load(app, &name).await?;
+            import(app, &firm, review, &file::read(&file, console)?).await
+        }
+        Some(ReviewAct::Seal { name, out }) => seal(app, load(app, &name).await?, out.as_deref()).await,
+        Some(ReviewAct::Pack { name, out }) => pack(app, load(app, &name).await?, &out).await,
         Some(ReviewAct::Verify { dir }) => verify_pack(&dir),
     }
 }
@@ -219,11 +225,26 @@ async fn export(review: &Review, out: &Path) -> Result<Report, Failure> {
             .map_err(|e| Failure::new(Exit::Failed, "a sheet could not be made").cause(&e))?;
         files.insert(format!("{reviewer}.xlsx"), bytes);
     }
+    let given = file::given(out);
+    let mut text = String::new();
+    if given {
+        let _ = writeln!(text, "{} are in the --json answer.", count(files.len(), "file"));
+    } else {
+        put(out, &files, &mut text)?;
+    }
+    let values = pack::told(&files, given);
+    let json = json!({"schema": "ledgerward/review-export/1", "review": review.name, "files": values});
+    Ok(Report::new(Exit::Done, json, text).note(format!(
+        "Reviewers write keep or remove into \"decision\". Then, saved as CSV: ledgerward review import {} FILE",
+        review.name
+    )))
+}
+
+fn put(out: &Path, files: &BTreeMap<String, Vec<u8>>, text: &mut String) -> Result<(), Failure> {
     let failed =
         |e: std::io::Error| Failure::new(Exit::Failed, format!("{} cannot be written", out.display())).cause(&e);
     std::fs::create_dir_all(out).map_err(failed)?;
-    let mut text = String::new();
-    for (name, bytes) in &files {
+    for (name, bytes) in files {
         let to = out.join(name);
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&to).map_err(|e| {
             failed(e).next("Nothing is ever written over: name another directory, or move the old sheets away.")
@@ -231,22 +252,12 @@ async fn export(review: &Review, out: &Path) -> Result<Report, Failure> {
         std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
         let _ = writeln!(text, "{}", to.display());
     }
-    let names: Vec<&String> = files.keys().collect();
-    let json = json!({"schema": "ledgerward/review-export/1", "review": review.name, "files": names});
-    Ok(Report::new(Exit::Done, json, text).note(format!(
-        "Reviewers write keep or remove into \"decision\". Then, saved as CSV: ledgerward review import {} FILE",
-        review.name
-    )))
+    Ok(())
 }
 
-async fn import(app: &App, firm: &Firm, mut review: Review, file: &Path) -> Result<Report, Failure> {
+async fn import(app: &App, firm: &Firm, mut review: Review, bytes: &[u8]) -> Result<Report, Failure> {
     open(&review)?;
-    let cannot = |e: std::io::Error| {
-        Failure::new(Exit::Refused, format!("{} cannot be read", file.display())).cause(&e).next("Nothing was changed.")
-    };
-    let mut bytes = Vec::new();
-    std::fs::File::open(file).map_err(cannot)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(cannot)?;
-    let found = sheet::decisions(&review, &bytes)?;
+    let found = sheet::decisions(&review, bytes)?;
     let (now, by) = (app.now(), app.actor.name.clone());
     let (mut ops, mut by_hand) = (Vec::new(), Vec::new());
     for item in &mut review.items {
@@ -266,7 +277,7 @@ async fn import(app: &App, firm: &Firm, mut review: Review, file: &Path) -> Resu
             json!({"row": row.to_string(), "decision": if *keep { "keep" } else { "remove" }, "note": note})
         })
         .collect();
-    review.link(json!({"act": "import", "at": now, "by": by, "sha256": pack::sha256(&bytes), "decisions": rows, "staged": acted.staged}))?;
+    review.link(json!({"act": "import", "at": now, "by": by, "sha256": pack::sha256(bytes), "decisions": rows, "staged": acted.staged}))?;
     save(app, &review, "review.import").await?;
     let removed = found.values().filter(|(keep, _)| !keep).count();
     let mut text = format!(
@@ -320,7 +331,7 @@ fn open(review: &Review) -> Result<(), Failure> {
     }
 }
 
-async fn seal(app: &App, mut review: Review, out: &Path) -> Result<Report, Failure> {
+async fn seal(app: &App, mut review: Review, out: Option<&Path>) -> Result<Report, Failure> {
     open(&review)?;
     if review.undecided() > 0 {
         return Err(Failure::new(Exit::Failed, format!("{} not decided yet", count(review.undecided(), "line")))
@@ -336,14 +347,56 @@ async fn seal(app: &App, mut review: Review, out: &Path) -> Result<Report, Failu
         .map_err(|e| Failure::new(Exit::Failed, "the chain cannot be written down").cause(&e))?;
     files.insert(pack::CHAIN.to_owned(), format!("{}\n", chain.join("\n")).into_bytes());
     let head = app.store.run(|db| db.audit_head()).await?;
-    let pack =
-        Pack { kind: "review", subject: review.name.clone(), made: app.now(), by: app.actor.name.clone(), head, files };
-    let seal = evidence::write(app, out, pack).await?;
-    review.seal = Some(seal.clone());
+    let sealed = pack::seal(Pack {
+        kind: "review",
+        subject: review.name.clone(),
+        made: app.now(),
+        by: app.actor.name.clone(),
+        head,
+        files,
+    })?;
+    // A directory that cannot be written leaves the review open.
+    if let Some(dir) = out.filter(|out| !file::given(out)) {
+        evidence::write(dir, sealed.clone()).await?;
+    }
+    review.seal = Some(sealed.seal.clone());
+    let (now, kept, row) = (app.now(), sealed.clone(), evidence::seal_row(&sealed));
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                db.doc_put(PACKS, &kept.subject, &kept)?;
+                db.audit(now, "pack.seal", &kept.subject, None::<&()>, Some(&row), None)
+            })
+        })
+        .await?;
     save(app, &review, "review.seal").await?;
-    let text = format!("{} is sealed in {}: {seal}\n", review.name, out.display());
-    Ok(Report::new(Exit::Done, summary(&review), text)
-        .note(format!("Anybody can check it: ledgerward review verify {}", out.display())))
+    let at = out.map_or_else(String::new, |out| format!(" in {}", file::shown(out)));
+    let text = format!("{} is sealed{at}: {}\n", review.name, sealed.seal);
+    Ok(Report::new(Exit::Done, summary(&review), text).note(match out.filter(|out| !file::given(out)) {
+        Some(dir) => format!("Anybody can check it: ledgerward review verify {}", dir.display()),
+        None => format!("To have it: ledgerward review pack {} --out DIR", review.name),
+    }))
+}
+
+/// A sealed review's pack, again: the very bytes that were sealed.
+async fn pack(app: &App, review: Review, out: &Path) -> Result<Report, Failure> {
+    let key = review.name.clone();
+    let kept: Option<Sealed> = app.store.run(move |db| db.doc_get(PACKS, &key)).await?;
+    let sealed = kept.ok_or_else(|| {
+        Failure::new(Exit::Failed, format!("{} is not sealed", review.name))
+            .fault(Fault::Conflict)
+            .next(format!("Seal it: ledgerward review seal {}", review.name))
+    })?;
+    let given = file::given(out);
+    if !given {
+        evidence::write(out, sealed.clone()).await?;
+    }
+    let text = format!("{} of {} in {}: {}\n", sealed.kind, sealed.subject, file::shown(out), sealed.seal);
+    let json = json!({
+        "schema": "ledgerward/sealed/1", "kind": sealed.kind, "subject": sealed.subject, "seal": sealed.seal,
+        "files": pack::told(&sealed.files, given),
+    });
+    Ok(Report::new(Exit::Done, json, text))
 }
 
 fn summary(review: &Review) -> Value {

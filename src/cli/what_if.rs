@@ -13,6 +13,7 @@ use super::{
     access::Sight,
     act,
     args::WhatIfArgs,
+    console::Console,
     cycle::{acting, refused},
     firm::checked,
     outcome::{Exit, Failure, Report},
@@ -32,7 +33,7 @@ use crate::{
     render::plan::{count, short},
 };
 
-pub async fn run(app: &App, args: WhatIfArgs) -> Result<Report, Failure> {
+pub async fn run(app: &App, console: &mut dyn Console, args: WhatIfArgs) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     if Sight::of(app, &firm)? != Sight::Everything {
         return Err(Failure::new(Exit::Failed, "what-if is for those who may see everybody's access")
@@ -44,7 +45,7 @@ pub async fn run(app: &App, args: WhatIfArgs) -> Result<Report, Failure> {
         targets.push(TargetName("-".to_owned()));
     }
     let before = Decider::new(&firm, &facts, &targets, app.now());
-    let ops = ops(app, &before, &args)?;
+    let ops = ops(app, console, &before, &args)?;
     let by = change::By { actor: acting(app, &firm)?, at: app.now() };
     let (after, _) = change::apply_all(&firm, &ops, by).map_err(|(_, r)| refused(r))?;
     let after = with_settings(after, &app.config);
@@ -61,11 +62,16 @@ pub async fn run(app: &App, args: WhatIfArgs) -> Result<Report, Failure> {
     .note("Nothing was changed, and no provider was asked."))
 }
 
-fn ops(app: &App, before: &Decider<'_>, args: &WhatIfArgs) -> Result<Vec<ChangeOp>, Failure> {
+fn ops(
+    app: &App,
+    console: &mut dyn Console,
+    before: &Decider<'_>,
+    args: &WhatIfArgs,
+) -> Result<Vec<ChangeOp>, Failure> {
     let firm = before.firm();
     match (&args.file, &args.person) {
         (Some(file), _) => {
-            let parsed = checked(app, firm, file)?;
+            let parsed = checked(app, console, firm, file)?;
             Ok(firm_file::diff(&parsed, firm, args.prune, uuid::Uuid::now_v7))
         }
         (None, Some(person)) => {

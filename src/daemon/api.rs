@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     api::{
-        Act, May, Place, Route,
+        Act, Kind, May, Place, Route,
         check::{Checked, Picture, Question},
         input::{self, Values},
         openapi,
@@ -41,7 +41,7 @@ use crate::{
     cli::{
         args::Cli,
         connectors,
-        console::Kept,
+        console::Given,
         outcome::{Exit, Failure, Fault, Report},
     },
     config::Config,
@@ -357,11 +357,12 @@ impl Api {
         let cli = Cli::try_parse_from(words).map_err(|e| wrong_words(route, &e))?;
         let daemon = &self.server.daemon;
         let (working, server) = (Arc::clone(&daemon.working), self.server.clone());
+        let mut console = Given(input::document(route, values));
         // A thread of its own: whoever hangs up leaves the work, and the work stands.
         let runtime = tokio::runtime::Handle::current();
         let task = tokio::task::spawn_blocking(move || {
             let _working = working;
-            runtime.block_on(server.execute(app, &mut Kept::default(), cli.command))
+            runtime.block_on(server.execute(app, &mut console, cli.command))
         });
         let result = task.await;
         daemon.book.look_again();
@@ -429,12 +430,15 @@ fn right_host(address: SocketAddr, uri: &Uri, headers: &HeaderMap) -> Result<(),
 
 /// The body, as an object. Nothing at all is an empty one.
 async fn json_body(headers: &HeaderMap, body: Body, route: &Route) -> Result<Option<Map<String, Value>>, Problem> {
-    let large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has {BODY_BYTES_MAX} bytes at most"));
+    // A file's text may double by its escapes.
+    let file = route.inputs.iter().any(|i| i.kind == Kind::Document);
+    let most = if file { 2 * input::DOCUMENT_MAX } else { BODY_BYTES_MAX };
+    let large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has {most} bytes at most"));
     let told = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-    if told.is_some_and(|n| n > BODY_BYTES_MAX as u64) {
+    if told.is_some_and(|n| n > most as u64) {
         return Err(large());
     }
-    let bytes = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| large())?;
+    let bytes = to_bytes(body, most).await.map_err(|_| large())?;
     if bytes.is_empty() {
         return Ok(None);
     }

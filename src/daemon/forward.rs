@@ -14,6 +14,7 @@ use crate::{
     app::Place,
     cli::{
         console::Console,
+        file,
         outcome::{Exit, Failure, Report},
     },
 };
@@ -24,11 +25,11 @@ const CONNECT_MAX: Duration = Duration::from_millis(500);
 const LINE_BYTES_MAX: usize = 64 << 20;
 
 /// Has the daemon do this process's own command line. `None`: no daemon answers.
-pub async fn forward(place: &Place, console: &mut dyn Console) -> Option<Result<Report, Failure>> {
+pub async fn forward(place: &Place, console: &mut dyn Console, takes_input: bool) -> Option<Result<Report, Failure>> {
     let mut closed = None;
     for path in place.sockets() {
         match tokio::time::timeout(CONNECT_MAX, UnixStream::connect(&path)).await {
-            Ok(Ok(stream)) => return Some(converse(&path, stream, place, console).await),
+            Ok(Ok(stream)) => return Some(converse(&path, stream, place, console, takes_input).await),
             Ok(Err(e)) if e.kind() == io::ErrorKind::PermissionDenied && path.parent().is_some_and(Path::exists) => {
                 closed.get_or_insert((path, e));
             }
@@ -46,12 +47,14 @@ async fn converse(
     stream: UnixStream,
     place: &Place,
     console: &mut dyn Console,
+    takes_input: bool,
 ) -> Result<Report, Failure> {
     let mut args = Vec::new();
     for arg in std::env::args_os().skip(1) {
         let text = arg.into_string();
         args.push(text.map_err(|_| Failure::new(Exit::Usage, "an argument is no text").next("Use plain characters."))?);
     }
+    let input = if takes_input { Some(file::text(Path::new("-"), console)?) } else { None };
     let request = Request {
         args,
         acting: None,
@@ -59,6 +62,7 @@ async fn converse(
         quiet: place.quiet,
         interactive: console.interactive(),
         cwd: std::env::current_dir().ok(),
+        input,
     };
     let body = serde_json::to_vec(&request).map_err(|e| broken(&e))?;
     let answer = send(stream, Method::POST, "/v1/command", body).await?;

@@ -16,7 +16,7 @@ use std::{
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{ConnectInfo, Path as UrlPath, Request as HttpRequest, State, connect_info::Connected},
+    extract::{ConnectInfo, DefaultBodyLimit, Path as UrlPath, Request as HttpRequest, State, connect_info::Connected},
     response::{IntoResponse as _, Response},
     routing::{get, post},
     serve::IncomingStream,
@@ -40,6 +40,7 @@ use crate::{
             AuditAct, Cli, ClientsAct, Command, FirmAct, LeaverArgs, ReviewAct, RosterAct, StatementsAct, WhatIfArgs,
         },
         console::Console,
+        file,
         outcome::{Exit, Failure, Report},
     },
 };
@@ -48,6 +49,8 @@ use crate::{
 const MODE: u32 = 0o660;
 /// What everybody without a number in our user namespace looks like (`man 7 user_namespaces`): nobody in particular.
 const OVERFLOW_UID: u32 = 65_534;
+/// What is given along, as a text of JSON.
+const REQUEST_BYTES_MAX: usize = 2 * file::BYTES_MAX as usize;
 /// So long a person may think about a question before the daemon takes it for unanswered.
 const ANSWER_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -65,6 +68,8 @@ pub struct Request {
     pub interactive: bool,
     /// Where relative paths of the arguments start.
     pub cwd: Option<std::path::PathBuf>,
+    /// What was given along, for a file named `-`.
+    pub input: Option<String>,
 }
 
 /// One line of an answer.
@@ -168,7 +173,7 @@ type Questions = Arc<Mutex<BTreeMap<String, (u32, blocking::Sender<String>)>>>;
 pub async fn serve(listener: UnixListener, server: Server, api: Arc<Api>) {
     let daemon = Arc::clone(&server.daemon);
     let router = Router::new()
-        .route("/v1/command", post(command))
+        .route("/v1/command", post(command).layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX)))
         .route("/v1/answer/{id}", post(answer))
         .route("/v1/status", get(status))
         .route("/v1/health", get(alive))
@@ -285,6 +290,16 @@ pub const fn on_its_own(command: &Command) -> bool {
     )
 }
 
+/// Whether a command reads what is given along with it.
+pub fn takes_input(command: &Command) -> bool {
+    match command {
+        Command::WhatIf(WhatIfArgs { file: Some(file), .. })
+        | Command::Review { act: Some(ReviewAct::Import { file, .. }) }
+        | Command::Firm { act: FirmAct::Apply { file, .. } } => file::given(file),
+        _ => false,
+    }
+}
+
 /// The daemon reads and writes files with its own rights, not with the rights of whoever asks. Only those who could do so
 /// anyway may name one; a relative name is theirs, not the daemon's.
 fn files(command: &mut Command, trusted: bool, cwd: Option<&Path>) -> Result<(), Failure> {
@@ -296,7 +311,8 @@ fn files(command: &mut Command, trusted: bool, cwd: Option<&Path>) -> Result<(),
                 Some(
                     ReviewAct::Export { out: file, .. }
                     | ReviewAct::Import { file, .. }
-                    | ReviewAct::Seal { out: file, .. }
+                    | ReviewAct::Seal { out: Some(file), .. }
+                    | ReviewAct::Pack { out: file, .. }
                     | ReviewAct::Verify { dir: file },
                 ),
         }
@@ -307,12 +323,15 @@ fn files(command: &mut Command, trusted: bool, cwd: Option<&Path>) -> Result<(),
         | Command::Statements { act: Some(StatementsAct::Render { out: file, .. }), .. } => file,
         _ => return Ok(()),
     };
+    if file::given(path) {
+        return Ok(());
+    }
     if !trusted {
         return Err(Failure::new(
             Exit::Failed,
             "while the daemon runs, only root and the service's own user may name files",
         )
-        .next("Ask one of them, or use a command that prints to the terminal."));
+        .next("Ask one of them, or name - for standard input or the --json answer."));
     }
     if let Some(cwd) = cwd {
         *path = cwd.join(&*path);
@@ -352,7 +371,8 @@ async fn command(
             Err(failure) => Err(failure),
             Ok((app, uid, command)) => {
                 let questions = Arc::clone(&server.questions);
-                let mut far = Far { lines: send.clone(), questions, uid, interactive: request.interactive };
+                let (lines, input) = (send.clone(), request.input);
+                let mut far = Far { lines, questions, uid, interactive: request.interactive, input };
                 let result = runtime.block_on(server.execute(app, &mut far, command));
                 server.daemon.book.look_again();
                 result
@@ -424,6 +444,7 @@ struct Far {
     questions: Questions,
     uid: u32,
     interactive: bool,
+    input: Option<String>,
 }
 
 impl Console for Far {
@@ -445,6 +466,10 @@ impl Console for Far {
             asked.is_ok().then(|| tokio::task::block_in_place(|| receive.recv_timeout(ANSWER_MAX).ok())).flatten();
         self.questions.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         answer
+    }
+
+    fn input(&mut self) -> Option<Vec<u8>> {
+        self.input.take().map(String::into_bytes)
     }
 }
 
@@ -471,6 +496,10 @@ mod tests {
         files(&mut backup, true, Some(Path::new("/home/ana"))).unwrap();
         assert!(matches!(backup, Command::Backup { file } if file == Path::new("/home/ana/b.db")));
         assert!(files(&mut line("people list"), false, None).is_ok());
+        for start in ["firm apply", "review pack 2026-Q4 --out", "review import 2026-Q4", "leaver bob --pack"] {
+            assert!(files(&mut line(&format!("{start} -")), false, None).is_ok(), "{start}");
+            assert!(files(&mut line(&format!("{start} x")), false, None).is_err(), "{start}");
+        }
     }
 
     #[tokio::test]

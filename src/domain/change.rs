@@ -26,7 +26,7 @@ pub use self::{
     lookup::{find_client, find_person},
     publish::{can_be_seconded, publish, rehearse, waits},
     rights::{Missing, enabled, holds, may_touch, needs_publishing, powers, require, sees_everything},
-    touches::{concerns, touches},
+    touches::{concerns, touched_client, touches},
     words::{office_slug, parse_office, parse_unlisted, unlisted_slug},
 };
 use super::{

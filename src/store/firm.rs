@@ -238,6 +238,7 @@ impl Db {
     pub fn publish_change(&mut self, id: i64, by: &str, at: Timestamp, before: &Firm, after: &Firm) -> Result<Change> {
         self.tx(|db| {
             let change = db.decide_change(id, "published", by, at)?;
+            db.take_turn(id)?;
             db.save_firm_diff(before, after)?;
             let was = difference(before, after)?;
             db.audit(at, "firm.publish", &change.label(), Some(&was.0), Some(&was.1), Some(&change.reason))?;
@@ -251,6 +252,15 @@ impl Db {
             db.audit(at, "firm.reject", &change.label(), None::<&()>, None::<&()>, Some(reason))?;
             Ok(change)
         })
+    }
+
+    /// A change takes effect, after all others that did.
+    fn take_turn(&mut self, id: i64) -> Result<()> {
+        let mut stmt = self.conn.prepare_cached(
+            "UPDATE change SET turn = 1 + max(coalesce((SELECT max(turn) FROM change), 0), (SELECT max(id) FROM change)) WHERE id = ?1",
+        )?;
+        stmt.execute([id])?;
+        Ok(())
     }
 
     fn decide_change(&mut self, id: i64, state: &str, by: &str, at: Timestamp) -> Result<Change> {
@@ -281,7 +291,11 @@ impl Db {
             "INSERT INTO change (op, author, at, reason, state, published_by, decided_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![to_json(op)?, author, us(at), reason, state, by, decided.map(us)],
         )?;
-        Ok(self.conn.last_insert_rowid())
+        let id = self.conn.last_insert_rowid();
+        if decided.is_some() {
+            self.take_turn(id)?;
+        }
+        Ok(id)
     }
 
     pub fn change(&self, id: i64) -> Result<Change> {
@@ -293,6 +307,23 @@ impl Db {
     /// The newest changes first.
     pub fn changes(&self, limit: u32) -> Result<Vec<Change>> {
         self.changes_where("1 ORDER BY id DESC LIMIT ?1", i64::from(limit))
+    }
+
+    /// The turn of the change that took effect last; 0 before the first.
+    pub fn last_turn(&self) -> Result<i64> {
+        Ok(self.conn.query_row("SELECT coalesce(max(turn), 0) FROM change", [], |r| r.get(0))?)
+    }
+
+    /// Changes that took effect after one turn and up to another, in that order: turn, id, act.
+    pub fn changes_between(&self, after: i64, to: i64) -> Result<Vec<(i64, i64, Value)>> {
+        let mut stmt =
+            self.conn.prepare_cached("SELECT turn, id, op FROM change WHERE turn > ?1 AND turn <= ?2 ORDER BY turn")?;
+        let mut rows = stmt.query([after, to])?;
+        let mut all = Vec::new();
+        while let Some(r) = rows.next()? {
+            all.push((r.get(0)?, r.get(1)?, from_json(&r.get::<_, String>(2)?, "a change")?));
+        }
+        Ok(all)
     }
 
     pub fn staged_changes(&self) -> Result<Vec<Change>> {

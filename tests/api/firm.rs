@@ -136,6 +136,12 @@ impl Daemon {
         command(&self.dir, args).output().unwrap()
     }
 
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = command(&self.dir, args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
     /// Over the socket, as somebody; `raw`: a body as it is, with its content type.
     pub fn send(&self, acting: &str, method: &str, path: &str, raw: Option<(&str, &[u8])>) -> Got {
         let acting = if acting.is_empty() { String::new() } else { format!("Ledgerward-As: {acting}\r\n") };

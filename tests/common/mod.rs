@@ -5,6 +5,8 @@
 #![expect(dead_code, reason = "each test uses a part of it")]
 
 pub mod proxy;
+#[path = "../shape/mod.rs"]
+mod shape;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -76,7 +78,9 @@ pub struct Told {
 
 impl Told {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+        let value = serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"));
+        shape::check(&value);
+        value
     }
 }
 

@@ -241,6 +241,7 @@ impl Life {
         let add = ["people", "add", &who, "--first", "P", "--last", &last, "--mode", mode.word()];
         if self.give(&add).is_some() {
             let person = Person { mode, disabled: false, closed: false, selected: BTreeSet::new() };
+            self.past.join(&who, self.house.now());
             self.firm.people.insert(who, person);
         }
     }

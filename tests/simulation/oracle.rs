@@ -145,6 +145,17 @@ impl Firm {
         }
     }
 
+    /// What one client's ledger says of somebody at `at` by the readings from `from` on, where every way of counting agrees:
+    /// whatever the firm decided about either.
+    pub fn ledger(&self, readings: &[Reading], who: &str, tenant: &str, from: Timestamp, at: Timestamp) -> Verdict {
+        let of = |count: Count| {
+            let of = |r: &&Reading| r.tenant == tenant && r.at >= from && r.at <= at && (count.unsure || !r.unsure);
+            fact(who, readings.iter().filter(of), count)
+        };
+        let each = COUNTS.map(of);
+        if each.iter().all(|v| *v == each[0]) { each[0] } else { Verdict::Unknown }
+    }
+
     /// What can be said at `at`, where every way of counting agrees.
     pub fn verdict(&self, readings: &[Reading], who: &str, client: usize, at: Timestamp) -> Verdict {
         let each = COUNTS.map(|count| self.verdict_by(readings, who, client, at, count));

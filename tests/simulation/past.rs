@@ -7,7 +7,7 @@ use ledgerward_contract::Timestamp;
 
 use crate::{
     house::House,
-    oracle::Firm,
+    oracle::{Firm, Verdict},
     outside::{Folders, Moved},
 };
 
@@ -20,6 +20,8 @@ pub struct Past {
     /// Cycles that were killed or had faults: what is written down of them may be a moment late.
     blurred: Vec<(Timestamp, Timestamp)>,
     steps: Vec<Moved>,
+    /// When somebody came to the firm: what ledgers said of them before is nobody's fact.
+    joined: BTreeMap<String, Timestamp>,
 }
 
 fn pairs(folders: &Folders) -> Pairs {
@@ -36,6 +38,10 @@ impl Past {
 
     pub fn blur(&mut self, span: (Timestamp, Timestamp)) {
         self.blurred.push(span);
+    }
+
+    pub fn join(&mut self, who: &str, at: Timestamp) {
+        self.joined.insert(who.to_owned(), at);
     }
 
     pub fn step(&mut self, step: &Moved) {
@@ -78,6 +84,53 @@ impl Past {
             assert_eq!(after.contains(&pair), step.on, "a second after {step:?}");
         }
         self.days(house, firm, meddled);
+        count + self.facts(house, firm)
+    }
+
+    /// The two other clocks, for the end of some days: what we knew then, and what we know now of that day. How many pairs
+    /// were compared.
+    fn facts(&self, house: &mut House, firm: &Firm) -> usize {
+        let readings = house.outside.witness().readings.clone();
+        let zone = jiff::tz::TimeZone::get("Pacific/Auckland").unwrap();
+        let days: BTreeSet<_> = self.kept.iter().map(|(_, ended, _)| ended.to_zoned(zone.clone()).date()).collect();
+        let mut count = 0;
+        for day in days.iter().step_by((days.len() / 12).max(1)) {
+            let end = day.tomorrow().unwrap().to_zoned(zone.clone()).unwrap().timestamp();
+            // A reading at midnight is on the one day for the witness and on the other for the run that it was in.
+            let near = |at: Timestamp| at.duration_since(end).abs() < SignedDuration::from_mins(30);
+            if end > house.now() || readings.iter().any(|r| near(r.at)) {
+                continue;
+            }
+            let told = house.must(&["access", "--at", &day.to_string()]).json;
+            let granted = |clock: &str| -> Pairs {
+                let yes = |r: &&serde_json::Value| {
+                    let facts = r[clock].as_object().unwrap();
+                    !facts.is_empty() && facts.values().all(|v| v == "granted")
+                };
+                let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+                let rows = told["rows"].as_array().unwrap().iter().filter(yes);
+                rows.map(|r| (text(&r["client"]["id"]), text(&r["person"]["email"]))).collect()
+            };
+            let (known, ledger) = (granted("known"), granted("ledger"));
+            for client in firm.clients.iter().filter(|c| !c.id.is_empty()) {
+                for (who, joined) in &self.joined {
+                    let pair = (client.id.clone(), who.clone());
+                    let says = |at| firm.ledger(&readings, who, &client.tenant, *joined, at);
+                    let then = says(end);
+                    if then == Verdict::Unknown {
+                        continue;
+                    }
+                    count += 1;
+                    let wanted = then == Verdict::Yes;
+                    assert_eq!(known.contains(&pair), wanted, "known at {day}: {pair:?}");
+                    // Where the next reading says the same, nothing that we learnt later changes the day.
+                    let next = readings.iter().find(|r| r.tenant == client.tenant && r.at > end);
+                    if next.is_some_and(|next| says(next.at) == then) {
+                        assert_eq!(ledger.contains(&pair), wanted, "the ledger at {day}, as known now: {pair:?}");
+                    }
+                }
+            }
+        }
         count
     }
 

@@ -60,7 +60,7 @@ pub struct BulkArgs {
 /// `what-if FILE`, or `what-if --person P` with the options of `select`.
 #[derive(Debug, Args)]
 pub struct WhatIfArgs {
-    /// A file as for `firm apply`
+    /// A file as for `firm apply`; - for standard input
     #[arg(required_unless_present = "person", conflicts_with = "person")]
     pub file: Option<PathBuf>,
     /// As for `firm apply`: what the file leaves out ends
@@ -86,7 +86,7 @@ pub struct LeaverArgs {
     /// Who said so, and how
     #[arg(long, value_name = "TEXT", value_parser = filled, requires = "confirm")]
     pub note: Option<String>,
-    /// Write the sealed evidence and the letters into a new directory
+    /// Write the sealed evidence and the letters into a new directory, or - for the --json answer itself
     #[arg(long, value_name = "DIR", requires = "person", conflicts_with = "confirm")]
     pub pack: Option<PathBuf>,
     /// Those who are out of everything too
@@ -111,6 +111,7 @@ pub enum ReviewAct {
     Export {
         #[arg(value_parser = label)]
         name: String,
+        /// A directory, or - for the --json answer itself
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
@@ -118,16 +119,26 @@ pub enum ReviewAct {
     Import {
         #[arg(value_parser = label)]
         name: String,
+        /// A sheet, or - for standard input
         file: PathBuf,
     },
     /// Close a review that is decided to the last line, as a pack that can be checked offline
     Seal {
         #[arg(value_parser = label)]
         name: String,
+        /// Where the pack is written to; without it, `review pack` gives it
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// The pack of a sealed review, as it was sealed
+    Pack {
+        #[arg(value_parser = label)]
+        name: String,
+        /// A new directory, or - for the --json answer itself
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Check a sealed review by itself; needs no state
+    /// Check a sealed review by itself, a directory or the answer it came in; needs no state
     Verify { dir: PathBuf },
 }
 

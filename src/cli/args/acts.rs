@@ -328,6 +328,7 @@ pub enum FirmAct {
     Export,
     /// Make the firm what the file says; what is absent stays
     Apply {
+        /// What `firm export` wrote; - for standard input
         file: PathBuf,
         /// Also disable, archive and unselect what the file leaves out
         #[arg(long)]
@@ -379,7 +380,7 @@ pub enum AuditAct {
         /// Also that this export (JSON lines) says, byte for byte, what the chain says
         #[arg(long, value_name = "FILE", conflicts_with = "pack")]
         file: Option<PathBuf>,
-        /// A pack of `leaver` or `review`; needs no state
+        /// A pack of `leaver` or `review`, a directory or the answer it came in; needs no state
         #[arg(long, value_name = "DIR")]
         pack: Option<PathBuf>,
     },

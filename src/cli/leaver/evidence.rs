@@ -7,7 +7,7 @@ use std::{
 };
 
 use ledgerward_contract::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     app::App,
@@ -22,14 +22,14 @@ use crate::{
     },
     leavers::{Case, Chased},
     memory,
-    pack::{self, Pack},
+    pack::{self, Pack, Sealed},
     render::plan::time,
     statement::{Letter, Look, letter},
     store::AppliedRow,
 };
 
-/// The evidence: Markdown, tables, and a letter for each client that has something to close.
-pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: &Path) -> Result<String, Failure> {
+/// The evidence: Markdown, tables, and a letter for each client that has something to close. `None`: it is only told.
+pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: Option<&Path>) -> Result<Sealed, Failure> {
     let just_before = case.opened.checked_sub(jiff::SignedDuration::from_micros(1)).unwrap_or(case.opened);
     let (held, after, head) = app
         .store
@@ -55,7 +55,12 @@ pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: &Path) ->
     }
     let subject = format!("{} {}", person.id.0, person.email);
     let pack = Pack { kind: "leaver", subject, made: app.now(), by: app.actor.name.clone(), head, files };
-    write(app, dir, pack).await
+    let sealed = pack::seal(pack)?;
+    if let Some(dir) = dir {
+        write(dir, sealed.clone()).await?;
+    }
+    record(app, &sealed).await?;
+    Ok(sealed)
 }
 
 /// A time after everything that was applied.
@@ -63,16 +68,23 @@ const fn case_end() -> Timestamp {
     Timestamp::MAX
 }
 
-/// Writes a pack, and its seal into the audit trail.
-pub(in crate::cli) async fn write(app: &App, dir: &Path, pack: Pack) -> Result<String, Failure> {
+/// Writes a pack where somebody wants it.
+pub(in crate::cli) async fn write(dir: &Path, sealed: Sealed) -> Result<(), Failure> {
     let to: PathBuf = dir.to_owned();
-    let (now, kind, subject) = (app.now(), pack.kind, pack.subject.clone());
-    let seal = tokio::task::spawn_blocking(move || pack::write(&to, &pack))
+    tokio::task::spawn_blocking(move || pack::write(&to, &sealed))
         .await
-        .map_err(|e| Failure::new(Exit::Failed, "the pack could not be written").cause(&e))??;
-    let row = json!({"kind": kind, "seal": seal});
-    app.store.run(move |db| db.audit(now, "pack.seal", &subject, None::<&()>, Some(&row), None)).await?;
-    Ok(seal)
+        .map_err(|e| Failure::new(Exit::Failed, "the pack could not be written").cause(&e))?
+}
+
+/// The seal, in the audit trail.
+async fn record(app: &App, sealed: &Sealed) -> Result<(), Failure> {
+    let (now, subject) = (app.now(), sealed.subject.clone());
+    let row = seal_row(sealed);
+    Ok(app.store.run(move |db| db.audit(now, "pack.seal", &subject, None::<&()>, Some(&row), None)).await?)
+}
+
+pub(in crate::cli) fn seal_row(sealed: &Sealed) -> Value {
+    json!({"kind": sealed.kind, "seal": sealed.seal})
 }
 
 fn markdown(app: &App, person: &Person, case: &Case, held: &[&AppliedRow], left: usize, firm: &Firm) -> String {

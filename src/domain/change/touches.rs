@@ -98,7 +98,7 @@ pub(super) fn touched_person(op: &ChangeOp) -> Option<PersonId> {
 }
 
 /// The one client that the change is about.
-pub(super) fn touched_client(op: &ChangeOp) -> Option<ClientId> {
+pub fn touched_client(op: &ChangeOp) -> Option<ClientId> {
     match About::from(op) {
         About::Client(client) | About::Pair(_, client) | About::People(_, client) => Some(client),
         _ => None,
