@@ -279,7 +279,7 @@ impl<'a> Job<'a> {
         let Some(path) = path else { return Ok(()) };
         let sha = hex_sha(&file.bytes);
         let size = file.bytes.len() as u64;
-        let (api, read) = match (door.target.api(), door.target.read(self.app.now())) {
+        let (api, read) = match (door.target.api(), door.target.read(self.picture.now)) {
             (Ok(api), Ok(read)) => (api, read),
             (Err(e), _) | (_, Err(e)) => {
                 self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
@@ -306,7 +306,7 @@ impl<'a> Job<'a> {
             reserved: reserved.clone(),
             approved: false,
         };
-        let (row, cx) = apply::begin(self.app, door.target, intent).await?;
+        let (row, cx) = apply::begin(self.app, door.target, intent, self.picture.now).await?;
         let out =
             StatementFile { key: file.key.clone(), path: path.clone(), mime: file.mime, bytes: file.bytes, reserved };
         let expect = there.map_or(Expect::Absent, |f| Expect::Unchanged(f.file, f.tag));

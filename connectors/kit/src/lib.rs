@@ -6,6 +6,7 @@
 //! * [`tokens`]: the token protocol, over a [`vault::Vault`] that the store implements. [`oauth`] is the vendor's token
 //!   endpoint, [`signin`] how a person signs in, [`service_account`] and [`app_only`] how a machine does.
 //! * [`wait`]: how a connector waits within a call, and for how long at most.
+//! * [`neighbours`]: a root folder's listing, kept for one cycle, for targets that can only search by listing.
 //! * [`fake`]: vendors as pure functions, for tests and the sandbox.
 
 pub mod answer;
@@ -16,6 +17,7 @@ pub mod hosts;
 pub mod keepalive;
 pub mod layers;
 mod minted;
+pub mod neighbours;
 pub mod oauth;
 pub mod service_account;
 pub mod signin;
@@ -37,6 +39,7 @@ pub use layers::{
     no_verdict,
     quota::{DayCounter, MemoryDays, Quotas},
 };
+pub use neighbours::{Neighbours, RootMemory, Spot};
 pub use oauth::OAuthClient;
 pub use service_account::ServiceAccount;
 pub use signin::{Callback, Claims, SignInFlow, SignedIn};

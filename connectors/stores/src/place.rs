@@ -6,9 +6,10 @@ use ledgerward_contract::{
     Created, Error, ErrorKind, FilePath, FolderId, FolderKey, NoteLevel, Probe, ProbeNote, Result, Retry, SeenFile,
     SeenFolder, Stat,
 };
+use ledgerward_kit::Neighbours;
 
 use crate::{
-    api::{Call, Cond},
+    api::{Call, Cond, Kind},
     map::{self, Item, MARKER, TEMP, What},
 };
 
@@ -89,12 +90,20 @@ impl Call<'_> {
         Ok((keys, items))
     }
 
-    /// The folders in the root that carry this key, and everything in the root.
-    async fn look_through(&self, key: &FolderKey) -> Result<(Vec<String>, Vec<Item>)> {
-        let (keys, items) = self.keys().await?;
-        let wanted = key.to_string();
-        let found = keys.into_iter().filter(|(_, k)| k.as_deref() == Some(&wanted)).map(|(name, _)| name);
-        Ok((found.collect(), items))
+    /// The folders in the root that carry this key.
+    async fn look_through(&self, key: &FolderKey) -> Result<Vec<String>> {
+        let list = async {
+            let (keys, items) = self.keys().await?;
+            let mut all = Neighbours::default();
+            for item in items {
+                all.add(item.path.clone(), None, item.path);
+            }
+            for (name, key) in keys {
+                all.add(name.clone(), key, name);
+            }
+            Ok(all)
+        };
+        self.store.neighbours.search(self.now(), &key.to_string(), list).await
     }
 
     /// Every folder in the root. Of a root without its marker nothing is believed, unless it is a new one.
@@ -121,8 +130,7 @@ impl Call<'_> {
         if !self.root_is_marked().await? {
             return if self.is_new().await? { Ok(None) } else { Err(self.unmarked()) };
         }
-        let (found, _) = self.look_through(key).await?;
-        self.only(&found)
+        self.only(&self.look_through(key).await?)
     }
 
     pub async fn stat(&self, id: &FolderId) -> Result<Stat> {
@@ -188,11 +196,17 @@ impl Call<'_> {
             return Err(self.err(ErrorKind::Config, format!("{name:?} cannot be the name of a folder")));
         }
         self.root_for_writing().await?;
-        let (found, items) = self.look_through(key).await?;
+        let found = self.look_through(key).await?;
+        let mark = key.to_string();
+        self.store.neighbours.begin(&mark);
         if let Some(id) = self.only(&found)? {
             return Ok(Created::Exists { id, ours: true });
         }
-        if items.iter().any(|i| i.path == name) {
+        // The listing may be of the cycle's beginning. The others refuse what is there when it is written; over SFTP an empty
+        // folder would be replaced.
+        if self.store.neighbours.spot(self.now(), name, name).taken.is_some()
+            || self.store.kind == Kind::Sftp && self.look_at(name).await?.is_some()
+        {
             return Ok(Created::Exists { id: name.into(), ours: false });
         }
         let made = if self.store.kind.flat() {
@@ -207,7 +221,10 @@ impl Call<'_> {
         }
         // Read back: a folder counts when its marker is there.
         match self.marker(name).await? {
-            Some(text) if text == key.to_string() => Ok(Created::Created(name.into())),
+            Some(text) if text == mark => {
+                self.store.neighbours.made(self.now(), &mark, name, name.to_owned());
+                Ok(Created::Created(name.into()))
+            }
             _ => Ok(Created::Exists { id: name.into(), ours: false }),
         }
     }
@@ -233,6 +250,7 @@ impl Call<'_> {
         let folder = map::folder_name(self.op, id)?;
         if self.marker(folder).await?.is_none() {
             self.must_be_there(folder).await?;
+            self.store.neighbours.begin(&key.to_string());
             match self.write_marker(folder, &key.to_string()).await {
                 Err(e) if e.kind == ErrorKind::Conflict => {}
                 other => other?,
