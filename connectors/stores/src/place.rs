@@ -9,7 +9,7 @@ use ledgerward_contract::{
 use ledgerward_kit::Neighbours;
 
 use crate::{
-    api::{Call, Cond, Kind},
+    api::{Call, Cond},
     map::{self, Item, MARKER, TEMP, What},
 };
 
@@ -202,11 +202,8 @@ impl Call<'_> {
         if let Some(id) = self.only(&found)? {
             return Ok(Created::Exists { id, ours: true });
         }
-        // The listing may be of the cycle's beginning. The others refuse what is there when it is written; over SFTP an empty
-        // folder would be replaced.
-        if self.store.neighbours.spot(self.now(), name, name).taken.is_some()
-            || self.store.kind == Kind::Sftp && self.look_at(name).await?.is_some()
-        {
+        // The listing may be of the cycle's beginning.
+        if self.store.neighbours.spot(self.now(), name, name).taken.is_some() || self.is_taken(name).await? {
             return Ok(Created::Exists { id: name.into(), ours: false });
         }
         let made = if self.store.kind.flat() {
@@ -226,6 +223,19 @@ impl Call<'_> {
                 Ok(Created::Created(name.into()))
             }
             _ => Ok(Created::Exists { id: name.into(), ours: false }),
+        }
+    }
+
+    /// Whether something has this name in the root now. A rename over SFTP replaces an empty folder, and not every WebDAV
+    /// server keeps `Overwrite: F`. Where folders are prefixes the write of the marker is the look.
+    async fn is_taken(&self, name: &str) -> Result<bool> {
+        if self.store.kind.flat() {
+            return Ok(false);
+        }
+        match self.look_at(name).await {
+            // A folder that is asked for without its slash: Apache sends us there.
+            Err(e) if e.get("status").is_some_and(|s| s.starts_with('3')) => Ok(true),
+            other => other.map(|there| there.is_some()),
         }
     }
 
