@@ -95,7 +95,7 @@ pub async fn begin(
     // What cannot be sent at all leaves no row behind.
     target.transport()?;
     let now = app.now();
-    let step = app.store.run(move |db| db.intend(&intent, now)).await?;
+    let step = app.store.run_grouped(move |db| db.intend(&intent, now)).await?;
     Ok((step, write_cx(target, step, cycle)?))
 }
 
