@@ -50,7 +50,7 @@ fn delivers(firm: &Firm, name: &str, get: impl Fn(&str) -> Option<Vec<u8>>) -> u
 fn again(firm: &Firm, name: &str) {
     let told = firm.sync();
     assert_eq!(told.exit, 0, "{told:?}");
-    assert!(told.json()["delivered"]["files"].as_array().is_none_or(Vec::is_empty), "{name}: {told:?}");
+    assert!(told.json()["delivery"]["files"].as_array().is_none_or(Vec::is_empty), "{name}: {told:?}");
 }
 
 #[test]

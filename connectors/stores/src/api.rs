@@ -52,6 +52,8 @@ pub(crate) struct Store {
     pub memory: Mutex<Memory>,
     /// The names of what lies in the root, so that it is not listed anew for every new client.
     pub neighbours: RootMemory<String>,
+    /// The first folders of a new root are made side by side, and its marker is written once.
+    pub marking: tokio::sync::Mutex<()>,
 }
 
 /// What was seen in this cycle, so that it is not asked for again with every file.

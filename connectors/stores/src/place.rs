@@ -181,6 +181,10 @@ impl Call<'_> {
 
     /// A root that is ready for folders: marked, or empty and declared as new.
     async fn root_for_writing(&self) -> Result<()> {
+        if self.memory().root {
+            return Ok(());
+        }
+        let _one = self.store.marking.lock().await;
         if self.memory().root || self.root_is_marked().await? {
             return Ok(());
         }

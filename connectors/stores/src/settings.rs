@@ -240,7 +240,8 @@ pub(crate) fn open(kind: Kind, manifest: &Manifest, from: Build, keys: &BTreeMap
         Kind::Sftp => sftp(manifest, from),
         Kind::Azure => azure(manifest, from, key),
     }?;
-    Ok(Store { kind, operator, account, new_root, memory: Mutex::default(), neighbours: RootMemory::default() })
+    let (memory, neighbours, marking) = (Mutex::default(), RootMemory::default(), tokio::sync::Mutex::default());
+    Ok(Store { kind, operator, account, new_root, memory, neighbours, marking })
 }
 
 type Opened = Result<(Operator, String, bool)>;
