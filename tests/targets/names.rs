@@ -394,6 +394,8 @@ fn n01_hostile_names_make_one_folder_each_in_the_root_of_every_target() {
             );
         }
     });
+    #[cfg(feature = "stores")]
+    let stores = store_places();
     // The disk works on threads, whose time cannot stand still.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -401,7 +403,7 @@ fn n01_hostile_names_make_one_folder_each_in_the_root_of_every_target() {
         fill(&disk_place(), &authority, "local", &wanted).await;
         println!("local: {count} names in {:.1} s", begun.elapsed().as_secs_f64());
         #[cfg(feature = "stores")]
-        for (what, place, server) in store_places() {
+        for (what, place, server) in stores {
             let begun = std::time::Instant::now();
             fill(&place, &authority, what, &wanted).await;
             let (took, asked) = (begun.elapsed().as_secs_f64(), server.map(|s| s.asked()).unwrap_or_default());

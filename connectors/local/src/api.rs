@@ -1,6 +1,6 @@
 //! The operations of the target, each from start to end in one blocking function.
 
-use std::io;
+use std::{io, sync::PoisonError};
 
 use cap_std::fs::Dir;
 use ledgerward_contract::{
@@ -8,6 +8,7 @@ use ledgerward_contract::{
     Journalled, PermissionId, Result, SeenFile, SeenFolder, SeenPermission, Stat, StatementFile, Stored, Tag,
     Timestamp, Via,
 };
+use ledgerward_kit::Neighbours;
 use rustix::{
     fs::{FileType, Mode},
     io::Errno,
@@ -17,7 +18,7 @@ use crate::{
     disk::{self, Explain, TEMP, explain},
     map::{self, Acl, Who},
     marker::{
-        drop_temp_folder, find_in, folders_in, move_in, pin, read_marker, reserved, sweep, temp_name, write_marker,
+        MARKER, drop_temp_folder, folders_in, move_in, pin, read_marker, reserved, sweep, temp_name, write_marker,
     },
     root::Disk,
     tree::{Order, Spread, confirm, set_lists, spread, us, walk},
@@ -49,13 +50,43 @@ impl Disk {
             .next("Set sharing = \"mirror\" and `accounts` to have it kept by POSIX ACLs."))
     }
 
-    pub fn find(&self, key: &FolderKey) -> Result<Option<FolderId>> {
+    pub fn find(&self, key: &FolderKey, now: Timestamp) -> Result<Option<FolderId>> {
         let op = "folder.find";
         match self.open_root(op)? {
-            (root, true) => find_in(op, &root, key),
+            (root, true) => self.find_in(op, &root, key, now),
             (root, false) if self.is_new(op, &root)? => Ok(None),
             _ => Err(self.unmarked(op)),
         }
+    }
+
+    /// The folder with a key's marker. That there is none is believed for the cycle; what there is is looked at again.
+    fn find_in(&self, op: &'static str, root: &Dir, key: &FolderKey, now: Timestamp) -> Result<Option<FolderId>> {
+        let wanted = key.to_string();
+        if self.neighbours.has_none(now, &wanted) {
+            return Ok(None);
+        }
+        let (version, mut all) = (self.neighbours.version(), Neighbours::default());
+        for folder in folders_in(op, root)? {
+            all.add(folder.name, folder.marker, folder.id);
+        }
+        let found = all.marked(&wanted);
+        self.neighbours.keep(now, version, all);
+        match found.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one.clone())),
+            [a, b, ..] => {
+                Err(Error::new(ErrorKind::Conflict, op, format!("\"{a}\" and \"{b}\" carry the same marker"))
+                    .next(format!("One is a copy. Delete {MARKER} in the one that is not the client's folder.")))
+            }
+        }
+    }
+
+    /// Clears the root of what a crash left, once in a cycle.
+    fn sweep_root(&self, op: &'static str, root: &Dir, now: Timestamp) -> Result<()> {
+        if self.swept.lock().unwrap_or_else(PoisonError::into_inner).replace(now) == Some(now) {
+            return Ok(());
+        }
+        sweep(op, root, now)
     }
 
     /// Folders that this service may open. A symbolic link is none, and neither is what is mounted in the root.
@@ -147,7 +178,9 @@ impl Disk {
             }
             write_marker(op, &root, "ledgerward/local-root/1", &"root", step)?;
         }
-        if let Some(id) = find_in(op, &root, key)? {
+        let (found, mark) = (self.find_in(op, &root, key, now)?, key.to_string());
+        self.neighbours.begin(&mark);
+        if let Some(id) = found {
             return Ok(Created::Exists { id, ours: true });
         }
         if disk::look(&root, name).explain(op, name)?.is_some() {
@@ -156,7 +189,7 @@ impl Disk {
         if self.lists {
             disk::owned(&root).explain(op, "the root")?;
         }
-        sweep(op, &root, now)?;
+        self.sweep_root(op, &root, now)?;
         let temp = temp_name(step, name);
         let made = self.make_folder(op, &root, &temp, key, step).and_then(|()| move_in(op, &root, &temp, name));
         if made.is_err() {
@@ -165,7 +198,10 @@ impl Disk {
         match made {
             Err(e) if e.kind == ErrorKind::Conflict => Ok(Created::Exists { id: name.into(), ours: false }),
             Err(e) => Err(e),
-            Ok(()) => Ok(Created::Created(name.into())),
+            Ok(()) => {
+                self.neighbours.made(now, &mark, name, FolderId::from(name));
+                Ok(Created::Created(name.into()))
+            }
         }
     }
 
@@ -200,7 +236,10 @@ impl Disk {
                     .with("folder", id.as_str())
                     .with("marker", text));
             }
-            None => write_marker(op, &dir, "ledgerward/folder/1", key, step)?,
+            None => {
+                self.neighbours.begin(&key.to_string());
+                write_marker(op, &dir, "ledgerward/folder/1", key, step)?;
+            }
         }
         if self.lists { pin(op, &dir) } else { Ok(()) }
     }
