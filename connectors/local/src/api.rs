@@ -54,8 +54,16 @@ impl Disk {
         let op = "folder.find";
         match self.open_root(op)? {
             (root, true) => self.find_in(op, &root, key, now),
-            (root, false) if self.is_new(op, &root)? => Ok(None),
-            _ => Err(self.unmarked(op)),
+            (root, false) => {
+                // While another call marks a new root it is neither marked nor empty; what was marked a moment ago is looked at.
+                let one = self.marking.lock().unwrap_or_else(PoisonError::into_inner);
+                let marked = self.open_root(op)?.1;
+                if !marked && !self.is_new(op, &root)? {
+                    return Err(self.unmarked(op));
+                }
+                drop(one);
+                if marked { self.find_in(op, &root, key, now) } else { Ok(None) }
+            }
         }
     }
 
@@ -171,13 +179,7 @@ impl Disk {
         if FilePath::new(vec![name.to_owned()]).is_none() || reserved(name) {
             return Err(Error::new(ErrorKind::Config, op, format!("{name:?} cannot be the name of a folder")));
         }
-        let (root, marked) = self.open_root(op)?;
-        if !marked {
-            if !self.is_new(op, &root)? {
-                return Err(self.unmarked(op));
-            }
-            write_marker(op, &root, "ledgerward/local-root/1", &"root", step)?;
-        }
+        let root = self.root_for_writing(op, step)?;
         let (found, mark) = (self.find_in(op, &root, key, now)?, key.to_string());
         self.neighbours.begin(&mark);
         if let Some(id) = found {
@@ -203,6 +205,19 @@ impl Disk {
                 Ok(Created::Created(name.into()))
             }
         }
+    }
+
+    /// A root that is ready for folders: marked, or empty and declared as new.
+    fn root_for_writing(&self, op: &'static str, step: Journalled) -> Result<Dir> {
+        let _one = self.marking.lock().unwrap_or_else(PoisonError::into_inner);
+        let (root, marked) = self.open_root(op)?;
+        if !marked {
+            if !self.is_new(op, &root)? {
+                return Err(self.unmarked(op));
+            }
+            write_marker(op, &root, "ledgerward/local-root/1", &"root", step)?;
+        }
+        Ok(root)
     }
 
     /// A whole client folder under a temporary name: closed to everybody but us, with its marker.

@@ -116,6 +116,7 @@ impl Factory for LocalFactory {
             new_root: settings.new_root,
             neighbours: RootMemory::default(),
             swept: Mutex::default(),
+            marking: Mutex::default(),
         };
         Ok(Box::new(Local(Arc::new(disk))))
     }

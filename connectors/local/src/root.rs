@@ -33,6 +33,8 @@ pub(crate) struct Disk {
     pub neighbours: RootMemory<FolderId>,
     /// The cycle in which the root was cleared of what a crash left.
     pub swept: Mutex<Option<Timestamp>>,
+    /// The first folders of a new root are made side by side, and its marker is written once.
+    pub marking: Mutex<()>,
 }
 
 impl Disk {

@@ -52,7 +52,8 @@ pub(crate) struct Store {
     pub memory: Mutex<Memory>,
     /// The names of what lies in the root, so that it is not listed anew for every new client.
     pub neighbours: RootMemory<String>,
-    /// The first folders of a new root are made side by side, and its marker is written once.
+    /// The first folders of a new root are made side by side, and its marker is written once. Folders that are moved into
+    /// their place go one after the other.
     pub marking: tokio::sync::Mutex<()>,
 }
 

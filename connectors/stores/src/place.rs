@@ -128,7 +128,11 @@ impl Call<'_> {
 
     pub async fn find(&self, key: &FolderKey) -> Result<Option<FolderId>> {
         if !self.root_is_marked().await? {
-            return if self.is_new().await? { Ok(None) } else { Err(self.unmarked()) };
+            // While another call marks a new root it is neither marked nor empty.
+            let _one = self.store.marking.lock().await;
+            if !self.root_is_marked().await? {
+                return if self.is_new().await? { Ok(None) } else { Err(self.unmarked()) };
+            }
         }
         self.only(&self.look_through(key).await?)
     }
@@ -245,6 +249,8 @@ impl Call<'_> {
 
     /// A whole client folder under a temporary name, then moved to its own. A crash leaves one that the next attempt uses.
     async fn make_folder(&self, key: &FolderKey, name: &str) -> Result<()> {
+        // One after the other: a server that keeps a cache of its folders (rclone's) loses one of two that move at once.
+        let _one = self.store.marking.lock().await;
         let temp = map::temp_folder(key);
         self.make_dir(&temp).await?;
         let text = Bytes::from(map::folder_marker(&key.to_string()));
