@@ -412,7 +412,7 @@ async fn in_one_group(store: &Store, steps: Vec<Step>) -> Vec<ledgerward::store:
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let busy = tokio::spawn({
         let store = store.clone();
-        async move { store.run(move |_| Ok(wait.recv().unwrap_or(()))).await }
+        async move { store.run(move |_| Ok(wait.recv().is_ok())).await }
     });
     tokio::task::yield_now().await;
     let mut waiting = Vec::new();
@@ -422,7 +422,7 @@ async fn in_one_group(store: &Store, steps: Vec<Step>) -> Vec<ledgerward::store:
         tokio::task::yield_now().await;
     }
     go.send(()).unwrap();
-    busy.await.unwrap().unwrap();
+    assert!(busy.await.unwrap().unwrap());
     let mut ends = Vec::new();
     for one in waiting {
         ends.push(one.await.unwrap());
