@@ -407,6 +407,89 @@ async fn a_panicking_job_changes_nothing_and_the_next_one_runs() {
     assert_eq!(store.run(|db| db.freeze()).await.unwrap_err().kind, Kind::Closed);
 }
 
+/// Steps that wait while the store is busy, so that they are done as one group. Each ends before the next is asked for.
+async fn in_one_group(store: &Store, steps: Vec<Step>) -> Vec<ledgerward::store::Result<()>> {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let busy = tokio::spawn({
+        let store = store.clone();
+        async move { store.run(move |_| Ok(wait.recv().is_ok())).await }
+    });
+    tokio::task::yield_now().await;
+    let mut waiting = Vec::new();
+    for step in steps {
+        let store = store.clone();
+        waiting.push(tokio::spawn(async move { store.run_grouped(step).await }));
+        tokio::task::yield_now().await;
+    }
+    go.send(()).unwrap();
+    assert!(busy.await.unwrap().unwrap());
+    let mut ends = Vec::new();
+    for one in waiting {
+        ends.push(one.await.unwrap());
+    }
+    ends
+}
+
+type Step = Box<dyn FnOnce(&mut Db) -> ledgerward::store::Result<()> + Send>;
+
+#[tokio::test]
+async fn d06_waiting_steps_are_one_transaction_and_each_error_is_one_steps_own() {
+    let dir = dir();
+    let store = Store::serve(create(&dir)).unwrap();
+    let file = dir.path().join("state/ledgerward.db");
+    let seen = move |key: &str| -> i64 {
+        let other = Connection::open(&file).unwrap();
+        other.query_row("SELECT count(*) FROM doc WHERE kind = 'k' AND key = ?1", [key], |r| r.get(0)).unwrap()
+    };
+    let look = seen.clone();
+    let ends = in_one_group(
+        &store,
+        vec![
+            Box::new(|db| db.doc_put("k", "a", &1)),
+            Box::new(|db| {
+                db.tx(|db| {
+                    db.doc_put("k", "b", &1)?;
+                    Err(StoreError::conflict("no"))
+                })
+            }),
+            Box::new(move |db| {
+                assert_eq!(db.doc_get::<i32>("k", "a")?, Some(1));
+                assert_eq!(look("a"), 0, "the first step is on the disk before the group is");
+                db.doc_put("k", "c", &1)
+            }),
+        ],
+    )
+    .await;
+    assert!(ends[0].is_ok() && ends[2].is_ok(), "{ends:?}");
+    assert_eq!(ends[1].as_ref().unwrap_err().kind, Kind::Conflict);
+    assert_eq!(["a", "b", "c"].map(seen), [1, 0, 1]);
+}
+
+#[tokio::test]
+async fn a_defect_in_a_group_is_told_to_all_it_undid_and_the_rest_is_done() {
+    let dir = dir();
+    let store = Store::serve(create(&dir)).unwrap();
+    let ends = in_one_group(
+        &store,
+        vec![
+            Box::new(|db| db.doc_put("k", "a", &1)),
+            Box::new(|db| {
+                db.tx(|db| {
+                    db.doc_put("k", "b", &1)?;
+                    panic!("as if by a defect")
+                })
+            }),
+            Box::new(|db| db.doc_put("k", "c", &1)),
+        ],
+    )
+    .await;
+    assert_eq!(ends[0].as_ref().unwrap_err().kind, Kind::Closed, "what is not on the disk is not told as done");
+    assert_eq!(ends[1].as_ref().unwrap_err().kind, Kind::Closed);
+    assert!(ends[2].is_ok(), "{ends:?}");
+    let all = store.run(|db| db.doc_all::<i32>("k")).await.unwrap();
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["c"]);
+}
+
 #[test]
 fn closing_gives_the_lock_back() {
     let dir = dir();

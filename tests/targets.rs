@@ -5,6 +5,12 @@
 mod common;
 #[path = "targets/names.rs"]
 mod names;
+#[cfg(feature = "stores")]
+#[path = "targets/servers.rs"]
+mod servers;
+#[cfg(feature = "stores")]
+#[path = "targets/stores.rs"]
+mod stores;
 
 use std::{collections::BTreeSet, fs, process::Stdio, thread, time::Duration};
 

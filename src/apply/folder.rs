@@ -29,7 +29,7 @@ pub(super) type Roots = tokio::sync::Mutex<BTreeSet<TargetName>>;
 impl Lane<'_> {
     /// Finds the folder by its mark, or makes it, closes it, and reads back what it is.
     pub(super) async fn create(&mut self, step: &Step, name: &str) -> Result<Result<(), String>, Failure> {
-        let (api, read) = match (self.target.api(), self.target.read(self.app.now())) {
+        let (api, read) = match (self.target.api(), self.target.read(self.picture.now)) {
             (Ok(api), Ok(read)) => (api, read),
             (Err(e), _) | (_, Err(e)) => return Ok(Err(words(&e))),
         };
@@ -60,7 +60,7 @@ impl Lane<'_> {
             Ok(ids) => ids.into_iter().next(),
             Err(e) => return Ok(Err(words(&e))),
         };
-        let (row, cx) = begin(self.app, self.target, self.intent(step, reserved.clone())).await?;
+        let (row, cx) = begin(self.app, self.target, self.intent(step, reserved.clone()), self.picture.now).await?;
         let created = api.create(&cx, key, name, reserved.as_ref()).await;
         let folder = match created {
             Ok(Created::Created(id) | Created::Exists { id, ours: true }) => id,
@@ -171,7 +171,7 @@ impl Lane<'_> {
                 reserved: Some(id.clone()),
                 approved: false,
             };
-            let (row, cx) = begin(self.app, self.target, intent).await?;
+            let (row, cx) = begin(self.app, self.target, intent, self.picture.now).await?;
             let result = api.make_root(&cx, &id).await;
             let now = self.app.now();
             let outcome = match &result {
@@ -207,7 +207,7 @@ impl Lane<'_> {
             reserved: None,
             approved: false,
         };
-        let (row, cx) = begin(self.app, self.target, intent).await?;
+        let (row, cx) = begin(self.app, self.target, intent, self.picture.now).await?;
         let result = self.target.api()?.close_spread(&cx, folder).await;
         closed(self.app, row, result).await
     }

@@ -52,7 +52,7 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
         approved: true,
     };
     drift::forget(app, std::iter::once(what.lane)).await?;
-    let (row, cx) = begin(app, target, intent).await?;
+    let (row, cx) = begin(app, target, intent, app.now()).await?;
     let sent = match target.api()?.revoke(&cx, what.folder, &what.seen.id).await {
         Ok(Gone::Pending(job)) => wait_for(target, &cx, &job).await.map(|()| None),
         Ok(Gone::StillVia(via)) => Ok(Some(via)),
@@ -107,7 +107,7 @@ pub async fn mark_folder(
         reserved: None,
         approved: true,
     };
-    let (row, cx) = begin(app, target, intent).await?;
+    let (row, cx) = begin(app, target, intent, app.now()).await?;
     let now = app.now();
     let sent = target.api()?.mark(&cx, &folder.id, &lane.folder).await;
     let (outcome, why) = match sent {

@@ -217,7 +217,7 @@ impl Lane<'_> {
             return self.adopt(step, &folder, who, permission, *role).await;
         }
         let intent = self.intent(step, None);
-        let (row, cx) = begin(self.app, self.target, intent).await?;
+        let (row, cx) = begin(self.app, self.target, intent, self.picture.now).await?;
         let outcome = self.perform(&cx, &folder, step).await;
         self.record(row, &folder, step, outcome).await
     }

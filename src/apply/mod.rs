@@ -83,13 +83,20 @@ fn authority() -> Result<&'static WriteAuthority, Failure> {
     })
 }
 
-/// A journalled write: its intent is on the disk when this returns.
-pub async fn begin(app: &App, target: &Target, intent: Intent) -> Result<(Journalled, WriteCx), Failure> {
+/// A journalled write: its intent is on the disk when this returns. `cycle` is when the cycle began: a connector may believe
+/// for so long what it saw of a root or a folder's marker, and with another time for each write it would look at all of it
+/// before each.
+pub async fn begin(
+    app: &App,
+    target: &Target,
+    intent: Intent,
+    cycle: Timestamp,
+) -> Result<(Journalled, WriteCx), Failure> {
     // What cannot be sent at all leaves no row behind.
     target.transport()?;
     let now = app.now();
-    let step = app.store.run(move |db| db.intend(&intent, now)).await?;
-    Ok((step, write_cx(target, step, now)?))
+    let step = app.store.run_grouped(move |db| db.intend(&intent, now)).await?;
+    Ok((step, write_cx(target, step, cycle)?))
 }
 
 /// A context to write with, for a step that is journalled.

@@ -111,7 +111,7 @@ impl<'a> Job<'a> {
         let kept = self
             .app
             .store
-            .run(move |db| Ok((db.doc_get::<Timestamp>(ACCOUNTS, &name)?, db.accounts(&at, &of)?)))
+            .run_grouped(move |db| Ok((db.doc_get::<Timestamp>(ACCOUNTS, &name)?, db.accounts(&at, &of)?)))
             .await?;
         if let (Some(read), Some(list)) = kept
             && now.duration_since(read) < jiff::SignedDuration::from_hours(24)
@@ -125,7 +125,7 @@ impl<'a> Job<'a> {
         let (keep, at, of) = (list.clone(), reference.connection.clone(), ledger.clone());
         self.app
             .store
-            .run(move |db| {
+            .run_grouped(move |db| {
                 db.set_accounts(&at, &of, &keep)?;
                 db.doc_put(ACCOUNTS, &doc, &now)
             })
@@ -138,7 +138,8 @@ impl<'a> Job<'a> {
         let now = self.picture.now;
         let doc = crate::memory::source_key(reference);
         let name = doc.clone();
-        let kept: Option<(Timestamp, LedgerProfile)> = self.app.store.run(move |db| db.doc_get(PROFILE, &name)).await?;
+        let kept: Option<(Timestamp, LedgerProfile)> =
+            self.app.store.run_grouped(move |db| db.doc_get(PROFILE, &name)).await?;
         let day = jiff::SignedDuration::from_hours(24);
         if let Some((_, profile)) = kept.filter(|(read, _)| now.duration_since(*read) < day) {
             return Ok(Ok(profile));
@@ -146,7 +147,7 @@ impl<'a> Job<'a> {
         match gather::profile(self.world, reference, now).await {
             Ok(profile) => {
                 let keep = (now, profile.clone());
-                self.app.store.run(move |db| db.doc_put(PROFILE, &doc, &keep)).await?;
+                self.app.store.run_grouped(move |db| db.doc_put(PROFILE, &doc, &keep)).await?;
                 Ok(Ok(profile))
             }
             Err(e) => Ok(Err(e)),

@@ -38,7 +38,7 @@ impl<'a> Job<'a> {
     /// Every document of this list stands in every folder that takes it now.
     pub(super) async fn served(&self, key: &StatementKey) -> Result<bool, Failure> {
         let text = key.text();
-        let served: Option<BTreeSet<String>> = self.app.store.run(move |db| db.doc_get(SERVED, &text)).await?;
+        let served: Option<BTreeSet<String>> = self.app.store.run_grouped(move |db| db.doc_get(SERVED, &text)).await?;
         Ok(served.is_some_and(|s| self.takers(key).is_subset(&s)) && !self.only.rerender)
     }
 
@@ -46,7 +46,7 @@ impl<'a> Job<'a> {
         let (text, takers, now) = (key.text(), self.takers(key), self.picture.now);
         self.app
             .store
-            .run(move |db| {
+            .run_grouped(move |db| {
                 let mut served: BTreeSet<String> = db.doc_get(SERVED, &text)?.unwrap_or_default();
                 served.extend(takers);
                 db.doc_put(SERVED, &text, &served)?;
@@ -279,7 +279,7 @@ impl<'a> Job<'a> {
         let Some(path) = path else { return Ok(()) };
         let sha = hex_sha(&file.bytes);
         let size = file.bytes.len() as u64;
-        let (api, read) = match (door.target.api(), door.target.read(self.app.now())) {
+        let (api, read) = match (door.target.api(), door.target.read(self.picture.now)) {
             (Ok(api), Ok(read)) => (api, read),
             (Err(e), _) | (_, Err(e)) => {
                 self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
@@ -306,7 +306,7 @@ impl<'a> Job<'a> {
             reserved: reserved.clone(),
             approved: false,
         };
-        let (row, cx) = apply::begin(self.app, door.target, intent).await?;
+        let (row, cx) = apply::begin(self.app, door.target, intent, self.picture.now).await?;
         let out =
             StatementFile { key: file.key.clone(), path: path.clone(), mime: file.mime, bytes: file.bytes, reserved };
         let expect = there.map_or(Expect::Absent, |f| Expect::Unchanged(f.file, f.tag));
@@ -331,7 +331,7 @@ impl<'a> Job<'a> {
                 door.there.insert(file.key.clone(), record.clone());
                 self.app
                     .store
-                    .run(move |db| {
+                    .run_grouped(move |db| {
                         db.tx(|db| {
                             db.doc_delete(FILE_ID, &place)?;
                             db.outcome_stored(row, &record, now)
@@ -353,7 +353,7 @@ impl<'a> Job<'a> {
                 let used_up = e.kind == ErrorKind::Conflict;
                 self.app
                     .store
-                    .run(move |db| {
+                    .run_grouped(move |db| {
                         db.tx(|db| {
                             if used_up {
                                 db.doc_delete(FILE_ID, &place)?;
@@ -378,7 +378,7 @@ async fn made_for(
     place: String,
 ) -> Result<Result<Option<ReservedId>, Error>, Failure> {
     let key = place.clone();
-    if let Some(id) = app.store.run(move |db| db.doc_get::<String>(FILE_ID, &key)).await? {
+    if let Some(id) = app.store.run_grouped(move |db| db.doc_get::<String>(FILE_ID, &key)).await? {
         return Ok(Ok(Some(ReservedId(id))));
     }
     let id = match api.reserve(read, 1).await {
@@ -386,7 +386,7 @@ async fn made_for(
         Err(e) => return Ok(Err(e)),
     };
     if let Some(ReservedId(id)) = id.clone() {
-        app.store.run(move |db| db.doc_put(FILE_ID, &place, &id)).await?;
+        app.store.run_grouped(move |db| db.doc_put(FILE_ID, &place, &id)).await?;
     }
     Ok(Ok(id))
 }

@@ -201,7 +201,7 @@ impl<'a> Job<'a> {
 
     pub(super) async fn latest(&self, key: &StatementKey) -> Result<Option<StatementVersion>, Failure> {
         let text = key.text();
-        Ok(self.app.store.run(move |db| db.statement_latest(&text)).await?)
+        Ok(self.app.store.run_grouped(move |db| db.statement_latest(&text)).await?)
     }
 
     /// The folders that take this list of documents.
@@ -231,7 +231,7 @@ impl<'a> Job<'a> {
             return Ok(false);
         }
         let text = key.text();
-        let read: Option<Timestamp> = self.app.store.run(move |db| db.doc_get(READ, &text)).await?;
+        let read: Option<Timestamp> = self.app.store.run_grouped(move |db| db.doc_get(READ, &text)).await?;
         let days = if request.kind.is_document() { 1 } else { RECHECK_DAYS };
         let pause = jiff::SignedDuration::from_hours(24 * days);
         Ok(read.is_none_or(|at| self.picture.now.duration_since(at) >= pause))
@@ -283,7 +283,7 @@ impl<'a> Job<'a> {
         let version = self
             .app
             .store
-            .run(move |db| {
+            .run_grouped(move |db| {
                 let (version, _) = db.statement_version(&text, &hash, &body, now)?;
                 db.doc_put(READ, &text, &now)?;
                 Ok(version)
@@ -313,7 +313,7 @@ pub async fn change_of(
         return Ok(None);
     }
     let (text, before) = (key.text(), version.version - 1);
-    let old = app.store.run(move |db| db.statement_at(&text, before)).await?;
+    let old = app.store.run_grouped(move |db| db.statement_at(&text, before)).await?;
     let data = |body: Body| match body {
         Body::Table(table) => StatementData::Table(table),
         Body::Register(register) => StatementData::Register(register),

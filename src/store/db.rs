@@ -151,6 +151,11 @@ impl Db {
         self.depth = 0;
     }
 
+    /// Between two steps of a group: its transaction is open, and nothing in it is.
+    pub(crate) fn is_in_group(&self) -> bool {
+        self.depth == 1 && !self.conn.is_autocommit()
+    }
+
     pub(crate) fn set_actor(&mut self, actor: &Actor) {
         self.actor.clone_from(actor);
     }

@@ -16,6 +16,7 @@ mod exposed;
 mod facts;
 mod findings;
 mod firm;
+mod group;
 mod growth;
 mod guarded;
 mod history;
@@ -64,6 +65,7 @@ pub(crate) use watermark::hex;
 
 enum Job {
     Run(Box<dyn FnOnce(&mut Db) + Send>),
+    Grouped(group::Grouped),
     Stop,
 }
 
@@ -94,8 +96,19 @@ impl Store {
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || {
-                while let Ok(Job::Run(job)) = queue.recv() {
-                    job(&mut db);
+                let mut next = queue.recv();
+                loop {
+                    match next {
+                        Ok(Job::Run(job)) => job(&mut db),
+                        Ok(Job::Grouped(first)) => {
+                            if let Some(other) = group::run(&mut db, first, &queue) {
+                                next = Ok(other);
+                                continue;
+                            }
+                        }
+                        Ok(Job::Stop) | Err(_) => break,
+                    }
+                    next = queue.recv();
                 }
             })
             .map_err(|e| StoreError::new(Kind::Io, "cannot start the thread of the state").source(e))?;
@@ -124,6 +137,18 @@ impl Store {
         answer.await.map_err(|_| gone())?
     }
 
+    /// [`Store::run`] for a step that many do at the same time: those that wait share one transaction, and so one write to
+    /// the disk. Nobody hears of his own before all of it is on the disk. Not for what cannot be in a transaction.
+    pub async fn run_grouped<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Db) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let Jobs::Thread(jobs) = &self.jobs else { return self.run(job).await };
+        let (send, answer) = oneshot::channel();
+        jobs.send(Job::Grouped(group::grouped(self.actor.clone(), job, send))).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
     /// [`Store::run`] for code outside the async runtime.
     pub fn run_blocking<R: Send + 'static>(
         &self,
@@ -140,10 +165,7 @@ impl Store {
         let actor = self.actor.clone();
         let job = move |db: &mut Db| {
             db.set_actor(&actor);
-            let result = catch_unwind(AssertUnwindSafe(|| job(db))).unwrap_or_else(|_| {
-                Err(StoreError::new(Kind::Closed, "a defect stopped this step; what it had begun was undone")
-                    .next("Please report it with the log."))
-            });
+            let result = catch_unwind(AssertUnwindSafe(|| job(db))).unwrap_or_else(|_| Err(defect()));
             db.abandon();
             // Nobody waits any more if the caller was cancelled; the work stands.
             let _unused = send.send(result);
@@ -167,6 +189,11 @@ impl Store {
             || StoreError::new(Kind::Closed, "the state did not close cleanly; it is checked at the next start"),
         )
     }
+}
+
+fn defect() -> StoreError {
+    StoreError::new(Kind::Closed, "a defect stopped this step; what it had begun was undone")
+        .next("Please report it with the log.")
 }
 
 fn gone() -> StoreError {

@@ -66,6 +66,8 @@ pub struct Firm {
     dir: TempDir,
     pub proxies: BTreeMap<String, Proxy>,
     providers: BTreeMap<String, Mounted>,
+    /// Where the program finds others, if not as these tests do.
+    path: Option<std::ffi::OsString>,
 }
 
 /// How a command ended.
@@ -169,7 +171,7 @@ impl Firm {
             proxies.insert(name.to_owned(), proxy);
             providers.insert(name.to_owned(), mounted);
         }
-        Self { dir, proxies, providers }
+        Self { dir, proxies, providers, path: None }
     }
 
     fn configure(&self) {
@@ -240,7 +242,15 @@ impl Firm {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ledgerward"));
         command.arg("--config").arg(self.path("config.toml")).arg("--state").arg(self.path("state")).args(args);
         command.env("NO_COLOR", "1").stdin(Stdio::null());
+        command.envs(self.path.iter().map(|path| ("PATH", path)));
         command
+    }
+
+    /// The program finds other programs here first.
+    pub fn first_on_path(&mut self, dir: &Path) {
+        let rest = std::env::var_os("PATH").unwrap_or_default();
+        let all = std::iter::once(dir.to_owned()).chain(std::env::split_paths(&rest));
+        self.path = Some(std::env::join_paths(all).unwrap());
     }
 
     pub fn ask(&self, args: &[&str]) -> Told {

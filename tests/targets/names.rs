@@ -1,9 +1,13 @@
 //! Hostile client names on every target, through the connector, against each target's strict stand-in: one folder each, none
-//! merged, none outside the root. In CI some names a target; `LEDGERWARD_NAMES=2000` takes them all.
+//! merged, none outside the root. In CI some names a target; `LEDGERWARD_NAMES=2000` takes them all, and
+//! `LEDGERWARD_NAMES_ON=dropbox` one vendor alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use ledgerward::{domain::names, registry};
 use ledgerward_contract::{
     Auth, Build, ClientId, Connector, Created, Endpoints, FolderId, FolderKey, Journalled, Page, Permit, ReadCx,
-    Request, Response, Result, Snapshot, Stat, StorageTarget, Timestamp, Transport, WriteAuthority, WriteCx,
+    Request, Response, Result, Secret, Snapshot, Stat, StorageTarget, Timestamp, Transport, WriteAuthority, WriteCx,
 };
 use ledgerward_kit::fake::{FakeRequest, FakeTransport, Moment, SharedFake};
 use serde_json::{Value, json};
@@ -101,6 +105,7 @@ struct Signed {
     fake: SharedFake,
     asked: Value,
     token: Mutex<String>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Signed {
@@ -118,6 +123,7 @@ impl Transport for Signed {
                 let value = format!("Bearer {}", self.token.lock().unwrap());
                 request.headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
             }
+            self.requests.fetch_add(1, Ordering::Relaxed);
             let answer = self.inner.send(request.clone()).await?;
             assert_ne!(answer.status, 599, "{}", String::from_utf8_lossy(&answer.body));
             let slow = String::from_utf8_lossy(&answer.body).contains("RateLimitExceeded");
@@ -137,6 +143,7 @@ struct Place {
     wire: Arc<dyn Transport>,
     now: Timestamp,
     fake: Option<SharedFake>,
+    requests: Arc<AtomicUsize>,
     /// Lives as long as the place.
     _disk: Option<tempfile::TempDir>,
 }
@@ -210,13 +217,20 @@ fn fake_place(kind: &Kind) -> Place {
     let endpoints = Endpoints::resolve(entry.factory.manifest(), &overrides).unwrap();
     let connector = entry.factory.build(Build { settings: kind.settings.clone(), endpoints }).unwrap();
     let inner = Arc::new(FakeTransport::new(Arc::clone(&fake), now));
-    let signed = Signed { inner, fake: Arc::clone(&fake), asked: kind.token.clone(), token: Mutex::default() };
+    let requests = Arc::<AtomicUsize>::default();
+    let signed = Signed {
+        inner,
+        fake: Arc::clone(&fake),
+        asked: kind.token.clone(),
+        token: Mutex::default(),
+        requests: Arc::clone(&requests),
+    };
     signed.sign_in();
     if kind.connector == "microsoft-graph" {
         // A limit that is met within a batch is no answer of its own, and for the next run; it is another test's.
         fake.lock().unwrap().control("limits", &json!({"units": 100_000_000})).unwrap();
     }
-    Place { connector, wire: Arc::new(signed), now, fake: Some(fake), _disk: None }
+    Place { connector, wire: Arc::new(signed), now, fake: Some(fake), requests, _disk: None }
 }
 
 /// A real disk: POSIX has rules of its own.
@@ -229,7 +243,50 @@ fn disk_place() -> Place {
     let settings = json!({"root": root, "new_root": true});
     let connector = entry.factory.build(Build { settings, endpoints }).unwrap();
     let now = "2026-11-21T10:00:00Z".parse().unwrap();
-    Place { connector, wire: Arc::new(Nowhere), now, fake: None, _disk: Some(disk) }
+    Place { connector, wire: Arc::new(Nowhere), now, fake: None, requests: Arc::default(), _disk: Some(disk) }
+}
+
+/// The two stores that can be served here; SFTP is one where `connectors/stores/tests/servers.sh` started a server.
+#[cfg(feature = "stores")]
+fn store_places() -> Vec<(&'static str, Place, Option<crate::servers::Server>)> {
+    use crate::servers::{BUCKET, KEY_ID, Server};
+    use ledgerward_kit::{Hosts, HttpOptions, HttpTransport};
+    let place = |connector: &str, endpoint: Option<(&str, String)>, settings: Value, keys: &[(&str, &str)]| {
+        let entry = registry::entry(connector).unwrap();
+        let overrides = endpoint.into_iter().map(|(name, url)| (name.to_owned(), url.parse().unwrap())).collect();
+        let endpoints = Endpoints::resolve(entry.factory.manifest(), &overrides).unwrap();
+        let keys = keys.iter().map(|(key, word)| ((*key).to_owned(), Secret::new(*word))).collect();
+        let hosts = Hosts::new(&endpoints, false).unwrap();
+        let connector = entry.factory.build_with_keys(Build { settings, endpoints }, keys).unwrap();
+        let wire = Arc::new(HttpTransport::new(hosts, &HttpOptions::default()).unwrap());
+        Place {
+            connector,
+            wire,
+            now: "2026-11-21T10:00:00Z".parse().unwrap(),
+            fake: None,
+            requests: Arc::default(),
+            _disk: None,
+        }
+    };
+    let (dav, s3) = (Server::dav(), Server::s3());
+    dav.make_dir("ours");
+    let url = |server: &Server| format!("http://{}", server.address);
+    let settings = json!({"root": "ours", "new_root": true});
+    let on_dav = place("webdav", Some(("webdav", url(&dav))), settings, &[]);
+    let settings = json!({"root": "ours", "new_root": true, "bucket": BUCKET, "access_key_id": KEY_ID});
+    let on_s3 = place("s3", Some(("s3", url(&s3))), settings, &[("secret_access_key", "word")]);
+    let mut all = vec![("webdav", on_dav, Some(dav)), ("s3", on_s3, Some(s3))];
+    if let Ok(at) = std::env::var("LEDGERWARD_TEST_SFTP") {
+        let at: url::Url = at.parse().unwrap();
+        let root = format!("{}/names", at.path());
+        std::fs::create_dir(&root).unwrap();
+        let settings = json!({
+            "host": at.host_str(), "port": at.port(), "user": at.username(), "root": root, "new_root": true,
+            "key_file": std::env::var("LEDGERWARD_SFTP_KEY").unwrap(),
+        });
+        all.push(("sftp", place("sftp", None, settings, &[]), None));
+    }
+    all
 }
 
 struct Nowhere;
@@ -321,21 +378,36 @@ fn n01_hostile_names_make_one_folder_each_in_the_root_of_every_target() {
     let wanted = hostile(count);
     let authority = WriteAuthority::take().expect("nothing else in these tests writes by itself");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let only = std::env::var("LEDGERWARD_NAMES_ON").unwrap_or_default();
     runtime.block_on(async {
-        for kind in kinds() {
+        for kind in kinds().into_iter().filter(|k| only.is_empty() || only == k.connector) {
             let (place, begun) = (fake_place(&kind), std::time::Instant::now());
             fill(&place, &authority, kind.connector, &wanted).await;
             let fake = place.fake.as_ref().unwrap();
             let said = fake.lock().unwrap().control("violations", &json!({})).unwrap();
             assert_eq!(said["violations"], json!([]), "{}", kind.connector);
-            println!("{}: {count} names in {:.1} s", kind.connector, begun.elapsed().as_secs_f64());
+            let requests = place.requests.load(Ordering::Relaxed);
+            println!(
+                "{}: {count} names in {:.1} s, {requests} requests",
+                kind.connector,
+                begun.elapsed().as_secs_f64()
+            );
         }
     });
+    #[cfg(feature = "stores")]
+    let stores = store_places();
     // The disk works on threads, whose time cannot stand still.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let begun = std::time::Instant::now();
         fill(&disk_place(), &authority, "local", &wanted).await;
         println!("local: {count} names in {:.1} s", begun.elapsed().as_secs_f64());
+        #[cfg(feature = "stores")]
+        for (what, place, server) in stores {
+            let begun = std::time::Instant::now();
+            fill(&place, &authority, what, &wanted).await;
+            let (took, asked) = (begun.elapsed().as_secs_f64(), server.map(|s| s.asked()).unwrap_or_default());
+            println!("{what}: {count} names in {took:.1} s, {asked:?}");
+        }
     });
 }

@@ -26,6 +26,7 @@ use ledgerward_contract::{
     AuthScheme, Build, ClientAuth, Connector, Endpoint, Error, ErrorKind, Factory, Manifest, OAuthSpec, Quota,
     QuotaScope, QuotaWindow, Result, Rotation, ScopeSet, StorageTarget,
 };
+use ledgerward_kit::RootMemory;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -212,6 +213,7 @@ impl Factory for BoxFactory {
             settings,
             api: api::Api::new(from.endpoints),
             root: Mutex::default(),
+            neighbours: RootMemory::default(),
             lanes: Mutex::default(),
         }))
     }
@@ -223,6 +225,8 @@ pub struct BoxTarget {
     api: api::Api,
     /// The id of the root that we found or made. A hint, looked up by id before each use.
     root: Mutex<Option<String>>,
+    /// What lies in the root, so that it is not listed anew for every new client.
+    neighbours: RootMemory<map::Item>,
     /// One gate a folder: Box answers 409 or 503 to changes of one folder side by side.
     lanes: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }

@@ -37,7 +37,7 @@ pub fn name_is_legal(name: &str) -> bool {
         && !name.chars().any(char::is_control)
 }
 
-/// Names are one name at Box if they differ by case only.
-pub fn same_name(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
+/// Names are one name at Box if they differ by case only: what they have in common then.
+pub fn key(name: &str) -> String {
+    name.to_lowercase()
 }

@@ -5,9 +5,8 @@
 //! repeat after a lost answer finds one of the two names, and never makes a second folder.
 
 use futures::FutureExt;
-use ledgerward_contract::{
-    Cursor, Error, ErrorKind, FolderKey, Listed, Page, ReadCx, Response, Result, Snapshot, WriteCx,
-};
+use ledgerward_contract::{Cursor, Error, ErrorKind, Listed, Page, ReadCx, Response, Result, Snapshot, WriteCx};
+use ledgerward_kit::{Neighbours, Spot};
 use serde_json::{Value, json};
 
 use crate::{
@@ -52,11 +51,11 @@ impl PartialEq for Collaboration {
     }
 }
 
-/// Where a folder is made: the parent, whose things lie there, and what lies there already.
+/// Where a folder is made: the parent, whose things lie there, and what has its names already.
 pub(crate) struct Inside<'a> {
     pub parent: &'a str,
     pub owner: &'a str,
-    pub there: &'a [Item],
+    pub spot: Spot<Item>,
 }
 
 /// What came of making a folder.
@@ -138,7 +137,7 @@ impl BoxTarget {
                 Err(e) => return Err(e),
             }
         }
-        let found = marked(self.own_top(cx).await?.1, ROOT);
+        let found = neighbours(self.own_top(cx).await?.1).marked(ROOT);
         match self.only_one(found, "root.find")? {
             Some(found) => {
                 self.remember_root(Some(&found.id));
@@ -178,8 +177,8 @@ impl BoxTarget {
             return Ok(root);
         }
         let (me, there) = self.own_top(cx.read()).await?;
-        let inside = Inside { parent: TOP, owner: &me, there: &there };
-        match self.make_folder(cx, &inside, ROOT, &self.settings.root_name).await? {
+        let spot = neighbours(there).spot(&names::key(&self.settings.root_name), &names::working_name(ROOT));
+        match self.make_folder(cx, Inside { parent: TOP, owner: &me, spot }, ROOT, &self.settings.root_name).await? {
             Made::New(root) => {
                 self.remember_root(Some(&root.id));
                 Ok(root)
@@ -196,23 +195,22 @@ impl BoxTarget {
         }
     }
 
-    /// The one folder under the root that carries the mark of a key, as the listing shows it, and all its neighbours.
-    pub(crate) async fn find_in(&self, cx: &ReadCx, root: &str, key: &FolderKey) -> Result<(Option<Item>, Vec<Item>)> {
+    /// The one folder under the root that carries a mark, as the listing shows it.
+    pub(crate) async fn find_in(&self, cx: &ReadCx, root: &str, mark: &str) -> Result<Option<Item>> {
         const OP: &str = "folder.find";
-        let there = self.children(cx, OP, root).await?;
-        let found = marked(there.clone(), &map::mark_of(key));
-        Ok((self.only_one(found, OP)?, there))
+        let list = async { Ok(neighbours(self.children(cx, OP, root).await?)) };
+        self.only_one(self.neighbours.search(cx.now(), mark, list).await?, OP)
     }
 
     /// Makes a folder, closed and marked.
-    pub(crate) async fn make_folder(&self, cx: &WriteCx, inside: &Inside<'_>, mark: &str, name: &str) -> Result<Made> {
+    pub(crate) async fn make_folder(&self, cx: &WriteCx, inside: Inside<'_>, mark: &str, name: &str) -> Result<Made> {
         const OP: &str = "folder.create";
-        if let Some(taken) = inside.there.iter().find(|i| names::same_name(&i.name, name)) {
-            return Ok(Made::Taken(taken.clone()));
+        if let Some(taken) = inside.spot.taken {
+            return Ok(Made::Taken(taken));
         }
         let working = names::working_name(mark);
-        let id = match inside.there.iter().find(|i| i.is_folder() && i.name == working) {
-            Some(ours) => ours.id.clone(),
+        let id = match inside.spot.working.filter(|i| i.is_folder() && i.name == working) {
+            Some(ours) => ours.id,
             None => self.make_or_get(cx, inside.parent, &working).await?,
         };
         let mut body = closing();
@@ -274,8 +272,14 @@ impl BoxTarget {
     }
 }
 
-fn marked(items: Vec<Item>, mark: &str) -> Vec<Item> {
-    items.into_iter().filter(|f| f.is_folder() && map::marker(f).as_deref() == Some(mark)).collect()
+/// Things by name and mark. Working names are known by their own spelling, and are lower case.
+fn neighbours(items: Vec<Item>) -> Neighbours<Item> {
+    let mut all = Neighbours::default();
+    for item in items {
+        let mark = if item.is_folder() { map::marker(&item) } else { None };
+        all.add(names::key(&item.name), mark, item);
+    }
+    all
 }
 
 /// What closes a folder: only owners and co-owners invite and see the list, and there is no link.

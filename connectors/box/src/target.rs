@@ -16,7 +16,7 @@ use crate::{
     BoxTarget,
     api::decode,
     map::{self, Events, Item, Me},
-    notes,
+    names, notes,
     place::{Inside, Made, refused},
     refusal,
 };
@@ -78,7 +78,7 @@ impl StorageTarget for BoxTarget {
 
     async fn find(&self, cx: &ReadCx, key: &FolderKey) -> Result<Option<FolderId>> {
         let Some(root) = self.root(cx).await? else { return Ok(None) };
-        Ok(self.find_in(cx, &root.id, key).await?.0.map(|f| FolderId(f.id)))
+        Ok(self.find_in(cx, &root.id, &map::mark_of(key)).await?.map(|f| FolderId(f.id)))
     }
 
     async fn stat(&self, cx: &ReadCx, folder: &FolderId) -> Result<Stat> {
@@ -159,14 +159,21 @@ impl StorageTarget for BoxTarget {
         // One gate for all: two clients of one name must not meet between the look and the make.
         let gate = self.lane(&root.id);
         let _held = gate.lock().await;
-        let (found, there) = self.find_in(cx.read(), &root.id, key).await?;
+        let mark = map::mark_of(key);
+        let found = self.find_in(cx.read(), &root.id, &mark).await?;
+        self.neighbours.begin(&mark);
         if let Some(found) = found {
             self.close(cx, &found).await?;
             return Ok(Created::Exists { id: FolderId(found.id), ours: true });
         }
-        let inside = Inside { parent: &root.id, owner: &root.owner("folder.create")?.id, there: &there };
-        Ok(match self.make_folder(cx, &inside, &map::mark_of(key), name).await? {
-            Made::New(made) => Created::Created(FolderId(made.id)),
+        let spot = self.neighbours.spot(cx.now(), &names::key(name), &names::working_name(&mark));
+        let inside = Inside { parent: &root.id, owner: &root.owner("folder.create")?.id, spot };
+        Ok(match self.make_folder(cx, inside, &mark, name).await? {
+            Made::New(made) => {
+                let id = FolderId(made.id.clone());
+                self.neighbours.made(cx.now(), &mark, names::key(name), made);
+                Created::Created(id)
+            }
             Made::Taken(other) if other.is_folder() => Created::Exists { id: FolderId(other.id), ours: false },
             Made::Taken(_) => {
                 return Err(Error::new(
@@ -191,6 +198,7 @@ impl StorageTarget for BoxTarget {
             }
             None => {}
         }
+        self.neighbours.begin(&mark);
         let body = json!({ "description": map::described(OP, now.description.as_deref(), &mark)? });
         let after: Item = decode(OP, &cx.send(self.api.update_folder(OP, folder.as_str(), body)?).await?)?;
         if map::marker(&after).as_deref() == Some(&mark) {

@@ -25,6 +25,7 @@ use ledgerward_contract::{
     AuthScheme, Build, ClientAuth, Connector, Endpoint, Error, ErrorKind, Factory, Manifest, OAuthSpec, Quota,
     QuotaScope, QuotaWindow, Result, Rotation, ScopeSet, StorageTarget, Timestamp,
 };
+use ledgerward_kit::RootMemory;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -197,6 +198,7 @@ impl Factory for DropboxFactory {
             settings,
             me: Mutex::default(),
             marks: Mutex::default(),
+            neighbours: RootMemory::default(),
             adding_rests: Mutex::default(),
             writes: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
@@ -213,6 +215,8 @@ pub struct Dropbox {
     /// Folders whose marker we read or wrote, by shared folder id: the key and the marker's revision. Saves reading the
     /// marker of every folder at every look; a folder that seems to be the one is read all the same.
     marks: Mutex<BTreeMap<String, String>>,
+    /// Shared ids of what lies in the root, so that it is not listed anew for every new client.
+    neighbours: RootMemory<String>,
     /// Until when Dropbox takes no more invitations of this account.
     adding_rests: Mutex<Option<Timestamp>>,
     /// One write at a time: Dropbox locks a whole namespace and refuses the second of two that overlap.

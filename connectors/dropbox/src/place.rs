@@ -1,6 +1,7 @@
 //! Finding and making folders and closing them: what the target's methods stand on.
 
 use ledgerward_contract::{Created, Error, ErrorKind, FolderId, FolderKey, ReadCx, Result, WriteCx};
+use ledgerward_kit::Neighbours;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -137,19 +138,8 @@ impl Dropbox {
     }
 
     pub(crate) async fn find_folder(&self, cx: &ReadCx, op: &'static str, key: &FolderKey) -> Result<Option<String>> {
-        let (me, want) = (self.me(cx).await?, key.to_string());
-        // One in the making is not found, so that `make` goes on with it.
-        let making = making_name(key);
-        let mut found = Vec::new();
-        for e in self.children(cx, op, &me.root).await?.unwrap_or_default() {
-            let Some(id) = e.shared_id().filter(|_| e.is("folder") && e.name != making) else { continue };
-            if self.known_mark(id).is_some_and(|known| known != want) {
-                continue;
-            }
-            if self.read_marker(cx, id).await?.as_deref() == Some(want.as_str()) {
-                found.push(id.to_owned());
-            }
-        }
+        let want = key.to_string();
+        let mut found = self.neighbours.search(cx.now(), &want, self.shared_folders(cx, op, key)).await?;
         match found.as_slice() {
             [_, _, ..] => Err(Error::new(
                 ErrorKind::Conflict,
@@ -159,6 +149,24 @@ impl Dropbox {
             .next(format!("Move the files together and delete {MARKER} in the folder that is not the client's."))),
             _ => Ok(found.pop()),
         }
+    }
+
+    /// The shared folders in the root with the keys on their markers. Only markers that were never read are read for it,
+    /// and those that seem to be of the wanted key.
+    async fn shared_folders(&self, cx: &ReadCx, op: &'static str, wanted: &FolderKey) -> Result<Neighbours<String>> {
+        let (me, want) = (self.me(cx).await?, wanted.to_string());
+        // One in the making is not found, so that `make` goes on with it.
+        let making = making_name(wanted);
+        let mut all = Neighbours::default();
+        for e in self.children(cx, op, &me.root).await?.unwrap_or_default() {
+            let Some(id) = e.shared_id().filter(|_| e.is("folder") && e.name != making) else { continue };
+            let key = match self.known_mark(id).filter(|known| *known != want) {
+                Some(known) => Some(known),
+                None => self.read_marker(cx, id).await?,
+            };
+            all.add(id, key, id.to_owned());
+        }
+        Ok(all)
     }
 
     /// Makes the client's folder under a name of its own, shares and marks it, and gives it its name last. Every step can be
@@ -172,7 +180,10 @@ impl Dropbox {
         let _held = self.making.lock().await;
         let me = self.me(cx.read()).await?;
         self.ensure_root(cx, &me).await?;
-        if let Some(id) = self.find_folder(cx.read(), OP, key).await? {
+        let found = self.find_folder(cx.read(), OP, key).await?;
+        let mark = key.to_string();
+        self.neighbours.begin(&mark);
+        if let Some(id) = found {
             self.close(cx, &id).await?;
             return Ok(Created::Exists { id: FolderId(id), ours: true });
         }
@@ -195,6 +206,7 @@ impl Dropbox {
         if made.metadata.name != name {
             return Err(Error::contract(OP, "Dropbox gave the folder another name than it was asked to"));
         }
+        self.neighbours.made(cx.now(), &mark, id.as_str(), id.clone());
         Ok(Created::Created(FolderId(id)))
     }
 
@@ -289,6 +301,7 @@ impl Dropbox {
             }
             None => {}
         }
+        self.neighbours.begin(&key.to_string());
         let (path, bytes) = (format!("ns:{folder}/{MARKER}"), marker(key));
         let hash = map::content_hash(&bytes);
         // Whatever lies there is no marker of ours, and its name is ours alone.

@@ -8,6 +8,8 @@
 //! * [`settings`]: a connector's own part of the configuration.
 //! * [`wait`]: how a connector waits within a call, and for how long at most.
 //! * [`fake`]: vendors as pure functions, for tests and the sandbox. `testing` (a feature) is what tests of connectors share.
+//! * [`neighbours`]: a root folder's listing, kept for one cycle, for targets that can only search by listing.
+//! * [`fake`]: vendors as pure functions, for tests and the sandbox.
 
 pub mod answer;
 pub mod app_only;
@@ -17,6 +19,7 @@ pub mod hosts;
 pub mod keepalive;
 pub mod layers;
 mod minted;
+pub mod neighbours;
 pub mod oauth;
 pub mod service_account;
 pub mod settings;
@@ -41,6 +44,7 @@ pub use layers::{
     no_verdict,
     quota::{DayCounter, MemoryDays, Quotas},
 };
+pub use neighbours::{Neighbours, RootMemory, Spot};
 pub use oauth::OAuthClient;
 pub use service_account::ServiceAccount;
 pub use signin::{Callback, Claims, SignInFlow, SignedIn};

@@ -1,6 +1,6 @@
 //! The operations of the target, each from start to end in one blocking function.
 
-use std::io;
+use std::{io, sync::PoisonError};
 
 use cap_std::fs::Dir;
 use ledgerward_contract::{
@@ -8,6 +8,7 @@ use ledgerward_contract::{
     Journalled, PermissionId, Result, SeenFile, SeenFolder, SeenPermission, Stat, StatementFile, Stored, Tag,
     Timestamp, Via,
 };
+use ledgerward_kit::Neighbours;
 use rustix::{
     fs::{FileType, Mode},
     io::Errno,
@@ -17,7 +18,7 @@ use crate::{
     disk::{self, Explain, TEMP, explain},
     map::{self, Acl, Who},
     marker::{
-        drop_temp_folder, find_in, folders_in, move_in, pin, read_marker, reserved, sweep, temp_name, write_marker,
+        MARKER, drop_temp_folder, folders_in, move_in, pin, read_marker, reserved, sweep, temp_name, write_marker,
     },
     root::Disk,
     tree::{Order, Spread, confirm, set_lists, spread, us, walk},
@@ -49,13 +50,51 @@ impl Disk {
             .next("Set sharing = \"mirror\" and `accounts` to have it kept by POSIX ACLs."))
     }
 
-    pub fn find(&self, key: &FolderKey) -> Result<Option<FolderId>> {
+    pub fn find(&self, key: &FolderKey, now: Timestamp) -> Result<Option<FolderId>> {
         let op = "folder.find";
         match self.open_root(op)? {
-            (root, true) => find_in(op, &root, key),
-            (root, false) if self.is_new(op, &root)? => Ok(None),
-            _ => Err(self.unmarked(op)),
+            (root, true) => self.find_in(op, &root, key, now),
+            (root, false) => {
+                // While another call marks a new root it is neither marked nor empty; what was marked a moment ago is looked at.
+                let one = self.marking.lock().unwrap_or_else(PoisonError::into_inner);
+                let marked = self.open_root(op)?.1;
+                if !marked && !self.is_new(op, &root)? {
+                    return Err(self.unmarked(op));
+                }
+                drop(one);
+                if marked { self.find_in(op, &root, key, now) } else { Ok(None) }
+            }
         }
+    }
+
+    /// The folder with a key's marker. That there is none is believed for the cycle; what there is is looked at again.
+    fn find_in(&self, op: &'static str, root: &Dir, key: &FolderKey, now: Timestamp) -> Result<Option<FolderId>> {
+        let wanted = key.to_string();
+        if self.neighbours.has_none(now, &wanted) {
+            return Ok(None);
+        }
+        let (version, mut all) = (self.neighbours.version(), Neighbours::default());
+        for folder in folders_in(op, root)? {
+            all.add(folder.name, folder.marker, folder.id);
+        }
+        let found = all.marked(&wanted);
+        self.neighbours.keep(now, version, all);
+        match found.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one.clone())),
+            [a, b, ..] => {
+                Err(Error::new(ErrorKind::Conflict, op, format!("\"{a}\" and \"{b}\" carry the same marker"))
+                    .next(format!("One is a copy. Delete {MARKER} in the one that is not the client's folder.")))
+            }
+        }
+    }
+
+    /// Clears the root of what a crash left, once in a cycle.
+    fn sweep_root(&self, op: &'static str, root: &Dir, now: Timestamp) -> Result<()> {
+        if self.swept.lock().unwrap_or_else(PoisonError::into_inner).replace(now) == Some(now) {
+            return Ok(());
+        }
+        sweep(op, root, now)
     }
 
     /// Folders that this service may open. A symbolic link is none, and neither is what is mounted in the root.
@@ -140,14 +179,10 @@ impl Disk {
         if FilePath::new(vec![name.to_owned()]).is_none() || reserved(name) {
             return Err(Error::new(ErrorKind::Config, op, format!("{name:?} cannot be the name of a folder")));
         }
-        let (root, marked) = self.open_root(op)?;
-        if !marked {
-            if !self.is_new(op, &root)? {
-                return Err(self.unmarked(op));
-            }
-            write_marker(op, &root, "ledgerward/local-root/1", &"root", step)?;
-        }
-        if let Some(id) = find_in(op, &root, key)? {
+        let root = self.root_for_writing(op, step)?;
+        let (found, mark) = (self.find_in(op, &root, key, now)?, key.to_string());
+        self.neighbours.begin(&mark);
+        if let Some(id) = found {
             return Ok(Created::Exists { id, ours: true });
         }
         if disk::look(&root, name).explain(op, name)?.is_some() {
@@ -156,7 +191,7 @@ impl Disk {
         if self.lists {
             disk::owned(&root).explain(op, "the root")?;
         }
-        sweep(op, &root, now)?;
+        self.sweep_root(op, &root, now)?;
         let temp = temp_name(step, name);
         let made = self.make_folder(op, &root, &temp, key, step).and_then(|()| move_in(op, &root, &temp, name));
         if made.is_err() {
@@ -165,8 +200,24 @@ impl Disk {
         match made {
             Err(e) if e.kind == ErrorKind::Conflict => Ok(Created::Exists { id: name.into(), ours: false }),
             Err(e) => Err(e),
-            Ok(()) => Ok(Created::Created(name.into())),
+            Ok(()) => {
+                self.neighbours.made(now, &mark, name, FolderId::from(name));
+                Ok(Created::Created(name.into()))
+            }
         }
+    }
+
+    /// A root that is ready for folders: marked, or empty and declared as new.
+    fn root_for_writing(&self, op: &'static str, step: Journalled) -> Result<Dir> {
+        let _one = self.marking.lock().unwrap_or_else(PoisonError::into_inner);
+        let (root, marked) = self.open_root(op)?;
+        if !marked {
+            if !self.is_new(op, &root)? {
+                return Err(self.unmarked(op));
+            }
+            write_marker(op, &root, "ledgerward/local-root/1", &"root", step)?;
+        }
+        Ok(root)
     }
 
     /// A whole client folder under a temporary name: closed to everybody but us, with its marker.
@@ -200,7 +251,10 @@ impl Disk {
                     .with("folder", id.as_str())
                     .with("marker", text));
             }
-            None => write_marker(op, &dir, "ledgerward/folder/1", key, step)?,
+            None => {
+                self.neighbours.begin(&key.to_string());
+                write_marker(op, &dir, "ledgerward/folder/1", key, step)?;
+            }
         }
         if self.lists { pin(op, &dir) } else { Ok(()) }
     }

@@ -11,7 +11,11 @@ mod marker;
 mod root;
 mod tree;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use ledgerward_contract::{
@@ -20,6 +24,7 @@ use ledgerward_contract::{
     Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored,
     TargetLimits, Timestamp, WriteCx,
 };
+use ledgerward_kit::RootMemory;
 use serde::Deserialize;
 
 use crate::root::Disk;
@@ -104,7 +109,15 @@ impl Factory for LocalFactory {
             Account::Name(name) => (email, name.trim().to_owned()),
         });
         let lists = settings.sharing != Sharing::Off;
-        let disk = Disk { root: settings.root, lists, accounts: accounts.collect(), new_root: settings.new_root };
+        let disk = Disk {
+            root: settings.root,
+            lists,
+            accounts: accounts.collect(),
+            new_root: settings.new_root,
+            neighbours: RootMemory::default(),
+            swept: Mutex::default(),
+            marking: Mutex::default(),
+        };
         Ok(Box::new(Local(Arc::new(disk))))
     }
 }
@@ -158,9 +171,9 @@ impl StorageTarget for Local {
         self.off_thread("root.probe", Disk::probe).await
     }
 
-    async fn find(&self, _cx: &ReadCx, key: &FolderKey) -> Result<Option<FolderId>> {
-        let key = key.clone();
-        self.off_thread("folder.find", move |d| d.find(&key)).await
+    async fn find(&self, cx: &ReadCx, key: &FolderKey) -> Result<Option<FolderId>> {
+        let (key, now) = (key.clone(), cx.now());
+        self.off_thread("folder.find", move |d| d.find(&key, now)).await
     }
 
     async fn stat(&self, _cx: &ReadCx, folder: &FolderId) -> Result<Stat> {

@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use cap_std::fs::Dir;
-use ledgerward_contract::{Error, ErrorKind, FolderId, FolderKey, Journalled, Result, SeenFolder, Timestamp};
+use ledgerward_contract::{FolderId, Journalled, Result, SeenFolder, Timestamp};
 use rustix::{
     fs::{FileType, Mode},
     io::Errno,
@@ -33,20 +33,6 @@ pub(crate) fn reserved(name: &str) -> bool {
 pub(crate) fn temp_name(step: Journalled, name: &str) -> String {
     let hash: String = disk::hash(name.as_bytes()).unwrap_or_default().chars().take(12).collect();
     format!("{TEMP}{}-{hash}", step.row())
-}
-
-pub(crate) fn find_in(op: &'static str, root: &Dir, key: &FolderKey) -> Result<Option<FolderId>> {
-    let wanted = key.to_string();
-    let mut found = folders_in(op, root)?;
-    found.retain(|f| f.marker.as_deref() == Some(wanted.as_str()));
-    match found.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some(one.id.clone())),
-        [a, b, ..] => {
-            Err(Error::new(ErrorKind::Conflict, op, format!("\"{}\" and \"{}\" carry the same marker", a.id, b.id))
-                .next(format!("One is a copy. Delete {MARKER} in the one that is not the client's folder.")))
-        }
-    }
 }
 
 /// The folders directly in the root, each with its marker.

@@ -4,10 +4,14 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use cap_std::fs::Dir;
-use ledgerward_contract::{Email, Error, ErrorKind, FolderId, NoteLevel, Probe, ProbeNote, Quotas, Result, Retry};
+use ledgerward_contract::{
+    Email, Error, ErrorKind, FolderId, NoteLevel, Probe, ProbeNote, Quotas, Result, Retry, Timestamp,
+};
+use ledgerward_kit::RootMemory;
 use rustix::{fs::FileType, io::Errno};
 
 use crate::{
@@ -25,6 +29,12 @@ pub(crate) struct Disk {
     pub lists: bool,
     pub accounts: BTreeMap<Email, String>,
     pub new_root: bool,
+    /// What lies in the root, so that not every folder's marker is read for every new client.
+    pub neighbours: RootMemory<FolderId>,
+    /// The cycle in which the root was cleared of what a crash left.
+    pub swept: Mutex<Option<Timestamp>>,
+    /// The first folders of a new root are made side by side, and its marker is written once.
+    pub marking: Mutex<()>,
 }
 
 impl Disk {

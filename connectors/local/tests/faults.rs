@@ -434,3 +434,23 @@ fn settings_that_cannot_work_are_refused_with_what_to_do() {
         assert!(e.kind == ErrorKind::Config && e.next.is_some(), "{bad}: {e:?}");
     }
 }
+
+#[tokio::test]
+async fn the_first_folders_of_a_new_root_are_made_side_by_side() {
+    let p = bare("off", true);
+    let (keys, cx) = ([1, 2, 3, 4].map(key), [1, 2, 3, 4].map(write_step));
+    let one = async |n: usize| {
+        let found = p.t().find(&read(), &keys[n]).await.unwrap();
+        assert_eq!(found, None);
+        p.t().create(&cx[n], &keys[n], &format!("Client {n}"), None).await.unwrap()
+    };
+    let made = tokio::join!(one(0), one(1), one(2), one(3));
+    for made in [made.0, made.1, made.2, made.3] {
+        assert!(matches!(made, Created::Created(_)), "{made:?}");
+    }
+}
+
+fn write_step(row: i64) -> WriteCx {
+    let step = Journalled::committed(row);
+    Permit::issue(&WriteAuthority::for_tests(), step).open(Arc::new(NoTransport), Timestamp::UNIX_EPOCH)
+}

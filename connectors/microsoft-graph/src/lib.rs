@@ -31,6 +31,7 @@ use ledgerward_contract::{
     AuthScheme, Build, ClientAuth, Connector, Endpoint, Factory, Manifest, OAuthSpec, Quota, QuotaScope, QuotaWindow,
     Result, Rotation, ScopeSet, StorageTarget,
 };
+use ledgerward_kit::RootMemory;
 
 pub use refusal::retry_hint;
 pub use settings::Settings;
@@ -118,6 +119,7 @@ impl Factory for GraphFactory {
             settings,
             root: Mutex::default(),
             marks: Mutex::default(),
+            neighbours: RootMemory::default(),
             lanes: Mutex::default(),
         }))
     }
@@ -132,6 +134,8 @@ pub struct GraphTarget {
     /// The marks of folders seen so far, so that a look for one client need not open all others' folders again. A hint:
     /// what is found by it is read again.
     marks: Mutex<BTreeMap<map::Place, Vec<String>>>,
+    /// What lies in the root, so that it is not listed anew for every new client.
+    neighbours: RootMemory<map::Item>,
     /// One gate a folder: changes of one sharing list go one after another.
     lanes: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use ledgerward_contract::{Error, ErrorKind, ReadCx, Result, WriteCx};
+use ledgerward_kit::Neighbours;
 
 use crate::{
     GraphTarget,
@@ -72,22 +73,25 @@ impl GraphTarget {
         Ok(folders.into_iter().map(|(place, item)| (item, place.clone(), marks(&place))).collect())
     }
 
-    /// Those of the folders that carry a mark. Only folders that were never looked into are read for it.
-    pub(crate) async fn marked(&self, cx: &ReadCx, drive: &str, there: &[Item], mark: &str) -> Result<Vec<Item>> {
-        let folders: Vec<_> = there.iter().filter(|i| i.is_folder()).map(|i| (i, i.place(drive))).collect();
-        let unknown: Vec<_> =
-            folders.iter().filter(|(_, p)| self.remembered(p).is_none()).map(|(_, p)| p.clone()).collect();
+    /// The things in a folder by name and mark. Only folders that were never looked into are read for it, and those that
+    /// seem to carry the wanted mark.
+    pub(crate) async fn neighbours(
+        &self,
+        cx: &ReadCx,
+        drive: &str,
+        there: &[Item],
+        wanted: &str,
+    ) -> Result<Neighbours<Item>> {
+        let places: Vec<_> = there.iter().filter(|i| i.is_folder()).map(|i| i.place(drive)).collect();
+        let again = |marks: Option<Vec<String>>| marks.is_none_or(|m| m.iter().any(|m| m == wanted));
+        let unknown: Vec<_> = places.into_iter().filter(|p| again(self.remembered(p))).collect();
         self.look_into(cx, &unknown).await?;
-        let mut found = Vec::new();
-        for (item, place) in folders {
-            let says = |marks: &[String]| marks.iter().any(|m| m == mark);
-            if self.remembered(&place).is_some_and(|m| says(&m))
-                && (unknown.contains(&place) || says(&self.marks_of(cx, &place).await?))
-            {
-                found.push(item.clone());
-            }
+        let mut all = Neighbours::default();
+        for item in there {
+            let marks = if item.is_folder() { self.remembered(&item.place(drive)) } else { None };
+            all.add(names::key(&item.name), marks.unwrap_or_default(), item.clone());
         }
-        Ok(found)
+        Ok(all)
     }
 
     /// Writes a mark into a folder. A mark that is there already is the same state.

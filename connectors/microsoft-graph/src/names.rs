@@ -74,9 +74,13 @@ pub fn decode(name: &str) -> String {
     out
 }
 
-/// Names are one name if they differ by case only.
+/// Names are one name if they differ by case only: what they have in common then.
+pub fn key(name: &str) -> String {
+    name.to_lowercase()
+}
+
 pub fn same_name(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
+    key(a) == key(b)
 }
 
 /// The name under which a folder is made before it has its mark and gets its own name. Nobody else picks it, so a folder

@@ -7,9 +7,8 @@
 use std::collections::BTreeSet;
 
 use futures::FutureExt;
-use ledgerward_contract::{
-    Cursor, Error, ErrorKind, FolderKey, Listed, Page, ReadCx, Request, Result, Snapshot, WriteCx,
-};
+use ledgerward_contract::{Cursor, Error, ErrorKind, Listed, Page, ReadCx, Request, Result, Snapshot, WriteCx};
+use ledgerward_kit::Spot;
 
 use crate::{
     GraphTarget,
@@ -192,7 +191,7 @@ impl GraphTarget {
         }
         let top = self.top(cx, &drive.id).await?;
         let there = self.children(cx, OP, &top).await?;
-        let found = self.marked(cx, &drive.id, &there, ROOT).await?;
+        let found = self.neighbours(cx, &drive.id, &there, ROOT).await?.marked(ROOT);
         Ok(self.only_one(found, "root.find")?.map(|item| {
             let place = item.place(&drive.id);
             self.remember_root(Some(place.clone()));
@@ -215,7 +214,9 @@ impl GraphTarget {
         let drive = self.drive(cx.read()).await?;
         let top = self.top(cx.read(), &drive.id).await?;
         let there = self.children(cx.read(), "root.find", &top).await?;
-        match self.make_folder(cx, &top, &there, ROOT, &self.settings.root_name).await? {
+        let near = self.neighbours(cx.read(), &drive.id, &there, ROOT).await?;
+        let spot = near.spot(&names::key(&names::encode(&self.settings.root_name)), &names::working_name(ROOT));
+        match self.make_folder(cx, &top, spot, ROOT, &self.settings.root_name).await? {
             Made::New(root) => {
                 let place = root.place(&drive.id);
                 self.remember_root(Some(place.clone()));
@@ -230,17 +231,14 @@ impl GraphTarget {
         }
     }
 
-    /// The one folder under the root that carries the mark of a key, and all its neighbours.
-    pub(crate) async fn find_in(
-        &self,
-        cx: &ReadCx,
-        root: &Place,
-        key: &FolderKey,
-    ) -> Result<(Option<Item>, Vec<Item>)> {
+    /// The one folder under the root that carries the mark of a key.
+    pub(crate) async fn find_in(&self, cx: &ReadCx, root: &Place, mark: &str) -> Result<Option<Item>> {
         const OP: &str = "folder.find";
-        let there = self.children(cx, OP, root).await?;
-        let found = self.marked(cx, &root.drive, &there, &map::mark_of(key)).await?;
-        Ok((self.only_one(found, OP)?, there))
+        let list = async {
+            let there = self.children(cx, OP, root).await?;
+            self.neighbours(cx, &root.drive, &there, mark).await
+        };
+        self.only_one(self.neighbours.search(cx.now(), mark, list).await?, OP)
     }
 
     /// Makes a folder with its mark. `name` is as people write it.
@@ -248,16 +246,16 @@ impl GraphTarget {
         &self,
         cx: &WriteCx,
         parent: &Place,
-        there: &[Item],
+        spot: Spot<Item>,
         mark: &str,
         name: &str,
     ) -> Result<Made> {
         const OP: &str = "folder.create";
         let name = names::encode(name);
-        if let Some(taken) = there.iter().find(|i| names::same_name(&i.name, &name)) {
-            return Ok(Made::Taken(taken.clone()));
+        if let Some(taken) = spot.taken {
+            return Ok(Made::Taken(taken));
         }
-        if there.len() >= SCOPES_MAX {
+        if spot.count >= SCOPES_MAX {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 OP,
@@ -266,7 +264,7 @@ impl GraphTarget {
             .next("Make a second target on another library, and move clients there."));
         }
         let working = names::working_name(mark);
-        let ours = match there.iter().find(|i| i.is_folder() && names::same_name(&i.name, &working)) {
+        let ours = match spot.working.filter(Item::is_folder) {
             Some(ours) => ours.place(&parent.drive),
             None => self.make_or_get(cx, parent, &working).await?,
         };

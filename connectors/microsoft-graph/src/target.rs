@@ -59,7 +59,7 @@ impl StorageTarget for GraphTarget {
 
     async fn find(&self, cx: &ReadCx, key: &FolderKey) -> Result<Option<FolderId>> {
         let Some((root, _)) = self.root(cx).await? else { return Ok(None) };
-        Ok(self.find_in(cx, &root, key).await?.0.map(|f| f.place(&root.drive).folder()))
+        Ok(self.find_in(cx, &root, &map::mark_of(key)).await?.map(|f| f.place(&root.drive).folder()))
     }
 
     async fn stat(&self, cx: &ReadCx, folder: &FolderId) -> Result<Stat> {
@@ -123,20 +123,26 @@ impl StorageTarget for GraphTarget {
         // One gate for all: two clients of one name must not meet between the look and the make.
         let gate = self.lane(&root.item);
         let _held = gate.lock().await;
-        let (found, there) = self.find_in(cx.read(), &root, key).await?;
+        let mark = map::mark_of(key);
+        let (working, wanted) = (names::working_name(&mark), names::key(&names::encode(name)));
+        let found = self.find_in(cx.read(), &root, &mark).await?;
+        self.neighbours.begin(&mark);
+        let spot = self.neighbours.spot(cx.now(), &wanted, &working);
         if let Some(found) = found {
             let id = found.place(&root.drive);
             // An earlier attempt may have ended before the folder got its name.
-            let mark = map::mark_of(key);
-            if names::same_name(&found.name, &names::working_name(&mark)) {
-                let others: Vec<_> = there.into_iter().filter(|i| i.id != found.id).collect();
-                return self.finish(cx, &root, &others, &id, name).await;
+            if names::same_name(&found.name, &working) {
+                return self.finish(cx, &root, spot.taken, &id, name).await;
             }
             return Ok(Created::Exists { id: id.folder(), ours: true });
         }
-        let made = self.make_folder(cx, &root, &there, &map::mark_of(key), name).await?;
+        let made = self.make_folder(cx, &root, spot, &mark, name).await?;
         Ok(match made {
-            Made::New(made) => Created::Created(made.place(&root.drive).folder()),
+            Made::New(made) => {
+                let place = made.place(&root.drive);
+                self.neighbours.made(cx.now(), &mark, wanted, made);
+                Created::Created(place.folder())
+            }
             Made::Taken(other) if other.is_folder() => {
                 Created::Exists { id: other.place(&root.drive).folder(), ours: false }
             }
@@ -156,6 +162,7 @@ impl StorageTarget for GraphTarget {
             return Err(Error::new(ErrorKind::Conflict, OP, "the folder carries another client's mark")
                 .next("Choose another folder for this client."));
         }
+        self.neighbours.begin(&mark);
         self.write_mark(cx, &at, &mark).await?;
         if self.marks_of(cx.read(), &at).await? == [mark] {
             Ok(())
@@ -228,13 +235,12 @@ impl GraphTarget {
         &self,
         cx: &WriteCx,
         root: &Place,
-        others: &[map::Item],
+        taken: Option<map::Item>,
         at: &Place,
         name: &str,
     ) -> Result<Created> {
         const OP: &str = "folder.name";
         let name = names::encode(name);
-        let taken = others.iter().find(|i| names::same_name(&i.name, &name)).cloned();
         let taken = match taken {
             Some(taken) => taken,
             None => {

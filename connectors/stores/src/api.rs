@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ledgerward_contract::{Error, ErrorKind, Result, Retry, Timestamp};
-use ledgerward_kit::{pause, within};
+use ledgerward_kit::{RootMemory, pause, within};
 use opendal::{EntryMode, HttpTransporter, Metadata, OperationContext, Operator, options::WriteOptions};
 use tokio::sync::mpsc;
 
@@ -50,6 +50,11 @@ pub(crate) struct Store {
     pub account: String,
     pub new_root: bool,
     pub memory: Mutex<Memory>,
+    /// The names of what lies in the root, so that it is not listed anew for every new client.
+    pub neighbours: RootMemory<String>,
+    /// The first folders of a new root are made side by side, and its marker is written once. Folders that are moved into
+    /// their place go one after the other.
+    pub marking: tokio::sync::Mutex<()>,
 }
 
 /// What was seen in this cycle, so that it is not asked for again with every file.

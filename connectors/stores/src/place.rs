@@ -6,6 +6,7 @@ use ledgerward_contract::{
     Created, Error, ErrorKind, FilePath, FolderId, FolderKey, NoteLevel, Probe, ProbeNote, Result, Retry, SeenFile,
     SeenFolder, Stat,
 };
+use ledgerward_kit::Neighbours;
 
 use crate::{
     api::{Call, Cond},
@@ -89,12 +90,20 @@ impl Call<'_> {
         Ok((keys, items))
     }
 
-    /// The folders in the root that carry this key, and everything in the root.
-    async fn look_through(&self, key: &FolderKey) -> Result<(Vec<String>, Vec<Item>)> {
-        let (keys, items) = self.keys().await?;
-        let wanted = key.to_string();
-        let found = keys.into_iter().filter(|(_, k)| k.as_deref() == Some(&wanted)).map(|(name, _)| name);
-        Ok((found.collect(), items))
+    /// The folders in the root that carry this key.
+    async fn look_through(&self, key: &FolderKey) -> Result<Vec<String>> {
+        let list = async {
+            let (keys, items) = self.keys().await?;
+            let mut all = Neighbours::default();
+            for item in items {
+                all.add(item.path.clone(), None, item.path);
+            }
+            for (name, key) in keys {
+                all.add(name.clone(), key, name);
+            }
+            Ok(all)
+        };
+        self.store.neighbours.search(self.now(), &key.to_string(), list).await
     }
 
     /// Every folder in the root. Of a root without its marker nothing is believed, unless it is a new one.
@@ -119,10 +128,13 @@ impl Call<'_> {
 
     pub async fn find(&self, key: &FolderKey) -> Result<Option<FolderId>> {
         if !self.root_is_marked().await? {
-            return if self.is_new().await? { Ok(None) } else { Err(self.unmarked()) };
+            // While another call marks a new root it is neither marked nor empty.
+            let _one = self.store.marking.lock().await;
+            if !self.root_is_marked().await? {
+                return if self.is_new().await? { Ok(None) } else { Err(self.unmarked()) };
+            }
         }
-        let (found, _) = self.look_through(key).await?;
-        self.only(&found)
+        self.only(&self.look_through(key).await?)
     }
 
     pub async fn stat(&self, id: &FolderId) -> Result<Stat> {
@@ -173,6 +185,10 @@ impl Call<'_> {
 
     /// A root that is ready for folders: marked, or empty and declared as new.
     async fn root_for_writing(&self) -> Result<()> {
+        if self.memory().root {
+            return Ok(());
+        }
+        let _one = self.store.marking.lock().await;
         if self.memory().root || self.root_is_marked().await? {
             return Ok(());
         }
@@ -188,11 +204,14 @@ impl Call<'_> {
             return Err(self.err(ErrorKind::Config, format!("{name:?} cannot be the name of a folder")));
         }
         self.root_for_writing().await?;
-        let (found, items) = self.look_through(key).await?;
+        let found = self.look_through(key).await?;
+        let mark = key.to_string();
+        self.store.neighbours.begin(&mark);
         if let Some(id) = self.only(&found)? {
             return Ok(Created::Exists { id, ours: true });
         }
-        if items.iter().any(|i| i.path == name) {
+        // The listing may be of the cycle's beginning.
+        if self.store.neighbours.spot(self.now(), name, name).taken.is_some() || self.is_taken(name).await? {
             return Ok(Created::Exists { id: name.into(), ours: false });
         }
         let made = if self.store.kind.flat() {
@@ -207,13 +226,31 @@ impl Call<'_> {
         }
         // Read back: a folder counts when its marker is there.
         match self.marker(name).await? {
-            Some(text) if text == key.to_string() => Ok(Created::Created(name.into())),
+            Some(text) if text == mark => {
+                self.store.neighbours.made(self.now(), &mark, name, name.to_owned());
+                Ok(Created::Created(name.into()))
+            }
             _ => Ok(Created::Exists { id: name.into(), ours: false }),
+        }
+    }
+
+    /// Whether something has this name in the root now. A rename over SFTP replaces an empty folder, and not every WebDAV
+    /// server keeps `Overwrite: F`. Where folders are prefixes the write of the marker is the look.
+    async fn is_taken(&self, name: &str) -> Result<bool> {
+        if self.store.kind.flat() {
+            return Ok(false);
+        }
+        match self.look_at(name).await {
+            // A folder that is asked for without its slash: Apache sends us there.
+            Err(e) if e.get("status").is_some_and(|s| s.starts_with('3')) => Ok(true),
+            other => other.map(|there| there.is_some()),
         }
     }
 
     /// A whole client folder under a temporary name, then moved to its own. A crash leaves one that the next attempt uses.
     async fn make_folder(&self, key: &FolderKey, name: &str) -> Result<()> {
+        // One after the other: a server that keeps a cache of its folders (rclone's) loses one of two that move at once.
+        let _one = self.store.marking.lock().await;
         let temp = map::temp_folder(key);
         self.make_dir(&temp).await?;
         let text = Bytes::from(map::folder_marker(&key.to_string()));
@@ -233,6 +270,7 @@ impl Call<'_> {
         let folder = map::folder_name(self.op, id)?;
         if self.marker(folder).await?.is_none() {
             self.must_be_there(folder).await?;
+            self.store.neighbours.begin(&key.to_string());
             match self.write_marker(folder, &key.to_string()).await {
                 Err(e) if e.kind == ErrorKind::Conflict => {}
                 other => other?,

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Mutex};
 use ledgerward_contract::{
     AuthScheme, Build, Endpoint, Error, ErrorKind, Key, Manifest, Quota, QuotaScope, QuotaWindow, Result, Secret,
 };
+use ledgerward_kit::RootMemory;
 use opendal::{
     Operator,
     services::{Azblob, S3, Sftp, Webdav},
@@ -12,7 +13,7 @@ use opendal::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::api::{Kind, Memory, Store};
+use crate::api::{Kind, Store};
 
 /// Stands in a manifest until the firm says where its server is.
 const NOWHERE: &str = "https://not-configured.invalid";
@@ -239,7 +240,8 @@ pub(crate) fn open(kind: Kind, manifest: &Manifest, from: Build, keys: &BTreeMap
         Kind::Sftp => sftp(manifest, from),
         Kind::Azure => azure(manifest, from, key),
     }?;
-    Ok(Store { kind, operator, account, new_root, memory: Mutex::new(Memory::default()) })
+    let (memory, neighbours, marking) = (Mutex::default(), RootMemory::default(), tokio::sync::Mutex::default());
+    Ok(Store { kind, operator, account, new_root, memory, neighbours, marking })
 }
 
 type Opened = Result<(Operator, String, bool)>;

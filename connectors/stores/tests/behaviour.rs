@@ -281,3 +281,39 @@ async fn x06_keys_go_to_the_named_server_and_into_no_error() {
         }
     }
 }
+
+/// A server that packs texts: what is read back comes without a length.
+struct Packing(Arc<Dav>);
+
+#[async_trait]
+impl Transport for Packing {
+    async fn send(&self, request: Request) -> Result<Response> {
+        let reads = request.method == Method::GET;
+        let mut answer = self.0.send(request).await?;
+        if reads {
+            answer.headers.remove("content-length");
+        }
+        Ok(answer)
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_read_back_from_a_server_that_packs_it() {
+    let place = Place::ready().await;
+    let folder = place.folder().await;
+    let wire = Arc::new(Packing(place.dav.clone()));
+    let stored = place.put_over(wire, 0, &folder, "a.csv").await.unwrap();
+    assert!(stored.written);
+}
+
+#[tokio::test]
+async fn the_first_folders_of_a_new_root_are_made_side_by_side() {
+    let place = Place::new(json!({ "root": "clients", "new_root": true }), false).await;
+    let cx: Vec<_> = (0..8).map(|_| place.write_over(place.wire.clone(), 0)).collect();
+    let names: Vec<String> = (0..8).map(|n| format!("Client {n}")).collect();
+    let keys: Vec<_> = (1..9).map(key).collect();
+    let made = cx.iter().zip(&keys).zip(&names).map(|((cx, key), name)| place.t().create(cx, key, name, None));
+    for one in futures::future::join_all(made).await {
+        assert!(matches!(one.unwrap(), Created::Created(_)));
+    }
+}
