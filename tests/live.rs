@@ -225,9 +225,7 @@ fn causes(firm: &Firm, who: &str) -> Vec<Value> {
     fn walk(value: &Value, who: &str, found: &mut Vec<Value>) {
         match value {
             Value::Object(map) if map.contains_key("op") && map.contains_key("cause") => {
-                if map["op"].to_string().contains(who) {
-                    found.push(map["cause"].clone());
-                }
+                found.extend(map["op"].to_string().contains(who).then(|| map["cause"].clone()));
             }
             Value::Object(map) => map.values().for_each(|v| walk(v, who, found)),
             Value::Array(items) => items.iter().for_each(|v| walk(v, who, found)),

@@ -69,7 +69,7 @@ pub struct Picture {
     firm: Firm,
     facts: Facts,
     targets: Vec<TargetName>,
-    /// The firm without its people, clients, selections and guests.
+    /// The firm without its people, clients, selections, guests and groups.
     frame: Firm,
     people: HashMap<String, PersonId>,
     /// Without private ones: who may know of them is asked each time.
@@ -106,6 +106,9 @@ impl Picture {
         frame.selections.clear();
         frame.guests.clear();
         frame.pins.clear();
+        // What a role may do is asked of the whole firm; a group of a thousand clients would be copied for each question.
+        frame.groups.clear();
+        frame.offices.clear();
         let people = firm.people.values().flat_map(|p| [(p.email.key().to_owned(), p.id), (p.id.0.to_string(), p.id)]);
         let open = firm.clients.values().filter(|c| c.private_to.is_none());
         let clients = open.flat_map(|c| [(c.slug.clone(), c.id), (c.id.to_string(), c.id)]);

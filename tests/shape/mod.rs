@@ -1,6 +1,6 @@
 //! Answers against the schemas that are published for them.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's helpers fail the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
