@@ -462,7 +462,7 @@ fn a_firm_file_goes_in_as_text_like_on_the_command_line() {
         }
     }
     let wrong = send(OWNER, "/firm/apply", json!({"file": "version = 1\nodd = 1\n"}));
-    assert_eq!(wrong.status, 503, "{:?}", wrong.json);
+    assert_eq!(wrong.status, 422, "{:?}", wrong.json);
     assert!(wrong.json["detail"].as_str().unwrap().contains("odd"), "{:?}", wrong.json);
     assert_eq!(send(OWNER, "/firm/apply", json!({})).json["at"]["name"], "file");
     let done = send(OWNER, "/firm/apply", json!({"file": more}));
@@ -505,7 +505,7 @@ fn a_review_is_started_decided_sealed_and_fetched() {
             )
             .collect();
         let path = "/reviews/2026-Q4/decisions";
-        assert_eq!(post(OWNER, path, json!({"sheet": decided.replace(word, ",perhaps,")})).status, 503);
+        assert_eq!(post(OWNER, path, json!({"sheet": decided.replace(word, ",perhaps,")})).status, 422);
         let took = post(OWNER, path, json!({"sheet": decided}));
         assert_eq!(took.status, 200, "{decided}: {:?}", took.json);
     }

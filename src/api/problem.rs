@@ -83,6 +83,7 @@ impl From<Failure> for Problem {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             (Fault::Other, Exit::Usage) => StatusCode::BAD_REQUEST,
+            (Fault::Content, _) => StatusCode::UNPROCESSABLE_ENTITY,
             (Fault::Other, _) => StatusCode::UNPROCESSABLE_ENTITY,
         };
         // Not a permission alone: whose record it is, or whose client.

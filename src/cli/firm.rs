@@ -107,6 +107,7 @@ pub(super) fn checked(
     firm_file::parse(&text, firm, &names).map_err(|problems| {
         let shown = path.display().to_string();
         Failure::new(Exit::Refused, render_all(&problems, &shown, &text))
+            .fault(Fault::Content)
             .next("Nothing was changed. Put these lines right and run it again.")
     })
 }

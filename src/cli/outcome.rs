@@ -92,6 +92,8 @@ pub enum Fault {
     Conflict,
     /// The state cannot be used now.
     Unavailable,
+    /// What a file says cannot be taken.
+    Content,
 }
 
 /// A command that could not do its work: what happened, why, and what to do next.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Review;
 use crate::cli::{
     leaver::evidence::table,
-    outcome::{Exit, Failure},
+    outcome::{Exit, Failure, Fault},
 };
 
 const HEAD: [&str; 11] =
@@ -61,6 +61,7 @@ pub(super) fn workbook(review: &Review, reviewer: &str) -> Result<Vec<u8>, rust_
 pub(super) fn decisions(review: &Review, bytes: &[u8]) -> Result<BTreeMap<usize, (bool, String)>, Failure> {
     let wrong = |line: usize, why: String| {
         Failure::new(Exit::Refused, format!("line {line}: {why}"))
+            .fault(Fault::Content)
             .next("Nothing was changed. Put the line right and import the file again.")
     };
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
