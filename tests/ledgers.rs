@@ -60,7 +60,7 @@ const fn source(
 /// The clients that are selected for a person.
 fn selected(who: &str) -> Vec<&'static str> {
     let of = |n: usize| match who {
-        "bob" => n % 2 == 0,
+        "bob" => n.is_multiple_of(2),
         "cleo" => n % 3 != 1,
         _ => n >= 4,
     };
