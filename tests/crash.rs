@@ -15,8 +15,11 @@ fn number(name: &str, default: u64) -> u64 {
     env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
+/// A client, and who was let into its folder by hand.
+type ByHand = BTreeSet<(&'static str, String)>;
+
 /// Something that makes the next sync write: an access that changes, or books that do.
-fn live(firm: &Firm, random: &mut StdRng, day: u64) {
+fn live(firm: &Firm, random: &mut StdRng, day: u64, shared: &mut ByHand) {
     let client = CLIENTS[random.random_range(0..CLIENTS.len())];
     let who = ["bob", "cleo"][random.random_range(0..2)];
     let user = format!("{who}@harbour.example");
@@ -36,6 +39,7 @@ fn live(firm: &Firm, random: &mut StdRng, day: u64) {
         }
         _ => {
             firm.at("drive", "share", json!({"file": client, "type": "user", "email": user, "role": "writer"}));
+            shared.insert((client, user));
         }
     }
 }
@@ -47,11 +51,11 @@ fn d01_killed_at_any_moment_of_a_sync_and_whole_after_the_next() {
     let firm = Firm::at_rest();
     firm.check_whole("at rest");
     let (mut landed, mut day) = (0, 0);
-    let mut usual = Duration::from_millis(1_000);
+    let (mut usual, mut shared) = (Duration::from_millis(1_000), ByHand::new());
     // A sync that ended before its kill proves nothing and is not counted.
     while landed < kills && day < kills * 4 {
         day += 1;
-        live(&firm, &mut random, day);
+        live(&firm, &mut random, day, &mut shared);
         if random.random_range(0..4) == 0 {
             // So that a renewal is among what is killed.
             firm.age_tokens();
@@ -67,15 +71,15 @@ fn d01_killed_at_any_moment_of_a_sync_and_whole_after_the_next() {
         usual = usual.mul_f64(if ended { 0.6 } else { 1.2 }).clamp(Duration::from_millis(100), Duration::from_secs(4));
         if day % 4 == 0 {
             let what = format!("seed {seed}, after kill {day}");
-            settle(&firm, &what);
+            settle(&firm, &what, std::mem::take(&mut shared));
         }
     }
-    settle(&firm, &format!("seed {seed}, at the end"));
+    settle(&firm, &format!("seed {seed}, at the end"), shared);
     assert_eq!(landed, kills, "of {day} kills only so many hit a running sync");
 }
 
 /// Comes to rest within three runs without anybody signing in, and is whole; one more run writes nothing anywhere.
-fn settle(firm: &Firm, what: &str) {
+fn settle(firm: &Firm, what: &str, shared: ByHand) {
     let mut told = firm.sync();
     for _ in 0..2 {
         if told.exit == 0 {
@@ -86,6 +90,19 @@ fn settle(firm: &Firm, what: &str) {
         told = firm.sync();
     }
     assert_eq!(told.exit, 0, "{what}: it does not come to rest: {told:?}");
+    // Who was let in by hand and is entitled stays, and is not ours: to be whole, every entry has to be.
+    let owned: BTreeSet<(String, String)> = firm.state(|db| {
+        let rows = db.owned()?.into_values().flatten();
+        Ok(rows.map(|r| (r.grant.folder.to_string(), r.grant.who.to_string())).collect())
+    });
+    for (id, name, people) in firm.folders() {
+        for who in people {
+            if shared.contains(&(name.as_str(), who.clone())) && !owned.contains(&(id.clone(), who.clone())) {
+                firm.at("drive", "unshare", json!({"file": name, "email": who}));
+            }
+        }
+    }
+    assert_eq!(firm.sync().exit, 0, "{what}: whoever was let in by hand is not let in anew");
     firm.check_whole(what);
     let before = firm.writes();
     assert_eq!(firm.sync().exit, 0, "{what}");
