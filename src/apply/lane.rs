@@ -79,7 +79,7 @@ pub(super) async fn lane(
     }
     for step in &plan.steps {
         if let Some(blocker) = failed.iter().find(|f| !order::goes_on(f, &step.op)) {
-            let why = format!("not tried, because an earlier step failed ({})", word(blocker));
+            let why = format!("not tried, because an earlier step failed ({})", blocker.word().replace('_', " "));
             done.steps.push(StepDone { step: step.clone(), result: Err(why) });
             failed.push(step.op.clone());
             continue;
@@ -121,17 +121,6 @@ fn drifted(mut done: LaneDone, why: String) -> LaneDone {
 /// Steps that give somebody more than they have.
 const fn lets_in(op: &Op) -> bool {
     matches!(op, Op::Grant { .. } | Op::SetRole { .. } | Op::Adopt { .. })
-}
-
-const fn word(op: &Op) -> &'static str {
-    match op {
-        Op::Revoke { .. } => "revoke",
-        Op::Create { .. } => "create",
-        Op::Rename { .. } => "rename",
-        Op::SetRole { .. } => "set role",
-        Op::Grant { .. } => "grant",
-        Op::Adopt { .. } => "adopt",
-    }
 }
 
 /// Lists may lag behind writes (S10): so often, and with pauses that double from here, before we believe them.

@@ -63,6 +63,20 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The word for it in the journal and in `--json`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Revoke { .. } => "revoke",
+            Self::Create { .. } => "create",
+            Self::Rename { .. } => "rename",
+            Self::SetRole { .. } => "set_role",
+            Self::Grant { .. } => "grant",
+            Self::Adopt { .. } => "adopt",
+        }
+    }
+}
+
 /// One step of a lane with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Step {

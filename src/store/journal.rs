@@ -41,12 +41,7 @@ pub enum JournalOp {
 impl JournalOp {
     const fn word(&self) -> &'static str {
         match self {
-            Self::Access(Op::Revoke { .. }) => "revoke",
-            Self::Access(Op::Create { .. }) => "create",
-            Self::Access(Op::Rename { .. }) => "rename",
-            Self::Access(Op::SetRole { .. }) => "set_role",
-            Self::Access(Op::Grant { .. }) => "grant",
-            Self::Access(Op::Adopt { .. }) => "adopt",
+            Self::Access(op) => op.word(),
             Self::CloseSpread => "close_spread",
             Self::Put { .. } => "put",
             Self::Mark { .. } => "mark",

@@ -91,10 +91,26 @@ impl Disk {
 
     /// Clears the root of what a crash left, once in a cycle.
     fn sweep_root(&self, op: &'static str, root: &Dir, now: Timestamp) -> Result<()> {
-        if self.swept.lock().unwrap_or_else(PoisonError::into_inner).replace(now) == Some(now) {
-            return Ok(());
+        if self.swept.lock().unwrap_or_else(PoisonError::into_inner).first(now, String::new()) {
+            return sweep(op, root, now);
         }
-        sweep(op, root, now)
+        Ok(())
+    }
+
+    /// The same for a folder that takes a file: with a look at all of it for each, ten thousand files would cost the square.
+    fn sweep_folder(
+        &self,
+        op: &'static str,
+        id: &FolderId,
+        folders: &[String],
+        dir: &Dir,
+        now: Timestamp,
+    ) -> Result<()> {
+        let path = format!("{id}/{}", folders.join("/"));
+        if self.swept.lock().unwrap_or_else(PoisonError::into_inner).first(now, path) {
+            return sweep(op, dir, now);
+        }
+        Ok(())
     }
 
     /// Folders that this service may open. A symbolic link is none, and neither is what is mounted in the root.
@@ -353,7 +369,7 @@ impl Disk {
         let list = if self.lists { Some(disk::owned(&client).explain(op, id.as_str())?.acl) } else { None };
         let (folders, name) = file.path.split();
         let dir = self.descend(op, client, folders, list.as_ref())?;
-        sweep(op, &dir, now)?;
+        self.sweep_folder(op, id, folders, &dir, now)?;
 
         let wanted = disk::hash(file.bytes.as_ref()).explain(op, name)?;
         let stored = |written| Stored {
@@ -395,7 +411,11 @@ impl Disk {
     fn descend(&self, op: &'static str, mut dir: Dir, folders: &[String], list: Option<&Acl>) -> Result<Dir> {
         for name in folders {
             if disk::look(&dir, name).explain(op, name)?.is_none() {
-                self.make_dir(op, &dir, name, list.unwrap_or(&Acl::from_mode(0o750)))?;
+                match self.make_dir(op, &dir, name, list.unwrap_or(&Acl::from_mode(0o750))) {
+                    // Made meanwhile, perhaps by ourselves for another file. What it is, is looked at as it is opened.
+                    Err(e) if e.kind == ErrorKind::Conflict => {}
+                    made => made?,
+                }
             }
             dir = disk::open_dir(&dir, name).explain(op, name)?;
             must_be_ours(op, name, &dir)?;

@@ -1,7 +1,7 @@
 //! The root folder: what must be true of it before anything in it is believed (F02, F04).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::Mutex,
@@ -31,10 +31,27 @@ pub(crate) struct Disk {
     pub new_root: bool,
     /// What lies in the root, so that not every folder's marker is read for every new client.
     pub neighbours: RootMemory<FolderId>,
-    /// The cycle in which the root was cleared of what a crash left.
-    pub swept: Mutex<Option<Timestamp>>,
+    /// What was cleared in this cycle of what a crash left.
+    pub swept: Mutex<Swept>,
     /// The first folders of a new root are made side by side, and its marker is written once.
     pub marking: Mutex<()>,
+}
+
+/// Folders that were cleared in one cycle: the root as an empty text, others by their paths.
+#[derive(Debug, Default)]
+pub(crate) struct Swept {
+    cycle: Option<Timestamp>,
+    folders: BTreeSet<String>,
+}
+
+impl Swept {
+    /// Whether this is the first time that a cycle is at a folder.
+    pub fn first(&mut self, cycle: Timestamp, folder: String) -> bool {
+        if self.cycle != Some(cycle) {
+            *self = Self { cycle: Some(cycle), folders: BTreeSet::new() };
+        }
+        self.folders.insert(folder)
+    }
 }
 
 impl Disk {

@@ -54,7 +54,7 @@ impl Own {
             seen.others.insert(client);
             return;
         }
-        let (does, slug) = (word(&step.op), act::slug(firm, client));
+        let (does, slug) = (step.op.word(), act::slug(firm, client));
         seen.mine.insert(client);
         seen.rows.push(json!({
             "client": slug, "target": lane.target, "does": does, "state": state, "because": step.reason.because, "error": error,
@@ -121,16 +121,5 @@ impl Seen {
         };
         let own = if self.rows.is_empty() { format!("{none}\n") } else { self.text };
         own + &others
-    }
-}
-
-const fn word(op: &Op) -> &'static str {
-    match op {
-        Op::Revoke { .. } => "revoke",
-        Op::Create { .. } => "create",
-        Op::Rename { .. } => "rename",
-        Op::SetRole { .. } => "set_role",
-        Op::Grant { .. } => "grant",
-        Op::Adopt { .. } => "adopt",
     }
 }
