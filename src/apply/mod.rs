@@ -29,7 +29,7 @@ use crate::{
     drift,
     engine::Picture,
     lanes,
-    store::Intent,
+    store::{Db, Intent},
     world::{Target, World},
 };
 
@@ -97,6 +97,21 @@ pub async fn begin(
     let now = app.now();
     let step = app.store.run_grouped(move |db| db.intend(&intent, now)).await?;
     Ok((step, write_cx(target, step, cycle)?))
+}
+
+/// [`begin`] for several writes to one target, whose rows are one write of the journal.
+pub async fn begin_all(
+    app: &App,
+    target: &Target,
+    intents: Vec<Intent>,
+    cycle: Timestamp,
+) -> Result<Vec<(Journalled, WriteCx)>, Failure> {
+    target.transport()?;
+    let now = app.now();
+    let intend =
+        move |db: &mut Db| db.tx(|db| intents.iter().map(|i| db.intend(i, now)).collect::<Result<Vec<_>, _>>());
+    let steps = app.store.run_grouped(intend).await?;
+    steps.into_iter().map(|step| Ok((step, write_cx(target, step, cycle)?))).collect()
 }
 
 /// A context to write with, for a step that is journalled.

@@ -397,8 +397,9 @@ async fn one(
         version: version.version,
         ext: format.ext().to_owned(),
     };
-    let paths = naming::assign(&template, &[wanted].into(), &BTreeMap::new());
-    let Some(path) = paths.into_values().next() else { return Ok(Err("it has no name".to_owned())) };
+    let Some(path) = naming::Names::default().give(&template, &wanted) else {
+        return Ok(Err("it has no name".to_owned()));
+    };
     // The names are safe as components: what a client is called cannot leave the folder.
     let to = out.join(&client.slug).join(path.to_string());
     Ok(write(&to, &rendered.bytes).map(|()| to.display().to_string()).map_err(|e| format!("{}: {e}", to.display())))

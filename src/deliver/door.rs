@@ -6,12 +6,14 @@ use ledgerward_contract::{
     Allowed, Audience, Email, Fenced, FileKey, FilePath, FolderId, Holder, SeenPermission, Snapshot, Timestamp,
 };
 
+use super::batch::Outgoing;
 use crate::{
     apply::{LaneDone, LaneEnd, via_words, words},
     config::schema,
     domain::{lane::LaneKey, plan},
     engine::Picture,
     gather,
+    statement::naming::Names,
     store::DeliveredFile,
     world::Target,
 };
@@ -29,8 +31,13 @@ pub(super) struct Door<'a> {
     pub(super) lane: LaneKey,
     pub(super) target: &'a Target,
     pub(super) entry: Entry,
-    pub(super) taken: BTreeMap<FileKey, FilePath>,
     pub(super) there: BTreeMap<FileKey, DeliveredFile>,
+    /// Those in use, once the first new file wants one.
+    names: Option<Names>,
+    /// Sub-folders that have a file of ours, and so are there.
+    pub(super) folders: BTreeSet<String>,
+    /// Files on their way, not sent yet.
+    pub(super) due: Vec<Outgoing>,
 }
 
 /// The fence, and everything else that keeps files out of a folder.
@@ -110,7 +117,30 @@ fn open_to<'p>(strangers: impl IntoIterator<Item = &'p SeenPermission>) -> Strin
     format!("it is open to {}", who.join(", "))
 }
 
-impl Door<'_> {
+impl<'a> Door<'a> {
+    pub(super) fn new(lane: LaneKey, target: &'a Target, entry: Entry, there: &[DeliveredFile]) -> Self {
+        let folder = |f: &DeliveredFile| f.delivered.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let folders = there.iter().map(folder).chain([String::new()]).collect();
+        Self {
+            lane,
+            target,
+            entry,
+            there: there.iter().map(|f| (f.delivered.key.clone(), f.clone())).collect(),
+            names: None,
+            folders,
+            due: Vec::new(),
+        }
+    }
+
+    /// The names in use in this folder.
+    pub(super) fn names(&mut self) -> &mut Names {
+        let there = &self.there;
+        self.names.get_or_insert_with(|| {
+            let path = |f: &DeliveredFile| FilePath::new(f.delivered.path.split('/').map(str::to_owned).collect());
+            Names::of(&there.values().filter_map(path).collect::<Vec<_>>())
+        })
+    }
+
     pub(super) fn takes_files(&self) -> bool {
         !matches!(self.entry, Entry::Closed(_))
     }

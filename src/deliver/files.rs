@@ -1,45 +1,31 @@
-//! A file on its way: rendered, named, journalled, put once.
+//! What a statement or a document is in a folder: rendered or passed on, under which name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{
-    AccountId, Error, ErrorKind, Expect, FileKey, LedgerAccount, LedgerProfile, ReadCx, ReservedId, StatementData,
-    StatementFile, StatementRef, StorageTarget,
-};
+use ledgerward_contract::{AccountId, Error, FileKey, LedgerAccount, LedgerProfile, StatementData, StatementRef};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    FileDone, Job, Waiting,
+    Job,
+    batch::Outgoing,
     books::Books,
-    door::Entry,
-    statements::{READ, body_of, change_of},
+    statements::{Known, READ, body_of, change_of},
 };
 use crate::{
     app::App,
-    apply::{self, words},
-    cli::outcome::Failure,
-    domain::{
-        finding::{Finding, Severity},
-        lane::Delivered,
-    },
-    statement::{self, Format, Head, Look, Statement, StatementKey, Template, Wanted, YearEnd, naming},
-    store::{DeliveredFile, Intent, JournalOp, Outcome, StatementVersion},
-    world::Target,
+    cli::outcome::{Exit, Failure},
+    domain::finding::{Finding, Severity},
+    statement::{self, Format, Head, Look, RenderError, Rendered, Statement, StatementKey, Wanted, YearEnd},
+    store::StatementVersion,
 };
 
 /// The folders in which every document of a list stands.
 pub(super) const SERVED: &str = "documents_served";
 
-/// The id made beforehand for a file that is not known to be there yet, by folder and key: a search lags behind a write
-/// (S10), so only a repeat under the same id makes nothing twice, whatever process does it.
-const FILE_ID: &str = "file_id";
-
 impl<'a> Job<'a> {
     /// Every document of this list stands in every folder that takes it now.
-    pub(super) async fn served(&self, key: &StatementKey) -> Result<bool, Failure> {
-        let text = key.text();
-        let served: Option<BTreeSet<String>> = self.app.store.run_grouped(move |db| db.doc_get(SERVED, &text)).await?;
-        Ok(served.is_some_and(|s| self.takers(key).is_subset(&s)) && !self.only.rerender)
+    pub(super) fn served(&self, known: &Known) -> bool {
+        known.served.as_ref().is_some_and(|s| self.takers(&known.key).is_subset(s)) && !self.only.rerender
     }
 
     pub(super) async fn keep_served(&self, key: &StatementKey) -> Result<(), Failure> {
@@ -56,6 +42,20 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
+    /// The renderings of a version that some folder lacks, or may have in an older form.
+    pub(super) fn lacking(&self, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
+        let mut lacking = Vec::new();
+        for (at, door) in self.doors.iter().enumerate() {
+            for format in self.wanted_formats(at, key).unwrap_or_default() {
+                let file_key = key.file_key(version, format.ext());
+                if self.only.rerender || !door.there.contains_key(&file_key) {
+                    lacking.push((at, format, file_key));
+                }
+            }
+        }
+        lacking
+    }
+
     /// Renders a version for every folder that lacks it.
     pub(super) async fn push(
         &mut self,
@@ -64,48 +64,42 @@ impl<'a> Job<'a> {
         version: &StatementVersion,
         several: bool,
     ) -> Result<(), Failure> {
+        let lacking = self.lacking(key, version.version);
+        if lacking.is_empty() {
+            return Ok(());
+        }
         let Some(body) = body_of(version) else {
             self.out.failed.push(format!("{}: a stored statement cannot be read", self.client.slug));
             return Ok(());
         };
         let change = change_of(self.app, key, version, &body).await?;
         let statement = Statement { head: self.head(books, key, version, change.clone()), body };
-        for at in 0..self.doors.len() {
-            let Some(formats) = self.wanted_formats(at, key) else { continue };
-            for format in formats {
-                let file_key = key.file_key(version.version, format.ext());
-                let there = self.doors.get(at).and_then(|d| d.there.get(&file_key));
-                let there = there.map(|f| f.delivered.content_hash.clone());
-                if there.is_some() && !self.only.rerender {
-                    continue;
-                }
-                let rendered = match statement::render(&statement, format, &Look::default()) {
-                    Ok(rendered) => rendered,
-                    // One format less is no missing statement: the others have the same lines.
-                    Err(statement::RenderError::NoOfx(why)) => {
-                        self.no_ofx(key, why);
-                        continue;
-                    }
-                    Err(e) => {
-                        self.out.failed.push(format!("{}: {e}", self.client.slug));
-                        continue;
-                    }
-                };
-                if there.is_some_and(|sha| sha == hex_sha(&rendered.bytes)) {
-                    continue;
-                }
-                self.rendering_findings(&rendered, key);
-                let wanted = self.wanted(books, key, several, version.version, None).rendered(format);
-                let file = Outgoing {
-                    key: file_key,
-                    mime: rendered.mime.to_owned(),
-                    bytes: rendered.bytes,
-                    version,
-                    format: format.slug(),
-                    change: change.clone(),
-                };
-                self.put(at, wanted, file).await?;
+        let formats: BTreeSet<Format> = lacking.iter().map(|(_, format, _)| *format).collect();
+        let made = rendered(statement, formats).await?;
+        for (format, result) in &made {
+            match result {
+                Ok(rendered) => self.rendering_findings(rendered, key),
+                // One format less is no missing statement: the others have the same lines.
+                Err(RenderError::NoOfx(why)) => self.no_ofx(key, why),
+                Err(e) => self.out.failed.push(format!("{}: {}: {e}", self.client.slug, format.slug())),
             }
+        }
+        for (at, format, file_key) in lacking {
+            let Some(Ok(rendered)) = made.get(&format) else { continue };
+            let there = self.doors.get(at).and_then(|d| d.there.get(&file_key));
+            if there.is_some_and(|f| f.delivered.content_hash == hex_sha(&rendered.bytes)) {
+                continue;
+            }
+            let file = Outgoing {
+                key: file_key,
+                wanted: self.wanted(books, key, several, version.version, None).rendered(format),
+                mime: rendered.mime.to_owned(),
+                bytes: rendered.bytes.clone(),
+                version: version.version,
+                format: format.slug(),
+                change: change.clone(),
+            };
+            self.put(at, file).await?;
         }
         Ok(())
     }
@@ -182,12 +176,11 @@ impl<'a> Job<'a> {
     pub(super) async fn document(
         &mut self,
         books: &Books<'a>,
-        key: &StatementKey,
+        known: &Known,
         one: &StatementRef,
         several: bool,
     ) -> Result<Result<(), Error>, Failure> {
-        let Some(item) = &one.item else { return Ok(Ok(())) };
-        let latest = self.latest(key).await?;
+        let (key, Some(item)) = (&known.key, &one.item) else { return Ok(Ok(())) };
         let lacking = |job: &Self, version: u32| -> Vec<usize> {
             let file_key = key.file_key(version, "doc");
             (0..job.doors.len())
@@ -195,10 +188,9 @@ impl<'a> Job<'a> {
                 .filter(|at| job.doors.get(*at).is_some_and(|d| !d.there.contains_key(&file_key)))
                 .collect()
         };
-        let changed = latest.as_ref().is_some_and(|v| item.updated.is_some_and(|at| at > v.first_read));
-        if let Some(version) = &latest
-            && !changed
-            && lacking(self, version.version).is_empty()
+        if let Some((version, first_read)) = known.newest
+            && item.updated.is_none_or(|at| at <= first_read)
+            && lacking(self, version).is_empty()
         {
             return Ok(Ok(()));
         }
@@ -223,21 +215,21 @@ impl<'a> Job<'a> {
         }
         let document = document.clone();
         let version = match self.take(books, key, &one.request, data).await? {
-            Ok(Some(version)) => version,
+            Ok(Some(version)) => version.version,
             Ok(None) => return Ok(Ok(())),
             Err(e) => return Ok(Err(e)),
         };
-        for at in lacking(self, version.version) {
-            let wanted = self.wanted(books, key, several, version.version, Some(item.name.clone()));
+        for at in lacking(self, version) {
             let file = Outgoing {
-                key: key.file_key(version.version, "doc"),
+                key: key.file_key(version, "doc"),
+                wanted: self.wanted(books, key, several, version, Some(item.name.clone())),
                 mime: document.mime.clone(),
                 bytes: document.bytes.clone(),
-                version: &version,
+                version,
                 format: "document",
                 change: None,
             };
-            self.put(at, wanted, file).await?;
+            self.put(at, file).await?;
         }
         Ok(Ok(()))
     }
@@ -248,157 +240,17 @@ impl<'a> Job<'a> {
             d.takes_files() && d.lane.folder.account.is_none() && kinds.contains(&key.request.kind)
         })
     }
-
-    /// One file into one folder: journalled, sent, verified by the target, recorded.
-    async fn put(&mut self, at: usize, wanted: Wanted, file: Outgoing<'_>) -> Result<(), Failure> {
-        let Some(door) = self.doors.get_mut(at) else { return Ok(()) };
-        if let Some(why) = door.enter(self.app.now()).await {
-            let (client, lane) = (self.client.slug.clone(), door.lane.clone());
-            self.out.waiting.push(Waiting { client, lane, why });
-        }
-        let Entry::Open(fenced) = &door.entry else { return Ok(()) };
-        let process = &self.app.process;
-        if process.stopping() || self.picture.epoch.is_some_and(|e| e != process.gate.epoch()) {
-            let why = if process.stopping() { "ledgerward is stopping" } else { "somebody was closed meanwhile" };
-            self.out.failed.push(format!("{}: a file waits for the next run: {why}", self.client.slug));
-            return Ok(());
-        }
-        let template = match template(self.app, door.target, wanted.document.is_some()) {
-            Ok(template) => template,
-            Err(e) => {
-                self.out.failed.push(e);
-                return Ok(());
-            }
-        };
-        // A new rendering takes its old one's place; everything else gets a name of its own.
-        let there = door.there.get(&file.key).cloned();
-        let path = match &there {
-            Some(_) => door.taken.get(&file.key).cloned(),
-            None => naming::assign(&template, &[wanted].into(), &door.taken).into_values().next(),
-        };
-        let Some(path) = path else { return Ok(()) };
-        let sha = hex_sha(&file.bytes);
-        let size = file.bytes.len() as u64;
-        let (api, read) = match (door.target.api(), door.target.read(self.picture.now)) {
-            (Ok(api), Ok(read)) => (api, read),
-            (Err(e), _) | (_, Err(e)) => {
-                self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
-                return Ok(());
-            }
-        };
-        let place = format!("{}/{}/{}", door.lane.target, door.lane.folder, file.key);
-        let reserved = match &there {
-            Some(_) => None,
-            None => match made_for(self.app, api, &read, place.clone()).await? {
-                Ok(id) => id,
-                Err(e) => {
-                    self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
-                    return Ok(());
-                }
-            },
-        };
-        let intent = Intent {
-            run: self.picture.run,
-            lane: door.lane.clone(),
-            op: JournalOp::Put { key: file.key.clone(), path: path.to_string(), size, sha256: sha.clone() },
-            cause: None,
-            because: file.change.clone().unwrap_or_else(|| "due".to_owned()),
-            reserved: reserved.clone(),
-            approved: false,
-        };
-        let (row, cx) = apply::begin(self.app, door.target, intent, self.picture.now).await?;
-        let out =
-            StatementFile { key: file.key.clone(), path: path.clone(), mime: file.mime, bytes: file.bytes, reserved };
-        let expect = there.map_or(Expect::Absent, |f| Expect::Unchanged(f.file, f.tag));
-        let result = api.put(&cx, fenced, &out, expect).await;
-        let now = self.app.now();
-        match result {
-            Ok(stored) => {
-                let record = DeliveredFile {
-                    delivered: Delivered {
-                        lane: door.lane.clone(),
-                        key: file.key.clone(),
-                        path: path.to_string(),
-                        content_hash: sha,
-                    },
-                    version: file.version.version,
-                    format: file.format.to_owned(),
-                    file: stored.id,
-                    tag: stored.tag,
-                    size: stored.size,
-                };
-                door.taken.insert(file.key.clone(), path.clone());
-                door.there.insert(file.key.clone(), record.clone());
-                self.app
-                    .store
-                    .run_grouped(move |db| {
-                        db.tx(|db| {
-                            db.doc_delete(FILE_ID, &place)?;
-                            db.outcome_stored(row, &record, now)
-                        })
-                    })
-                    .await?;
-                self.out.files.push(FileDone {
-                    client: self.client.slug.clone(),
-                    lane: door.lane.clone(),
-                    path: path.to_string(),
-                    size,
-                    change: file.change.map(|c| format!("restated: {c}")),
-                });
-            }
-            Err(e) => {
-                // A lost answer is no loss: the file goes under the same id when it is due again.
-                let outcome =
-                    Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
-                let used_up = e.kind == ErrorKind::Conflict;
-                self.app
-                    .store
-                    .run_grouped(move |db| {
-                        db.tx(|db| {
-                            if used_up {
-                                db.doc_delete(FILE_ID, &place)?;
-                            }
-                            db.outcome(row, &outcome, now)
-                        })
-                    })
-                    .await?;
-                self.out.failed.push(format!("{}: {path}: {}", self.client.slug, words(&e)));
-            }
-        }
-        Ok(())
-    }
 }
 
-/// The id under which a new file goes: the one that an earlier try was made with, or a new one, stored before it is used.
-/// `None` where the target gives none.
-async fn made_for(
-    app: &App,
-    api: &dyn StorageTarget,
-    read: &ReadCx,
-    place: String,
-) -> Result<Result<Option<ReservedId>, Error>, Failure> {
-    let key = place.clone();
-    if let Some(id) = app.store.run_grouped(move |db| db.doc_get::<String>(FILE_ID, &key)).await? {
-        return Ok(Ok(Some(ReservedId(id))));
-    }
-    let id = match api.reserve(read, 1).await {
-        Ok(ids) => ids.into_iter().next(),
-        Err(e) => return Ok(Err(e)),
-    };
-    if let Some(ReservedId(id)) = id.clone() {
-        app.store.run_grouped(move |db| db.doc_put(FILE_ID, &place, &id)).await?;
-    }
-    Ok(Ok(id))
-}
-
-/// A file on its way.
-pub(super) struct Outgoing<'v> {
-    pub(super) key: FileKey,
-    pub(super) mime: String,
-    pub(super) bytes: bytes::Bytes,
-    pub(super) version: &'v StatementVersion,
-    pub(super) format: &'static str,
-    pub(super) change: Option<String>,
+/// Every format of a statement, away from the threads that wait for vendors: a page takes a processor some milliseconds.
+async fn rendered(
+    statement: Statement,
+    formats: BTreeSet<Format>,
+) -> Result<BTreeMap<Format, Result<Rendered, RenderError>>, Failure> {
+    let render = move |format| (format, statement::render(&statement, format, &Look::default()));
+    tokio::task::spawn_blocking(move || formats.into_iter().map(render).collect())
+        .await
+        .map_err(|e| Failure::new(Exit::Failed, format!("a statement could not be rendered: {e}")))
 }
 
 /// The head of a document, the same for every way of rendering it.
@@ -435,14 +287,6 @@ pub fn head(
     }
 }
 
-fn hex_sha(bytes: &[u8]) -> String {
+pub(super) fn hex_sha(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn template(app: &App, target: &Target, document: bool) -> Result<Template, String> {
-    if document {
-        return Template::documents(Template::DEFAULT_DOCUMENTS).map_err(|e| e.to_string());
-    }
-    let text = target.settings.template.as_ref().unwrap_or(&app.config.statements.template);
-    Template::statements(text).map_err(|e| format!("the name template \"{text}\": {e}"))
 }

@@ -1,6 +1,7 @@
 //! Which statement goes where. The content's hash decides: what is there already is not sent again, and a file goes only
 //! into a folder that passed the fence in this run.
 
+mod batch;
 mod books;
 mod door;
 mod files;
@@ -9,7 +10,7 @@ mod statements;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
-use ledgerward_contract::{Date, FilePath, SourceKind, SourceRef, StatementKind};
+use ledgerward_contract::{Date, SourceKind, SourceRef, StatementKind};
 use serde::Serialize;
 
 use crate::{
@@ -25,7 +26,10 @@ use crate::{
     world::World,
 };
 
-use self::door::{Door, Entry, door};
+use self::{
+    batch::Turns,
+    door::{Door, Entry, door},
+};
 pub use self::{
     books::{PROFILE, chosen_accounts, since},
     files::head,
@@ -123,29 +127,18 @@ pub async fn run_only(
         let done = lanes.iter().find(|l| l.lane == plan.lane);
         let planned = plan.planned(&decider);
         let entry = door(picture, target, plan, done, planned).unwrap_or_else(Entry::Closed);
-        let there: BTreeMap<_, _> =
-            delivered.get(&plan.lane).into_iter().flatten().map(|f| (f.delivered.key.clone(), f.clone())).collect();
-        let taken = there
-            .iter()
-            .filter_map(|(key, f)| {
-                let names = f.delivered.path.split('/').map(str::to_owned).collect();
-                Some((key.clone(), FilePath::new(names)?))
-            })
-            .collect();
-        doors.entry(plan.lane.folder.client).or_default().push(Door {
-            lane: plan.lane.clone(),
-            target,
-            entry,
-            taken,
-            there,
-        });
+        let there = delivered.get(&plan.lane).map_or(&[][..], Vec::as_slice);
+        let door = Door::new(plan.lane.clone(), target, entry, there);
+        doors.entry(plan.lane.folder.client).or_default().push(door);
     }
     if !doors.is_empty() {
         console.note(&format!("Looking for statements of {} …", crate::render::plan::count(doors.len(), "client")));
     }
+    let turns = Turns::new(world);
+    let turns = &turns;
     let jobs = doors.into_iter().filter_map(|(id, doors)| {
         let client = picture.firm.clients.get(&id).filter(|c| c.state == ClientState::Active)?;
-        Some(Job { app, world, picture, only, client, doors, out: Delivery::default() }.run())
+        Some(Job { app, world, picture, only, client, turns, doors, out: Delivery::default() }.run())
     });
     let results: Vec<Result<Delivery, Failure>> = stream::iter(jobs).buffer_unordered(CLIENTS_AT_ONCE).collect().await;
     let mut all = Delivery::default();
@@ -202,6 +195,7 @@ struct Job<'a> {
     picture: &'a Picture,
     only: &'a Only,
     client: &'a Client,
+    turns: &'a Turns,
     doors: Vec<Door<'a>>,
     out: Delivery,
 }
@@ -231,6 +225,7 @@ impl<'a> Job<'a> {
                 Err(e) => self.out.failed.push(format!("{}: {}", self.client.slug, words(&e))),
             }
         }
+        self.send_all().await?;
         Ok(self.out)
     }
 

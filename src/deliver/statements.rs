@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use ledgerward_contract::{
-    AccountId, Error, ErrorKind, Period, PeriodLength, StatementData, StatementKind, StatementRequest, Timestamp,
+    AccountId, Error, ErrorKind, Period, PeriodLength, StatementData, StatementKind, StatementRef, StatementRequest,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use super::{
     Job,
     books::{Books, chosen_accounts, references, since},
     door::Door,
+    files::SERVED,
 };
 use crate::{
     app::App,
@@ -18,7 +20,7 @@ use crate::{
     cli::outcome::Failure,
     domain::finding::{Finding, Severity},
     statement::{self, Body, StatementKey},
-    store::StatementVersion,
+    store::{Db, StatementVersion},
 };
 
 /// Closed periods that are read again every week, because a restatement is found in no other way (`product` 6).
@@ -28,6 +30,20 @@ const RECHECK_DAYS: i64 = 7;
 
 /// When a statement's content was last compared with its source.
 pub(super) const READ: &str = "statement_read";
+
+/// Statements whose content is in memory at a time, for each client: one with every line of a bank account may be long.
+const TOGETHER: usize = 8;
+
+/// What the store knows of a statement, or of a list of documents.
+pub(super) struct Known {
+    pub(super) key: StatementKey,
+    /// The newest version, and when it was first read.
+    pub(super) newest: Option<(u32, Timestamp)>,
+    /// When it was last compared with its source.
+    read: Option<Timestamp>,
+    /// The folders in which all of a list of documents stands.
+    pub(super) served: Option<BTreeSet<String>>,
+}
 
 /// What is stored of a version: everything but a document's bytes.
 #[derive(Serialize, Deserialize)]
@@ -53,37 +69,83 @@ impl<'a> Job<'a> {
                 self.not_available(books, kind, "this provider has none");
                 continue;
             }
-            for request in self.requests(books, kind) {
-                match self.request(books, &request, several).await? {
-                    Ok(()) => {}
-                    Err(e) if e.kind == ErrorKind::Unsupported => {
-                        self.not_available(books, kind, &words(&e));
-                        break;
-                    }
-                    Err(e) => {
-                        let text = format!(
-                            "{}: {} {}: {}",
-                            self.client.slug,
-                            kind.title(),
-                            books.year_end.label(&request.period),
-                            words(&e)
-                        );
-                        self.out.failed.push(text);
-                        // A source that is down or asks us to wait is not asked for the rest of the list.
-                        if matches!(
-                            e.kind,
-                            ErrorKind::Unavailable
-                                | ErrorKind::RateLimited
-                                | ErrorKind::Unauthenticated
-                                | ErrorKind::Forbidden
-                        ) {
-                            return Ok(());
-                        }
-                    }
-                }
+            if !self.kind(books, kind, several).await? {
+                return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Every statement of a kind. False: the source is down or asks us to wait, and is not asked for the rest of the list.
+    async fn kind(&mut self, books: &Books<'a>, kind: StatementKind, several: bool) -> Result<bool, Failure> {
+        let requests = self.requests(books, kind);
+        let keys = requests.into_iter().map(|request| self.key(books, request, None)).collect();
+        for some in self.known(keys).await?.chunks(TOGETHER) {
+            let stored = self.stored(books, some).await?;
+            for (known, stored) in some.iter().zip(stored) {
+                let Err(e) = self.request(books, known, stored, several).await? else { continue };
+                if e.kind == ErrorKind::Unsupported {
+                    self.not_available(books, kind, &words(&e));
+                    return Ok(true);
+                }
+                let period = books.year_end.label(&known.key.request.period);
+                let text = format!("{}: {} {period}: {}", self.client.slug, kind.title(), words(&e));
+                self.out.failed.push(text);
+                if matches!(
+                    e.kind,
+                    ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Unauthenticated | ErrorKind::Forbidden
+                ) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn key(&self, books: &Books<'_>, request: StatementRequest, item: Option<String>) -> StatementKey {
+        StatementKey {
+            client: self.client.id,
+            connection: books.reference.connection.clone(),
+            ledger: books.ledger.clone(),
+            request,
+            item,
+        }
+    }
+
+    /// What the store knows of these, in one look.
+    async fn known(&self, keys: Vec<StatementKey>) -> Result<Vec<Known>, Failure> {
+        let look = move |db: &mut Db| {
+            let one = |key: StatementKey| {
+                let text = key.text();
+                Ok(Known {
+                    newest: db.statement_newest(&text)?,
+                    read: db.doc_get(READ, &text)?,
+                    served: if key.request.kind.is_document() { db.doc_get(SERVED, &text)? } else { None },
+                    key,
+                })
+            };
+            keys.into_iter().map(one).collect()
+        };
+        Ok(self.app.store.run_grouped(look).await?)
+    }
+
+    /// The content of those that some folder lacks and that are not to be read again, in one look.
+    async fn stored(&self, books: &Books<'_>, some: &[Known]) -> Result<Vec<Option<StatementVersion>>, Failure> {
+        let wanted: Vec<Option<(String, u32)>> = some
+            .iter()
+            .map(|known| {
+                let (version, _) = known.newest.filter(|_| !self.recheck_due(books, known))?;
+                (!self.lacking(&known.key, version).is_empty()).then(|| (known.key.text(), version))
+            })
+            .collect();
+        if wanted.iter().all(Option::is_none) {
+            return Ok(vec![None; some.len()]);
+        }
+        let one = |db: &Db, wanted: Option<(String, u32)>| match wanted {
+            Some((key, version)) => db.statement_at(&key, version),
+            None => Ok(None),
+        };
+        Ok(self.app.store.run_grouped(move |db| wanted.into_iter().map(|w| one(db, w)).collect()).await?)
     }
 
     pub(super) fn not_available(&mut self, books: &Books<'_>, kind: StatementKind, why: &str) {
@@ -139,24 +201,18 @@ impl<'a> Job<'a> {
             .collect()
     }
 
-    pub(super) async fn request(
+    /// One statement, or one list of documents. `stored` is its newest version, where some folder lacks that.
+    async fn request(
         &mut self,
         books: &Books<'a>,
-        request: &StatementRequest,
+        known: &Known,
+        stored: Option<StatementVersion>,
         several: bool,
     ) -> Result<Result<(), Error>, Failure> {
-        let key = |item: Option<String>| StatementKey {
-            client: self.client.id,
-            connection: books.reference.connection.clone(),
-            ledger: books.ledger.clone(),
-            request: request.clone(),
-            item,
-        };
+        let (key, request) = (&known.key, &known.key.request);
         let Some(api) = books.source.connector.statements() else { return Ok(Ok(())) };
-        let cx = books.reach.read(self.picture.now);
         if request.kind.is_document() {
-            let whole = key(None);
-            if self.served(&whole).await? && !self.recheck_due(books, request, &whole).await? {
+            if self.served(known) && !self.recheck_due(books, known) {
                 return Ok(Ok(()));
             }
             let refs = match references(books, request, self.picture.now).await {
@@ -164,44 +220,43 @@ impl<'a> Job<'a> {
                 Err(e) => return Ok(Err(e)),
             };
             let trouble = (self.out.failed.len(), self.out.waiting.len());
-            for one in refs.items() {
-                let key = key(one.item.as_ref().map(|i| i.id.clone()));
-                if let Err(e) = self.document(books, &key, one, several).await? {
+            let key_of = |one: &StatementRef| {
+                let item = one.item.as_ref().map(|i| i.id.clone());
+                self.key(books, request.clone(), item)
+            };
+            let each = self.known(refs.items().iter().map(key_of).collect()).await?;
+            for (one, known) in refs.items().iter().zip(&each) {
+                if let Err(e) = self.document(books, known, one, several).await? {
                     return Ok(Err(e));
                 }
             }
+            self.send_all().await?;
             if trouble == (self.out.failed.len(), self.out.waiting.len()) {
-                self.keep_served(&whole).await?;
+                self.keep_served(key).await?;
             }
             return Ok(Ok(()));
         }
-        let key = key(None);
-        let latest = self.latest(&key).await?;
-        let version = if latest.is_none() || self.recheck_due(books, request, &key).await? {
+        let version = if known.newest.is_none() || self.recheck_due(books, known) {
             let refs = match references(books, request, self.picture.now).await {
                 Ok(refs) => refs,
                 Err(e) => return Ok(Err(e)),
             };
             let Some(one) = refs.items().first() else { return Ok(Ok(())) };
-            let data = match api.fetch(&cx, one).await {
+            let data = match api.fetch(&books.reach.read(self.picture.now), one).await {
                 Ok(data) => data,
                 Err(e) => return Ok(Err(e)),
             };
-            match self.take(books, &key, request, data).await? {
+            match self.take(books, key, request, data).await? {
                 Ok(version) => version,
                 Err(e) => return Ok(Err(e)),
             }
         } else {
-            latest
+            stored
         };
-        let Some(version) = version else { return Ok(Ok(())) };
-        self.push(books, &key, &version, several).await?;
+        if let Some(version) = version {
+            self.push(books, key, &version, several).await?;
+        }
         Ok(Ok(()))
-    }
-
-    pub(super) async fn latest(&self, key: &StatementKey) -> Result<Option<StatementVersion>, Failure> {
-        let text = key.text();
-        Ok(self.app.store.run_grouped(move |db| db.statement_latest(&text)).await?)
     }
 
     /// The folders that take this list of documents.
@@ -213,13 +268,8 @@ impl<'a> Job<'a> {
 
     /// The last closed periods are compared again every week, up to the lock date; lists of documents every day, since
     /// people add to them when they find the time.
-    async fn recheck_due(
-        &self,
-        books: &Books<'_>,
-        request: &StatementRequest,
-        key: &StatementKey,
-    ) -> Result<bool, Failure> {
-        let settings = &self.app.config.statements;
+    fn recheck_due(&self, books: &Books<'_>, known: &Known) -> bool {
+        let (settings, request) = (&self.app.config.statements, &known.key.request);
         let open = books.year_end.recheck(
             request.period.length,
             self.today(),
@@ -228,13 +278,11 @@ impl<'a> Job<'a> {
             RECHECK_PERIODS,
         );
         if !open.contains(&request.period) {
-            return Ok(false);
+            return false;
         }
-        let text = key.text();
-        let read: Option<Timestamp> = self.app.store.run_grouped(move |db| db.doc_get(READ, &text)).await?;
         let days = if request.kind.is_document() { 1 } else { RECHECK_DAYS };
         let pause = jiff::SignedDuration::from_hours(24 * days);
-        Ok(read.is_none_or(|at| self.picture.now.duration_since(at) >= pause))
+        known.read.is_none_or(|at| self.picture.now.duration_since(at) >= pause)
     }
 
     /// Checks what came and stores it as a version, new or the same as before.

@@ -1,6 +1,6 @@
 //! Which file: the key of a statement, and the path that the firm's template makes of it (`decisions` 23).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ledgerward_contract::{
     AccountId, Basis, ClientId, ConnectionName, FileKey, FilePath, LedgerId, Period, PeriodLength, StatementKind,
@@ -156,33 +156,28 @@ fn split_ext(name: &str) -> (&str, &str) {
     }
 }
 
-/// The paths of one client's files. `taken` holds what earlier runs decided, which never changes; whatever is new and
-/// would get a name in use (two accounts called “Cheque”, two documents called “scan.pdf”) gets ` ~id8`. The result holds
-/// the new files only.
-pub fn assign(
-    template: &Template,
-    wanted: &BTreeSet<Wanted>,
-    taken: &BTreeMap<FileKey, FilePath>,
-) -> BTreeMap<FileKey, FilePath> {
-    let mut used: BTreeSet<String> = taken.values().map(unique).collect();
-    let mut new = BTreeMap::new();
-    for file in wanted {
-        let key = file.key.file_key(file.version, &file.ext);
-        if taken.contains_key(&key) || new.contains_key(&key) {
-            continue;
-        }
+/// The names in use in one client's folder.
+#[derive(Debug, Default)]
+pub struct Names(BTreeSet<String>);
+
+impl Names {
+    /// `taken` is what earlier runs decided, which never changes.
+    pub fn of<'p>(taken: impl IntoIterator<Item = &'p FilePath>) -> Self {
+        Self(taken.into_iter().map(unique).collect())
+    }
+
+    /// The path of a new file, in use from now on. Whatever would get a name in use (two accounts called “Cheque”, two
+    /// documents called “scan.pdf”) gets ` ~id8`.
+    pub fn give(&mut self, template: &Template, file: &Wanted) -> Option<FilePath> {
         let (short, long) = (file.key.id8(), file.key.digest(32));
         let tags = [None, Some(short), Some(long.clone())].into_iter();
         let path = tags
-            .chain((2..=used.len() + 2).map(|n| Some(format!("{long}-{n}"))))
+            .chain((2..=self.0.len() + 2).map(|n| Some(format!("{long}-{n}"))))
             .filter_map(|tag| path(template, file, tag.as_deref()))
-            .find(|path| !used.contains(&unique(path)));
-        if let Some(path) = path {
-            used.insert(unique(&path));
-            new.insert(key, path);
-        }
+            .find(|path| !self.0.contains(&unique(path)))?;
+        self.0.insert(unique(&path));
+        Some(path)
     }
-    new
 }
 
 fn unique(path: &FilePath) -> String {

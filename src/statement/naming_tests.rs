@@ -58,15 +58,10 @@ fn two_accounts_of_one_name_are_two_files_and_stay_put() {
     );
     a.account = Some("Cheque".to_owned());
     b.account = Some("CHEQUE".to_owned());
-    let first = assign(&template, &BTreeSet::from([b.clone()]), &BTreeMap::new());
-    let b_path = first.values().next().unwrap().clone();
-    assert_eq!(b_path.to_string(), "2026/2026-10 Bank register CHEQUE.pdf");
-    let second = assign(&template, &BTreeSet::from([a.clone(), b]), &first);
-    assert_eq!(second.len(), 1, "the known one is not named again");
-    assert_eq!(
-        second.values().next().unwrap().to_string(),
-        format!("2026/2026-10 Bank register Cheque ~{}.pdf", a.key.id8())
-    );
+    let first = Names::default().give(&template, &b).unwrap();
+    assert_eq!(first.to_string(), "2026/2026-10 Bank register CHEQUE.pdf");
+    let second = Names::of([&first]).give(&template, &a).unwrap();
+    assert_eq!(second.to_string(), format!("2026/2026-10 Bank register Cheque ~{}.pdf", a.key.id8()));
 }
 
 #[test]
@@ -136,9 +131,10 @@ proptest! {
             file.account = Some(account);
             file
         }).collect();
-        let paths = assign(&template, &files, &BTreeMap::new());
+        let mut given = Names::default();
+        let paths: Vec<FilePath> = files.iter().filter_map(|file| given.give(&template, file)).collect();
         prop_assert_eq!(paths.len(), files.len());
-        let unique: BTreeSet<String> = paths.values().map(super::unique).collect();
+        let unique: BTreeSet<String> = paths.iter().map(super::unique).collect();
         prop_assert_eq!(unique.len(), paths.len());
     }
 

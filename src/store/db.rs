@@ -107,9 +107,9 @@ impl Db {
             ("SAVEPOINT inner", "RELEASE inner", "ROLLBACK TO inner; RELEASE inner")
         };
         let due_before = self.mark_due;
-        self.conn.execute_batch(begin).map_err(|e| self.judge(e.into()))?;
+        self.turn(begin).map_err(|e| self.judge(e))?;
         self.depth += 1;
-        let result = f(self).and_then(|r| self.conn.execute_batch(commit).map(|()| r).map_err(StoreError::from));
+        let result = f(self).and_then(|r| self.turn(commit).map(|()| r));
         self.depth -= 1;
         match result {
             Ok(r) => {
@@ -127,6 +127,12 @@ impl Db {
                 Err(self.judge(e))
             }
         }
+    }
+
+    /// Begins or ends a transaction.
+    fn turn(&self, sql: &str) -> Result<()> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
     }
 
     /// [`Db::tx`] for what one statement alone writes: inside another transaction that is whole without a savepoint.

@@ -52,10 +52,11 @@ impl Db {
                 return Ok((same.clone(), false));
             }
             let version = last.map_or(1, |v| v.version + 1);
-            db.conn.execute(
-                "INSERT INTO statement (key, version, hash, data, first_read) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![key, version, hash, data, us(read_at)],
-            )?;
+            db.conn
+                .prepare_cached(
+                    "INSERT INTO statement (key, version, hash, data, first_read) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![key, version, hash, data, us(read_at)])?;
             let after = serde_json::json!({ "version": version, "hash": hash });
             db.audit(read_at, "statement.version", key, None::<&()>, Some(&after), None)?;
             let new = StatementVersion {
@@ -71,6 +72,16 @@ impl Db {
 
     pub fn statement_latest(&self, key: &str) -> Result<Option<StatementVersion>> {
         self.statement_where(key, "version = (SELECT max(version) FROM statement WHERE key = ?1) AND ?2 = 0", 0)
+    }
+
+    /// The number of the newest version and when it was first read, without its content.
+    pub fn statement_newest(&self, key: &str) -> Result<Option<(u32, Timestamp)>> {
+        let row: Option<(u32, i64)> = self
+            .conn
+            .prepare_cached("SELECT version, first_read FROM statement WHERE key = ?1 ORDER BY version DESC LIMIT 1")?
+            .query_row([key], |r| Ok((r.get(0)?, r.get(1)?)))
+            .optional()?;
+        row.map(|(version, at)| Ok((version, from_us(at)?))).transpose()
     }
 
     pub fn statement_at(&self, key: &str, version: u32) -> Result<Option<StatementVersion>> {

@@ -37,7 +37,10 @@ impl Db {
 
     /// False if there was none.
     pub fn doc_delete(&mut self, kind: &str, key: &str) -> Result<bool> {
-        self.tx(|db| Ok(db.conn.execute("DELETE FROM doc WHERE kind = ?1 AND key = ?2", [kind, key])? > 0))
+        self.tx_one(|db| {
+            let mut stmt = db.conn.prepare_cached("DELETE FROM doc WHERE kind = ?1 AND key = ?2")?;
+            Ok(stmt.execute([kind, key])? > 0)
+        })
     }
 
     pub fn doc_all<T: DeserializeOwned>(&self, kind: &str) -> Result<BTreeMap<String, T>> {

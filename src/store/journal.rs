@@ -250,7 +250,7 @@ impl Db {
             .optional()?;
         let (lane, kind) =
             row.ok_or_else(|| StoreError::conflict(format!("step {} has ended already, or never began", step.row())))?;
-        let name = db_name(&self.journal_row(step)?.intent.lane);
+        let name = db_name(&self.lane_key(lane)?);
         let after = json!({ "step": step.row().to_string(), "result": result });
         self.audit(at, &format!("{kind}.{state}"), &name, None::<&()>, Some(&after), None)?;
         Ok(lane)

@@ -80,6 +80,12 @@ impl Db {
         Ok(self.conn.last_insert_rowid())
     }
 
+    /// Whose row this is.
+    pub(crate) fn lane_key(&self, id: i64) -> Result<LaneKey> {
+        let mut stmt = self.conn.prepare_cached("SELECT target, client, account FROM lane WHERE id = ?1")?;
+        key_of(stmt.query_row([id], |r| key_from(r, 0))?)
+    }
+
     pub(crate) fn find_lane_id(&self, key: &LaneKey) -> Result<Option<i64>> {
         let (target, client, account) = parts(key);
         Ok(self

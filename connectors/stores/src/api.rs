@@ -24,8 +24,12 @@ use crate::{
 /// How long one operation may take over SFTP, and over HTTP, where each of its requests has limits of its own.
 const SFTP_MAX: Duration = Duration::from_secs(120);
 const HTTP_MAX: Duration = Duration::from_secs(3_600);
-/// Reads over SFTP are tried so often: a connection that an idle server closed is noticed at its first use only.
+/// What may be repeated is tried so often over SFTP: a connection that an idle server closed is noticed at its first use
+/// only, and a server that is asked for many at a time refuses some.
 const SFTP_TRIES: u32 = 3;
+
+/// Connections by SFTP. OpenSSH's server turns some away where ten begin at a time (`MaxStartups`).
+pub(crate) const SFTP_LINES: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -55,6 +59,8 @@ pub(crate) struct Store {
     /// The first folders of a new root are made side by side, and its marker is written once. Folders that are moved into
     /// their place go one after the other.
     pub marking: tokio::sync::Mutex<()>,
+    /// A line for each connection by SFTP; OpenDAL opens as many as there are calls.
+    pub lines: tokio::sync::Semaphore,
 }
 
 /// What was seen in this cycle, so that it is not asked for again with every file.
@@ -69,6 +75,9 @@ pub(crate) struct Memory {
     /// Whether the store keeps `If-None-Match: *`. Asked once.
     pub conditions: Option<bool>,
 }
+
+/// On an error of SFTP that came before anything was sent.
+const NOT_REACHED: &str = "not_reached";
 
 /// What must be true of a name for a write to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +133,9 @@ impl Call<'_> {
         // OpenDAL's listings panic on names that are not UTF-8, and in debug builds on links to directories.
         let mut work = pin!(AssertUnwindSafe(work(self.store.operator.clone().with_context(context))).catch_unwind());
         let mut seen = Seen::default();
-        let limit = if self.store.kind == Kind::Sftp { SFTP_MAX } else { HTTP_MAX };
+        let sftp = self.store.kind == Kind::Sftp;
+        let limit = if sftp { SFTP_MAX } else { HTTP_MAX };
+        let _line = if sftp { self.store.lines.acquire().await.ok() } else { None };
         within(self.op, limit, async {
             let done = loop {
                 tokio::select! {
@@ -143,22 +154,38 @@ impl Call<'_> {
         .await
     }
 
-    /// Reads are safe to repeat. Over HTTP the context does so, and knows how long to wait.
-    async fn read_again<T, F>(&self, work: impl Fn(Operator) -> F) -> Result<(T, Seen)>
+    /// Reads are safe to repeat, and so is everything that found no connection. Over HTTP the context does so, and knows how
+    /// long to wait.
+    async fn again<T, F>(&self, extra: HeaderMap, reads: bool, work: impl Fn(Operator) -> F) -> Result<(T, Seen)>
     where
         F: Future<Output = opendal::Result<T>>,
     {
         let tries = if self.store.kind == Kind::Sftp { SFTP_TRIES } else { 1 };
+        let may = |e: &Error| e.kind == ErrorKind::Unavailable && (reads || e.get(NOT_REACHED).is_some());
         let mut attempt = 1;
         loop {
-            match self.ask(HeaderMap::new(), &work).await {
-                Err(e) if e.kind == ErrorKind::Unavailable && attempt < tries => {
+            match self.ask(extra.clone(), &work).await {
+                Err(e) if attempt < tries && may(&e) => {
                     pause(Duration::from_secs(attempt.into())).await;
                     attempt += 1;
                 }
                 other => return other,
             }
         }
+    }
+
+    async fn read_again<T, F>(&self, work: impl Fn(Operator) -> F) -> Result<(T, Seen)>
+    where
+        F: Future<Output = opendal::Result<T>>,
+    {
+        self.again(HeaderMap::new(), true, work).await
+    }
+
+    async fn write_again<T, F>(&self, extra: HeaderMap, work: impl Fn(Operator) -> F) -> Result<(T, Seen)>
+    where
+        F: Future<Output = opendal::Result<T>>,
+    {
+        self.again(extra, false, work).await
     }
 
     fn may_write(&self) -> Result<()> {
@@ -186,6 +213,7 @@ impl Call<'_> {
             O::Unsupported => self.err(ErrorKind::Unsupported, "the store cannot do this"),
             _ if sftp && !e.is_temporary() => self
                 .err(ErrorKind::Unavailable, "the server cannot be reached by SFTP, or does not accept our key")
+                .with(NOT_REACHED, "yes")
                 .next("As the account that runs this service, try: sftp -o BatchMode=yes USER@HOST"),
             _ if sftp => self.err(ErrorKind::Unavailable, "the server refused, or the connection broke"),
             _ => Error::contract(self.op, "the answer is not what this kind of store gives").retry(Retry::No),
@@ -276,8 +304,11 @@ impl Call<'_> {
                 }
             }
         }
-        let body = bytes.clone();
-        let (meta, seen) = self.ask(extra, |o| async move { o.write_options(path, body, options).await }).await?;
+        let send = |o: Operator| {
+            let (body, options) = (bytes.clone(), options.clone());
+            async move { o.write_options(path, body, options).await }
+        };
+        let (meta, seen) = self.write_again(extra, send).await?;
         let found = meta.etag().and_then(etag).or(seen.etag);
         let proven = proven(bytes, found.as_deref(), meta.content_md5());
         Ok(Written { etag: found, proven })
@@ -287,7 +318,11 @@ impl Call<'_> {
     pub async fn make_dir(&self, dir: &str) -> Result<()> {
         self.may_write()?;
         let at = format!("{dir}/");
-        self.ask(HeaderMap::new(), |o| async move { o.create_dir(&at).await }).await.map(drop)
+        let make = |o: Operator| {
+            let at = at.clone();
+            async move { o.create_dir(&at).await }
+        };
+        self.write_again(HeaderMap::new(), make).await.map(drop)
     }
 
     /// Gives a file or directory another name. `replace` is for files; else `Conflict` where the store can tell.
@@ -297,13 +332,13 @@ impl Call<'_> {
         if !replace {
             extra.insert(HeaderName::from_static("overwrite"), HeaderValue::from_static("F"));
         }
-        self.ask(extra, |o| async move { o.rename(from, to).await }).await.map(drop)
+        self.write_again(extra, |o| async move { o.rename(from, to).await }).await.map(drop)
     }
 
     /// Takes a single file away. Never a directory: on WebDAV that takes all that is in it.
     pub async fn delete_file(&self, path: &str) -> Result<()> {
         self.may_write()?;
-        self.ask(HeaderMap::new(), |o| async move { o.delete(path).await }).await.map(drop)
+        self.write_again(HeaderMap::new(), |o| async move { o.delete(path).await }).await.map(drop)
     }
 }
 

@@ -13,7 +13,7 @@ use opendal::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::api::{Kind, Store};
+use crate::api::{Kind, SFTP_LINES, Store};
 
 /// Stands in a manifest until the firm says where its server is.
 const NOWHERE: &str = "https://not-configured.invalid";
@@ -241,7 +241,8 @@ pub(crate) fn open(kind: Kind, manifest: &Manifest, from: Build, keys: &BTreeMap
         Kind::Azure => azure(manifest, from, key),
     }?;
     let (memory, neighbours, marking) = (Mutex::default(), RootMemory::default(), tokio::sync::Mutex::default());
-    Ok(Store { kind, operator, account, new_root, memory, neighbours, marking })
+    let lines = tokio::sync::Semaphore::new(SFTP_LINES);
+    Ok(Store { kind, operator, account, new_root, memory, neighbours, marking, lines })
 }
 
 type Opened = Result<(Operator, String, bool)>;
