@@ -59,6 +59,15 @@ impl Server {
         Self { address, kind, asked }
     }
 
+    /// Folders that were asked for more than once since the last time.
+    pub fn made_again(&self) -> Vec<String> {
+        let mut made = BTreeMap::<String, usize>::new();
+        for (_, path) in self.asked.lock().unwrap().iter().filter(|(method, _)| method.as_str() == "MKCOL") {
+            *made.entry(path.clone()).or_default() += 1;
+        }
+        made.into_iter().filter(|(_, n)| *n > 1).map(|(path, _)| path).collect()
+    }
+
     /// What was asked since the last time, how often.
     pub fn asked(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();

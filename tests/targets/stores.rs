@@ -74,6 +74,7 @@ fn a_firm_on_webdav_and_on_s3_is_whole_and_a_second_run_writes_nothing() {
     );
     for (name, server, most) in [("dav", &dav, 4), ("s3", &s3, 2)] {
         let files = delivers(&firm, name, |path| server.get(&format!("ours/{path}")));
+        assert_eq!(server.made_again(), Vec::<String>::new(), "{name}: the first file of a folder goes alone");
         let asked = server.asked();
         println!("{name}: {files} files, {asked:?}");
         // What is once for a folder and its sub-folders is in it; a look at the marker before each file would not fit.
