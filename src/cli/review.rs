@@ -29,6 +29,7 @@ use crate::{
     },
     pack::{self, Link, Pack, Sealed},
     render::plan::{count, time},
+    store::{self, Db},
 };
 
 mod sheet;
@@ -133,16 +134,13 @@ async fn load(app: &App, name: &str) -> Result<Review, Failure> {
 /// The review and a row of the audit trail with the head of its chain, together.
 async fn save(app: &App, review: &Review, act: &'static str) -> Result<(), Failure> {
     let (now, kept) = (app.now(), review.clone());
+    Ok(app.store.run(move |db| db.tx(|db| keep(db, &kept, act, now))).await?)
+}
+
+fn keep(db: &mut Db, review: &Review, act: &str, now: Timestamp) -> store::Result<()> {
     let row = json!({"chain": review.head(), "undecided": review.undecided().to_string()});
-    app.store
-        .run(move |db| {
-            db.tx(|db| {
-                db.doc_put(REVIEWS, &kept.name, &kept)?;
-                db.audit(now, act, &kept.name, None::<&()>, Some(&row), None)
-            })
-        })
-        .await?;
-    Ok(())
+    db.doc_put(REVIEWS, &review.name, review)?;
+    db.audit(now, act, &review.name, None::<&()>, Some(&row), None)
 }
 
 async fn start(app: &App, firm: &Firm, name: &str, reviewers: &[String]) -> Result<Report, Failure> {
@@ -360,16 +358,17 @@ async fn seal(app: &App, mut review: Review, out: Option<&Path>) -> Result<Repor
         evidence::write(dir, sealed.clone()).await?;
     }
     review.seal = Some(sealed.seal.clone());
-    let (now, kept, row) = (app.now(), sealed.clone(), evidence::seal_row(&sealed));
+    let (now, kept, row, whole) = (app.now(), sealed.clone(), evidence::seal_row(&sealed), review.clone());
+    // Both or neither: a review that says it is sealed has its pack.
     app.store
         .run(move |db| {
             db.tx(|db| {
                 db.doc_put(PACKS, &kept.subject, &kept)?;
-                db.audit(now, "pack.seal", &kept.subject, None::<&()>, Some(&row), None)
+                db.audit(now, "pack.seal", &kept.subject, None::<&()>, Some(&row), None)?;
+                keep(db, &whole, "review.seal", now)
             })
         })
         .await?;
-    save(app, &review, "review.seal").await?;
     let at = out.map_or_else(String::new, |out| format!(" in {}", file::shown(out)));
     let text = format!("{} is sealed{at}: {}\n", review.name, sealed.seal);
     Ok(Report::new(Exit::Done, summary(&review), text).note(match out.filter(|out| !file::given(out)) {
