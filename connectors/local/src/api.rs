@@ -209,8 +209,7 @@ impl Disk {
         }
         self.sweep_root(op, &root, now)?;
         let temp = temp_name(step, name);
-        let made =
-            self.make_folder(op, &root, &temp, key, step).and_then(|()| move_in(&self.durable, op, &root, &temp, name));
+        let made = self.make_folder(op, &root, &temp, key, step).and_then(|()| move_in(op, &root, &temp, name));
         if made.is_err() {
             drop_temp_folder(&root, &temp);
         }
@@ -232,7 +231,7 @@ impl Disk {
             if !self.is_new(op, &root)? {
                 return Err(self.unmarked(op));
             }
-            write_marker(&self.durable, op, &root, "ledgerward/local-root/1", &"root", step)?;
+            write_marker(op, &root, "ledgerward/local-root/1", &"root", step)?;
         }
         Ok(root)
     }
@@ -242,7 +241,7 @@ impl Disk {
         drop_temp_folder(root, temp);
         self.make_dir(op, root, temp, &Acl::from_mode(0o700))?;
         let dir = disk::open_dir(root, temp).explain(op, temp)?;
-        write_marker(&self.durable, op, &dir, "ledgerward/folder/1", key, step)?;
+        write_marker(op, &dir, "ledgerward/folder/1", key, step)?;
         if self.lists { pin(op, &dir) } else { Ok(()) }
     }
 
@@ -255,7 +254,7 @@ impl Disk {
             let listed = disk::open_dir(parent, name).and_then(|dir| set_lists(&dir, acl, Order::Open));
             listed.inspect_err(|_| _ = parent.remove_dir(name)).explain(op, name)?;
         }
-        self.durable.reach(parent).explain(op, name)
+        rustix::fs::fsync(parent).map_err(io::Error::from).explain(op, name)
     }
 
     pub fn mark(&self, id: &FolderId, key: &FolderKey, step: Journalled) -> Result<()> {
@@ -270,7 +269,7 @@ impl Disk {
             }
             None => {
                 self.neighbours.begin(&key.to_string());
-                write_marker(&self.durable, op, &dir, "ledgerward/folder/1", key, step)?;
+                write_marker(op, &dir, "ledgerward/folder/1", key, step)?;
             }
         }
         if self.lists { pin(op, &dir) } else { Ok(()) }
@@ -393,9 +392,8 @@ impl Disk {
             dir.remove_file(&temp).explain(op, name)?;
         }
         let mode = if self.lists { 0o600 } else { 0o640 };
-        disk::write_temp(&self.durable, &dir, &temp, &file.bytes, mode, list.map(|l| l.for_file()).as_ref())
-            .explain(op, name)?;
-        if let Err(e) = disk::commit(&self.durable, &dir, &temp, name, replace) {
+        disk::write_temp(&dir, &temp, &file.bytes, mode, list.map(|l| l.for_file()).as_ref()).explain(op, name)?;
+        if let Err(e) = disk::commit(&dir, &temp, name, replace) {
             _ = dir.remove_file(&temp);
             return Err(match e.kind() {
                 io::ErrorKind::AlreadyExists => conflict(op, &file.path),

@@ -19,10 +19,7 @@ use rustix::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{
-    durable::Durable,
-    map::{Acl, Owned},
-};
+use crate::map::{Acl, Owned};
 
 /// Names that begin like this are ours and in the making.
 pub(crate) const TEMP: &str = ".ledgerward-tmp-";
@@ -154,14 +151,7 @@ pub(crate) fn set_acl(of: impl AsFd, which: Which, acl: &Acl) -> io::Result<()> 
 /// Writes a finished file under a temporary name, durable before it gets its real one (F03).
 ///
 /// An error leaves nothing behind as far as that can be had; what a crash leaves is swept by the next put.
-pub(crate) fn write_temp(
-    durable: &Durable,
-    dir: &Dir,
-    temp: &str,
-    bytes: &[u8],
-    mode: u32,
-    acl: Option<&Acl>,
-) -> io::Result<()> {
+pub(crate) fn write_temp(dir: &Dir, temp: &str, bytes: &[u8], mode: u32, acl: Option<&Acl>) -> io::Result<()> {
     let write = || {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let mut file = File::from(open(dir, temp.as_ref(), flags, Mode::from_raw_mode(mode))?);
@@ -169,14 +159,14 @@ pub(crate) fn write_temp(
         if let Some(acl) = acl {
             set_acl(&file, Which::Access, acl)?;
         }
-        durable.reach(&file)
+        file.sync_all()
     };
     write().inspect_err(|_| _ = dir.remove_file(temp))
 }
 
 /// Gives a temporary file or folder its name and makes that durable. With `replace` unset, whatever has the name already
 /// stays and the error is `AlreadyExists`.
-pub(crate) fn commit(durable: &Durable, dir: &Dir, temp: &str, name: &str, replace: bool) -> io::Result<()> {
+pub(crate) fn commit(dir: &Dir, temp: &str, name: &str, replace: bool) -> io::Result<()> {
     let renamed = if replace {
         rustix::fs::renameat(dir, temp, dir, name)
     } else {
@@ -190,7 +180,7 @@ pub(crate) fn commit(durable: &Durable, dir: &Dir, temp: &str, name: &str, repla
         }
     };
     renamed?;
-    durable.reach(dir)
+    Ok(rustix::fs::fsync(dir)?)
 }
 
 pub(crate) fn errno(e: &io::Error) -> Option<Errno> {
@@ -218,7 +208,7 @@ pub(crate) fn explain(op: &'static str, what: &str, e: io::Error) -> Error {
         Some(Errno::ROFS) => Error::new(ErrorKind::Unavailable, op, text("the file system is read-only"))
             .next("Look at the kernel log: a file system that fails turns read-only by itself."),
         Some(Errno::NOSYS) => Error::new(ErrorKind::Unsupported, op, text("this kernel lacks a call we need"))
-            .next("Use Linux 5.8 or newer, with openat2 allowed by the container's seccomp profile."),
+            .next("Use Linux 5.6 or newer, with openat2 allowed by the container's seccomp profile."),
         Some(Errno::NAMETOOLONG) => Error::new(ErrorKind::Config, op, text("the name is too long")),
         _ if e.kind() == io::ErrorKind::InvalidData => Error::contract(op, text("its access list is not readable")),
         _ => Error::new(ErrorKind::Unavailable, op, text("the disk failed")).retry(Retry::No),

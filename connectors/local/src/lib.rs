@@ -6,7 +6,6 @@
 
 mod api;
 mod disk;
-mod durable;
 mod map;
 mod marker;
 mod root;
@@ -28,7 +27,7 @@ use ledgerward_contract::{
 use ledgerward_kit::RootMemory;
 use serde::Deserialize;
 
-use crate::{durable::Durable, root::Disk};
+use crate::root::Disk;
 
 /// What this connector is.
 pub static MANIFEST: Manifest = Manifest {
@@ -117,7 +116,6 @@ impl Factory for LocalFactory {
             new_root: settings.new_root,
             neighbours: RootMemory::default(),
             swept: Mutex::default(),
-            durable: Durable::default(),
             marking: Mutex::default(),
         };
         Ok(Box::new(Local(Arc::new(disk))))

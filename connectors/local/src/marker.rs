@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     disk::{self, Explain, TEMP, errno, explain},
-    durable::Durable,
     tree::us,
 };
 
@@ -75,7 +74,6 @@ pub(crate) fn read_marker(op: &'static str, dir: &Dir) -> Result<Option<String>>
 }
 
 pub(crate) fn write_marker(
-    durable: &Durable,
     op: &'static str,
     dir: &Dir,
     schema: &str,
@@ -86,8 +84,8 @@ pub(crate) fn write_marker(
     let text = serde_json::to_vec(&marker).map_err(io::Error::from).explain(op, MARKER)?;
     let temp = temp_name(step, MARKER);
     _ = dir.remove_file(&temp);
-    disk::write_temp(durable, dir, &temp, &text, 0o600, None).explain(op, MARKER)?;
-    disk::commit(durable, dir, &temp, MARKER, false).inspect_err(|_| _ = dir.remove_file(&temp)).explain(op, MARKER)
+    disk::write_temp(dir, &temp, &text, 0o600, None).explain(op, MARKER)?;
+    disk::commit(dir, &temp, MARKER, false).inspect_err(|_| _ = dir.remove_file(&temp)).explain(op, MARKER)
 }
 
 /// Sets the sticky bit on a client's folder: writers can add and edit there, and cannot move our marker away, or another
@@ -98,8 +96,8 @@ pub(crate) fn pin(op: &'static str, dir: &Dir) -> Result<()> {
 }
 
 /// Gives a finished folder its name, which nobody may have meanwhile.
-pub(crate) fn move_in(durable: &Durable, op: &'static str, root: &Dir, temp: &str, name: &str) -> Result<()> {
-    let e = match disk::commit(durable, root, temp, name, false) {
+pub(crate) fn move_in(op: &'static str, root: &Dir, temp: &str, name: &str) -> Result<()> {
+    let e = match disk::commit(root, temp, name, false) {
         Ok(()) => return Ok(()),
         Err(e) => e,
     };
@@ -109,7 +107,7 @@ pub(crate) fn move_in(durable: &Durable, op: &'static str, root: &Dir, temp: &st
         return Err(explain(op, name, e));
     }
     rustix::fs::mkdirat(root, name, Mode::RWXU).map_err(io::Error::from).explain(op, name)?;
-    disk::commit(durable, root, temp, name, true).explain(op, name)
+    disk::commit(root, temp, name, true).explain(op, name)
 }
 
 /// Removes a client folder in the making: its marker and nothing else, so that no content can ever be lost.

@@ -16,7 +16,6 @@ use rustix::{fs::FileType, io::Errno};
 
 use crate::{
     disk::{self, Explain, errno, explain},
-    durable::Durable,
     map::People,
     marker::MARKER,
     tree::us,
@@ -34,7 +33,6 @@ pub(crate) struct Disk {
     pub neighbours: RootMemory<FolderId>,
     /// What was cleared in this cycle of what a crash left.
     pub swept: Mutex<Swept>,
-    pub durable: Durable,
     /// The first folders of a new root are made side by side, and its marker is written once.
     pub marking: Mutex<()>,
 }
