@@ -78,6 +78,7 @@ impl Job<'_> {
     /// Takes a file along into a folder, and sends what came together once that is enough.
     pub(super) async fn put(&mut self, at: usize, file: Outgoing) -> Result<(), Failure> {
         let Some(door) = self.doors.get_mut(at) else { return Ok(()) };
+        // What a source lists twice is one file.
         if door.due.iter().any(|f| f.key == file.key) {
             return Ok(());
         }

@@ -89,24 +89,9 @@ impl Disk {
         }
     }
 
-    /// Clears the root of what a crash left, once in a cycle.
-    fn sweep_root(&self, op: &'static str, root: &Dir, now: Timestamp) -> Result<()> {
-        if self.swept.lock().unwrap_or_else(PoisonError::into_inner).first(now, String::new()) {
-            return sweep(op, root, now);
-        }
-        Ok(())
-    }
-
-    /// The same for a folder that takes a file: with a look at all of it for each, ten thousand files would cost the square.
-    fn sweep_folder(
-        &self,
-        op: &'static str,
-        id: &FolderId,
-        folders: &[String],
-        dir: &Dir,
-        now: Timestamp,
-    ) -> Result<()> {
-        let path = format!("{id}/{}", folders.join("/"));
+    /// Clears a folder of what a crash left, once in a cycle: before each file, ten thousand files would cost the square. `path`
+    /// is the folder's, below the root.
+    fn sweep_once(&self, op: &'static str, dir: &Dir, path: String, now: Timestamp) -> Result<()> {
         if self.swept.lock().unwrap_or_else(PoisonError::into_inner).first(now, path) {
             return sweep(op, dir, now);
         }
@@ -207,7 +192,7 @@ impl Disk {
         if self.lists {
             disk::owned(&root).explain(op, "the root")?;
         }
-        self.sweep_root(op, &root, now)?;
+        self.sweep_once(op, &root, String::new(), now)?;
         let temp = temp_name(step, name);
         let made = self.make_folder(op, &root, &temp, key, step).and_then(|()| move_in(op, &root, &temp, name));
         if made.is_err() {
@@ -369,7 +354,7 @@ impl Disk {
         let list = if self.lists { Some(disk::owned(&client).explain(op, id.as_str())?.acl) } else { None };
         let (folders, name) = file.path.split();
         let dir = self.descend(op, client, folders, list.as_ref())?;
-        self.sweep_folder(op, id, folders, &dir, now)?;
+        self.sweep_once(op, &dir, format!("{id}/{}", folders.join("/")), now)?;
 
         let wanted = disk::hash(file.bytes.as_ref()).explain(op, name)?;
         let stored = |written| Stored {
