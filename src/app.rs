@@ -218,10 +218,12 @@ pub fn options(place: &Place, config: &Config, now: Timestamp) -> Result<Options
 /// Who acts: `[operators]` names a local user's person; root and the state's own user may say `--as`, and without it
 /// act as themselves.
 fn who(config: &Config, acting: Option<&Email>, uid: u32, state: &Path) -> Result<(String, Option<Email>), Failure> {
-    let own = std::os::unix::fs::MetadataExt::uid(
-        &std::fs::metadata(state).map_err(|e| Failure::new(Exit::Refused, format!("{}: {e}", state.display())))?,
-    );
-    let trusted = uid == 0 || uid == own;
+    let own = || {
+        let meta = std::fs::metadata(state);
+        meta.map_err(|e| Failure::new(Exit::Refused, format!("{}: {e}", state.display())))
+            .map(|meta| std::os::unix::fs::MetadataExt::uid(&meta))
+    };
+    let trusted = uid == 0 || uid == own()?;
     let operator = config.operators.get(&uid);
     match (acting, operator) {
         (Some(email), _) if trusted => {

@@ -98,7 +98,7 @@ impl Picture {
         Ok(Self { writes, read, tokens, ..Self::of(firm, facts, targets) })
     }
 
-    /// Of values, for measuring and tests.
+    /// Of values, at no count of writes and without tokens.
     pub fn of(firm: Firm, facts: Facts, targets: Vec<TargetName>) -> Self {
         let mut frame = firm.clone();
         frame.people.clear();
@@ -199,7 +199,8 @@ impl Picture {
             firm.selections.insert(pair, selection.clone());
         }
         firm.guests = self.guests.get(&pair).cloned().unwrap_or_default();
-        let decider = Decider::new(&firm, &self.facts, &self.targets, now);
+        let facts = self.facts.about(person.id, &client.sources);
+        let decider = Decider::new(&firm, &facts, &self.targets, now);
         let mut checked = Checked {
             answer: Answer::No,
             role: "none",

@@ -219,6 +219,23 @@ fn agree(new: &mut Raw, rows: Vec<Row>, old: Raw, facts: &Facts) -> Vec<Row> {
 }
 
 impl Facts {
+    /// What these sources say about one person, and about nobody else: what one question rests on, however large the firm is.
+    pub fn about<'s>(&self, person: PersonId, sources: impl IntoIterator<Item = &'s SourceRef>) -> Self {
+        let mut builder = FactsBuilder::new([person]);
+        let at = self.person_ix(person);
+        for ix in sources.into_iter().filter_map(|s| self.source_ix(s)) {
+            let Some(source) = self.source(ix) else { continue };
+            let run = at.and_then(|at| self.own(ix, at));
+            let run = run.into_iter().map(|(why, role, since)| (person, why, role, since));
+            builder.add_run(&source.source, &source.name, source.grade, source.rest, run);
+            if let Some(raw) = builder.sources.get_mut(&source.source) {
+                raw.unknown_since = source.unknown_since;
+                raw.trouble.clone_from(&source.trouble);
+            }
+        }
+        builder.build()
+    }
+
     /// The people table; a person's index is their place in it.
     pub fn people(&self) -> &[PersonId] {
         &self.people
@@ -261,13 +278,15 @@ impl Facts {
     /// What a source says about one person: reason, the vendor's role word, since.
     pub fn lookup(&self, source: u32, person: u32) -> (Why, &str, Option<Timestamp>) {
         let Some(s) = self.source(source) else { return (Why::NeverRead, "", None) };
-        match self.run(source).0.binary_search(&person) {
-            Err(_) => (s.rest, "", s.unknown_since),
-            Ok(at) => {
-                let why = self.why.get(s.start + at).copied().unwrap_or(s.rest);
-                let word = self.role.get(s.start + at).and_then(|w| self.words.get(usize::from(*w)));
-                (why, word.map_or("", String::as_str), self.since.get(&(source, person)).copied())
-            }
-        }
+        self.own(source, person).unwrap_or((s.rest, "", s.unknown_since))
+    }
+
+    /// A fact of the person's own; `None` where the source's rest holds for them.
+    fn own(&self, source: u32, person: u32) -> Option<(Why, &str, Option<Timestamp>)> {
+        let s = self.source(source)?;
+        let at = s.start + self.run(source).0.binary_search(&person).ok()?;
+        let word = self.role.get(at).and_then(|w| self.words.get(usize::from(*w)));
+        let why = self.why.get(at).copied().unwrap_or(s.rest);
+        Some((why, word.map_or("", String::as_str), self.since.get(&(source, person)).copied()))
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward::domain::{firm::*, lane::*, policy::*};
+use ledgerward::{
+    api::check::{Picture, Question},
+    domain::{explain::because_words, firm::*, lane::*, policy::*},
+};
 use ledgerward_contract::*;
 use proptest::prelude::*;
 
@@ -150,6 +153,29 @@ fn wanted_pairs(w: &World) -> BTreeSet<(LaneKey, String)> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// One question about one person and one client is answered as the whole firm's decision answers it, in the same words.
+    #[test]
+    fn an_access_check_says_what_the_plan_says(s in script()) {
+        let w = run(&s);
+        let facts = w.facts();
+        let d = Decider::new(&w.firm, &facts, &w.targets, w.now);
+        let picture = Picture::of(w.firm.clone(), facts.clone(), w.targets.clone());
+        for (n, c) in (1..=PEOPLE).flat_map(|n| (1..=CLIENTS).map(move |c| (n, c))) {
+            let (person, slug) = (mail(n), format!("client-{c}"));
+            let got = picture.check(Question { person: person.key(), client: &slug, target: None }, None, w.now).unwrap();
+            let ix = d.ix(pid(n)).unwrap();
+            let mut says = (Answer::No, d.judge(pid(n), cid(c)).because);
+            for (lane, _) in d.lanes().filter(|(l, _)| l.client.is_some_and(|x| x.id == cid(c))) {
+                if let Some(want) = lane.wants.iter().find(|want| want.person == ix) {
+                    says = (Answer::Yes, want.because);
+                } else if let Some((_, because)) = lane.held.iter().find(|(held, _)| *held == ix) {
+                    says = (Answer::Held, *because);
+                }
+            }
+            prop_assert_eq!((got.answer, got.reasons), (says.0, vec![because_words(&d, ix, says.1)]), "{} {}", person, slug);
+        }
+    }
 
     /// Where one person is taken out of one list, nobody gains anything by it.
     #[test]
