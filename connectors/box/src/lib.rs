@@ -24,7 +24,7 @@ use std::{
 
 use ledgerward_contract::{
     AuthScheme, Build, ClientAuth, Connector, Endpoint, Error, ErrorKind, Factory, Manifest, OAuthSpec, Quota,
-    QuotaScope, QuotaWindow, Result, Rotation, ScopeSet, StorageTarget,
+    QuotaWindow, Result, Rotation, ScopeSet, StorageTarget,
 };
 use ledgerward_kit::RootMemory;
 use serde::Deserialize;
@@ -57,18 +57,8 @@ static MANIFEST: Manifest = Manifest {
         Endpoint { name: "account", url: "https://account.box.com" },
     ],
     quotas: &[
-        Quota {
-            name: "requests a minute",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMinute(1_000),
-            remaining_header: None,
-        },
-        Quota {
-            name: "requests at once",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::Concurrent(8),
-            remaining_header: None,
-        },
+        Quota::connection("requests a minute", QuotaWindow::PerMinute(1_000)),
+        Quota::connection("requests at once", QuotaWindow::Concurrent(8)),
     ],
     access: None,
     grade: None,

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{AccessFact, Cursor, LedgerId, Listed, Page, ReadCx, Request, Result, Snapshot};
+use ledgerward_kit::about;
 
 use crate::{
-    BusinessCentralConnector, about,
+    BusinessCentralConnector,
     api::{Api, Ledger},
     ask, ask_page,
     map::{self, Company, Grant, Group, Member},
@@ -18,7 +19,7 @@ const PAGES_MAX: u32 = 1_000;
 /// The company itself: its name is what permission sets name, and its id is compared with the one asked for (P09).
 pub async fn company(api: &Api, cx: &ReadCx, id: &LedgerId, ledger: &Ledger<'_>) -> Result<Company> {
     let answer = ask(cx, Some(id), api.company(ledger)?).await?;
-    about(Some(id), map::company(ledger, &answer.body))
+    about(id, map::company(ledger, &answer.body))
 }
 
 /// All pages of a list.
@@ -33,7 +34,7 @@ async fn all<T: Listed + PartialEq + Clone + Send>(
     let list = Snapshot::gather(op, cx.now(), PAGES_MAX, |at| {
         Box::pin(async move { ask_page(cx, Some(id), request(at.text())?, map).await })
     });
-    Ok(about(Some(id), list.await)?.items().to_vec())
+    Ok(about(id, list.await)?.items().to_vec())
 }
 
 /// By user, the permission sets in this company that come through groups.
@@ -66,7 +67,7 @@ async fn through_groups(
     for member in &members {
         // A membership in a group that is not listed is a list that moved while it was read.
         let Some(sets) = sets.get(member.group.as_str()) else {
-            return about(Some(id), Err(map::moved("a user is in a group that is not in the list of groups")));
+            return about(id, Err(map::moved("a user is in a group that is not in the list of groups")));
         };
         by_user.entry(member.user.clone()).or_default().extend(sets.iter().cloned());
     }

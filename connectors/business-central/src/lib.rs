@@ -7,11 +7,11 @@ pub mod map;
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, Grade, LedgerId,
-    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
-    QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
+    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, Factory, Grade, LedgerId,
+    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaWindow,
+    ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
 };
-use ledgerward_kit::settings;
+use ledgerward_kit::{about, cursor, settings, state};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,18 +54,8 @@ static MANIFEST: Manifest = Manifest {
         Endpoint { name: "api", url: "https://api.businesscentral.dynamics.com/v2.0" },
     ],
     quotas: &[
-        Quota {
-            name: "concurrent",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::Concurrent(5),
-            remaining_header: None,
-        },
-        Quota {
-            name: "minute",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMinute(600),
-            remaining_header: None,
-        },
+        Quota::connection("concurrent", QuotaWindow::Concurrent(5)),
+        Quota::connection("minute", QuotaWindow::PerMinute(600)),
     ],
     access: Some(Listing::PerLedger),
     grade: Some(Grade::A),
@@ -211,16 +201,6 @@ async fn ask_page<T>(
     about(ledger, read())
 }
 
-/// Whatever a mapping refuses, it refuses about one ledger.
-fn about<T>(ledger: Option<&LedgerId>, mapped: Result<T>) -> Result<T> {
-    match ledger {
-        Some(ledger) => {
-            mapped.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
-        }
-        None => mapped,
-    }
-}
-
 /// Where the listing of companies stands. Our own cursor: the caller only carries it.
 #[derive(Default, Serialize, Deserialize)]
 struct CompaniesAt {
@@ -233,8 +213,7 @@ struct CompaniesAt {
 impl LedgerSource for BusinessCentralConnector {
     async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
         const OP: &str = "companies.list";
-        let mut state: CompaniesAt =
-            at.text().map_or_else(|| Ok(CompaniesAt::default()), |t| ledgerward_kit::from_json(OP, t.as_bytes()))?;
+        let mut state: CompaniesAt = state(OP, &at)?;
         let Some(environment) = self.settings.environments.get(state.environment) else {
             return Err(Error::contract(OP, "an environment is asked for that is not in the settings"));
         };
@@ -248,17 +227,11 @@ impl LedgerSource for BusinessCentralConnector {
             state.environment += 1;
         }
         let more = state.environment < self.settings.environments.len();
-        let text =
-            serde_json::to_string(&state).map_err(|e| Error::contract(OP, "a cursor cannot be written").source(e))?;
-        Ok(Page { items: page.items, next: more.then_some(Cursor::At(text)), total: None })
+        Ok(Page { items: page.items, next: more.then(|| cursor(OP, &state)).transpose()?, total: None })
     }
 
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
-        let Scope::One(ledger) = scope else {
-            let text = "Business Central lists users one company at a time";
-            return Err(Error::new(ErrorKind::Unsupported, "users.list", text));
-        };
-        access::page(self, cx, ledger, &at).await
+        access::page(self, cx, scope.one("users.list")?, &at).await
     }
 
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use ledgerward_contract::{
     AccessFact, Error, LedgerId, LedgerRow, Listed, ProviderUserId, Result, Standing, Timestamp,
 };
-use ledgerward_kit::from_json;
+use ledgerward_kit::{filled, from_json};
 use serde::{Deserialize, Deserializer};
 
 use crate::{
@@ -31,10 +31,6 @@ struct Link {
 /// The address of the next page. OData documents that a page without one is the last.
 pub fn next_link(op: &'static str, body: &[u8]) -> Result<Option<String>> {
     Ok(from_json::<Link>(op, body)?.next)
-}
-
-fn filled(text: Option<String>) -> Option<String> {
-    text.filter(|t| !t.trim().is_empty())
 }
 
 fn guid(op: &'static str, text: &str) -> Result<String> {

@@ -177,6 +177,25 @@ pub struct Quota {
     pub remaining_header: Option<&'static str>,
 }
 
+impl Quota {
+    /// One that all sign-ins of the app share.
+    pub const fn connection(name: &'static str, window: QuotaWindow) -> Self {
+        Self { name, scope: QuotaScope::Connection, window, remaining_header: None }
+    }
+
+    /// One that each tenant has by itself.
+    pub const fn tenant(name: &'static str, window: QuotaWindow) -> Self {
+        Self { name, scope: QuotaScope::Tenant, window, remaining_header: None }
+    }
+
+    /// The same, with the answer header that says how many are left.
+    #[must_use]
+    pub const fn told_by(mut self, header: &'static str) -> Self {
+        self.remaining_header = Some(header);
+        self
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum QuotaScope {
     /// All sign-ins of an app registration together.

@@ -22,6 +22,14 @@ impl Cursor {
             Self::At(text) => Some(text),
         }
     }
+
+    /// For a listing without pages. Errors: `Contract` where a second one is asked for.
+    pub fn one_page(&self, op: &'static str) -> Result<()> {
+        match self {
+            Self::Start => Ok(()),
+            Self::At(_) => Err(Error::contract(op, "this listing has one page and was asked for another")),
+        }
+    }
 }
 
 /// One page of a listing. `next` is required: a connector that forgets it does not compile.

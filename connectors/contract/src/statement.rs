@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Date, Decimal, LedgerId, Timestamp, snapshot::Listed};
+use crate::{AccountId, Date, Decimal, Error, LedgerId, Result, Timestamp, snapshot::Listed};
 
 /// The kinds of `product` 6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -110,6 +110,13 @@ pub struct StatementRequest {
     pub period: Period,
     /// Required where [`StatementKind::per_account`], absent elsewhere.
     pub account: Option<AccountId>,
+}
+
+impl StatementRequest {
+    /// The account of a kind that has one. Errors: `Contract` where none is named.
+    pub fn bank_account(&self, op: &'static str) -> Result<&AccountId> {
+        self.account.as_ref().ok_or_else(|| Error::contract(op, format!("{} needs a bank account", self.kind.title())))
+    }
 }
 
 /// One thing that [`crate::StatementSource::fetch`] can bring.

@@ -58,6 +58,16 @@ pub enum Scope<'a> {
     One(&'a LedgerId),
 }
 
+impl<'a> Scope<'a> {
+    /// For a source that lists users ledger by ledger. Errors: `Unsupported` where all are asked for at once.
+    pub fn one(self, op: &'static str) -> Result<&'a LedgerId> {
+        match self {
+            Self::One(ledger) => Ok(ledger),
+            Self::All => Err(Error::new(ErrorKind::Unsupported, op, "users are listed one ledger at a time here")),
+        }
+    }
+}
+
 /// A source of grade A facts. Gives a page at a time; never loops, never sleeps, never drops a row it does not like.
 #[async_trait]
 pub trait LedgerSource: Send + Sync {

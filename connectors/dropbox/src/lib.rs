@@ -23,7 +23,7 @@ use std::{
 
 use ledgerward_contract::{
     AuthScheme, Build, ClientAuth, Connector, Endpoint, Error, ErrorKind, Factory, Manifest, OAuthSpec, Quota,
-    QuotaScope, QuotaWindow, Result, Rotation, ScopeSet, StorageTarget, Timestamp,
+    QuotaWindow, Result, Rotation, ScopeSet, StorageTarget, Timestamp,
 };
 use ledgerward_kit::RootMemory;
 use serde::Deserialize;
@@ -83,18 +83,8 @@ static MANIFEST: Manifest = Manifest {
     ],
     quotas: &[
         // Dropbox publishes no figures. These keep a large firm's sweep from being the reason for a 429.
-        Quota {
-            name: "requests a minute",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMinute(600),
-            remaining_header: None,
-        },
-        Quota {
-            name: "requests at once",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::Concurrent(4),
-            remaining_header: None,
-        },
+        Quota::connection("requests a minute", QuotaWindow::PerMinute(600)),
+        Quota::connection("requests at once", QuotaWindow::Concurrent(4)),
     ],
     access: None,
     grade: None,

@@ -10,12 +10,11 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, Grade, LedgerId,
+    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, Factory, Grade, LedgerId,
     LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, OwnUser, Page, Quota,
-    QuotaScope, QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind,
-    StatementSource,
+    QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
 };
-use ledgerward_kit::settings;
+use ledgerward_kit::{about, settings};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -47,12 +46,7 @@ static MANIFEST: Manifest = Manifest {
     endpoints: &[Endpoint { name: "api", url: "https://api.freeagent.com/v2" }],
     // 120 a minute and 3,600 an hour for each user. An even 60 a minute keeps both: at 120 a minute a firm of 3,600
     // clients would use up its hour in half of it.
-    quotas: &[Quota {
-        name: "hour",
-        scope: QuotaScope::Connection,
-        window: QuotaWindow::PerMinute(60),
-        remaining_header: None,
-    }],
+    quotas: &[Quota::connection("hour", QuotaWindow::PerMinute(60))],
     access: Some(Listing::PerLedger),
     grade: Some(Grade::A),
     statements: &[
@@ -162,16 +156,6 @@ async fn ask_page<T>(
     about(ledger, read())
 }
 
-/// Whatever a mapping refuses, it refuses about one ledger.
-fn about<T>(ledger: Option<&LedgerId>, mapped: Result<T>) -> Result<T> {
-    match ledger {
-        Some(ledger) => {
-            mapped.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
-        }
-        None => mapped,
-    }
-}
-
 /// The number of the page that a cursor of ours names.
 fn page_number(op: &'static str, at: &Cursor) -> Result<u32> {
     let number = at.text().map_or(Ok(1), u32::from_str);
@@ -186,9 +170,7 @@ impl LedgerSource for FreeAgentConnector {
 
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
         const OP: &str = "users.list";
-        let Scope::One(ledger) = scope else {
-            return Err(Error::new(ErrorKind::Unsupported, OP, "FreeAgent lists users one client at a time"));
-        };
+        let ledger = scope.one(OP)?;
         let request = self.api.users(ledger, page_number(OP, &at)?)?;
         ask_page(cx, Some(ledger), request, |body| map::users(&self.api, ledger, body)).await
     }
@@ -201,6 +183,6 @@ impl LedgerSource for FreeAgentConnector {
 
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {
         let answer = ask(cx, Some(ledger), self.api.company(ledger)?).await?;
-        about(Some(ledger), map::company(ledger, &answer.body))
+        about(ledger, map::company(ledger, &answer.body))
     }
 }

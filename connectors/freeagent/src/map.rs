@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use ledgerward_contract::{
     AccessFact, Decimal, Error, LedgerId, LedgerProfile, LedgerRow, Listed, ProviderUserId, Result, Standing,
 };
-use ledgerward_kit::from_json;
+use ledgerward_kit::{filled, from_json, present};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
 
@@ -51,15 +51,6 @@ impl<'de> Deserialize<'de> for Word {
             Either::Text(_) => Err(D::Error::custom("empty")),
         }
     }
-}
-
-/// A field that must be there and may be null: serde alone takes an absent `Option` for null.
-fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
-    Option::deserialize(d)
-}
-
-fn filled(text: Option<String>) -> Option<String> {
-    text.filter(|t| !t.trim().is_empty())
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@
 //! refused, unless the firm said in its settings that one person is the account manager of all.
 
 use ledgerward_contract::{Cursor, Error, ErrorKind, LedgerRow, Page, ReadCx, Result};
+use ledgerward_kit::{cursor, state};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -86,9 +87,9 @@ fn not_a_practice(e: Error) -> Error {
 
 /// One page of the clients that this sign-in reaches, the last one only where the list can be all of them.
 pub async fn clients(api: &Api, settings: &Settings, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
-    let mut state: At = match at.text() {
+    let mut state = match state::<Option<At>>(OP, &at)? {
         None => At::start(api, cx).await?,
-        Some(text) => ledgerward_kit::from_json(OP, text.as_bytes())?,
+        Some(at) => at,
     };
     let page = ask_page(cx, None, api.clients(state.page)?, |body| map::clients(api, body)).await?;
     let foreign = |c: &ClientRow| c.account_manager.as_ref().is_some_and(|m| *m != state.me);
@@ -101,9 +102,7 @@ pub async fn clients(api: &Api, settings: &Settings, cx: &ReadCx, at: Cursor) ->
         }
         Some(_) => {
             state.page = state.page.saturating_add(1);
-            let text = serde_json::to_string(&state)
-                .map_err(|e| Error::contract(OP, "a cursor cannot be written").source(e))?;
-            Some(Cursor::At(text))
+            Some(cursor(OP, &state)?)
         }
     };
     Ok(Page { items: page.items.into_iter().map(|c| c.row).collect(), next, total: page.total })

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AccountId, Cursor, Error, ErrorKind, LedgerAccount, LedgerId, LedgerProfile, LedgerSource as _, Page, ReadCx,
-    Result, Snapshot, StatementData, StatementKind, StatementRef, StatementRequest, StatementSource,
+    Cursor, Error, ErrorKind, LedgerAccount, LedgerId, LedgerProfile, LedgerSource as _, Page, ReadCx, Result,
+    Snapshot, StatementData, StatementKind, StatementRef, StatementRequest, StatementSource,
 };
+use ledgerward_kit::about;
 
-use crate::{FreeAgentConnector, about, api, ask, ask_page, map, page_number};
+use crate::{FreeAgentConnector, api, ask, ask_page, map, page_number};
 
 /// Pages of a register before it is no register any more: 100,000 lines of one account in one period.
 const REGISTER_PAGES_MAX: u32 = 1_000;
@@ -21,10 +22,10 @@ impl FreeAgentConnector {
         company: &LedgerProfile,
     ) -> Result<StatementData> {
         const OP: &str = "bank_transactions.list";
-        let id = required_account(OP, what)?;
+        let id = what.bank_account(OP)?;
         let imported = what.kind == StatementKind::BankStatement;
         let answer = ask(cx, Some(ledger), self.api.bank_account(ledger, id)?).await?;
-        let account = about(Some(ledger), map::bank_account(&self.api, id, &answer.body))?;
+        let account = about(ledger, map::bank_account(&self.api, id, &answer.body))?;
         let list = Snapshot::gather(OP, cx.now(), REGISTER_PAGES_MAX, |at| {
             Box::pin(async move {
                 let page = page_number(OP, &at)?;
@@ -33,7 +34,7 @@ impl FreeAgentConnector {
                 ask_page(cx, Some(ledger), request, read).await
             })
         });
-        let list = about(Some(ledger), list.await)?;
+        let list = about(ledger, list.await)?;
         Ok(StatementData::Register(map::register(account, company, imported, list.items())))
     }
 
@@ -51,12 +52,8 @@ impl FreeAgentConnector {
             }
             answer => answer,
         }?;
-        Ok(StatementData::Table(about(Some(ledger), map::report(what, company, &answer.body))?))
+        Ok(StatementData::Table(about(ledger, map::report(what, company, &answer.body))?))
     }
-}
-
-fn required_account<'a>(op: &'static str, what: &'a StatementRequest) -> Result<&'a AccountId> {
-    what.account.as_ref().ok_or_else(|| Error::contract(op, format!("{} needs a bank account", what.kind.title())))
 }
 
 #[async_trait]
@@ -78,7 +75,7 @@ impl StatementSource for FreeAgentConnector {
             return Err(Error::contract(OP, "this listing has one page and was asked for another"));
         }
         if what.kind.per_account() {
-            self.api.bank_account(ledger, required_account(OP, what)?)?;
+            self.api.bank_account(ledger, what.bank_account(OP)?)?;
         } else {
             // What FreeAgent cannot give is refused here, not when it is fetched.
             let [documented, _] = api::BALANCE_SHEET;

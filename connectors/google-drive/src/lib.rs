@@ -21,7 +21,7 @@ use std::{
 
 use ledgerward_contract::{
     AuthScheme, Build, ClientAuth, Connector, Endpoint, Error, ErrorKind, Factory, Manifest, OAuthSpec, Quota,
-    QuotaScope, QuotaWindow, Result, Rotation, ScopeSet, StorageTarget,
+    QuotaWindow, Result, Rotation, ScopeSet, StorageTarget,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -58,18 +58,8 @@ static MANIFEST: Manifest = Manifest {
     ],
     quotas: &[
         // 325,000 units a minute and user, the dearest call costs 100; counted as if every call were the dearest.
-        Quota {
-            name: "requests a minute",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMinute(3_000),
-            remaining_header: None,
-        },
-        Quota {
-            name: "requests at once",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::Concurrent(10),
-            remaining_header: None,
-        },
+        Quota::connection("requests a minute", QuotaWindow::PerMinute(3_000)),
+        Quota::connection("requests at once", QuotaWindow::Concurrent(10)),
     ],
     access: None,
     grade: None,

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use ledgerward_contract::{
     AuthScheme, Build, ClientDirectory, ClientRow, Connector, Cursor, Endpoint, Error, Factory, Grade, Key,
-    LedgerRoleDefault, Manifest, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request, Response, Result,
+    LedgerRoleDefault, Manifest, Page, Quota, QuotaWindow, ReadCx, Request, Response, Result,
 };
-use ledgerward_kit::settings;
+use ledgerward_kit::{cursor, settings, state};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -48,12 +48,7 @@ static MANIFEST: Manifest = Manifest {
     ]),
     endpoints: &[Endpoint { name: "api", url: "https://api.karbonhq.com" }],
     // 120 by an older guide; the newer one names no figure.
-    quotas: &[Quota {
-        name: "minute",
-        scope: QuotaScope::Connection,
-        window: QuotaWindow::PerMinute(100),
-        remaining_header: None,
-    }],
+    quotas: &[Quota::connection("minute", QuotaWindow::PerMinute(100))],
     access: None,
     grade: Some(Grade::B),
     statements: &[],
@@ -151,10 +146,16 @@ impl Factory for Karbon {
 
 /// Where a listing stands. A client's row needs the colleagues and teams, which other lists hold: they are read first and
 /// travel in the cursor, so that nothing is remembered between calls.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
     firm: Firm,
     step: Step,
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self::Users(Walk::default())
+    }
 }
 
 /// What comes next.
@@ -298,16 +299,11 @@ impl ClientDirectory for Directory {
     /// First colleagues and teams: pages without clients.
     async fn clients(&self, cx: &ReadCx, at: Cursor) -> Result<Page<ClientRow>> {
         const OP: &str = "clients.list";
-        let State { mut firm, step } = match at.text() {
-            None => State { firm: Firm::default(), step: Step::Users(Walk::default()) },
-            Some(text) => serde_json::from_str(text).map_err(|_| Error::contract(OP, "this cursor is none of ours"))?,
-        };
+        let State { mut firm, step } = state(OP, &at)?;
         let (items, step) = self.step(cx, &mut firm, step).await?;
         if matches!(step, Step::Done) {
             return Ok(Page::only(items));
         }
-        let text = serde_json::to_string(&State { firm, step })
-            .map_err(|e| Error::contract(OP, "the cursor cannot be written").source(e))?;
-        Ok(Page { items, next: Some(Cursor::At(text)), total: None })
+        Ok(Page { items, next: Some(cursor(OP, &State { firm, step })?), total: None })
     }
 }

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{Assignment, ClientRow, Error, ProviderUserId, Result, Standing};
-use ledgerward_kit::from_json;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use ledgerward_kit::{filled, from_json, present};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::api::Kind;
 
@@ -17,11 +17,6 @@ pub const TEAM_MEMBER: &str = "ClientTeam";
 pub const ANYONE: &str = "Anyone";
 const OWNER: &str = "ClientOwner";
 const MANAGER: &str = "ClientManager";
-
-/// A field that must be there and may be null: serde alone takes an absent `Option` for null.
-fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
-    Option::deserialize(d)
-}
 
 /// OData's envelope around a list.
 #[derive(Deserialize)]
@@ -207,7 +202,7 @@ impl Firm {
     fn known(user: &User, role: &str) -> Assignment {
         Assignment {
             user: ProviderUserId(user.key.clone()),
-            email: full(user.email.clone()),
+            email: filled(user.email.clone()),
             name: user.name.clone(),
             role: role.to_owned(),
             standing: Standing::Active,
@@ -243,7 +238,7 @@ impl Firm {
 
     /// The owner or manager that a client names by address, unless the client's team has them in that role already.
     fn named(&self, address: Option<String>, role: &str, people: &mut Vec<Assignment>) {
-        let Some(address) = full(address) else { return };
+        let Some(address) = filled(address) else { return };
         let is_it = |email: Option<&str>| email.is_some_and(|e| e.eq_ignore_ascii_case(&address));
         if people.iter().any(|p| p.role == role && is_it(p.email.as_deref())) {
             return;
@@ -255,10 +250,6 @@ impl Firm {
             }
         });
     }
-}
-
-fn full(text: Option<String>) -> Option<String> {
-    text.filter(|t| !t.trim().is_empty())
 }
 
 /// How clients are read, by the settings.
@@ -295,10 +286,10 @@ pub fn client(
     }
     people.sort();
     people.dedup();
-    let number = full(client.user_defined_identifier);
+    let number = filled(client.user_defined_identifier);
     Ok(ClientRow {
         id: brief.key.clone(),
-        name: full(Some(brief.name.clone())).unwrap_or_else(|| format!("{kind:?} {}", brief.key)),
+        name: filled(Some(brief.name.clone())).unwrap_or_else(|| format!("{kind:?} {}", brief.key)),
         ledgers: number.iter().filter(|_| how.identifier_is_ledger).cloned().collect(),
         number,
         active: true,

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use http::{HeaderMap, header};
-use ledgerward_contract::{Error, ErrorKind, Response, Result, Retry, Timestamp};
-use serde::de::DeserializeOwned;
+use ledgerward_contract::{Error, ErrorKind, LedgerId, Response, Result, Retry, Timestamp};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use url::Url;
 
 /// The longest `Retry-After` that is believed as it stands. No vendor's window is longer than a day, so a longer wait is
@@ -39,7 +39,7 @@ pub fn decode<T: DeserializeOwned>(op: &'static str, response: &Response) -> Res
     if !response.ok() || is_html(response) {
         return Err(classify_common(op, response));
     }
-    from_json(op, &response.body).map_err(|e| about(e, response))
+    from_json(op, &response.body).map_err(|e| told_by(e, response))
 }
 
 /// Reads JSON without looking at a status: for error bodies, and for parts of a multipart answer.
@@ -62,6 +62,22 @@ pub fn from_json<T: DeserializeOwned>(op: &'static str, body: &[u8]) -> Result<T
             .with("line", e.line().to_string())
             .with("column", e.column().to_string())
     })
+}
+
+/// A field that must be there and may be null, for `deserialize_with`: serde alone takes an absent `Option` for null (P14).
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(d)
+}
+
+/// A text that says something: vendors send empty ones, and blanks, for "none".
+pub fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|t| !t.trim().is_empty())
+}
+
+/// Whatever is refused while the answer about a ledger is read, is refused about that ledger.
+pub fn about<'l, T>(ledger: impl Into<Option<&'l LedgerId>>, read: Result<T>) -> Result<T> {
+    let Some(ledger) = ledger.into() else { return read };
+    read.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
 }
 
 /// The part of a serde message that names a field of ours and nothing of theirs.
@@ -186,7 +202,7 @@ pub fn classify_common(op: &'static str, response: &Response) -> Error {
             "If this lasts, open the service in a browser from this machine and see what it shows.",
         ),
         200..=299 => (K::Contract, "the answer is not one that this connector knows".to_owned(), ""),
-        300..=399 => return about(redirect(op, response), response),
+        300..=399 => return told_by(redirect(op, response), response),
         401 => (
             K::Unauthenticated,
             "the service does not accept our sign-in".to_owned(),
@@ -222,7 +238,7 @@ pub fn classify_common(op: &'static str, response: &Response) -> Error {
     {
         error = error.retry(Retry::After(wait));
     }
-    about(error, response)
+    told_by(error, response)
 }
 
 /// A redirect is never followed: it would carry tenant ids and bodies to another host (X03). Names the host only.
@@ -235,7 +251,7 @@ fn redirect(op: &'static str, response: &Response) -> Error {
     }
 }
 
-fn about(error: Error, response: &Response) -> Error {
+fn told_by(error: Error, response: &Response) -> Error {
     let error = error.with("status", response.status.to_string());
     match request_id(&response.headers) {
         Some(id) => error.with("request_id", id),

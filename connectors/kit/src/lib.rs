@@ -14,6 +14,7 @@
 pub mod answer;
 pub mod app_only;
 pub mod clock;
+pub mod cursor;
 pub mod fake;
 pub mod hosts;
 pub mod keepalive;
@@ -32,9 +33,12 @@ pub mod transport;
 pub mod vault;
 pub mod wait;
 
-pub use answer::{classify_common, decode, from_json, is_html, request_id, retry_after, safe_word};
+pub use answer::{
+    about, classify_common, decode, filled, from_json, is_html, present, request_id, retry_after, safe_word,
+};
 pub use app_only::AppOnly;
 pub use clock::{Clock, SystemClock, TokioClock};
+pub use cursor::{cursor, state};
 pub use hosts::Hosts;
 pub use keepalive::{Expiry, expiry, next_refresh_due};
 pub use layers::{

@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AuthScheme, BodyLimit, Endpoint, Endpoints, ErrorKind, Manifest, Quota, QuotaScope, QuotaWindow, Request, Response,
-    Result, Retry, Secret, Timestamp, Transport,
+    AuthScheme, BodyLimit, Endpoint, Endpoints, ErrorKind, Manifest, Quota, QuotaWindow, Request, Response, Result,
+    Retry, Secret, Timestamp, Transport,
 };
 use ledgerward_kit::{
     Bearer, Deadlines, Durable, Fixed, MemoryDays, Quotas, Stack, StackConfig, TokenSource, TokioClock, Verdict,
@@ -43,42 +43,17 @@ const fn manifest(quotas: &'static [Quota]) -> Manifest {
 
 /// Xero's limits (reliability 1.5).
 const XERO: &[Quota] = &[
-    Quota { name: "concurrent", scope: QuotaScope::Tenant, window: QuotaWindow::Concurrent(5), remaining_header: None },
-    Quota {
-        name: "minute",
-        scope: QuotaScope::Tenant,
-        window: QuotaWindow::PerMinute(60),
-        remaining_header: Some("x-minlimit-remaining"),
-    },
-    Quota {
-        name: "day",
-        scope: QuotaScope::Tenant,
-        window: QuotaWindow::PerDay(5000),
-        remaining_header: Some("x-daylimit-remaining"),
-    },
-    Quota {
-        name: "appminute",
-        scope: QuotaScope::Connection,
-        window: QuotaWindow::PerMinute(10_000),
-        remaining_header: Some("x-appminlimit-remaining"),
-    },
+    Quota::tenant("concurrent", QuotaWindow::Concurrent(5)),
+    Quota::tenant("minute", QuotaWindow::PerMinute(60)).told_by("x-minlimit-remaining"),
+    Quota::tenant("day", QuotaWindow::PerDay(5000)).told_by("x-daylimit-remaining"),
+    Quota::connection("appminute", QuotaWindow::PerMinute(10_000)).told_by("x-appminlimit-remaining"),
 ];
 
 static FREE: Manifest = manifest(&[]);
 static LIMITED: Manifest = manifest(XERO);
-static DAILY: Manifest = manifest(&[Quota {
-    name: "day",
-    scope: QuotaScope::Connection,
-    window: QuotaWindow::PerDay(100),
-    remaining_header: Some("x-left"),
-}]);
+static DAILY: Manifest = manifest(&[Quota::connection("day", QuotaWindow::PerDay(100)).told_by("x-left")]);
 
-static MONTHLY: Manifest = manifest(&[Quota {
-    name: "month",
-    scope: QuotaScope::Connection,
-    window: QuotaWindow::PerMonth(10),
-    remaining_header: None,
-}]);
+static MONTHLY: Manifest = manifest(&[Quota::connection("month", QuotaWindow::PerMonth(10))]);
 
 /// A vendor that answers what it is told, in order, and counts.
 #[derive(Default)]

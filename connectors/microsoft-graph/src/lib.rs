@@ -28,8 +28,8 @@ use std::{
 };
 
 use ledgerward_contract::{
-    AuthScheme, Build, ClientAuth, Connector, Endpoint, Factory, Manifest, OAuthSpec, Quota, QuotaScope, QuotaWindow,
-    Result, Rotation, ScopeSet, StorageTarget,
+    AuthScheme, Build, ClientAuth, Connector, Endpoint, Factory, Manifest, OAuthSpec, Quota, QuotaWindow, Result,
+    Rotation, ScopeSet, StorageTarget,
 };
 use ledgerward_kit::RootMemory;
 
@@ -67,18 +67,8 @@ static MANIFEST: Manifest = Manifest {
     ],
     quotas: &[
         // 1,200 resource units a minute and app in the smallest tenants. A permission call costs 5 of them, read or write.
-        Quota {
-            name: "requests a minute",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMinute(240),
-            remaining_header: Some("ratelimit-remaining"),
-        },
-        Quota {
-            name: "requests at once",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::Concurrent(4),
-            remaining_header: None,
-        },
+        Quota::connection("requests a minute", QuotaWindow::PerMinute(240)).told_by("ratelimit-remaining"),
+        Quota::connection("requests at once", QuotaWindow::Concurrent(4)),
     ],
     access: None,
     grade: None,

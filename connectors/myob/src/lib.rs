@@ -10,10 +10,10 @@ use std::{collections::BTreeSet, time::Duration};
 use async_trait::async_trait;
 use ledgerward_contract::{
     AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, Grade, LedgerId,
-    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
-    QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
+    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaWindow,
+    ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
 };
-use ledgerward_kit::settings;
+use ledgerward_kit::{about, settings};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
@@ -55,25 +55,10 @@ static MANIFEST: Manifest = Manifest {
         Endpoint { name: "api", url: "https://api.myob.com" },
     ],
     quotas: &[
-        Quota {
-            name: "slots",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::Concurrent(4),
-            remaining_header: None,
-        },
+        Quota::connection("slots", QuotaWindow::Concurrent(4)),
         // MYOB allows 8 a second. 90 a minute are at most 7 at once, then 1.4 a second.
-        Quota {
-            name: "minute",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMinute(90),
-            remaining_header: None,
-        },
-        Quota {
-            name: "day",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerDay(1_000_000),
-            remaining_header: None,
-        },
+        Quota::connection("minute", QuotaWindow::PerMinute(90)),
+        Quota::connection("day", QuotaWindow::PerDay(1_000_000)),
     ],
     access: Some(Listing::PerLedger),
     grade: Some(Grade::A),
@@ -167,19 +152,6 @@ async fn ask(cx: &ReadCx, ledger: &LedgerId, request: Request) -> Result<Respons
     api::classify(op, ledger, cx.send(request).await?)
 }
 
-/// Whatever a mapping refuses, it refuses about one company file.
-fn about<T>(ledger: &LedgerId, mapped: Result<T>) -> Result<T> {
-    mapped.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
-}
-
-/// A listing without pages has no second one.
-fn first(op: &'static str, at: &Cursor) -> Result<()> {
-    match at {
-        Cursor::Start => Ok(()),
-        Cursor::At(_) => Err(Error::contract(op, "this listing has one page and was asked for another")),
-    }
-}
-
 /// The one company file of this sign-in.
 fn own_file(op: &'static str, cx: &ReadCx) -> Result<LedgerId> {
     cx.realm().map(LedgerId::from).ok_or_else(|| {
@@ -254,7 +226,7 @@ impl MyobConnector {
 impl LedgerSource for MyobConnector {
     async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
         const OP: &str = "company_files.list";
-        first(OP, &at)?;
+        at.one_page(OP)?;
         let file = own_file(OP, cx)?;
         let answer = ask(cx, &file, self.api.company_file(OP, &file)?).await?;
         Ok(Page::only(vec![map::ledger(OP, &file, &self.settings.own_files, &answer.body)?]))
@@ -262,9 +234,7 @@ impl LedgerSource for MyobConnector {
 
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
         const OP: &str = "users.list";
-        let Scope::One(ledger) = scope else {
-            return Err(Error::new(ErrorKind::Unsupported, OP, "MYOB lists users one company file at a time"));
-        };
+        let ledger = scope.one(OP)?;
         same_file(OP, cx, ledger)?;
         let list = List { op: OP, ledger, resource: "Security/User" };
         match self.page::<map::User>(cx, list, &[], &at).await {

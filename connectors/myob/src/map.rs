@@ -10,19 +10,14 @@ use std::collections::BTreeSet;
 use ledgerward_contract::{
     AccessFact, Error, LedgerId, LedgerProfile, LedgerRow, Listed, ProviderUserId, Result, Standing,
 };
-use ledgerward_kit::from_json;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use ledgerward_kit::{from_json, present};
+use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 use uuid::Uuid;
 
 pub use self::books::{
     Account, BankAccount, Line, Report, Span, account, accounts, bank_account_of, register, table, trial_balance,
 };
-
-/// A field that must be there and may be null: serde alone takes an absent `Option` for null.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
-    Option::deserialize(d)
-}
 
 /// MYOB's envelope around a list.
 #[derive(Deserialize)]

@@ -2,15 +2,16 @@
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AccountId, Cursor, Error, ErrorKind, LedgerAccount, LedgerId, Listed, Page, ReadCx, Result, Snapshot,
-    StatementData, StatementKind, StatementRef, StatementRequest, StatementSource,
+    Cursor, Error, ErrorKind, LedgerAccount, LedgerId, Listed, Page, ReadCx, Result, Snapshot, StatementData,
+    StatementKind, StatementRef, StatementRequest, StatementSource,
 };
+use ledgerward_kit::about;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    MyobConnector, about,
+    MyobConnector,
     api::List,
-    ask, first,
+    ask,
     map::{self, Report, Span},
     same_file,
 };
@@ -37,10 +38,6 @@ fn resources(kind: StatementKind) -> Result<&'static [&'static str]> {
         )
         .next("Choose from: profit-and-loss, balance-sheet, trial-balance, bank-statement.")),
     }
-}
-
-fn required_account<'a>(op: &'static str, what: &'a StatementRequest) -> Result<&'a AccountId> {
-    what.account.as_ref().ok_or_else(|| Error::contract(op, format!("{} needs a bank account", what.kind.title())))
 }
 
 impl MyobConnector {
@@ -83,7 +80,7 @@ impl MyobConnector {
 
     async fn bank_statement(&self, cx: &ReadCx, ledger: &LedgerId, what: &StatementRequest) -> Result<StatementData> {
         const OP: &str = "bank_statement.get";
-        let id = required_account(OP, what)?;
+        let id = what.bank_account(OP)?;
         let answer = ask(cx, ledger, self.api.account(ledger, id)?).await?;
         let account = about(ledger, map::account(id, &answer.body))?;
         let list = List { op: OP, ledger, resource: LINES };
@@ -112,10 +109,10 @@ impl StatementSource for MyobConnector {
     ) -> Result<Page<StatementRef>> {
         const OP: &str = "statements.list";
         same_file(OP, cx, ledger)?;
-        first(OP, &at)?;
+        at.one_page(OP)?;
         let wanted = resources(what.kind)?;
         if what.kind.per_account() {
-            required_account(OP, what)?;
+            what.bank_account(OP)?;
         }
         self.preflight(cx, ledger, wanted).await?;
         Ok(Page::only(vec![StatementRef { ledger: ledger.clone(), request: what.clone(), item: None }]))

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use ledgerward_contract::{
     AccessFact, AuthScheme, Build, ClientDirectory, ClientRow, Connector, Cursor, Endpoint, Error, ErrorKind, Factory,
     Grade, Key, LedgerId, LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, Page, Quota,
-    QuotaScope, QuotaWindow, ReadCx, Result, Scope,
+    QuotaWindow, ReadCx, Result, Scope,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,18 +50,8 @@ static MANIFEST: Manifest = Manifest {
     ]),
     endpoints: &[Endpoint { name: "api", url: NOWHERE }],
     quotas: &[
-        Quota {
-            name: "concurrent",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::Concurrent(4),
-            remaining_header: None,
-        },
-        Quota {
-            name: "minute",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMinute(60),
-            remaining_header: None,
-        },
+        Quota::connection("concurrent", QuotaWindow::Concurrent(4)),
+        Quota::connection("minute", QuotaWindow::PerMinute(60)),
     ],
     access: Some(Listing::PerLedger),
     grade: Some(Grade::A),
@@ -173,9 +163,7 @@ impl LedgerSource for ProcessConnector {
 
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
         const OP: &str = "users.list";
-        let Scope::One(ledger) = scope else {
-            return Err(Error::new(ErrorKind::Unsupported, OP, "a program lists users one ledger at a time"));
-        };
+        let ledger = scope.one(OP)?;
         let about = json!({"ledger": ledger.as_str(), "cursor": cursor(&at)});
         let named = |e: Error| e.with("ledger", ledger.as_str());
         map::access(ledger, &self.ask(cx, OP, "access", about).await.map_err(named)?).map_err(named)

@@ -3,7 +3,8 @@
 use ledgerward_contract::{
     AccessFact, Assignment, ClientRow, Cursor, Error, LedgerId, LedgerProfile, LedgerRow, Page, Result, Standing,
 };
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use ledgerward_kit::present;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 /// `next` must be there: null says that this was the last page, and a program that forgets it has said nothing.
@@ -15,10 +16,6 @@ struct Items<T> {
     next: Option<String>,
     #[serde(default)]
     total: Option<u64>,
-}
-
-fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
-    Option::deserialize(d)
 }
 
 #[derive(Deserialize)]

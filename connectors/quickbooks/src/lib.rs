@@ -10,10 +10,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ledgerward_contract::{
     AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, LedgerId,
-    LedgerProfile, LedgerRow, LedgerSource, Manifest, OAuthSpec, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request,
-    Response, Result, Rotation, Scope, ScopeSet, Seats, StatementKind, StatementSource,
+    LedgerProfile, LedgerRow, LedgerSource, Manifest, OAuthSpec, Page, Quota, QuotaWindow, ReadCx, Request, Response,
+    Result, Rotation, Scope, ScopeSet, Seats, StatementKind, StatementSource,
 };
-use ledgerward_kit::settings;
+use ledgerward_kit::{about, settings};
 use serde::Deserialize;
 
 pub use self::api::retry_hint;
@@ -51,26 +51,11 @@ static MANIFEST: Manifest = Manifest {
         Endpoint { name: "downloads", url: "https://*.s3.amazonaws.com" },
     ],
     quotas: &[
-        Quota {
-            name: "concurrent",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::Concurrent(8),
-            remaining_header: None,
-        },
+        Quota::tenant("concurrent", QuotaWindow::Concurrent(8)),
         // 500 a minute and ten a second: at this pace a burst stays within the second, too.
-        Quota {
-            name: "minute",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::PerMinute(100),
-            remaining_header: None,
-        },
+        Quota::tenant("minute", QuotaWindow::PerMinute(100)),
         // The free tier of the App Partner Program; at its end Intuit shows the app to the clients as broken.
-        Quota {
-            name: "month",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMonth(500_000),
-            remaining_header: None,
-        },
+        Quota::connection("month", QuotaWindow::PerMonth(500_000)),
     ],
     access: None,
     grade: None,
@@ -176,18 +161,6 @@ async fn ask(cx: &ReadCx, ledger: &LedgerId, wanted: Wanted, request: Request) -
     )
 }
 
-fn about<T>(ledger: &LedgerId, result: Result<T>) -> Result<T> {
-    result.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
-}
-
-/// A listing without pages has no second one.
-fn first(op: &'static str, at: &Cursor) -> Result<()> {
-    match at {
-        Cursor::Start => Ok(()),
-        Cursor::At(_) => Err(Error::contract(op, "this listing has one page and was asked for another")),
-    }
-}
-
 impl QuickBooksConnector {
     async fn company(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {
         let answer = ask(cx, ledger, Wanted::Json, self.api.company(ledger)?).await?;
@@ -199,7 +172,7 @@ impl QuickBooksConnector {
 impl LedgerSource for QuickBooksConnector {
     async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
         const OP: &str = "company.get";
-        first(OP, &at)?;
+        at.one_page(OP)?;
         let id = own(cx, OP)?;
         let name = self.company(cx, &id).await?.name;
         Ok(Page::only(vec![LedgerRow { id, name, kind: "COMPANY".to_owned(), is_ledger: true }]))
@@ -207,7 +180,7 @@ impl LedgerSource for QuickBooksConnector {
 
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
         const OP: &str = "users.list";
-        first(OP, &at)?;
+        at.one_page(OP)?;
         let unsupported =
             Error::new(ErrorKind::Unsupported, OP, "QuickBooks Online lets no app list a company's users")
                 .next("Keep this client's people in a roster, or say per client who may see it.");

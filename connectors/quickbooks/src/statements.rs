@@ -7,12 +7,13 @@ use ledgerward_contract::{
     AccountId, Cursor, Date, Document, Error, ErrorKind, LedgerAccount, LedgerId, Page, ReadCx, Result, StatementData,
     StatementKind, StatementRef, StatementRequest, StatementSource,
 };
+use ledgerward_kit::{about, cursor, state};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    QuickBooksConnector, about,
+    QuickBooksConnector,
     api::{self, Wanted},
-    ask, first, map, only,
+    ask, map, only,
 };
 
 /// Transactions whose days one request asks for; more would make the address too long.
@@ -27,12 +28,13 @@ struct Rows {
     last: Option<String>,
 }
 
-impl Rows {
-    fn read(op: &'static str, at: &Cursor) -> Result<Self> {
-        at.text()
-            .map_or_else(|| Ok(Self { from: 1, last: None }), |text| ledgerward_kit::from_json(op, text.as_bytes()))
+impl Default for Rows {
+    fn default() -> Self {
+        Self { from: 1, last: None }
     }
+}
 
+impl Rows {
     /// The rows of a page and the next cursor. The row that comes twice collapses where the pages are gathered.
     fn turn<T>(
         &self,
@@ -46,8 +48,7 @@ impl Rows {
         if self.last.as_ref().is_some_and(|expected| rows.first().is_none_or(|r| id(r) != expected)) {
             return Err(Error::contract(op, "the list changed while it was read"));
         }
-        let next = next.map(|n| serde_json::to_string(&n).map(Cursor::At)).transpose();
-        Ok((rows, next.map_err(|e| Error::contract(op, "a cursor cannot be written").source(e))?))
+        Ok((rows, next.map(|n| cursor(op, &n)).transpose()?))
     }
 }
 
@@ -80,7 +81,7 @@ impl QuickBooksConnector {
         at: &Cursor,
     ) -> Result<Page<StatementRef>> {
         const OP: &str = "attachables.list";
-        let rows = Rows::read(OP, at)?;
+        let rows = state::<Rows>(OP, at)?;
         let answer = ask(cx, ledger, Wanted::Json, self.api.attachables(ledger, rows.from)?).await?;
         let page = map::query::<map::Attachable>(OP, &answer.body, "Attachable", rows.from, api::PAGE);
         let (documents, next) = about(ledger, page.and_then(|p| rows.turn(OP, p, map::Attachable::id)))?;
@@ -153,7 +154,7 @@ impl StatementSource for QuickBooksConnector {
     async fn accounts(&self, cx: &ReadCx, ledger: &LedgerId, at: Cursor) -> Result<Page<LedgerAccount>> {
         const OP: &str = "accounts.list";
         only(cx, OP, ledger)?;
-        let rows = Rows::read(OP, &at)?;
+        let rows = state::<Rows>(OP, &at)?;
         let answer = ask(cx, ledger, Wanted::Json, self.api.accounts(ledger, rows.from)?).await?;
         let page = map::query::<map::Account>(OP, &answer.body, "Account", rows.from, api::PAGE);
         let (accounts, next) = about(ledger, page.and_then(|p| rows.turn(OP, p, map::Account::id)))?;
@@ -173,7 +174,7 @@ impl StatementSource for QuickBooksConnector {
             StatementKind::Files | StatementKind::Attachments => self.documents(cx, ledger, what, &at).await,
             StatementKind::BankSummary | StatementKind::BankStatement => Err(no_such(OP, what.kind)),
             _ => {
-                first(OP, &at)?;
+                at.one_page(OP)?;
                 Ok(Page::only(vec![StatementRef { ledger: ledger.clone(), request: what.clone(), item: None }]))
             }
         }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Mutex};
 
 use ledgerward_contract::{
-    AuthScheme, Build, Endpoint, Error, ErrorKind, Key, Manifest, Quota, QuotaScope, QuotaWindow, Result, Secret,
+    AuthScheme, Build, Endpoint, Error, ErrorKind, Key, Manifest, Quota, QuotaWindow, Result, Secret,
 };
 use ledgerward_kit::RootMemory;
 use opendal::{
@@ -29,12 +29,7 @@ const PLAIN: Manifest = Manifest {
     title: "",
     auth: AuthScheme::None,
     endpoints: &[],
-    quotas: &[Quota {
-        name: "concurrent",
-        scope: QuotaScope::Connection,
-        window: QuotaWindow::Concurrent(16),
-        remaining_header: None,
-    }],
+    quotas: &[Quota::connection("concurrent", QuotaWindow::Concurrent(16))],
     access: None,
     grade: None,
     statements: &[],

@@ -9,11 +9,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, Grade, LedgerId,
-    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
-    QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
+    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, ErrorKind, Factory, Grade, LedgerId,
+    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaWindow,
+    ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
 };
-use ledgerward_kit::settings;
+use ledgerward_kit::{about, settings};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -67,31 +67,11 @@ static MANIFEST: Manifest = Manifest {
         Endpoint { name: "api", url: "https://api.xero.com" },
     ],
     quotas: &[
-        Quota {
-            name: "concurrent",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::Concurrent(5),
-            remaining_header: None,
-        },
-        Quota {
-            name: "minute",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::PerMinute(60),
-            remaining_header: Some("x-minlimit-remaining"),
-        },
+        Quota::tenant("concurrent", QuotaWindow::Concurrent(5)),
+        Quota::tenant("minute", QuotaWindow::PerMinute(60)).told_by("x-minlimit-remaining"),
         // 1,000 in the Starter tier; the answers' own count corrects it.
-        Quota {
-            name: "day",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::PerDay(5_000),
-            remaining_header: Some("x-daylimit-remaining"),
-        },
-        Quota {
-            name: "app-minute",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMinute(10_000),
-            remaining_header: Some("x-appminlimit-remaining"),
-        },
+        Quota::tenant("day", QuotaWindow::PerDay(5_000)).told_by("x-daylimit-remaining"),
+        Quota::connection("app-minute", QuotaWindow::PerMinute(10_000)).told_by("x-appminlimit-remaining"),
     ],
     access: Some(Listing::PerLedger),
     grade: Some(Grade::A),
@@ -174,23 +154,10 @@ async fn ask_json(cx: &ReadCx, ledger: &LedgerId, request: Request) -> Result<Re
     ask(cx, Some(ledger), Wanted::Json, request).await
 }
 
-/// Whatever a mapping refuses, it refuses about one ledger.
-fn about<T>(ledger: &LedgerId, mapped: Result<T>) -> Result<T> {
-    mapped.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
-}
-
-/// A listing without pages has no second one.
-fn first(op: &'static str, at: &Cursor) -> Result<()> {
-    match at {
-        Cursor::Start => Ok(()),
-        Cursor::At(_) => Err(Error::contract(op, "this listing has one page and was asked for another")),
-    }
-}
-
 #[async_trait]
 impl LedgerSource for XeroConnector {
     async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
-        first("connections.list", &at)?;
+        at.one_page("connections.list")?;
         let [specified, documented] = api::CONNECTIONS;
         let answer = match ask(cx, None, Wanted::Json, self.api.connections(specified)?).await {
             Err(e) if e.kind == ErrorKind::NotFound => {
@@ -203,10 +170,8 @@ impl LedgerSource for XeroConnector {
 
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
         const OP: &str = "users.list";
-        let Scope::One(ledger) = scope else {
-            return Err(Error::new(ErrorKind::Unsupported, OP, "Xero lists users one organisation at a time"));
-        };
-        first(OP, &at)?;
+        let ledger = scope.one(OP)?;
+        at.one_page(OP)?;
         let answer = ask_json(cx, ledger, self.api.users(ledger)?).await?;
         Ok(Page::only(about(ledger, map::users(ledger, &answer.body))?))
     }

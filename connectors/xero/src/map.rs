@@ -14,7 +14,7 @@ use ledgerward_contract::{
     AccessFact, AccountId, AccountKind, Date, Decimal, Error, LedgerAccount, LedgerId, LedgerProfile, LedgerRow,
     ProviderUserId, Result, Standing, Timestamp,
 };
-use ledgerward_kit::from_json;
+use ledgerward_kit::{filled, from_json, present};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -59,11 +59,6 @@ fn ms_day(text: &str) -> Option<Date> {
 
 fn day<'de, D: Deserializer<'de>>(d: D) -> Result<Date, D::Error> {
     ms_day(&String::deserialize(d)?).ok_or_else(|| D::Error::custom("not a /Date(…)/"))
-}
-
-/// A field that must be there and may be null: serde alone takes an absent `Option` for null.
-fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
-    Option::deserialize(d)
 }
 
 /// The `Status` of the envelope, which is not the HTTP status.
@@ -246,18 +241,17 @@ pub fn bank_accounts(op: &'static str, body: &[u8]) -> Result<Vec<LedgerAccount>
     if list.status.is_some() {
         ok(op, list.status.as_deref())?;
     }
-    let full = |text: Option<String>| text.filter(|t| !t.is_empty());
     let row = |a: Account| LedgerAccount {
         id: AccountId(a.id.to_string()),
         name: a.name,
-        code: full(a.code),
+        code: filled(a.code),
         kind: match a.bank_account_type.as_deref() {
             Some("BANK" | "NONE" | "") | None => AccountKind::Bank,
             Some("CREDITCARD") => AccountKind::CreditCard,
             Some(_) => AccountKind::Other,
         },
-        currency: full(a.currency_code),
-        number: full(a.bank_account_number),
+        currency: filled(a.currency_code),
+        number: filled(a.bank_account_number),
         active: a.status.is_none_or(|s| s == "ACTIVE"),
     };
     Ok(list.accounts.into_iter().filter(|a| a.r#type == "BANK").map(row).collect())

@@ -5,24 +5,15 @@ use ledgerward_contract::{
     AccountId, Cursor, Document, Error, ErrorKind, LedgerAccount, LedgerId, Page, ReadCx, Result, Snapshot,
     StatementData, StatementItem, StatementKind, StatementRef, StatementRequest, StatementSource,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use ledgerward_kit::{about, cursor, state};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    XeroConnector, about,
+    XeroConnector,
     api::{self, Wanted},
-    ask, ask_json, first, map,
+    ask, ask_json, map,
 };
-
-/// Our own cursors are JSON of their state; the caller only carries them.
-fn cursor<T: DeserializeOwned + Default>(op: &'static str, at: &Cursor) -> Result<T> {
-    at.text().map_or_else(|| Ok(T::default()), |text| ledgerward_kit::from_json(op, text.as_bytes()))
-}
-
-fn next_cursor<T: Serialize>(op: &'static str, state: &T) -> Result<Cursor> {
-    let text = serde_json::to_string(state).map_err(|e| Error::contract(op, "a cursor cannot be written").source(e))?;
-    Ok(Cursor::At(text))
-}
 
 /// How many transactions' attachments one page of the listing asks for.
 const TRANSACTIONS_AT_ONCE: usize = 20;
@@ -87,11 +78,11 @@ impl XeroConnector {
     /// All of one account's transactions in the period, or an error.
     async fn register(&self, cx: &ReadCx, ledger: &LedgerId, what: &StatementRequest) -> Result<StatementData> {
         const OP: &str = "bank_transactions.list";
-        let account = self.account(cx, ledger, required_account(OP, what)?).await?;
+        let account = self.account(cx, ledger, what.bank_account(OP)?).await?;
         let list = Snapshot::gather(OP, cx.now(), REGISTER_PAGES_MAX, |at| {
             Box::pin(async move {
-                let (page, next) = self.transactions(cx, ledger, what, &cursor(OP, &at)?).await?;
-                let next = next.map(|n| next_cursor(OP, &n)).transpose()?;
+                let (page, next) = self.transactions(cx, ledger, what, &state(OP, &at)?).await?;
+                let next = next.map(|n| cursor(OP, &n)).transpose()?;
                 Ok(Page { items: page.items, next, total: page.total })
             })
         });
@@ -105,7 +96,7 @@ impl XeroConnector {
     }
 
     async fn bank_statement(&self, cx: &ReadCx, ledger: &LedgerId, what: &StatementRequest) -> Result<StatementData> {
-        let id = required_account("bank_statement.get", what)?;
+        let id = what.bank_account("bank_statement.get")?;
         let request = self.api.bank_statement(ledger, id, &what.period)?;
         // A refusal that is not about the tenant is about this restricted API alone and says nothing of the ledger.
         let refused = |e: &Error| e.kind == ErrorKind::Forbidden && e.get("reason") != Some(api::NOT_CONNECTED);
@@ -124,7 +115,7 @@ impl XeroConnector {
         at: &Cursor,
     ) -> Result<Page<StatementRef>> {
         const OP: &str = "files.list";
-        let mut state: FilesAt = cursor(OP, at)?;
+        let mut state: FilesAt = state(OP, at)?;
         state.pages = state.pages.saturating_add(1);
         let answer = ask_json(cx, ledger, self.api.files(ledger, state.pages)?).await?;
         let page = about(ledger, map::files(&answer.body, state.pages, &what.period))?;
@@ -135,7 +126,7 @@ impl XeroConnector {
             return about(ledger, Err(Error::contract(OP, "the list of files changed while it was read")));
         }
         state.total = Some(page.total);
-        let next = (state.seen < page.total).then(|| next_cursor(OP, &state)).transpose()?;
+        let next = (state.seen < page.total).then(|| cursor(OP, &state)).transpose()?;
         Ok(Page { items: references(ledger, what, page.items), next, total: None })
     }
 
@@ -147,7 +138,7 @@ impl XeroConnector {
         at: &Cursor,
     ) -> Result<Page<StatementRef>> {
         const OP: &str = "attachments.list";
-        let mut state: AttachmentsAt = cursor(OP, at)?;
+        let mut state: AttachmentsAt = state(OP, at)?;
         if state.waiting.is_empty()
             && let Some(at) = &state.page
         {
@@ -167,7 +158,7 @@ impl XeroConnector {
             items.extend(about(ledger, map::attachments(transaction, &account, &answer.body))?);
         }
         let more = state.page.is_some() || !state.waiting.is_empty();
-        let next = more.then(|| next_cursor(OP, &state)).transpose()?;
+        let next = more.then(|| cursor(OP, &state)).transpose()?;
         Ok(Page { items: references(ledger, what, items), next, total: None })
     }
 
@@ -187,10 +178,6 @@ impl XeroConnector {
         }
         Ok(StatementData::Document(Document { name: item.name.clone(), mime: item.mime.clone(), bytes: answer.body }))
     }
-}
-
-fn required_account<'a>(op: &'static str, what: &'a StatementRequest) -> Result<&'a AccountId> {
-    what.account.as_ref().ok_or_else(|| Error::contract(op, format!("{} needs a bank account", what.kind.title())))
 }
 
 fn references(ledger: &LedgerId, what: &StatementRequest, items: Vec<StatementItem>) -> Vec<StatementRef> {
@@ -215,7 +202,7 @@ fn no_statement_lines() -> Error {
 impl StatementSource for XeroConnector {
     async fn accounts(&self, cx: &ReadCx, ledger: &LedgerId, at: Cursor) -> Result<Page<LedgerAccount>> {
         const OP: &str = "accounts.list";
-        first(OP, &at)?;
+        at.one_page(OP)?;
         let answer = ask_json(cx, ledger, self.api.bank_accounts(ledger)?).await?;
         Ok(Page::only(about(ledger, map::bank_accounts(OP, &answer.body))?))
     }
@@ -233,17 +220,17 @@ impl StatementSource for XeroConnector {
             StatementKind::Attachments => return self.attachment_page(cx, ledger, what, &at).await,
             StatementKind::BankStatement if !self.settings.statement_lines => return Err(no_statement_lines()),
             StatementKind::BankStatement => {
-                self.api.bank_statement(ledger, required_account(OP, what)?, &what.period)?;
+                self.api.bank_statement(ledger, what.bank_account(OP)?, &what.period)?;
             }
             StatementKind::BankRegister => {
-                required_account(OP, what)?;
+                what.bank_account(OP)?;
             }
             // A report that Xero cannot give is refused here, not when it is fetched.
             _ => {
                 self.api.report(ledger, what)?;
             }
         }
-        first(OP, &at)?;
+        at.one_page(OP)?;
         Ok(Page::only(vec![StatementRef { ledger: ledger.clone(), request: what.clone(), item: None }]))
     }
 

@@ -11,10 +11,10 @@ use std::{collections::BTreeSet, time::Duration};
 use async_trait::async_trait;
 use ledgerward_contract::{
     AuthScheme, Build, ClientAuth, ClientDirectory, ClientRow, Connector, Cursor, Endpoint, Error, Factory, Grade,
-    LedgerRoleDefault, Manifest, OAuthSpec, Page, Quota, QuotaScope, QuotaWindow, ReadCx, Request, Response, Result,
-    Rotation, ScopeSet,
+    LedgerRoleDefault, Manifest, OAuthSpec, Page, Quota, QuotaWindow, ReadCx, Request, Response, Result, Rotation,
+    ScopeSet,
 };
-use ledgerward_kit::settings;
+use ledgerward_kit::{settings, state};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -62,30 +62,10 @@ static MANIFEST: Manifest = Manifest {
         Endpoint { name: "api", url: "https://api.xero.com" },
     ],
     quotas: &[
-        Quota {
-            name: "concurrent",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::Concurrent(5),
-            remaining_header: None,
-        },
-        Quota {
-            name: "minute",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::PerMinute(60),
-            remaining_header: Some("x-minlimit-remaining"),
-        },
-        Quota {
-            name: "day",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::PerDay(5_000),
-            remaining_header: Some("x-daylimit-remaining"),
-        },
-        Quota {
-            name: "app-minute",
-            scope: QuotaScope::Connection,
-            window: QuotaWindow::PerMinute(10_000),
-            remaining_header: Some("x-appminlimit-remaining"),
-        },
+        Quota::tenant("concurrent", QuotaWindow::Concurrent(5)),
+        Quota::tenant("minute", QuotaWindow::PerMinute(60)).told_by("x-minlimit-remaining"),
+        Quota::tenant("day", QuotaWindow::PerDay(5_000)).told_by("x-daylimit-remaining"),
+        Quota::connection("app-minute", QuotaWindow::PerMinute(10_000)).told_by("x-appminlimit-remaining"),
     ],
     access: None,
     grade: Some(Grade::B),
@@ -308,12 +288,12 @@ impl ClientDirectory for Directory {
     /// First the practice, its staff and, where their responsibilities count, its jobs: pages without clients.
     async fn clients(&self, cx: &ReadCx, at: Cursor) -> Result<Page<ClientRow>> {
         const OP: &str = "clients.list";
-        let Some(text) = at.text() else {
+        let Some(stage) = state::<Option<Stage>>(OP, &at)? else {
             let wanted = self.settings.practice;
             let practice = ask(cx, wanted, self.api.connections()?, |op, a| map::practice(op, &a.body, wanted)).await?;
             return Stage::Staff { practice }.page(OP, Vec::new());
         };
-        match Stage::read(OP, text)? {
+        match stage {
             Stage::Staff { practice } => {
                 let staff = ask(cx, Some(practice), self.api.staff(practice)?, |op, a| map::staff(op, &a.body)).await?;
                 let next = match self.settings.wants_jobs() {

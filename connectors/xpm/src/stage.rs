@@ -1,6 +1,7 @@
 //! Where a listing stands between two of its requests.
 
-use ledgerward_contract::{ClientRow, Cursor, Error, Page, Result};
+use ledgerward_contract::{ClientRow, Page, Result};
+use ledgerward_kit::cursor;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -45,14 +46,8 @@ impl Stage {
         Self::Clients(Clients { practice, staff, work, groups, token: None, detailed: None })
     }
 
-    pub fn read(op: &'static str, text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|_| Error::contract(op, "this cursor is none of ours"))
-    }
-
     /// A page without clients that leads here.
     pub fn page(&self, op: &'static str, items: Vec<ClientRow>) -> Result<Page<ClientRow>> {
-        let text =
-            serde_json::to_string(self).map_err(|e| Error::contract(op, "the cursor cannot be written").source(e))?;
-        Ok(Page { items, next: Some(Cursor::At(text)), total: None })
+        Ok(Page { items, next: Some(cursor(op, self)?), total: None })
     }
 }

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use ledgerward_contract::{
-    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, ErrorKind, Factory, Grade, LedgerId,
-    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaScope,
-    QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
+    AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, Factory, Grade, LedgerId,
+    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaWindow,
+    ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
 };
-use ledgerward_kit::settings;
+use ledgerward_kit::{about, settings};
 use serde::Deserialize;
 
 use self::api::Api;
@@ -46,20 +46,10 @@ static MANIFEST: Manifest = Manifest {
         Endpoint { name: "api", url: "https://www.zohoapis.com" },
     ],
     quotas: &[
-        Quota {
-            name: "concurrent",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::Concurrent(5),
-            remaining_header: None,
-        },
-        Quota {
-            name: "minute",
-            scope: QuotaScope::Tenant,
-            window: QuotaWindow::PerMinute(100),
-            remaining_header: None,
-        },
+        Quota::tenant("concurrent", QuotaWindow::Concurrent(5)),
+        Quota::tenant("minute", QuotaWindow::PerMinute(100)),
         // That of the free plan; paid ones have 2,000 to 10,000.
-        Quota { name: "day", scope: QuotaScope::Tenant, window: QuotaWindow::PerDay(1_000), remaining_header: None },
+        Quota::tenant("day", QuotaWindow::PerDay(1_000)),
     ],
     access: Some(Listing::PerLedger),
     grade: Some(Grade::A),
@@ -137,11 +127,6 @@ async fn ask(cx: &ReadCx, ledger: Option<&LedgerId>, request: Request) -> Result
     api::classify(op, ledger, cx.send(request).await?)
 }
 
-/// Whatever a mapping refuses, it refuses about one ledger.
-fn about<T>(ledger: &LedgerId, mapped: Result<T>) -> Result<T> {
-    mapped.map_err(|e| if e.get("ledger").is_some() { e } else { e.with("ledger", ledger.as_str()) })
-}
-
 #[async_trait]
 impl LedgerSource for Books {
     async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
@@ -155,9 +140,7 @@ impl LedgerSource for Books {
 
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
         const OP: &str = "users.list";
-        let Scope::One(ledger) = scope else {
-            return Err(Error::new(ErrorKind::Unsupported, OP, "Zoho lists users one organisation at a time"));
-        };
+        let ledger = scope.one(OP)?;
         let page = match at.text() {
             None => 1,
             Some(text) => text.parse().map_err(|_| Error::contract(OP, "this cursor is none of ours"))?,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use ledgerward_contract::{
     AccessFact, Cursor, Error, LedgerId, LedgerProfile, LedgerRow, Page, ProviderUserId, Result, Standing,
 };
-use ledgerward_kit::from_json;
+use ledgerward_kit::{filled, from_json, present};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
@@ -24,11 +24,6 @@ impl<'de> Deserialize<'de> for Id {
         let digits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         digits.then_some(Self(text)).ok_or_else(|| D::Error::custom("not an id"))
     }
-}
-
-/// A field that has to be there and may be null.
-fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
-    Option::deserialize(d)
 }
 
 #[derive(Deserialize)]
@@ -70,11 +65,10 @@ pub fn organisation(op: &'static str, ledger: &LedgerId, body: &[u8]) -> Result<
         return Err(Error::contract(op, "Zoho answered with another organisation than the one asked for")
             .with("answered", o.organization_id.0));
     }
-    let full = |text: Option<String>| text.filter(|t| !t.is_empty());
     Ok(LedgerProfile {
         name: o.name,
-        currency: full(o.currency_code),
-        country: full(o.country),
+        currency: filled(o.currency_code),
+        country: filled(o.country),
         year_end: o.fiscal_year_start_month.as_ref().and_then(Value::as_str).and_then(year_end),
         locked_to: None,
         link: None,

@@ -5,11 +5,11 @@ use ledgerward_contract::{
     AccountId, AccountKind, Error, LedgerAccount, LedgerProfile, Listed, Period, Register, RegisterLine,
     RegisterSource, Result,
 };
-use ledgerward_kit::from_json;
+use ledgerward_kit::{filled, from_json};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Money, filled};
+use super::Money;
 use crate::api::Api;
 
 #[derive(Deserialize)]

@@ -5,10 +5,10 @@ use ledgerward_contract::{
     AccountId, Cell, Column, Error, LedgerProfile, Period, ReportTable, Result, Row, RowKind, StatementKind,
     StatementRequest,
 };
-use ledgerward_kit::from_json;
+use ledgerward_kit::{filled, from_json};
 use serde::Deserialize;
 
-use super::{Money, filled};
+use super::Money;
 
 const OP: &str = "report.get";
 

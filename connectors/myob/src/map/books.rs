@@ -6,7 +6,7 @@ use ledgerward_contract::{
     AccountId, AccountKind, Basis, Cell, Column, Date, Decimal, Error, LedgerAccount, LedgerId, Period, Register,
     RegisterLine, RegisterSource, ReportTable, Result, Row, RowKind,
 };
-use ledgerward_kit::from_json;
+use ledgerward_kit::{filled, from_json};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -73,23 +73,19 @@ pub struct BankAccount {
     card_number: Option<String>,
 }
 
-fn full(text: Option<String>) -> Option<String> {
-    text.filter(|t| !t.trim().is_empty())
-}
-
 /// A row of `Banking/BankAccount`, by the ledger's account: bank-feed lines are found by that one. `None` for a bank
 /// account that is not linked to one, which can have no lines.
 pub fn bank_account_of(ledger: &LedgerId, bank: BankAccount) -> Result<Option<LedgerAccount>> {
     let Some(account) = bank.account else { return Ok(None) };
     account.check("accounts.list", ledger)?;
-    let card = full(bank.card_number);
+    let card = filled(bank.card_number);
     let kind = if card.is_some() { AccountKind::CreditCard } else { AccountKind::Bank };
     let number =
-        full(bank.bank_account_number).map(|n| full(bank.bsb).map_or_else(|| n.clone(), |b| format!("{b} {n}")));
+        filled(bank.bank_account_number).map(|n| filled(bank.bsb).map_or_else(|| n.clone(), |b| format!("{b} {n}")));
     Ok(Some(LedgerAccount {
         id: AccountId(account.id.to_string()),
-        name: full(Some(account.name)).or_else(|| full(bank.bank_account_name)).unwrap_or_default(),
-        code: full(Some(account.number)),
+        name: filled(Some(account.name)).or_else(|| filled(bank.bank_account_name)).unwrap_or_default(),
+        code: filled(Some(account.number)),
         kind,
         currency: None,
         number: number.or(card),
@@ -130,11 +126,11 @@ impl Account {
     /// Bank name aside: BSB and number, as far as the file knows them.
     pub fn number(&self) -> Option<String> {
         let details = self.banking_details.clone()?;
-        let number = full(details.bank_account_number.map(|v| match v {
+        let number = filled(details.bank_account_number.map(|v| match v {
             Value::Text(t) => t,
             Value::Number(n) => n.to_string(),
         }))?;
-        Some(full(details.bsb).map_or_else(|| number.clone(), |b| format!("{b} {number}")))
+        Some(filled(details.bsb).map_or_else(|| number.clone(), |b| format!("{b} {number}")))
     }
 }
 
