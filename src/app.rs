@@ -15,7 +15,7 @@ use crate::{
     },
     config::{self, Config, LoadError, secret::SecretPlaces},
     domain::{
-        firm::{Firm, Person},
+        firm::{Firm, Person, Zone},
         identity::OwnIdentity,
     },
     process::Process,
@@ -177,6 +177,7 @@ impl App {
 /// What the configuration decides is read from there each time: an edit of the file is an edit of the firm.
 pub fn with_settings(mut firm: Firm, config: &Config) -> Firm {
     firm.name.clone_from(&config.firm.name);
+    firm.zone = Zone(config.firm.timezone.clone());
     firm.domains.clone_from(&config.firm.domains);
     firm.policy.unlisted = config.policy.unlisted;
     firm.policy.confirm_after_seconds = config.policy.confirm_after_seconds;
@@ -207,7 +208,7 @@ fn sign_in_row(row: SignIn) -> SignInRow {
 
 /// Where the state is and which key opens it.
 pub fn options(place: &Place, config: &Config, now: Timestamp) -> Result<Options, Failure> {
-    let options = Options::new(&place.state, now);
+    let options = Options::new(&place.state, now).zone(Zone(config.firm.timezone.clone()));
     let Some(secret) = &config.state_key else { return Ok(options) };
     let path = secret
         .path(&SecretPlaces::of_process(&place.config))

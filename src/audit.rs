@@ -11,8 +11,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::store::{
-    Db, Kind, Result, StoreError,
-    db::{from_us, to_json, us},
+    Db, Kind, Mark, Restored, Result, StoreError,
+    db::{from_json, from_us, to_json, us},
     hex,
 };
 
@@ -69,6 +69,16 @@ impl Entry {
         hash.update(text.as_bytes());
         Ok(hex(&hash.finalize()))
     }
+}
+
+/// Rows that the trail had and has not any more, as the watermark said when the state was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The row that says so.
+    pub seq: i64,
+    pub why: String,
+    /// Who took the state as the current one all the same.
+    pub confirmed: Option<String>,
 }
 
 /// What a check of the whole trail says.
@@ -136,41 +146,81 @@ impl Db {
         Ok(row.unwrap_or_else(Head::start))
     }
 
-    /// Checks every row, and the end against the watermark. What cannot be read is found as well: a byte of the file that
-    /// was changed may make a row into none.
+    /// Checks every row, and the end against the watermark: the one of now, and what it said each time the state was
+    /// opened. What cannot be read is found as well: a byte of the file that was changed may make a row into none.
     pub fn audit_verify(&mut self) -> Result<Verdict> {
-        let marked = self.watermark.last().cloned();
-        let (head, marked_hash) = match self.audit_walk(marked.as_ref().map_or(0, |m| m.audit_seq))? {
-            Ok(end) => end,
-            Err((seq, why)) => return Ok(Verdict::Broken { seq, why }),
+        let broken = |(seq, why)| Ok(Verdict::Broken { seq, why });
+        let head = match self.audit_walk()? {
+            Ok(head) => head,
+            Err(fault) => return broken(fault),
         };
-        if let Some(mark) = marked.filter(|m| m.audit_seq > 0) {
-            if mark.audit_seq > head.seq {
-                let why = format!(
-                    "the trail ends at row {} but had reached row {}: its end was cut off, or an older copy was put in place",
-                    head.seq, mark.audit_seq
-                );
-                return Ok(Verdict::Broken { seq: head.seq + 1, why });
-            }
-            if marked_hash.as_deref() != Some(mark.audit_hash.as_str()) {
-                let why = "the row is not the one that the watermark remembers: the trail was written anew".to_owned();
-                return Ok(Verdict::Broken { seq: mark.audit_seq, why });
-            }
+        if let Some(mark) = self.watermark.last().cloned()
+            && let Some(fault) = self.trail_fault(&mark)?
+        {
+            return broken(fault);
         }
-        Ok(Verdict::Whole(head))
+        match self.losses()?.into_iter().find(|loss| loss.confirmed.is_none()) {
+            Some(loss) => broken((loss.seq, loss.why)),
+            None => Ok(Verdict::Whole(head)),
+        }
     }
 
-    /// From the first row to the last, or to the first that does not fit. With the end comes the hash of row `marked`.
-    fn audit_walk(&self, marked: i64) -> Result<std::result::Result<(Head, Option<String>), Fault>> {
+    /// What a mark remembers of the trail and the trail does not have.
+    pub(crate) fn trail_fault(&self, mark: &Mark) -> Result<Option<Fault>> {
+        let head = self.audit_head()?;
+        if mark.audit_seq > head.seq {
+            let why = format!(
+                "the trail ends at row {} but had reached row {}: \
+                 its end was cut off, or an older copy was put in place",
+                head.seq, mark.audit_seq
+            );
+            return Ok(Some((head.seq + 1, why)));
+        }
+        if mark.audit_seq == 0 {
+            return Ok(None);
+        }
+        let hash: Option<String> = self
+            .conn
+            .prepare_cached("SELECT hash FROM audit WHERE seq = ?1")?
+            .query_row([mark.audit_seq], |r| r.get(0))
+            .optional()?;
+        let why = "the row is not the one that the watermark remembers: the trail was written anew";
+        Ok((hash.as_ref() != Some(&mark.audit_hash)).then(|| (mark.audit_seq, why.to_owned())))
+    }
+
+    /// What was missing from the trail when the state was opened, oldest first.
+    pub fn losses(&self) -> Result<Vec<Loss>> {
+        let mut stmt = self.conn.prepare(
+            "SELECT seq, act, actor, after FROM audit
+             WHERE act IN ('state.restored', 'state.confirm_restored') ORDER BY seq",
+        )?;
+        let mut rows = stmt.query([])?;
+        let mut all: Vec<Loss> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (act, actor, after): (String, String, Option<String>) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            if act == "state.confirm_restored" {
+                all.iter_mut().filter(|l| l.confirmed.is_none()).for_each(|l| l.confirmed = Some(actor.clone()));
+                continue;
+            }
+            let found = after.map(|text| from_json::<Restored>(&text, "a row of the audit trail")).transpose()?;
+            if let Some(why) = found.and_then(|r| r.trail) {
+                all.push(Loss { seq: row.get(0)?, why, confirmed: None });
+            }
+        }
+        Ok(all)
+    }
+
+    /// From the first row to the last, or to the first that does not fit.
+    fn audit_walk(&self) -> Result<std::result::Result<Head, Fault>> {
         let mut stmt = self
             .conn
             .prepare("SELECT seq, at, actor, act, subject, before, after, reason, hash FROM audit ORDER BY seq")?;
-        let (mut head, mut marked_hash) = (Head::start(), None);
+        let mut head = Head::start();
         let mut rows = stmt.query([])?;
         loop {
             let unreadable = |e: rusqlite::Error| Ok(Err((head.seq + 1, format!("the row cannot be read: {e}"))));
             let row = match rows.next() {
-                Ok(None) => return Ok(Ok((head, marked_hash))),
+                Ok(None) => return Ok(Ok(head)),
                 Ok(Some(row)) => raw(row),
                 Err(e) => return unreadable(e),
             };
@@ -181,11 +231,7 @@ impl Db {
             if let Some(broken) = fault(&row, &head)? {
                 return Ok(Err(broken));
             }
-            let (seq, hash) = (row.0, row.8);
-            if seq == marked {
-                marked_hash = Some(hash.clone());
-            }
-            head = Head { seq, hash };
+            head = Head { seq: row.0, hash: row.8 };
         }
     }
 

@@ -77,6 +77,12 @@ impl Hint {
         Self { changed: None, remembered: BTreeMap::new(), feed: None, keeps: false, turn: None }
     }
 
+    /// The same, and every folder is read now all the same.
+    #[must_use]
+    pub fn every_folder(self) -> Self {
+        Self { changed: None, ..self }
+    }
+
     /// What the folder was, if nothing happened in it since.
     pub fn unchanged(&self, lane: &LaneKey, folder: &FolderId) -> Option<Seen> {
         let changed = self.changed.as_ref()?;

@@ -17,6 +17,7 @@ use crate::{
         console::Console,
         outcome::{Exit, Failure},
     },
+    closings,
     config::schema,
     deliver,
     domain::{
@@ -47,6 +48,8 @@ pub struct Ask {
     pub access_only: bool,
     /// Left out, because the program died over them again and again (D10). They speak as they last did.
     pub skip: BTreeSet<ConnectionName>,
+    /// Every folder is read now, whatever a feed of changes says of it.
+    pub every_folder: bool,
 }
 
 /// What a run knows and decided, before anything was written.
@@ -104,7 +107,6 @@ pub async fn look(
 
     let readings =
         if ask.offline { BTreeMap::new() } else { read_sources(app, world, &firm, run, ask, console).await? };
-    let needs_sign_in = readings.values().any(|r| r.needs_sign_in);
     troubles.extend(readings.values().flat_map(|r| &r.troubles).map(ToString::to_string));
 
     let joined = memory::join(app, &mut firm, run, &readings, now).await?;
@@ -118,11 +120,13 @@ pub async fn look(
     let decider = Decider::new(&firm, &facts, &targets, now);
     let book = lanes::read(app, world, &decider, ask, (now, turn), console).await?;
     troubles.extend(book.troubles.iter().cloned());
+    let needs_sign_in = book.needs_sign_in || readings.values().any(|r| r.needs_sign_in);
 
     let (plan, mut findings) = lanes::propose(&decider, &book, ask);
     findings.extend(domain::gaps::conflicts(&decider));
     findings.extend(domain::guests::findings(&firm, now));
     findings.extend(leavers::chase(app, &firm, &facts, now).await?);
+    closings::tell(app, run, &firm, now).await?;
     let Guarded { verdict, approved, approved_steps } = guard(app, &firm, &book, &joined.churned, plan).await?;
 
     let whole = ask.clients.is_none() && !ask.offline;

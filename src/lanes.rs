@@ -2,23 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::join_all;
 use ledgerward_contract::{
-    Email, FolderId, Holder, LinkKind, PermissionId, SeenPermission, SharingSupport, Snapshot, Stat, Timestamp,
+    Email, ErrorKind, FolderId, Holder, LinkKind, PermissionId, SeenPermission, SharingSupport, Snapshot, Stat,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     app::App,
+    apply::words,
     cli::{console::Console, outcome::Failure},
     config::schema,
     decided::Decided,
     domain::{
-        finding::Finding,
+        finding::{Finding, Severity},
         firm::{AcceptedHolder, Firm, TargetName},
         guard::{self, Approval, CauseKey, History, Past, Verdict},
         lane::{LaneKey, Op, OwnedGrant},
-        names,
         plan::{self, ActualLane, LaneCx, LanePlan, Listing, Plan, Proposed, Trouble},
         policy::{Decider, DesiredLane},
     },
@@ -29,6 +31,8 @@ use crate::{
     store::{AppliedRow, LaneRow, OwnedRow},
     world::{Target, World},
 };
+
+mod naming;
 
 /// The plan of a target was approved, or it had none to approve.
 pub const APPROVED: &str = "target_approved";
@@ -66,6 +70,10 @@ pub struct Known {
     known_ids: BTreeMap<PermissionId, Email>,
     trouble: Vec<Trouble>,
     unreadable: Option<String>,
+    /// Whoever may write in it can let others in: a folder that was made by somebody else, and is not closed to that.
+    shared_on: bool,
+    /// It could not be read because the sign-in is dead.
+    signed_out: bool,
     pub name: String,
     policy: String,
     policy_before: Option<String>,
@@ -104,6 +112,8 @@ impl Known {
 /// Everything about all lanes in one run.
 #[derive(Default)]
 pub struct Book {
+    /// A target's sign-in is dead, or there never was one.
+    pub needs_sign_in: bool,
     pub lanes: BTreeMap<LaneKey, Known>,
     first: BTreeSet<TargetName>,
     sharing: BTreeMap<TargetName, plan::Sharing>,
@@ -178,6 +188,7 @@ pub async fn read(
         ..Book::default()
     };
     let (mut readings, mut remembered) = (BTreeMap::new(), BTreeMap::new());
+    let mut asked = Vec::new();
     for (name, target) in &world.targets {
         let sharing = sharing_of(target);
         book.sharing.insert(name.clone(), sharing);
@@ -192,12 +203,14 @@ pub async fn read(
             .collect();
         let lists = sharing != plan::Sharing::Off;
         if let Err(e) = target.reach() {
+            book.needs_sign_in |= e.kind == ErrorKind::Unauthenticated;
             book.troubles.push(format!("{name}: {e}"));
             continue;
         }
         // Whoever looks at a part, or must see for himself (`revoke --now`), follows no feed.
         let whole = ask.clients.is_none() && !ask.offline;
         let hint = if whole { drift::hint(app, target, &folders, now).await? } else { Hint::none() };
+        let hint = if ask.every_folder { hint.every_folder() } else { hint };
         let mut fresh = Vec::new();
         for (key, folder) in folders {
             match hint.unchanged(&key, &folder) {
@@ -210,8 +223,12 @@ pub async fn read(
         if !fresh.is_empty() {
             console.note(&format!("Reading {} on {name} …", crate::render::plan::count(fresh.len(), "folder")));
         }
-        readings.extend(gather::folders(target, fresh, lists, now).await);
-        drift::keep(app, name, hint, &readings, now).await?;
+        asked.push(async move { (name, hint, gather::folders(target, fresh, lists, now).await) });
+    }
+    // Side by side: a slow target holds up no other.
+    for (name, hint, read) in join_all(asked).await {
+        drift::keep(app, name, hint, &read, now).await?;
+        readings.extend(read);
     }
     for key in keys {
         let row = stored.lanes.get(&key).cloned();
@@ -228,6 +245,8 @@ pub async fn read(
             known_ids: BTreeMap::new(),
             trouble: vec![],
             unreadable: None,
+            shared_on: false,
+            signed_out: false,
             name: String::new(),
             policy: policy(decider.firm(), world, &key),
             policy_before: stored.policy.get(&lane_text(&key)).cloned(),
@@ -235,6 +254,7 @@ pub async fn read(
             row,
         };
         inspect(&mut known, &key, world);
+        book.needs_sign_in |= known.signed_out;
         if let Some(why) = &known.unreadable {
             // Whoever has to leave it stays for now, so that a run that did everything else is not a complete one.
             let client = decider.firm().clients.get(&key.folder.client).map_or("a client", |c| c.slug.as_str());
@@ -242,7 +262,8 @@ pub async fn read(
         }
         book.lanes.insert(key, known);
     }
-    name_folders(&mut book, decider);
+    let accounts = naming::account_names(app, &book, decider).await?;
+    naming::name_folders(&mut book, decider, &accounts);
     Ok(book)
 }
 
@@ -274,6 +295,18 @@ pub fn adopted(db: &mut crate::store::Db, grant: &OwnedGrant) -> crate::store::R
     if wishes.is_empty() { db.doc_delete(ADOPT, &key).map(|_| ()) } else { db.doc_put(ADOPT, &key, &wishes) }
 }
 
+/// A folder that we did not make is not changed beyond its list unless a person asks: what it lets others do is told.
+fn shared_on(plan: &LanePlan) -> Finding {
+    let (client, target) = (&plan.client, &plan.lane.target);
+    Finding::new(
+        Severity::Warning,
+        "folder.shared_on",
+        format!("{target}/{client}"),
+        format!("Whoever may write in the folder of {client} on {target} can let others in."),
+        "Turn that off in the folder's sharing settings, for its owner alone may decide who gets in.",
+    )
+}
+
 /// What is wrong with the folder itself, and who in its list is known by id.
 fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
     let Some(row) = known.row.as_ref().filter(|r| r.folder.is_some()) else { return };
@@ -281,16 +314,22 @@ fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
         (Some(seen), _) => Ok(&seen.stat),
         (None, Some(reading)) => reading.stat.as_ref(),
         (None, None) => {
-            known.unreadable = Some("the target cannot be reached".to_owned());
+            let why = world.targets.get(&key.target).and_then(|t| t.reach().err());
+            known.signed_out = why.as_ref().is_some_and(|e| e.kind == ErrorKind::Unauthenticated);
+            known.unreadable = Some(why.map_or_else(|| "the target cannot be reached".to_owned(), |e| words(&e)));
             return;
         }
     };
     match stat {
-        Err(e) => known.unreadable = Some(e.message.clone()),
+        Err(e) => {
+            known.unreadable = Some(words(e));
+            known.signed_out = e.kind == ErrorKind::Unauthenticated;
+        }
         Ok(Stat::Trashed) => known.trouble.push(Trouble::Trashed),
         Ok(Stat::Gone) => known.trouble.push(Trouble::Gone),
         Ok(Stat::NoAccess) => known.trouble.push(Trouble::NoAccess),
-        Ok(Stat::Present { name, parent, owner, marker, .. }) => {
+        Ok(Stat::Present { name, parent, owner, marker, writers_can_share, .. }) => {
+            known.shared_on = *writers_can_share == Some(true);
             known.now_named = Some(name.clone());
             match marker {
                 None => known.trouble.push(Trouble::MarkerMissing),
@@ -310,7 +349,8 @@ fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
         }
     }
     if let Some(Err(e)) = known.reading.as_ref().and_then(|r| r.list.as_ref()) {
-        known.unreadable = Some(e.message.clone());
+        known.unreadable = Some(words(e));
+        known.signed_out |= e.kind == ErrorKind::Unauthenticated;
     }
     let Some(list) = known.entries() else { return };
     let open = |p: &SeenPermission| {
@@ -330,39 +370,6 @@ fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
         known.trouble.push(Trouble::LinkOn);
     }
     known.known_ids = known_ids;
-}
-
-/// The name each folder should have: the client's, or with a suffix where two would be one. A folder that exists and is
-/// still named after its client keeps its name, whoever came later.
-fn name_folders(book: &mut Book, decider: &Decider<'_>) {
-    let mut taken: BTreeMap<TargetName, BTreeSet<String>> = BTreeMap::new();
-    let plain = |key: &LaneKey| -> Option<String> {
-        let client = decider.firm().clients.get(&key.folder.client)?;
-        Some(match &key.folder.account {
-            None => client.name.clone(),
-            Some(account) => format!("{} – {account}", client.name),
-        })
-    };
-    for named in [true, false] {
-        for (key, known) in &mut book.lanes {
-            let exists = known.folder().is_some();
-            if exists != named {
-                continue;
-            }
-            let id = key.folder.client.0;
-            let taken = taken.entry(key.target.clone()).or_default();
-            let stored = known.row.as_ref().map(|r| r.name.clone()).unwrap_or_default();
-            let Some(wanted) = plain(key) else {
-                known.name = stored;
-                continue;
-            };
-            let component = names::component(&wanted, &id);
-            let still = exists && (stored == component || stored == names::suffixed(&component, &names::id8(&id)));
-            let was = known.adopted_name.as_ref().is_some_and(|n| n.folder == stored && n.client == wanted);
-            known.name = if still || (exists && was) { stored } else { names::assign(taken, &wanted, &id) };
-            taken.insert(names::unique_key(&known.name));
-        }
-    }
 }
 
 /// The settings that decide what a lane means, as one hash (`decisions` 13).
@@ -396,6 +403,8 @@ pub fn propose(decider: &Decider<'_>, book: &Book, ask: &Ask) -> (Plan<Proposed>
         plans.extend(one(decider, book, desired));
     }
     findings.extend(plans.iter().flat_map(|p| p.findings.iter().cloned()));
+    let open = |p: &&LanePlan| book.lanes.get(&p.lane).is_some_and(|k| k.shared_on) && p.delivery;
+    findings.extend(plans.iter().filter(open).map(shared_on));
     (Plan::proposed(plans), findings)
 }
 

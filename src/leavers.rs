@@ -1,7 +1,7 @@
 //! Who left, and which ledgers would still let them in: chased until a reading, or a person, says that each is gone
 //! (`product` 8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{SourceKind, SourceRef, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,13 +10,15 @@ use crate::{
     app::App,
     cli::outcome::Failure,
     domain::{
+        change::ChangeOp,
         fact::{Fact, Why},
         facts::Facts,
         finding::{Finding, Severity},
-        firm::{Firm, PersonId},
+        firm::{Client, Firm, Person, PersonId},
         policy::{Answer, Decider},
     },
-    memory::source_key,
+    memory::{self, source_key},
+    store::FactValue,
 };
 
 /// The documents of cases, by the person's id.
@@ -46,6 +48,9 @@ pub struct Chased {
     /// When a reading first said that the person is gone.
     pub gone: Option<Timestamp>,
     pub confirmed: Option<Confirmed>,
+    /// A list had the person once. Nobody is gone from where they never were.
+    #[serde(default)]
+    pub was_in: bool,
 }
 
 /// A person's word that somebody is out of a ledger that cannot say so itself.
@@ -92,10 +97,91 @@ impl Chased {
         }
     }
 
+    /// What the source says, and where that is nothing, what it last said.
+    pub fn words(&self) -> String {
+        let said = self.said.words();
+        let role = if self.role.is_empty() { String::new() } else { format!(", with the role {}", self.role) };
+        match self.standing() {
+            Standing::Open => format!("{said}{role}"),
+            Standing::Unknown if self.was_in && !self.said.is_doubt() => {
+                format!("{said}; was a user when it last could be{role}")
+            }
+            _ => said.to_owned(),
+        }
+    }
+
     /// The vendor's ledgers are the client's; a practice manager and a roster are the firm's own.
     pub fn only_the_client(&self) -> bool {
         self.source.kind == SourceKind::Ledger
     }
+}
+
+/// What is known of a leaver beside what the sources say now: a source that cannot be read says nothing, and must not be
+/// taken for one that let the person go.
+#[derive(Default)]
+pub struct Past {
+    /// Sources whose last word about the person was no denial, with their role there.
+    seen: BTreeMap<SourceRef, String>,
+    first: Option<First>,
+}
+
+/// For the first look at a case. What comes to the firm later is no leaver's.
+struct First {
+    /// The firm with the person as they were before they were shut out: what they saw finds a ledger that lists nobody.
+    open: Firm,
+    /// Clients' ledgers of which there was never a whole list.
+    unread: BTreeSet<SourceRef>,
+}
+
+impl Past {
+    pub async fn of(app: &App, person: &Person) -> Result<Self, Failure> {
+        let subject = person.id.0.to_string();
+        let facts = app.store.run(move |db| db.facts_of(&subject)).await?;
+        let seen = facts.into_iter().filter(|f| f.value != FactValue::Denied);
+        Ok(Self { seen: seen.map(|f| (f.source, f.role.unwrap_or_default())).collect(), first: None })
+    }
+
+    pub async fn first(app: &App, firm: &Firm, facts: &Facts, person: &Person) -> Result<Self, Failure> {
+        let mut open = firm.clone();
+        if let Some(person) = open.people.get_mut(&person.id) {
+            person.enabled = true;
+            person.closed = None;
+        }
+        let never_whole = memory::never_whole(app).await?;
+        let bound = firm.clients.values().filter(|c| c.private_to.is_none()).flat_map(|c| &c.sources);
+        let ledgers = bound.filter(|s| s.kind == SourceKind::Ledger);
+        let unread = ledgers.filter(|s| never_whole.contains(s) || facts.source_ix(s).is_none()).cloned().collect();
+        Ok(Self { first: Some(First { open, unread }), ..Self::of(app, person).await? })
+    }
+}
+
+/// Since when the person is shut out, by whichever act came first and still holds: what they held until then is what they
+/// left with, however late somebody calls them a leaver.
+pub async fn shut_since(app: &App, person: &Person, case: &Case) -> Result<Timestamp, Failure> {
+    let id = person.id;
+    let acts = app.store.run(move |db| db.shutting(id)).await?;
+    let (mut disabled, mut closed, mut since) = (false, false, None);
+    for (at, op) in acts {
+        match serde_json::from_value(op) {
+            Ok(ChangeOp::SetEnabled { enabled, .. }) => disabled = !enabled,
+            Ok(ChangeOp::ClosePerson { .. }) => closed = true,
+            Ok(ChangeOp::LiftPerson { .. }) => closed = false,
+            _ => {}
+        }
+        since = (disabled || closed).then(|| since.unwrap_or(at));
+    }
+    let closed = person.closed.as_ref().map(|c| c.since);
+    Ok([since, closed].into_iter().flatten().fold(case.opened, Timestamp::min))
+}
+
+/// What one source says of a leaver, as it goes into the case.
+struct Said<'s> {
+    source: &'s SourceRef,
+    name: &'s str,
+    why: Why,
+    role: &'s str,
+    since: Option<Timestamp>,
+    was_in: bool,
 }
 
 impl Case {
@@ -103,49 +189,76 @@ impl Case {
         self.ledgers.iter().filter(|(_, l)| !l.standing().closed())
     }
 
-    /// Takes in what the sources say now. `firm`: with the person as they were before they left, on the first look, so that
-    /// ledgers which list nobody are found by what the person saw.
-    pub fn refresh(&mut self, firm: &Firm, facts: &Facts, now: Timestamp) {
-        let decider = Decider::new(firm, facts, &[], now);
-        let Some(ix) = decider.ix(self.person) else { return };
-        let mut clients: BTreeMap<&SourceRef, Vec<&crate::domain::firm::Client>> = BTreeMap::new();
+    /// Takes in what the sources say now.
+    pub fn refresh(&mut self, firm: &Firm, facts: &Facts, past: &Past, now: Timestamp) {
+        let Some(ix) = facts.person_ix(self.person) else { return };
+        let mut clients: BTreeMap<&SourceRef, Vec<&Client>> = BTreeMap::new();
         for client in firm.clients.values().filter(|c| c.private_to.is_none()) {
             for source in &client.sources {
                 clients.entry(source).or_default().push(client);
             }
         }
+        let bound = |source: &SourceRef| clients.get(source).map(Vec::as_slice).unwrap_or_default();
+        let decider = past.first.as_ref().map(|f| Decider::new(&f.open, facts, &[], now));
+        let saw = |source: &SourceRef| {
+            let answer = |c: &&Client| decider.as_ref().map(|d| d.judge(self.person, c.id).answer);
+            bound(source).iter().any(|c| answer(c).is_some_and(|a| a != Answer::No))
+        };
+        let unread = |source: &SourceRef| past.first.as_ref().is_some_and(|f| f.unread.contains(source));
+        let mut all = Vec::new();
         for (at, held) in (0..).zip(facts.sources()) {
             let (why, role, since) = facts.lookup(at, ix);
-            let key = source_key(&held.source);
-            let bound = clients.get(&held.source).map(Vec::as_slice).unwrap_or_default();
-            let saw = || bound.iter().any(|c| decider.judge(self.person, c.id).answer != Answer::No);
-            let known = self.ledgers.contains_key(&key);
-            let listed = why.fact() == Fact::Unknown && facts.run(at).0.binary_search(&ix).is_ok();
-            let matters = known || listed || why.fact() == Fact::Granted || (why.fact() == Fact::Unknown && saw());
-            if !matters {
-                continue;
+            let source = &held.source;
+            let last = past.seen.get(source);
+            let was_in = match why.fact() {
+                Fact::Granted => true,
+                Fact::Unknown => last.is_some() || facts.run(at).0.binary_search(&ix).is_ok(),
+                Fact::Denied => false,
+            };
+            let matters = was_in
+                || self.ledgers.contains_key(&source_key(source))
+                || match why {
+                    // It cannot say, or was read once without them: what they saw there tells.
+                    Why::Unlisted | Why::FirstReading => saw(source),
+                    _ => why.fact() == Fact::Unknown && unread(source),
+                };
+            if matters {
+                let role = if role.is_empty() { last.map_or("", String::as_str) } else { role };
+                all.push(Said { source, name: &held.name, why, role, since, was_in });
             }
+        }
+        let never = past.first.iter().flat_map(|f| &f.unread).filter(|s| facts.source_ix(s).is_none());
+        all.extend(never.map(|source| {
+            let name = bound(source).first().map_or("", |c| &c.name);
+            Said { source, name, why: Why::NeverRead, role: "", since: None, was_in: false }
+        }));
+        for Said { source, name, why, role, since, was_in } in all {
+            let key = source_key(source);
             let entry = self.ledgers.entry(key).or_insert_with(|| Chased {
-                source: held.source.clone(),
-                name: held.name.clone(),
+                source: source.clone(),
+                name: String::new(),
                 clients: Vec::new(),
                 role: String::new(),
                 said: why,
                 gone: None,
                 confirmed: None,
+                was_in,
             });
-            entry.name.clone_from(&held.name);
-            entry.clients = bound.iter().map(|c| c.slug.clone()).collect();
+            name.clone_into(&mut entry.name);
+            entry.clients = bound(source).iter().map(|c| c.slug.clone()).collect();
             if !role.is_empty() {
                 role.clone_into(&mut entry.role);
             }
+            entry.was_in |= was_in || !entry.role.is_empty();
             entry.said = why;
             entry.gone = match why.fact() {
-                Fact::Denied => entry.gone.or(since).or(Some(now)),
-                Fact::Granted => None,
+                Fact::Denied if entry.was_in => entry.gone.or(since).or(Some(now)),
+                Fact::Denied | Fact::Granted => None,
                 Fact::Unknown => entry.gone,
             };
         }
+        // A list that could be read at last, and never had them.
+        self.ledgers.retain(|_, l| l.was_in || l.said.fact() != Fact::Denied || l.confirmed.is_some());
     }
 }
 
@@ -156,7 +269,7 @@ pub async fn chase(app: &App, firm: &Firm, facts: &Facts, now: Timestamp) -> Res
         return Ok(Vec::new());
     }
     for case in cases.values_mut() {
-        case.refresh(firm, facts, now);
+        case.refresh(firm, facts, &Past::default(), now);
     }
     let found = cases.values().filter_map(|case| finding(firm, case)).collect();
     app.store.run(move |db| db.tx(|db| cases.iter().try_for_each(|(key, case)| db.doc_put(CASES, key, case)))).await?;

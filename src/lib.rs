@@ -56,6 +56,7 @@ pub mod approvals;
 pub mod audit;
 pub mod churn;
 pub mod cli;
+pub mod closings;
 pub mod config;
 pub mod daemon;
 pub mod decided;

@@ -123,6 +123,7 @@ pub async fn join(
     save(app, firm, run, readings, &kept, fresh, &mut out, now).await?;
     out.proposals.extend(doubts.iter().map(|(connection, why)| shrunk(connection, why)));
     out.proposals.extend(churn::findings(&out.churned));
+    out.proposals.extend(roles_without_a_column(app, readings));
     out.proposals.extend(directory::links(firm, readings));
     out.counted = count(firm, readings, &doubts);
     Ok(out)
@@ -148,6 +149,32 @@ fn count(
         }
     }
     seats::compare(firm, &counts, &rosters)
+}
+
+/// Rosters whose every line counts as listed although the configuration says what the roles of their lines give: a column has
+/// a name that was not understood, and whoever is marked as former there would get in.
+fn roles_without_a_column(app: &App, readings: &BTreeMap<ConnectionName, ConnectionReading>) -> Vec<Finding> {
+    let unmet = |(connection, reading): &(&ConnectionName, &ConnectionReading)| {
+        let lines = app.config.connections.get(*connection).map(|c| &c.roles);
+        let rosters = reading.readings.iter().filter(|r| r.source.kind == SourceKind::Roster);
+        let rows = rosters.filter_map(|r| match &r.outcome {
+            ReadOutcome::Assigned(rows) => Some(rows),
+            _ => None,
+        });
+        let roles: BTreeSet<&str> = rows.flatten().map(|row| row.role.as_str()).collect();
+        !roles.is_empty()
+            && lines.is_some_and(|lines| !lines.is_empty() && !roles.iter().any(|role| lines.contains_key(*role)))
+    };
+    readings.iter().filter(unmet).map(|(connection, _)| {
+        Finding::new(
+            Severity::Warning,
+            "roster.roles",
+            connection.as_str().to_owned(),
+            format!("{connection}: no line of the list has a role that the configuration explains, so everybody on it counts as listed"),
+            "Say which column has the roles: columns = { …, role = \"…\" }. What was understood: ledgerward roster check FILE",
+        )
+    })
+    .collect()
 }
 
 fn shrunk(connection: &ConnectionName, why: &str) -> Finding {
@@ -183,6 +210,12 @@ pub async fn recall_all(app: &App, firm: &Firm) -> Result<Facts, Failure> {
         builder.add(&recall(one));
     }
     Ok(builder.build())
+}
+
+/// Sources of which there was never a whole list that proves who is not in it.
+pub async fn never_whole(app: &App) -> Result<BTreeSet<SourceRef>, Failure> {
+    let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
+    Ok(kept.into_values().filter(|k| k.memory.first_complete_at.is_none()).map(|k| k.source).collect())
 }
 
 /// The vendors' role words as last listed, with how many users had each, by connection. Those who are gone do not count.

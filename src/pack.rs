@@ -110,14 +110,26 @@ pub fn seal(pack: Pack) -> Result<Sealed, Failure> {
     Ok(Sealed { kind: pack.kind.to_owned(), subject: pack.subject, seal, files })
 }
 
+/// That a pack can be written there, asked before anything is done that one is to prove. Errors: it is no new or empty
+/// directory, or nothing can be made in it.
+pub fn room(dir: &Path) -> Result<(), Failure> {
+    let no =
+        |why: &str| Err(Failure::new(Exit::Failed, format!("{} {why}", dir.display())).next("Name a new directory."));
+    if dir.read_dir().is_ok_and(|mut d| d.next().is_some()) {
+        return no("is not empty");
+    }
+    let full = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let there = full.ancestors().find(|d| d.symlink_metadata().is_ok()).unwrap_or(&full);
+    let writable = || rustix::fs::access(there, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok();
+    if there.is_dir() && writable() { Ok(()) } else { no("cannot be made or written into") }
+}
+
 /// Writes a pack into a new or empty directory. Errors: something is there already, or the disk refuses.
 pub fn write(dir: &Path, sealed: &Sealed) -> Result<(), Failure> {
     let failed = |e: std::io::Error| {
         Failure::new(Exit::Failed, format!("the pack cannot be written to {}", dir.display())).cause(&e)
     };
-    if dir.read_dir().is_ok_and(|mut d| d.next().is_some()) {
-        return Err(Failure::new(Exit::Failed, format!("{} is not empty", dir.display())).next("Name a new directory."));
-    }
+    room(dir)?;
     let make = |dir: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     make(dir).map_err(failed)?;
     let put = |path: &str, bytes: &[u8]| {

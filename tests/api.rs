@@ -14,6 +14,10 @@ mod shape;
 use std::collections::BTreeMap;
 
 use firm::{Daemon, Got};
+use ledgerward::domain::{
+    firm::Office,
+    office::{CustomOffice, Permission},
+};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value, json};
 use shape::fits;
@@ -287,6 +291,11 @@ fn a_resource_says_what_the_command_says() {
         ("/openapi.json", "api openapi"),
         ("/audit?limit=3", "audit export --limit 3"),
         ("/audit/verify", "audit verify"),
+        ("/access?at=2026-06-30", "access --at 2026-06-30"),
+        (
+            "/access?at=2026-06-30T14:05:00%2B12:00&clock=applied",
+            "access --at 2026-06-30T14:05:00+12:00 --clock applied",
+        ),
     ] {
         let over = get(&daemon, OWNER, path);
         let args: Vec<&str> = line.split(' ').chain(["--json", "--as", OWNER]).collect();
@@ -302,6 +311,9 @@ fn what_is_wrong_with_a_request_is_said_with_its_place() {
     let wrong = |method: &str, path: &str, body: Value| ask(&daemon, OWNER, method, path, body);
     let at = |got: &Got| (got.status, got.json["at"]["in"].clone(), got.json["at"]["name"].clone());
     assert_eq!(at(&wrong("GET", "/access?at=soon", Value::Null)), (400, json!("query"), json!("at")));
+    let blank = wrong("GET", "/access?at=2026-06-30T14:05:00+12:00", Value::Null);
+    assert_eq!(at(&blank), (400, json!("query"), json!("at")));
+    assert!(blank.json["detail"].as_str().unwrap().contains("%2B12:00"), "{}", blank.json);
     assert_eq!(at(&wrong("GET", "/access?who=emma", Value::Null)), (400, json!("query"), json!("who")));
     assert_eq!(at(&wrong("POST", "/clients", json!({"name": "X", "slug": "x"}))), (400, json!("body"), json!("slug")));
     assert_eq!(at(&wrong("POST", "/clients", json!({}))), (400, json!("body"), json!("name")));
@@ -477,8 +489,16 @@ fn bytes(file: &Value) -> Vec<u8> {
 
 #[test]
 fn a_review_is_started_decided_sealed_and_fetched() {
-    let daemon = Daemon::start(firm::firm(5, 3));
+    let mut office = firm::firm(6, 3);
+    let reader = CustomOffice { permissions: [Permission::ReadAll].into(), group: None };
+    office.offices.insert("reader".into(), reader);
+    let whoever = office.people.values_mut().find(|p| p.first == "p5").unwrap();
+    whoever.office = Office::Custom("reader".into());
+    let daemon = Daemon::start(office);
     let post = |acting: &str, path: &str, body: Value| ask(&daemon, acting, "POST", path, body);
+    let read = post("p5@harbour.example", "/reviews", json!({"name": "2026-Q4"}));
+    assert_eq!((read.status, &read.json["permission"]), (403, &json!("selections")), "{:?}", read.json);
+    assert_eq!(get(&daemon, "p5@harbour.example", "/reviews").status, 200);
     for who in [VIEWER, EMPLOYEE] {
         assert_eq!(post(who, "/reviews", json!({"name": "2026-Q4"})).status, 403);
         assert_eq!(get(&daemon, who, "/reviews/2026-Q4/pack").status, 403);

@@ -376,6 +376,76 @@ fn access_at_a_day_tells_the_three_clocks_apart() {
     has(&world.text("access --at 2999-01-01", 64), &["has not come yet"]);
 }
 
+/// Ledger `n`'s word about Bob, as a run at `read` wrote it down.
+fn said_of_bob(db: &mut Db, n: u128, value: FactValue, true_from: &str, read: &str) {
+    let run = db.run_start("sync", at(read)).unwrap();
+    let fact = FactRow {
+        source: source(&format!("L{n}")),
+        subject: Uuid::from_u128(BOB).to_string(),
+        value,
+        role: None,
+        true_from: at(true_from),
+        exact: true,
+    };
+    db.record_facts(run, at(read), &[fact]).unwrap();
+}
+
+#[test]
+fn access_at_an_instant_shows_what_came_and_went_within_a_day() {
+    let world = World::new();
+    let mut db = world.open(false);
+    let grant = json!(["granted", "denied", "granted"]);
+    said_of_bob(&mut db, ACME, FactValue::Denied, "2026-10-30T23:00:00Z", "2026-10-30T23:00:00Z");
+    said_of_bob(&mut db, ACME, FactValue::Granted, "2026-10-31T01:00:00Z", "2026-10-31T01:00:00Z");
+    drop(db);
+    let says = |when: &str| {
+        let told = world.json(&format!("access --client acme-ltd --at {when}"), 0, "access-at");
+        assert!(told.get("day").is_none(), "{told}");
+        told["rows"][0].clone()
+    };
+    let times = ["2026-10-30T22:59:59.999Z", "2026-10-30T23:30:00Z", "2026-10-31T01:00:00Z"];
+    for (n, when) in times.iter().enumerate() {
+        let row = says(when);
+        assert_eq!((&row["ledger"]["xero:L11"], &row["known"]["xero:L11"]), (&grant[n], &grant[n]), "{when}: {row}");
+        assert_eq!(row["applied"][0]["target"], "drive");
+    }
+    // The same instant in the firm's own clock; and before anything was applied.
+    assert_eq!(says("2026-10-31T12:30:00+13:00"), says("2026-10-30T23:30:00Z"));
+    assert_eq!(says("2026-10-30T19:59:59Z"), Value::Null);
+    let text = world.text("access --at 2026-10-31T12:30:00+13:00 --clock ledger", 0);
+    has(&text, &["ledger denied", "At 31 Oct 2026 12:30:00."]);
+    has(&world.text("access --at 2026-10-31", 0), &["ledger granted", "At the end of 2026-10-31."]);
+    has(&world.text("access --at 2999-01-01T00:00:00Z", 64), &["has not come yet"]);
+    has(&world.text("access --at 2026-10-31T12:30", 64), &["an instant like"]);
+}
+
+#[test]
+fn the_past_names_no_client_that_the_present_hides() {
+    let world = World::new();
+    let mut db = world.open(false);
+    // Bob is a user of these ledgers too: one is not selected for him, one is only proposed.
+    for n in [BIRCH, 13] {
+        said_of_bob(&mut db, n, FactValue::Granted, READ, READ);
+    }
+    drop(db);
+    let names = |told: &Value| -> std::collections::BTreeSet<String> {
+        told["rows"].as_array().unwrap().iter().map(|r| r["client"]["slug"].as_str().unwrap().to_owned()).collect()
+    };
+    let today = world.json("access --as bob@harbour.example", 0, "access");
+    for when in ["2026-10-31", "2026-10-30T20:00:00Z"] {
+        let csv = world.text(&format!("access --as bob@harbour.example --at {when} --format csv"), 0);
+        assert!(!csv.contains("birch") && !csv.contains("cedar"), "{csv}");
+        let then = world.json(&format!("access --as bob@harbour.example --at {when}"), 0, "access-at");
+        assert_eq!((names(&then), &then["others"]), (names(&today), &today["others"]), "{when}");
+        let text = world.text(&format!("access --as bob@harbour.example --at {when}"), 0);
+        has(&text, &["Acme Ltd", "1 client more that you do not see"]);
+        assert!(!text.contains("Birch") && !text.contains("Cedar"), "{text}");
+    }
+    // Who sees the firm sees its past.
+    let all = names(&world.json("access --at 2026-10-31", 0, "access-at"));
+    assert!(all.contains("birch-llp") && all.contains("cedar"), "{all:?}");
+}
+
 #[test]
 fn why_and_why_not_give_the_reason_and_what_would_change_it() {
     let world = World::new();
@@ -577,6 +647,34 @@ fn d09_an_altered_row_of_the_trail_is_found_and_named() {
 }
 
 #[test]
+fn d09_a_cut_tail_of_the_trail_is_no_whole_one() {
+    for left in [5_i64, 0] {
+        let world = World::new();
+        let head: i64 = world.json("audit verify", 0, "audit-verify")["rows"].as_str().unwrap().parse().unwrap();
+        let keep = if left == 0 { 0 } else { head - left };
+        let db = rusqlite::Connection::open(world.db()).unwrap();
+        let mut all =
+            db.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'").unwrap();
+        let triggers: Vec<(String, String)> =
+            all.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).unwrap().map(Result::unwrap).collect();
+        drop(all);
+        triggers.iter().for_each(|(name, _)| db.execute_batch(&format!("DROP TRIGGER \"{name}\"")).unwrap());
+        db.execute("DELETE FROM audit WHERE seq > ?1", [keep]).unwrap();
+        triggers.iter().for_each(|(_, sql)| db.execute_batch(sql).unwrap());
+        drop(db);
+        let missing = format!("ends at row {keep} but had reached row {head}");
+        // Not the first look alone: opening the state makes a row of its own and moves the watermark.
+        for _ in 0..2 {
+            has(&world.text("audit verify", 1), &["THE AUDIT TRAIL IS BROKEN", &missing, "restore --confirm"]);
+        }
+        let told = world.json("audit verify", 1, "audit-verify");
+        assert_eq!((&told["whole"], &told["row"]), (&json!(false), &json!((keep + 1).to_string())));
+        world.text("restore --confirm", 0);
+        has(&world.text("audit verify", 0), &["The audit trail is whole", &missing, "confirmed by"]);
+    }
+}
+
+#[test]
 fn t13_a_restored_state_writes_nothing_until_it_is_confirmed() {
     let world = World::new();
     let copy = world.path("copy.db");
@@ -683,6 +781,30 @@ fn statements_are_listed_due_read_and_delivered() {
     has(&world.text("statements push --as bob@harbour.example", 1), &["publish"]);
     world.text("freeze on --reason audit", 0);
     has(&world.text("statements push", 3), &["everything is frozen: audit"]);
+}
+
+#[test]
+fn who_sees_one_account_gets_the_papers_of_that_account_and_of_no_other_kind() {
+    let world = World::new();
+    let profile = LedgerProfile { name: "Acme".into(), year_end: Some((3, 31)), ..LedgerProfile::default() };
+    let table = json!({"document": {"name": "x", "mime": "y", "size": 1}}).to_string();
+    let mut db = world.open(false);
+    db.doc_put("profile", "xero/ledger/L11", &(at(READ), profile)).unwrap();
+    for account in [None, Some("1000"), Some("2000")] {
+        db.statement_version(&key(account).text(), "hash", &table, at(READ)).unwrap();
+    }
+    drop(db);
+    let listed = |who: &str| -> Vec<Value> {
+        let json = world.json(&format!("statements list --period 2026-09 --as {who}@harbour.example"), 0, "statements");
+        let read = json["statements"].as_array().unwrap().iter().filter(|r| r["state"] == "read");
+        read.map(|r| r["account"].clone()).collect()
+    };
+    assert_eq!(listed("bob").len(), 3, "the whole client is theirs");
+    has(&world.text("select bob acme-ltd --account 1000", 0), &["the client's own folder is taken away"]);
+    assert_eq!(listed("bob"), [json!("1000")]);
+    let skipped = world.json("statements render --out out --as bob@harbour.example", 5, "statements-render");
+    assert!(skipped["skipped"].as_array().unwrap().iter().all(|s| s.as_str().unwrap().contains("bank-register")));
+    assert_eq!(listed("ana").len(), 3);
 }
 
 #[test]

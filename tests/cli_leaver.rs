@@ -90,6 +90,14 @@ fn kept(n: u128, facts: &[(u128, Why)]) -> Value {
     })
 }
 
+/// The same ledger when it cannot be read. `whole`: there was a complete list before.
+fn unreadable(n: u128, whole: bool) -> Value {
+    let mut kept = kept(n, &[]);
+    kept["last"]["rest"] = json!(Why::Unreadable);
+    kept["memory"]["first_complete_at"] = if whole { json!(READ) } else { Value::Null };
+    kept
+}
+
 struct World {
     dir: TempDir,
 }
@@ -173,6 +181,40 @@ impl World {
         assert_eq!(value["schema"], format!("ledgerward/{schema}/1"), "{line}");
         shape::check(&value);
         value
+    }
+
+    /// What the last pull left of each ledger.
+    fn says(&self, ledgers: &[(u128, Value)]) {
+        let mut db = self.open(false);
+        for (n, kept) in ledgers {
+            db.doc_put("source", &format!("xero/ledger/L{n}"), kept).unwrap();
+        }
+    }
+
+    /// What ledgers said of people while they could be read.
+    fn said(&self, facts: &[(u128, u128, FactValue)]) {
+        let mut db = self.open(false);
+        let run = db.run_start("sync", at(READ)).unwrap();
+        let fact = |(who, n, value): &(u128, u128, FactValue)| FactRow {
+            source: source(*n),
+            subject: Uuid::from_u128(*who).to_string(),
+            value: *value,
+            role: Some("STANDARD".into()),
+            true_from: at(READ),
+            exact: false,
+        };
+        db.record_facts(run, at(READ), &facts.iter().map(fact).collect::<Vec<_>>()).unwrap();
+    }
+
+    /// Writes a decision into every line of a reviewer's sheet.
+    fn decide(&self, sheet: &str, word: &str) {
+        let text = fs::read_to_string(self.path(sheet)).unwrap();
+        // The last two columns are the decision and a note.
+        let line = |(n, line): (usize, &str)| match n {
+            0 => format!("{line}\n"),
+            _ => format!("{},{word},seen\n", line.strip_suffix(",,").unwrap()),
+        };
+        fs::write(self.path(sheet), text.lines().enumerate().map(line).collect::<String>()).unwrap();
     }
 
     fn firm(&self) -> Firm {
@@ -333,6 +375,161 @@ fn a_guest_sees_no_more_than_the_ledger_grants_and_only_until_the_end() {
 }
 
 #[test]
+fn a_guest_who_is_added_again_sees_by_that_alone_and_the_end_is_the_firms() {
+    let world = office();
+    let add =
+        |who: &str, until: &str| world.text(&format!("guests add {who} client-1003 --until {until} --reason audit"), 0);
+    assert!(!add("cas", "8h").contains("sees client-1003 already"));
+    let text = add("cas", "9h");
+    assert!(!text.contains("already"), "without the guest access there is none\n{text}");
+    world.text("select bob client-1003", 0);
+    has(&add("bob", "8h"), &["sees client-1003 already, and goes on after the guest access ends"]);
+
+    let zone = jiff::tz::TimeZone::get("Pacific/Auckland").unwrap();
+    let guest = world.firm().guests.into_iter().find(|g| g.person.0.as_u128() == CAS).unwrap();
+    assert_eq!(guest.until.subsec_nanosecond(), 0);
+    let end = guest.until.to_zoned(zone).strftime("%-d %b %Y %H:%M").to_string();
+    has(&text, &[&format!("until {end}")]);
+    has(&world.text("access --person cas", 0), &[&format!("until {end}")]);
+    has(&world.text("guests", 0), &[&end]);
+    assert_eq!(world.json("guests", 0, "guests")["guests"][1]["until"], guest.until.to_string());
+
+    // A whole day is its name: it is the last one, as it was typed.
+    let day = jiff::Zoned::now().date() + jiff::Span::new().days(30);
+    let text = world.text(&format!("guests extend cas client-1003 --until {day}"), 0);
+    let last = format!("until {}: audit", day.strftime("%-d %b %Y"));
+    has(&text, &[&last]);
+    has(&world.text("access --person cas", 0), &[last.trim_end_matches(": audit")]);
+}
+
+#[test]
+fn somebody_closed_is_told_from_the_seventh_day_until_they_are_lifted() {
+    let world = office();
+    let closed_for = |hours: i64| {
+        let mut db = world.open(false);
+        let before = db.firm().unwrap();
+        let mut after = before.clone();
+        let now = Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap();
+        after.people.get_mut(&PersonId(Uuid::from_u128(BOB))).unwrap().closed =
+            Some(ledgerward::domain::firm::Closed {
+                since: now.checked_sub(jiff::SignedDuration::from_hours(hours)).unwrap(),
+                by: "ana@harbour.example".into(),
+                reason: "lost laptop".into(),
+            });
+        db.save_firm_diff(&before, &after).unwrap();
+        drop(db);
+        world.args(&["plan", "--offline"]);
+        let told = world.json("findings", 0, "findings")["findings"].as_array().unwrap().clone();
+        told.into_iter().filter(|f| f["code"] == "person.closed").collect::<Vec<_>>()
+    };
+    assert_eq!(closed_for(1), [] as [Value; 0]);
+    assert_eq!(closed_for(7 * 24 - 1), [] as [Value; 0]);
+    let first = closed_for(7 * 24);
+    assert_eq!(first.len(), 1);
+    let (text, next) = (first[0]["text"].as_str().unwrap(), first[0]["next"].as_str().unwrap());
+    has(
+        text,
+        &[
+            "Bob Harbour (bob@harbour.example) has been closed for 7 days, since ",
+            " by ana@harbour.example: lost laptop",
+        ],
+    );
+    has(next, &["ledgerward people lift bob@harbour.example", "ledgerward leaver bob@harbour.example"]);
+    // The next day it is the same finding, and says so.
+    let second = closed_for(8 * 24);
+    assert_eq!(second[0]["number"], first[0]["number"]);
+    has(second[0]["text"].as_str().unwrap(), &["8 days"]);
+    has(&world.text("status", 0), &["finding"]);
+    world.text("people lift bob", 0);
+    world.args(&["plan", "--offline"]);
+    assert!(!world.text("findings", 0).contains("has been closed"));
+    // Whoever left is chased as a leaver, and not asked about twice.
+    assert_eq!(closed_for(9 * 24).len(), 1);
+    world.args(&["leaver", "bob"]);
+    world.args(&["plan", "--offline"]);
+    assert!(!world.text("findings", 0).contains("has been closed"));
+}
+
+/// Every suggestion that is made of commands alone is done on a copy, and must bring another answer.
+#[test]
+fn each_command_that_is_suggested_changes_the_answer() {
+    // What is done first, about whom and what, and what must be among the suggestions.
+    let table: [(&[&str], &str, &str, &str); 14] = [
+        (&[], "bob", "client-1001", "select bob@harbour.example --remove"),
+        (&[], "ana", "client-1001", "people mode ana@harbour.example ledger+selected"),
+        (&[], "cas", "client-1003", "ledgerward select cas@harbour.example client-1003"),
+        (&[], "cas", "client-1002", "grants it, and ledgerward select cas@harbour.example client-1002"),
+        (
+            &["clients archive client-1003"],
+            "cas",
+            "client-1003",
+            "ledgerward clients reopen client-1003, and ledgerward select",
+        ),
+        (&["clients archive client-1003", "people mode cas selected"], "cas", "client-1003", "clients reopen"),
+        (&["clients close client-1001"], "bob", "client-1001", "ledgerward clients reopen client-1001"),
+        (&["clients close client-1003"], "cas", "client-1003", "clients reopen client-1003, and ledgerward select"),
+        (
+            &["select cas client-1002 --when-granted"],
+            "cas",
+            "client-1002",
+            "mode cas@harbour.example selected, and ledgerward select",
+        ),
+        (
+            &["select cas client-1002 --when-granted", "people mode cas selected"],
+            "cas",
+            "client-1002",
+            "ledgerward select cas@harbour.example client-1002",
+        ),
+        (&["people disable bob"], "bob", "client-1001", "people enable"),
+        (
+            &["guests add bob client-1001 --until 8h --reason audit"],
+            "bob",
+            "client-1001",
+            "guests end bob@harbour.example",
+        ),
+        (
+            &["guests add cas client-1003 --until 8h --reason audit"],
+            "cas",
+            "client-1003",
+            "guests end cas@harbour.example",
+        ),
+        (&["people mode bob all"], "bob", "client-1001", "people mode bob@harbour.example ledger+selected, and"),
+    ];
+    let copy = |from: &World| {
+        let dir = tempfile::tempdir_in(from.dir.path()).unwrap();
+        for name in ["config.toml", "state"] {
+            let status = Command::new("cp").arg("-a").arg(from.path(name)).arg(dir.path()).status().unwrap();
+            assert!(status.success());
+        }
+        World { dir }
+    };
+    for (before, who, what, wanted) in table {
+        let world = office();
+        for line in before {
+            world.text(line, 0);
+        }
+        let told = world.json(&format!("why {who} {what}"), 0, "why");
+        let ways: Vec<&str> = told["would_change"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+        assert!(ways.iter().any(|w| w.contains(wanted)), "{before:?} {who} {what}: \"{wanted}\" is not in {ways:#?}");
+        for way in ways.iter().filter(|way| way.split(", and ").all(|c| c.starts_with("ledgerward "))) {
+            let tried = copy(&world);
+            for command in way.split(", and ") {
+                tried.text(command.strip_prefix("ledgerward ").unwrap(), 0);
+            }
+            let is = tried.json(&format!("why {who} {what}"), 0, "why")["verdict"].clone();
+            let changed = if told["verdict"] == "yes" { is != "yes" } else { is == "yes" };
+            assert!(changed, "{before:?} {who} {what}: {way} leaves the answer at {is}");
+        }
+    }
+    // Nobody may disable the primary owner, and a mode that is in force already is no change.
+    let world = office();
+    let all = |who: &str, what: &str| world.json(&format!("why {who} {what}"), 0, "why")["would_change"].to_string();
+    assert!(!all("ana", "client-1001").contains("disable"));
+    world.text("people mode cas selected", 0);
+    assert!(!all("cas", "client-1002").contains("people mode"));
+}
+
+#[test]
 fn an_expired_guest_is_ended_by_the_next_run_without_any_provider() {
     let world = office();
     let mut db = world.open(false);
@@ -432,6 +629,14 @@ fn removal(world: &World, denied: &str, revoked: &str) {
         exact: false,
     };
     db.record_facts(run, at(denied), &[fact]).unwrap();
+    drop(db);
+    revoke(world, revoked);
+}
+
+/// The folder let Bob out then.
+fn revoke(world: &World, revoked: &str) {
+    let mut db = world.open(false);
+    let run = db.run_start("sync", at(revoked)).unwrap();
     let who = Email::parse("bob@harbour.example").unwrap();
     let op = Op::Revoke {
         who: Holder::Person(who.clone()),
@@ -630,6 +835,184 @@ fn a_folder_that_cannot_be_closed_now_is_said_and_tried_again() {
         let ours: Vec<&str> = value["we_can_close"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
         assert!(ours.iter().any(|l| l.contains("the folder of client-1001")), "{ours:?}");
     }
+}
+
+#[test]
+fn somebody_shut_out_before_still_has_the_ledgers_that_cannot_be_read_now() {
+    let world = office();
+    world.said(&[(BOB, 1001, FactValue::Granted), (BOB, 1002, FactValue::Denied)]);
+    world.text("people disable bob", 0);
+    world.says(&[(1001, unreadable(1001, true)), (1002, unreadable(1002, true)), (1003, unreadable(1003, false))]);
+    let told = world.text("leaver bob", 5);
+    has(
+        &told,
+        &[
+            "xero:L1001 \"Client 1001\" (client-1001): cannot be read now; was a user when it last could be, with the role STANDARD",
+            "xero:L1003 \"Client 1003\" (client-1003): cannot be read now",
+        ],
+    );
+    assert!(!told.contains("L1002"), "its last word was that he is no user:\n{told}");
+    let value = world.json("leaver bob --pack left", 5, "leaver");
+    let told: Vec<_> =
+        value["ledgers"].as_array().unwrap().iter().map(|l| (&l["ledger"], &l["state"], &l["role"])).collect();
+    let unknown = json!("unknown");
+    assert_eq!(told, [(&json!("L1001"), &unknown, &json!("STANDARD")), (&json!("L1003"), &unknown, &unknown)]);
+    let table = fs::read_to_string(world.path("left/ledgers.csv")).unwrap();
+    has(&table, &["L1001,Client 1001,client-1001,STANDARD,cannot be read", "L1003,"]);
+    assert!(world.path("left/letters/client-1001.pdf").exists());
+
+    // They can be read again: one lets him in, and one never had him.
+    world.says(&[(1001, kept(1001, &[(BOB, Why::Reader)])), (1003, kept(1003, &[]))]);
+    let told = world.text("leaver bob", 5);
+    has(&told, &["xero:L1001 \"Client 1001\" (client-1001): is an active user"]);
+    assert!(!told.contains("L1003"), "he is not gone from where he never was:\n{told}");
+    world.says(&[(1001, kept(1001, &[(BOB, Why::Gone)]))]);
+    has(&world.text("leaver bob", 0), &["done  xero:L1001 \"Client 1001\": gone since", "Nothing is open any more"]);
+}
+
+#[test]
+fn a_leaver_of_a_bad_hour_is_chased_where_they_were_and_nowhere_else() {
+    let world = office();
+    world.text("people mode cas ledger", 0);
+    world.said(&[(CAS, 1001, FactValue::Granted)]);
+    world.says(&[1001, 1002, 1003].map(|n| (n, unreadable(n, true))));
+    let value = world.json("leaver cas", 5, "leaver");
+    let ledgers: Vec<&Value> = value["ledgers"].as_array().unwrap().iter().map(|l| &l["ledger"]).collect();
+    assert_eq!(ledgers, [&json!("L1001")], "mode ledger holds her everywhere, and she was in one");
+}
+
+#[test]
+fn a_ledger_that_nobody_has_read_yet_is_unknown() {
+    let world = office();
+    assert!(world.open(false).doc_delete("source", "xero/ledger/L1003").unwrap());
+    let told = world.text("leaver cas", 5);
+    has(&told, &["L1001", "xero:L1003 \"Client 1003\" (client-1003): has not been read yet"]);
+}
+
+#[test]
+fn the_evidence_lists_what_was_held_when_they_were_shut_out() {
+    // The order or the disable comes first, the folder lets him out later, and last somebody calls him a leaver.
+    for order in ["revoke bob --now", "people disable bob"] {
+        let world = office();
+        let mut db = world.open(false);
+        let run = db.run_start("sync", at(READ)).unwrap();
+        grant(&mut db, run);
+        drop(db);
+        // Nobody is signed in to the target, so that the order itself cannot write there.
+        world.args(&order.split(' ').collect::<Vec<_>>());
+        let bob = world.firm().people[&PersonId(Uuid::from_u128(BOB))].clone();
+        assert!(!bob.enabled || bob.closed.is_some(), "{order}");
+        let revoked = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap().to_string();
+        revoke(&world, &revoked);
+        world.text("leaver bob --pack left", 5);
+        let text = fs::read_to_string(world.path("left/evidence.md")).unwrap();
+        has(&text, &["Held when they left: 1. Still held by our doing: 0."]);
+        let table = fs::read_to_string(world.path("left/folders.csv")).unwrap();
+        has(&table, &["drive,client-1001,,reader,2026-10-30T20:00:00Z,", &revoked]);
+    }
+}
+
+#[test]
+fn a_pack_that_cannot_be_written_is_refused_before_anybody_is_closed() {
+    let world = office();
+    fs::write(world.path("file"), "x").unwrap();
+    has(&world.text("leaver cas --pack clients/..", 1), &["is not empty", "Name a new directory"]);
+    has(&world.text("leaver cas --pack file", 1), &["cannot be made or written into"]);
+    has(&world.text("leaver cas --pack file/below", 1), &["cannot be made or written into"]);
+    let cas = world.firm().people[&PersonId(Uuid::from_u128(CAS))].clone();
+    assert!(cas.enabled && cas.closed.is_none(), "nothing was done");
+    world.text("leaver cas --pack new/and/deep", 5);
+}
+
+#[test]
+fn a_leaver_who_is_lifted_is_still_disabled() {
+    let world = office();
+    world.text("leaver bob", 5);
+    let told = world.text("people lift bob", 0);
+    has(&told, &["no longer closed, and still disabled", "ledgerward people enable bob@harbour.example"]);
+    assert!(!told.contains("open again"), "{told}");
+    world.text("people enable bob", 0);
+    world.text("people disable cas", 0);
+    world.text("people enable cas", 0);
+    world.args(&["revoke", "cas", "--now"]);
+    has(&world.text("people lift cas", 0), &["cas@harbour.example is open again"]);
+}
+
+#[test]
+fn a_review_takes_who_may_change_access_and_a_sheet_its_own_reviewer() {
+    let world = office();
+    world.text("roles define reader --may read-all", 0);
+    world.text("groups add north client-1001", 0);
+    world.text("roles define desk --may read-all,selections --group north", 0);
+    world.text("people office cas custom:reader --mode ledger+selected", 0);
+    world.text("people office bob admin --mode ledger+selected", 0);
+    world.text("review start Q1 --reviewer bob=client-1001", 0);
+    world.text("review export Q1 --out sheets --as cas@harbour.example", 0);
+    for sheet in ["sheets/ana@harbour.example.csv", "sheets/bob@harbour.example.csv"] {
+        world.decide(sheet, "keep");
+    }
+    let missing = "the permission \"selections\" is missing";
+    for line in ["review start Q2", "review import Q1 sheets/ana@harbour.example.csv", "review seal Q1 --out signed"] {
+        has(&world.text(&format!("{line} --as cas@harbour.example"), 1), &[missing]);
+    }
+    world.text("people office cas custom:desk --mode ledger+selected", 0);
+    has(&world.text("review start Q2 --as cas@harbour.example", 1), &["permission \"read-all\" is missing"]);
+    // Not even an administrator decides for an owner.
+    has(
+        &world.text("review import Q1 sheets/ana@harbour.example.csv --as bob@harbour.example", 1),
+        &["bob@harbour.example may not sign off for ana@harbour.example", "its own reviewer, or by an owner"],
+    );
+    has(&world.text("review seal Q1 --out signed", 1), &["not decided yet"]);
+    let trail = || String::from_utf8(world.args(&["audit", "export"]).stdout).unwrap();
+    let last = || trail().lines().rfind(|l| l.contains("\"review.import\"")).unwrap().to_owned();
+    world.text("review import Q1 sheets/ana@harbour.example.csv --as ana@harbour.example", 0);
+    has(&last(), &["\"on_behalf_of\":[]"]);
+    // An owner stands in for a reviewer, and the trail says so.
+    world.text("review import Q1 sheets/bob@harbour.example.csv --as ana@harbour.example", 0);
+    has(&last(), &["\"on_behalf_of\":[\"bob@harbour.example\"]", "ana@harbour.example"]);
+    world.text("review seal Q1 --out signed --as bob@harbour.example", 0);
+}
+
+#[test]
+fn a_review_names_what_was_to_be_removed_and_was_not() {
+    let world = office();
+    world.text("people office cas owner --mode ledger+selected", 0);
+    world.text("people add adam@harbour.example --first Adam --last Ash --office admin", 0);
+    world.text("people mode ana ledger+selected", 0);
+    has(
+        &world.text("review start Q1 --reviewer ana=client-1001,client-1002 --reviewer adam=client-1002", 64),
+        &["client-1002 is given to ana@harbour.example and to adam@harbour.example", "name it once"],
+    );
+    world.text("review start Q1 --reviewer ana=client-1001 --reviewer adam=client-1002", 0);
+    world.text("review export Q1 --out sheets", 0);
+    let adams = "review import Q1 sheets/adam@harbour.example.csv --as adam@harbour.example";
+    world.decide("sheets/adam@harbour.example.csv", "remove");
+    has(&world.text(adams, 0), &["1 to be removed, 1 not decided yet", "another owner must publish it"]);
+    let before = world.args(&["audit", "export"]).stdout;
+    has(&world.text(adams, 0), &["Nothing new"]);
+    assert_eq!(world.args(&["audit", "export"]).stdout, before, "the same sheet again changes nothing");
+    assert_eq!(world.open(false).staged_changes().unwrap().len(), 1);
+    // Mode ledger gives the client whatever is selected, so that no selection can take it away.
+    world.text("people mode bob ledger", 0);
+    world.decide("sheets/ana@harbour.example.csv", "remove");
+    let anas = "review import Q1 sheets/ana@harbour.example.csv";
+    has(&world.text(anas, 5), &["mode ledger gives bob@harbour.example client-1001"]);
+    has(&world.text(anas, 5), &["Nothing new", "mode ledger gives bob@harbour.example client-1001"]);
+    world.text("people mode bob ledger+selected", 0);
+    has(
+        &world.text("review seal Q1 --out signed", 5),
+        &[
+            "Q1 is sealed in signed",
+            "2 decisions to remove became no change",
+            "bob@harbour.example still sees client-1001",
+            "bob@harbour.example client-1002 waits for an owner: ledgerward changes publish C-",
+        ],
+    );
+    let table = fs::read_to_string(world.path("signed/not-removed.csv")).unwrap();
+    assert_eq!(table.lines().count(), 3, "{table}");
+    has(&table, &["client-1001", "client-1002"]);
+    has(&fs::read_to_string(world.path("signed/chain.jsonl")).unwrap(), &["\"not_removed\":[\"row "]);
+    world.text("review verify signed", 0);
 }
 
 #[test]

@@ -585,6 +585,25 @@ fn an_owner_sees_who_gains_what_and_publishes_a_part() {
 }
 
 #[test]
+fn another_address_is_another_way_in_and_is_shown_as_one() {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("people mode cleo selected").ok();
+    place.run("select cleo acme-ltd").ok();
+    place.run("people office bob admin --mode selected").ok();
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    place
+        .run("--as bob@harbour.example people address cleo drive robert@harbour.example")
+        .ok()
+        .warns("must publish it");
+    let way = "robert@harbour.example gets in instead of cleo@harbour.example: acme-ltd on drive";
+    place.run("changes show --all").ok().says(way);
+    let shown = place.run("changes show --all --json").ok().json();
+    assert_eq!(shown["access"][0]["address"]["after"], json!("robert@harbour.example"), "{shown}");
+    place.run("changes publish --all").ok().says(way);
+}
+
+#[test]
 fn groups_and_roles_go_through_the_firm_file_and_wait_for_an_owner_like_any_change() {
     let place = Place::firm();
     place.args(&["clients", "add", "Acme Ltd"]).ok();
@@ -636,6 +655,12 @@ fn private_books_leave_privacy_by_two_recorded_acts_and_by_nothing_else() {
     assert_eq!(shared["opened"][0]["folders"][0]["person"], json!("cleo@harbour.example"), "{shared}");
     assert_eq!(shared["opened"][0]["folders"].as_array().unwrap().len(), 1);
     assert!(sees("cleo@harbour.example") && !sees("ana@harbour.example"));
+    place.run("--as cleo@harbour.example why cleo hobby").ok().says("shared by the owner");
+    place.run("--as ana@harbour.example why cleo hobby").exits(1).warns("there is no client");
+    // Theirs alone: no second pair of eyes looks at it.
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    bob("clients bind hobby xero own-books").ok().says("is bound to xero own-books");
+    place.run("people disable oli").ok();
     let trail = place.run("audit export").ok().out;
     let row = trail.lines().find(|l| l.contains("private.opened")).unwrap();
     assert!(

@@ -25,7 +25,6 @@ struct Firm {
 struct Told {
     exit: i32,
     out: String,
-    #[expect(dead_code, reason = "shown when a test fails")]
     err: String,
 }
 
@@ -64,7 +63,7 @@ impl Firm {
         firm.list(&PEOPLE);
         firm.must("clients add Acme");
         firm.must("clients accept acme");
-        firm.must("clients bind acme staff acme --kind roster");
+        firm.must("clients bind acme staff acme");
         firm.must("clients unlisted acme roster");
         firm
     }
@@ -242,4 +241,37 @@ fn a_file_is_tried_before_it_is_configured_and_needs_no_firm() {
     assert!(told.out.contains("would be believed"), "{told:?}");
     symlink(firm.path("staff.csv"), firm.path("link.csv")).unwrap();
     firm.must("roster check link.csv --person-column Who --client Acme");
+}
+
+#[test]
+fn a_source_is_bound_as_what_its_connection_lists() {
+    let firm = Firm::new();
+    let refused = firm.ask("clients bind acme staff other --kind ledger");
+    assert_eq!(refused.exit, 1, "{refused:?}");
+    assert!(refused.err.contains("no list of that kind"), "{refused:?}");
+    firm.must("clients bind acme staff other");
+    let clients = firm.must("clients list --json --quiet").json();
+    let sources = clients["clients"][0]["sources"].to_string();
+    assert!(sources.contains("roster") && !sources.contains("ledger"), "{sources}");
+    firm.must("clients unbind acme staff other");
+}
+
+#[test]
+fn roles_that_are_explained_and_never_met_are_told() {
+    let firm = Firm::new();
+    let config = fs::read_to_string(firm.path("etc/config.toml")).unwrap();
+    let explained = config.replace(
+        "[targets.disk]",
+        "[connections.staff.roles]\nAssigned = \"reader\"\nFormer = \"none\"\n[targets.disk]",
+    );
+    fs::write(firm.path("etc/config.toml"), explained).unwrap();
+    let told = |header: &str| {
+        firm.write(&format!(
+            "Client,Email,{header}\nAcme,ana@harbour.example,Assigned\nAcme,bob@harbour.example,Former\n"
+        ));
+        firm.ask("pull");
+        firm.ask("findings").out.contains("no line of the list has a role")
+    };
+    assert!(told("Duty of the week"));
+    assert!(!told("Responsibility"), "a header that is understood");
 }

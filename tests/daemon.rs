@@ -17,7 +17,7 @@ use std::{
 };
 
 use ledgerward::{
-    domain::firm::{Mode, Office, Person, PersonId},
+    domain::firm::{Closed, Mode, Office, Person, PersonId},
     store::{Options, Store},
 };
 use ledgerward_contract::Timestamp;
@@ -307,6 +307,39 @@ fn a_missed_night_is_caught_up_once() {
     let (last, runs) = store.run_blocking(|db| Ok((db.schedule_last()?, db.runs(10)?))).unwrap();
     assert!(last.values().all(|at| *at > long_ago));
     assert!(runs.iter().all(|r| r.ended.is_some()), "{runs:?}");
+}
+
+#[test]
+fn the_daily_report_names_who_is_still_closed() {
+    let long_ago: Timestamp = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 9);
+    let firm = Firm::new(move |db| {
+        db.schedule_started("daily", long_ago).unwrap();
+        let none = db.firm().unwrap();
+        let mut firm = none.clone();
+        let bob = Person {
+            id: PersonId(uuid::Uuid::from_u128(2)),
+            first: "Bob".into(),
+            last: "Brown".into(),
+            email: ledgerward_contract::Email::parse("bob@harbour.example").unwrap(),
+            aliases: BTreeMap::new(),
+            target_addresses: BTreeMap::new(),
+            mode: Mode::LedgerSelected,
+            office: Office::Employee,
+            enabled: true,
+            closed: Some(Closed { since: long_ago, by: "ana@harbour.example".into(), reason: "lost laptop".into() }),
+            domain_accepted: false,
+        };
+        firm.people.insert(bob.id, bob);
+        db.save_firm_diff(&none, &firm).unwrap();
+    });
+    let mut daemon = firm.start();
+    daemon.until("kind=\"daily\" exit");
+    let log = firm.log();
+    assert_eq!(log.matches("person.closed").count(), 1, "{log}");
+    assert!(log.contains("Bob Brown (bob@harbour.example) has been closed for 9 days"), "{log}");
+    let found = String::from_utf8(firm.ask(&["findings"]).stdout).unwrap();
+    assert!(found.contains("person.closed") && found.contains("ledgerward people lift bob@harbour.example"), "{found}");
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]

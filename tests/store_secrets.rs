@@ -505,12 +505,19 @@ fn d09_one_byte_of_the_audit_table_changed_in_the_file_is_found() {
     assert!(flipped > 500, "{flipped}");
     fs::write(&path, &whole).unwrap();
     let mut db = Db::open(options(&dir)).unwrap();
+    if db.restored().unwrap().is_some() {
+        assert!(matches!(db.audit_verify().unwrap(), Verdict::Broken { .. }), "rows of the spoilt copies are missing");
+        db.confirm_restored("the file as it was", t(9)).unwrap();
+    }
     let Verdict::Whole(now) = db.audit_verify().unwrap() else { panic!("the file as it was is whole") };
-    // Opening a spoilt copy may have moved the watermark: then this file counts as restored, and says so in one row.
+    // Opening a spoilt copy may have moved the watermark: then this file counts as restored, and says so in a row of its own.
     let since: Vec<_> = db.audit_page(0, None, None).unwrap().into_iter().filter(|e| e.seq > head.seq).collect();
     match &since[..] {
         [] => assert_eq!(now, head),
-        [one] => assert_eq!((one.act.as_str(), now.seq), ("state.restored", head.seq + 1)),
+        [one, two] => {
+            assert_eq!((one.act.as_str(), two.act.as_str()), ("state.restored", "state.confirm_restored"));
+            assert_eq!(now.seq, head.seq + 2);
+        }
         more => panic!("{more:?}"),
     }
 }

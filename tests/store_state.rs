@@ -331,6 +331,88 @@ fn d03_a_copy_that_lost_its_log_is_noticed() {
     assert!(db.restored().unwrap().is_some());
 }
 
+/// The rows after `keep`, as somebody would who has the file; the triggers are put back.
+fn cut(dir: &TempDir, keep: i64) {
+    let raw = Connection::open(dir.path().join("state/ledgerward.db")).unwrap();
+    let triggers: Vec<(String, String)> = raw
+        .prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'")
+        .unwrap()
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(!triggers.is_empty());
+    triggers.iter().for_each(|(name, _)| raw.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    assert!(raw.execute("DELETE FROM audit WHERE seq > ?1", [keep]).unwrap() > 0);
+    triggers.iter().for_each(|(_, sql)| raw.execute_batch(sql).unwrap());
+}
+
+#[test]
+fn d09_a_trail_that_was_cut_is_not_whole_after_it_was_opened_and_cut_again() {
+    let dir = dir();
+    let mut db = create(&dir);
+    for n in 0..6 {
+        db.set_freeze(n % 2 == 0, &format!("reason {n}"), t(n)).unwrap();
+    }
+    let Verdict::Whole(head) = db.audit_verify().unwrap() else { panic!("broken from the start") };
+    drop(db);
+    cut(&dir, head.seq - 2);
+    let broken = |db: &mut Db, row: i64, part: &str| match db.audit_verify().unwrap() {
+        Verdict::Broken { seq, why } => assert!(seq == row && why.contains(part), "{seq}: {why}"),
+        Verdict::Whole(head) => panic!("whole: {head:?}"),
+    };
+    let mut db = Db::open(options(&dir)).unwrap();
+    broken(&mut db, head.seq - 1, &format!("had reached row {}", head.seq));
+    db.confirm_restored("a test", t(7)).unwrap();
+    assert!(matches!(db.audit_verify().unwrap(), Verdict::Whole(_)));
+    assert_eq!(db.losses().unwrap()[0].confirmed.as_deref(), Some("daemon (daemon)"), "it is told ever after");
+    drop(db);
+
+    // The row that says so is cut off as well, and the mark of a restored state is taken away.
+    cut(&dir, 0);
+    let mut db = Db::open(options(&dir)).unwrap();
+    broken(&mut db, 1, &format!("had reached row {}", head.seq));
+    drop(db);
+    let raw = Connection::open(dir.path().join("state/ledgerward.db")).unwrap();
+    assert_eq!(raw.execute("DELETE FROM meta WHERE key = 'restored'", []).unwrap(), 1);
+    drop(raw);
+    let mut db = Db::open(options(&dir)).unwrap();
+    broken(&mut db, 1, "had reached row");
+    for n in 0..6 {
+        db.set_freeze(n % 2 == 0, "later", t(n)).unwrap();
+    }
+    drop(db);
+    // Cut anew: both are told, and so it is where the state is marked already.
+    cut(&dir, 3);
+    let mut db = Db::open(options(&dir)).unwrap();
+    broken(&mut db, 1, "had reached row");
+    assert_eq!(db.losses().unwrap().len(), 2);
+    drop(db);
+    cut(&dir, 3);
+    assert_eq!(Db::open(options(&dir)).unwrap().losses().unwrap().len(), 2, "a marked state was cut unseen");
+}
+
+#[test]
+fn d09_a_trail_that_was_written_anew_to_its_full_length_is_noticed() {
+    let dir = dir();
+    let mut db = create(&dir);
+    db.set_freeze(true, "as it was", t(1)).unwrap();
+    drop(db);
+    let (state, other) = (dir.path().join("state"), dir.path().join("other"));
+    copy_dir(&state, &other);
+    let mut db = Db::open(options(&dir)).unwrap();
+    db.set_freeze(false, "what happened", t(2)).unwrap();
+    drop(db);
+    // Another history of the same length, made from the copy.
+    let mut db = Db::open(Options::new(&other, t(0)).machine("machine-1")).unwrap();
+    db.set_freeze(false, "what did not", t(2)).unwrap();
+    drop(db);
+    fs::copy(other.join("ledgerward.db"), state.join("ledgerward.db")).unwrap();
+    let mut db = Db::open(options(&dir)).unwrap();
+    assert!(matches!(db.audit_verify().unwrap(), Verdict::Broken { why, .. } if why.contains("written anew")));
+    assert!(db.restored().unwrap().is_some());
+}
+
 #[test]
 fn t14_another_machine_is_a_note_until_adopted() {
     let dir = dir();

@@ -347,6 +347,14 @@ fn folders_take_turns_where_no_feed_tells_of_sharing() {
         firm.ask(&["gaps", "--offline", "--json", "--quiet"]).out.contains("visitor@elsewhere.example")
     };
     assert!((0..4).any(|_| found(&firm)), "within one round it is seen");
+    for client in ["Acme Ltd", "Birch LLP"] {
+        let folder = format!("ledgerward clients/{client}");
+        let visitor =
+            json!({"folder": folder, "email": "visitor@elsewhere.example", "level": "viewer", "pending": false});
+        firm.at("box", "share", visitor);
+    }
+    let told = firm.ask(&["gaps", "--json", "--quiet"]).out;
+    assert_eq!(told.matches("visitor@elsewhere.example").count(), 3, "whoever asks is told of now: {told}");
 }
 
 #[test]

@@ -212,6 +212,8 @@ fn text_fault(kind: Kind, text: &str, one_of: impl Fn(&[&str]) -> String) -> Opt
     match kind {
         Kind::Email => ledgerward_contract::Email::parse(text).err().map(|e| e.to_string()),
         Kind::Day => crate::cli::args::day(text).err(),
+        // In an address a bare + is a blank.
+        Kind::DayOrInstant => crate::cli::args::at(text).err().map(|why| format!("{why} (in an address: %2B12:00)")),
         Kind::One(choices) => (!choices.contains(&text)).then(|| one_of(choices)),
         Kind::Digest => {
             let fits = (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -295,7 +297,13 @@ mod tests {
 
     #[test]
     fn what_the_table_does_not_name_is_refused_with_its_place() {
-        for (query, at) in [("persn=x", "persn"), ("at=2026-13-01", "at"), ("at=%ff", "at"), ("at=", "at")] {
+        for (query, at) in [
+            ("persn=x", "persn"),
+            ("at=2026-13-01", "at"),
+            ("at=%ff", "at"),
+            ("at=", "at"),
+            ("at=2026-06-30T14:05:00+12:00", "at"),
+        ] {
             let problem = words_of(Method::GET, "/access", Some(query), Value::Null).unwrap_err();
             assert_eq!(
                 (problem.status, problem.at),

@@ -46,6 +46,8 @@ pub enum Kind {
     Client,
     /// `YYYY-MM-DD`.
     Day,
+    /// A day, or an instant in RFC 3339.
+    DayOrInstant,
     Flag,
     /// From, to.
     Count(u32, u32),

@@ -19,6 +19,7 @@ pub fn schema(kind: Kind) -> Value {
         Kind::Document => json!({"type": "string", "maxLength": input::DOCUMENT_MAX}),
         Kind::Email => json!({"type": "string", "format": "email", "maxLength": input::TEXT_MAX}),
         Kind::Day => json!({"type": "string", "format": "date"}),
+        Kind::DayOrInstant => json!({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}),
         Kind::Flag => json!({"type": "boolean"}),
         Kind::Count(from, to) => json!({"type": "integer", "minimum": from, "maximum": to}),
         Kind::One(choices) => json!({"type": "string", "enum": choices}),

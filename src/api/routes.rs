@@ -299,7 +299,7 @@ fn access() -> Vec<Line> {
     let pair = || vec![must(query("person", Kind::Person, PERSON)), must(query("client", Kind::Client, CLIENT))];
     vec![
         (Method::GET, "/access", "access", "Who sees what; one's own for those who do not manage the firm", May::Person,
-            vec![query("person", Kind::Person, PERSON), query("client", Kind::Client, CLIENT), query("at", Day, "as it was at the end of that day"), query("clock", CLOCKS, "one of the three alone, with a day")],
+            vec![query("person", Kind::Person, PERSON), query("client", Kind::Client, CLIENT), query("at", DayOrInstant, "as it was at the end of that day, or at that instant"), query("clock", CLOCKS, "one of the three alone, with a time")],
             Command("access --person={person} --client={client} --at={at} --clock={clock}"), &["access/1", "access-at/1"]),
         (Method::GET, "/access/check", "accessCheck", "May this person open this client: yes, no or held, from memory", May::Person,
             [pair(), vec![query("target", Text, TARGET)]].concat(), Act::Check, &["access-check/1"]),
@@ -373,6 +373,7 @@ mod tests {
             Kind::Person => json!("bob"),
             Kind::Client => json!("acme-ltd"),
             Day => json!("2026-10-31"),
+            DayOrInstant => json!("2026-10-31T09:30:00+13:00"),
             Flag => json!(true),
             Count(from, _) => json!(from),
             One(choices) => json!(choices[0]),

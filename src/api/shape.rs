@@ -57,7 +57,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("guests/1", "{guests:[{person:{id:s, email:s}, client:{id:s, slug:s}, until:t, reason:s, break_glass:b, \
         state:'over'|'sees'|'gives_nothing'|'unknown', because:s}]}"),
     ("changes-show/1", "{changes:[{id:s, author:s, reason:s, does:s, change:any}], access:[any]}"),
-    ("what-if/1", "{changes:s, effects:[any], held:[any]}"),
+    ("what-if/1", "{changes:s, clients:[any], effects:[any], held:[any]}"),
     ("gaps/1", "{gaps:[{client:s, target:s, who:s, gap:any, because:s}], troubles:[s]}"),
     ("leavers/1", "{leavers:[{person:{id:s, email:s}, since:t, ledgers_open:s, folders_open:s, ledgers:[any]}]}"),
     ("leaver/1", "{person:{id:s, email:s}, since:t, by:s, reason:s, we_can_close:[s], only_the_client_can:[s], ledgers:[any], \
@@ -87,8 +87,8 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("freeze/1", "{freeze:null|{since:t, by:s, reason:s}}"),
     ("access/1", "{at:t, last_read:s, rows:[{client:#ClientWords, person:#PersonWords, target:s, account?:s, answer:#Answer, role:s, \
         state:s, source?:s, because:s, since?:t, until?:t}], targets:[#Target], nobody:[#ClientWords], proposed:i, private:[#ClientWords], others:i}"),
-    ("access-at/1", "{day:d, end:t, rows:[{client:#ClientWords, person:#PersonWords, ledger?:<s>, known?:<s>, applied?:[any]}], \
-        targets:[#Target], names_of:s, clock:s}"),
+    ("access-at/1", "{day?:d, end:t, rows:[{client:#ClientWords, person:#PersonWords, ledger?:<s>, known?:<s>, applied?:[any]}], \
+        targets:[#Target], others:i, names_of:s, clock:s}"),
     ("access-check/1", "{answer:#Answer, role:'reader'|'writer'|'none', scope:'whole'|'accounts'|'none', reasons:[s], \
         person:#PersonWords, client:#ClientWords, target:s|null, as_of:t, age_ms:i, last_read:s}"),
     ("access-checks/1", "{checks:[#Check|#Problem], as_of:t, age_ms:i, last_read:s}"),

@@ -13,7 +13,7 @@ use std::{
     sync::OnceLock,
 };
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future::join_all, stream};
 use ledgerward_contract::{
     Error, FolderId, Journalled, Permit, SeenPermission, Snapshot, Timestamp, Via, WriteAuthority, WriteCx,
 };
@@ -23,6 +23,7 @@ use crate::{
     approvals::{REST, Rest},
     cli::{console::Console, outcome::Failure},
     domain::{
+        firm::TargetName,
         lane::{LaneKey, Op, Step},
         plan::{LanePlan, Trouble},
     },
@@ -137,17 +138,24 @@ pub async fn run(
     use_approvals(app, picture).await?;
     // What is about to change is read again in the next run, also if this one ends in the middle.
     drift::forget(app, plans.iter().map(|p| &p.lane)).await?;
-    let at_once = world.targets.values().filter_map(|t| t.api().ok()).map(|t| t.limits().lanes_parallel).max();
     // Lanes with a revoke go first: whoever must go does not wait for somebody else's new folder (`decisions` 16).
     let mut ordered = plans;
     ordered.sort_by_key(|l| !l.steps.iter().any(|s| matches!(s.op, Op::Revoke { .. })));
     let roots = Roots::default();
-    let done: Vec<Result<LaneDone, Failure>> = stream::iter(ordered)
-        .map(|plan| lane(app, world, picture, plan, &roots))
-        .buffer_unordered(at_once.unwrap_or(1).max(1))
-        .collect()
-        .await;
-    let mut lanes: Vec<LaneDone> = done.into_iter().collect::<Result<_, _>>()?;
+    let roots = &roots;
+    let mut by_target: BTreeMap<&TargetName, Vec<&LanePlan>> = BTreeMap::new();
+    for plan in ordered {
+        by_target.entry(&plan.lane.target).or_default().push(plan);
+    }
+    // Each target at its own pace: a slow one holds up no other.
+    let targets = by_target.into_iter().map(|(target, plans)| {
+        let api = world.targets.get(target).and_then(|t| t.api().ok());
+        let at_once = api.map_or(1, |t| t.limits().lanes_parallel.max(1));
+        let done = stream::iter(plans).map(move |plan| lane(app, world, picture, plan, roots));
+        done.buffer_unordered(at_once).collect::<Vec<Result<LaneDone, Failure>>>()
+    });
+    let done = join_all(targets).await;
+    let mut lanes: Vec<LaneDone> = done.into_iter().flatten().collect::<Result<_, _>>()?;
     lanes.sort_by(|a, b| a.lane.cmp(&b.lane));
     release(app, picture).await?;
     let bad: BTreeSet<&LaneKey> = lanes.iter().filter(|l| l.end != LaneEnd::Done).map(|l| &l.lane).collect();

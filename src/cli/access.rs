@@ -5,13 +5,12 @@ use std::{
     fmt::Write as _,
 };
 
-use jiff::civil::Date;
 use ledgerward_contract::{ClientId, FolderRole, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    args::{ClientArg, ClockArg, PersonArg, TableFormat},
+    args::{AtArg, ClientArg, ClockArg, PersonArg, TableFormat},
     cycle::refused,
     outcome::{Exit, Failure, Fault, Report},
 };
@@ -280,7 +279,7 @@ pub async fn run(
     app: &App,
     person: Option<&PersonArg>,
     client: Option<&ClientArg>,
-    at: Option<(Date, Option<ClockArg>)>,
+    at: Option<(AtArg, Option<ClockArg>)>,
     format: TableFormat,
 ) -> Result<Report, Failure> {
     let firm = app.firm().await?;
@@ -298,7 +297,7 @@ pub async fn run(
     });
     let text = match format {
         TableFormat::Text => {
-            let mut text = print::matrix(&matrix);
+            let mut text = print::matrix(&matrix, &firm.zone);
             let read = matrix.read.map_or_else(|| "never".to_owned(), |t| time(t, &app.config.firm.timezone));
             let _ = writeln!(text, "All ledgers last read whole: {read}.");
             text

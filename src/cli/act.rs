@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     app::{App, with_settings},
+    config::schema::Sharing,
     domain::{
         change::{self, Actor, By, ChangeOp, Effect},
         firm::{Client, ClientState, Firm, Person, PersonId},
@@ -88,7 +89,17 @@ async fn opened(app: &App, before: &Firm, after: &Firm, ops: &[ChangeOp]) -> Res
         let folders: Vec<Value> = shifts
             .iter()
             .filter(|s| s.lane.folder.client == client && s.after.is_some())
-            .map(|s| json!({"person": email(&s.person), "target": s.lane.target, "account": s.lane.folder.account}))
+            .map(|s| {
+                let mut folder =
+                    json!({"person": email(&s.person), "target": s.lane.target, "account": s.lane.folder.account});
+                let target = app.config.targets.get(&s.lane.target);
+                if let (Some(map), Some(Sharing::Off { audience })) =
+                    (folder.as_object_mut(), target.map(|t| &t.sharing))
+                {
+                    map.insert("audience".to_owned(), json!(audience));
+                }
+                folder
+            })
             .collect();
         let listed = after.people.keys().filter(|p| way == "convert" && change::sees_everything(after, **p));
         let listed: Vec<String> = listed.map(email).collect();
@@ -123,7 +134,10 @@ pub fn tell(acted: Acted) -> Report {
     let changed = acted.effects.iter().any(|e| e.changed);
     for folder in acted.opened.iter().filter_map(|o| o.get("folders")?.as_array()).flatten() {
         let word = |key: &str| folder.get(key).and_then(Value::as_str).unwrap_or("?");
-        let _ = writeln!(text, "  now open to {} on {}", word("person"), word("target"));
+        // Who reads a target without lists is decided there, and is more than the person who was named.
+        let also = folder.get("audience").and_then(Value::as_str);
+        let also = also.map_or_else(String::new, |a| format!(", and to whoever reads that target: {a}"));
+        let _ = writeln!(text, "  now open to {} on {}{also}", word("person"), word("target"));
     }
     let mut json = json!({"schema": "ledgerward/change/1", "changes": acted.effects, "staged": acted.staged});
     if let Some(map) = json.as_object_mut().filter(|_| !acted.opened.is_empty()) {

@@ -103,8 +103,8 @@ async fn list(app: &App) -> Result<Report, Failure> {
         let zone = &app.config.firm.timezone;
         let until = match token.expires {
             None => "for good".to_owned(),
-            Some(end) if token.ended(now) => format!("ended {}", time(end, zone)),
-            Some(end) => format!("until {}", time(end, zone)),
+            Some(end) if token.ended(now) => format!("ended {}", firm.zone.end(end)),
+            Some(end) => format!("until {}", firm.zone.end(end)),
         };
         let _ = writeln!(text, "{name}  acts as {person}  {until}  made {} by {}", time(token.made, zone), token.by);
         values.push(json!({

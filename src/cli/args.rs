@@ -10,7 +10,6 @@ mod values;
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
-use jiff::civil::Date;
 use ledgerward_contract::Email;
 
 use self::values::{digest, email, filled};
@@ -296,9 +295,9 @@ Examples:
         person: Option<PersonArg>,
         #[arg(long)]
         client: Option<ClientArg>,
-        /// As it was at the end of that day
-        #[arg(long, value_name = "YYYY-MM-DD", value_parser = acts::day)]
-        at: Option<Date>,
+        /// As it was at the end of that day, or at that instant: 2026-06-30, 2026-06-30T14:05:00Z
+        #[arg(long, value_name = "DAY|INSTANT", value_parser = at)]
+        at: Option<AtArg>,
         /// One of the three clocks alone
         #[arg(long, value_enum, requires = "at")]
         clock: Option<ClockArg>,
@@ -522,6 +521,8 @@ mod tests {
             "guests extend bob acme-ltd --until 2026-12-31",
             "guests end bob acme-ltd",
             "access --at 2026-06-30 --clock known",
+            "access --at 2026-06-30T14:05:00Z",
+            "access --at 2026-06-30T14:05:00.25+05:45 --clock applied",
             "roles table xero",
             "roles list",
             "roles define payroll --may selections,guests --may read-all --group north",
@@ -640,6 +641,8 @@ mod tests {
             "restore",
             "restore b.db --confirm",
             "access --at yesterday",
+            "access --at 2026-06-30T14:05",
+            "access --at 2026-06-30T14:05:00[UTC]",
             "--as nobody run",
         ] {
             let error = line(text).err().unwrap_or_else(|| panic!("{text} was taken"));

@@ -57,7 +57,7 @@ pub fn verify_pack(dir: &Path) -> Result<Report, Failure> {
 
 /// Exits 1 and names the row if the chain is broken, or if an export is not what the chain says.
 async fn verify(app: &App, file: Option<&Path>) -> Result<Report, Failure> {
-    let mut verdict = app.store.run(crate::store::Db::audit_verify).await?;
+    let (mut verdict, losses) = app.store.run(|db| Ok((db.audit_verify()?, db.losses()))).await?;
     let mut compared = None;
     if let (Verdict::Whole(_), Some(file)) = (&verdict, file) {
         match compare(app, file).await? {
@@ -70,16 +70,23 @@ async fn verify(app: &App, file: Option<&Path>) -> Result<Report, Failure> {
             let json = json!({"schema": "ledgerward/audit-verify/1", "whole": true, "rows": head.seq.to_string(), "head": head.hash});
             let text = format!("The audit trail is whole: {} rows, head {}.\n", head.seq, head.hash);
             let report = Report::new(Exit::Done, json, text);
-            match compared {
+            let mut report = match compared {
                 Some(rows) => report.note(format!("The {rows} rows of the file are the trail's own, byte for byte.")),
                 None => report,
+            };
+            // Taken as the current one by a person; still not the trail that was.
+            for loss in losses? {
+                let by = loss.confirmed.unwrap_or_else(|| "nobody".to_owned());
+                report = report.note(format!("Row {}: {}; confirmed by {by}.", loss.seq, loss.why));
             }
+            report
         }
         Verdict::Broken { seq, why } => {
             let json =
                 json!({"schema": "ledgerward/audit-verify/1", "whole": false, "row": seq.to_string(), "why": why});
             Report::new(Exit::Failed, json, format!("THE AUDIT TRAIL IS BROKEN at row {seq}: {why}.\n"))
                 .note("Keep this state as it is, compare it with a backup and with the heads in the daily reports.")
+                .note("Only where a backup was put in its place on purpose: ledgerward restore --confirm")
         }
     })
 }

@@ -135,11 +135,15 @@ impl Preview {
             .iter()
             .map(|s| {
                 let word = |role: Option<ledgerward_contract::FolderRole>| role.map_or(json!("none"), |r| json!(r));
-                json!({
+                let mut row = json!({
                     "client": act::slug(&self.after, s.lane.folder.client), "target": s.lane.target,
                     "account": s.lane.folder.account, "person": self.email(s.person),
                     "before": word(s.before), "after": word(s.after),
-                })
+                });
+                if let (Some(map), Some((goes, comes))) = (row.as_object_mut(), &s.address) {
+                    map.insert("address".to_owned(), json!({"before": goes, "after": comes}));
+                }
+                row
             })
             .collect()
     }
@@ -169,7 +173,13 @@ impl Preview {
             };
             let account = s.lane.folder.account.as_ref().map_or_else(String::new, |a| format!(" (account {a})"));
             let client = act::slug(&self.after, s.lane.folder.client);
-            let _ = writeln!(text, "  {} {word} {client}{account} on {}", self.email(s.person), s.lane.target);
+            let target = &s.lane.target;
+            let _ = match &s.address {
+                Some((goes, comes)) => {
+                    writeln!(text, "  {comes} gets in instead of {goes}: {client}{account} on {target}")
+                }
+                None => writeln!(text, "  {} {word} {client}{account} on {target}", self.email(s.person)),
+            };
         }
         if self.shifts.is_empty() {
             text.push_str("  Nobody gains or loses a folder by it.\n");

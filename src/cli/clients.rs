@@ -21,7 +21,7 @@ use crate::{
         office::Permission,
         policy::{Answer, Decider},
     },
-    memory,
+    memory, registry,
     render::table::lay_out,
     store::{LaneRow, LedgerSeen},
 };
@@ -38,7 +38,17 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<ClientsAct>) 
             return bind(app, &firm, &client, &connection, id, kind).await;
         }
         Some(ClientsAct::Unbind { client, connection, id, kind }) => {
-            ChangeOp::UnbindSource { client: find(&client)?, source: source(app, &connection, id, kind)? }
+            let client = act::client(app, &firm, &client.0)?;
+            // As it is bound, whatever the connection lists now.
+            let kind = kind.map(SourceKind::from);
+            let is = |s: &&SourceRef| {
+                s.connection.as_str() == connection && s.id == id && kind.is_none_or(|kind| kind == s.kind)
+            };
+            let source = match client.sources.iter().find(is) {
+                Some(bound) => bound.clone(),
+                None => source(app, &connection, id, kind)?,
+            };
+            ChangeOp::UnbindSource { client: client.id, source }
         }
         Some(ClientsAct::Rename { client, name }) => return rename(app, find(&client)?, name).await,
         Some(ClientsAct::RenameFolder { client }) => return rename_folder(app, &firm, find(&client)?).await,
@@ -83,8 +93,33 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<ClientsAct>) 
     act_and_tell(app, vec![op], "clients").await
 }
 
-fn source(app: &App, connection: &str, id: String, kind: SourceKindArg) -> Result<SourceRef, Failure> {
-    Ok(SourceRef { connection: act::connection(app, connection)?, kind: kind.into(), id })
+/// Errors: the connection has no list of that kind, and a source that is nowhere would be unknown for good.
+fn source(app: &App, connection: &str, id: String, kind: Option<SourceKind>) -> Result<SourceRef, Failure> {
+    let connection = act::connection(app, connection)?;
+    let lists = lists(app, &connection);
+    let kind = match kind {
+        None => lists.first().copied().unwrap_or(SourceKind::Ledger),
+        Some(kind) if lists.contains(&kind) => kind,
+        Some(_) => {
+            return Err(Failure::new(Exit::Failed, format!("{connection} has no list of that kind"))
+                .next("Leave --kind out: what the connection lists is taken."));
+        }
+    };
+    Ok(SourceRef { connection, kind, id })
+}
+
+/// What a connection lists, what it is there for first.
+fn lists(app: &App, connection: &ConnectionName) -> Vec<SourceKind> {
+    let remote = app.config.connections.get(connection).map(|c| &c.remote);
+    let Some(entry) = remote.and_then(|r| registry::entry(&r.connector)) else { return vec![SourceKind::Ledger] };
+    let manifest = entry.factory.manifest();
+    match manifest.name {
+        // A program of the firm's own may be either.
+        "process" => vec![SourceKind::Ledger, SourceKind::PracticeClient],
+        "roster" => vec![SourceKind::Roster],
+        _ if manifest.access.is_none() && manifest.statements.is_empty() => vec![SourceKind::PracticeClient],
+        _ => vec![SourceKind::Ledger],
+    }
 }
 
 /// `CONNECTION:ID` names one of the client's own sources, of whatever kind.
@@ -115,10 +150,10 @@ async fn bind(
     client: &ClientArg,
     connection: &str,
     id: String,
-    kind: SourceKindArg,
+    kind: Option<SourceKindArg>,
 ) -> Result<Report, Failure> {
     let client = act::client(app, firm, &client.0)?.id;
-    let source = source(app, connection, id, kind)?;
+    let source = source(app, connection, id, kind.map(SourceKind::from))?;
     let name = source.connection.clone();
     let known = app.store.run(move |db| db.ledgers(Some(&name))).await?;
     let seen = known.iter().find(|k| k.row.id.as_str() == source.id);

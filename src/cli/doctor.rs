@@ -13,7 +13,7 @@ use crate::{
     app::App,
     config::schema::{Remote, Sharing},
     registry,
-    render::plan::size,
+    render::plan::{size, time},
     store::{SignIn, SignInState},
     world::{self, Source, Target, World},
 };
@@ -124,7 +124,8 @@ async fn state(app: &App, chart: &mut Chart) -> Result<(), Failure> {
         );
     }
     if let Some(f) = freeze {
-        chart.warn("freeze", format!("on since {}: {}", f.since, f.reason), Some("ledgerward freeze off".to_owned()));
+        let since = time(f.since, &app.config.firm.timezone);
+        chart.warn("freeze", format!("on since {since}: {}", f.reason), Some("ledgerward freeze off".to_owned()));
     }
     if wal > 64 << 20 {
         chart.warn(
@@ -158,7 +159,9 @@ fn scopes(app: &App, name: &str, remote: Option<&Remote>, rows: &[SignIn], chart
         if let SignInState::NeedsReauth { why, .. } = &row.state {
             chart.block(name, Exit::SignIn, format!("the sign-in of {who} is dead: {why}"), again());
         }
-        let missing: Vec<&str> = wanted.iter().filter(|w| !row.who.scopes.contains(w)).map(String::as_str).collect();
+        // A sign-in that is kept has its refresh token; Microsoft never lists the scope that it came by.
+        let lacks = |w: &&String| *w != "offline_access" && !row.who.scopes.contains(w);
+        let missing: Vec<&str> = wanted.iter().filter(lacks).map(String::as_str).collect();
         if row.who.scopes.is_empty() {
             chart.warn(name, format!("which scopes {who} was granted is unknown"), None);
         } else if missing.is_empty() {
@@ -261,7 +264,9 @@ async fn probe(app: &App, target: &Target, chart: &mut Chart) {
         None => chart.good(about, "the root folder will be made by the first sync"),
     }
     let mirrors = target.settings.sharing == Sharing::Mirror;
-    if mirrors && !probe.may_share {
+    // Where something else stops us already, whether we might share says nothing.
+    let stopped = probe.notes.iter().any(|n| n.level == NoteLevel::Blocker);
+    if mirrors && !probe.may_share && !stopped {
         chart.block(
             about,
             Exit::Failed,
@@ -279,14 +284,14 @@ async fn probe(app: &App, target: &Target, chart: &mut Chart) {
             _ => chart.good(about, text),
         }
     }
-    for seen in &probe.inherited {
+    for seen in probe.inherited.iter().filter(|seen| !seen.ourselves) {
         chart.warn(
             about,
             format!(
                 "{} gets into the root, and from there into each client's folder unless inheritance is cut",
                 seen.holder
             ),
-            None,
+            Some("Take them off the root and what is above it, or choose a root of ledgerward's own.".to_owned()),
         );
     }
     for note in &probe.notes {

@@ -2,7 +2,7 @@
 //! checks once more, act by act; what it shows, it cuts to what the person may see.
 
 use super::{
-    args::{ChangesAct, ClientsAct, Command, FreezeAct, GuestsAct, HoldersAct, RosterAct, StatementsAct},
+    args::{ChangesAct, ClientsAct, Command, FreezeAct, GuestsAct, HoldersAct, ReviewAct, RosterAct, StatementsAct},
     cycle::{acting, refused},
     outcome::Failure,
 };
@@ -33,6 +33,10 @@ const fn needs(command: &Command) -> &'static [Permission] {
         Command::Runs { .. } | Command::Findings { .. } | Command::Doctor { .. } => &[ReadAll],
         Command::Audit { .. } | Command::Firm { .. } => &[ReadAll],
         Command::Roster { act: Some(RosterAct::Accept { .. }), .. } => &[Connections],
+        // A decision to remove ends a selection, and a decision to keep stands in a sealed pack.
+        Command::Review { act: Some(ReviewAct::Start { .. } | ReviewAct::Import { .. } | ReviewAct::Seal { .. }) } => {
+            &[ReadAll, Selections]
+        }
         Command::Forecast { .. } | Command::Roster { .. } | Command::Gaps { .. } | Command::WhatIf(_) | Command::Review { .. } => &[ReadAll],
         Command::Clients { act: Some(ClientsAct::Move { .. }) } => &[Publish, ReadAll],
         Command::Leaver(_) => &[People],

@@ -2,7 +2,7 @@
 //! exception: another person must publish it, and it ends within a day.
 
 use jiff::{SignedDuration, tz::TimeZone};
-use ledgerward_contract::Timestamp;
+use ledgerward_contract::{ClientId, Timestamp};
 use serde_json::json;
 
 use super::{
@@ -17,12 +17,13 @@ use crate::{
     domain::{
         change::{self, ChangeOp},
         explain::{self, because_words},
-        firm::{Client, Firm, Guest, Person, TargetName, Unlisted},
+        facts::Facts,
+        firm::{Client, Firm, Guest, Person, PersonId, TargetName, Unlisted},
         office::Permission,
         policy::{Answer, Decider},
     },
     memory,
-    render::{plan::time, table::table},
+    render::table::table,
 };
 
 pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
@@ -79,7 +80,10 @@ fn end(until: UntilArg, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, Fa
     let wrong = |_| Failure::new(Exit::Usage, "this end is out of the calendar");
     match until {
         UntilArg::Day(day) => Ok(day.tomorrow().and_then(|d| d.to_zoned(zone.clone())).map_err(wrong)?.timestamp()),
-        UntilArg::Hours(hours) => now.checked_add(SignedDuration::from_hours(hours)).map_err(wrong),
+        // A whole second: nobody typed a fraction of one.
+        UntilArg::Hours(hours) => Timestamp::from_second(now.as_second())
+            .and_then(|now| now.checked_add(SignedDuration::from_hours(hours)))
+            .map_err(wrong),
     }
 }
 
@@ -108,11 +112,18 @@ async fn within_the_ledger(
         None if client.unlisted.unwrap_or(firm.policy.unlisted) == Unlisted::Deny => {
             Err(denied("; its ledger lists nobody, and such clients are denied"))
         }
-        _ if decider.judge(person.id, client.id).answer == Answer::Yes => {
+        _ if sees_anyway(app, firm, &facts, &targets, (person.id, client.id)) => {
             Ok(Some(format!("{} sees {} already, and goes on after the guest access ends.", person.email, client.slug)))
         }
         _ => Ok(None),
     }
+}
+
+/// Whether somebody sees a client without being a guest of it.
+fn sees_anyway(app: &App, firm: &Firm, facts: &Facts, targets: &[TargetName], pair: (PersonId, ClientId)) -> bool {
+    let mut firm = firm.clone();
+    firm.guests.retain(|g| (g.person, g.client) != pair);
+    Decider::new(&firm, facts, targets, app.now()).judge(pair.0, pair.1).answer == Answer::Yes
 }
 
 async fn list(app: &App, firm: &Firm) -> Result<Report, Failure> {
@@ -146,7 +157,7 @@ async fn list(app: &App, firm: &Firm) -> Result<Report, Failure> {
         rows.push([
             person.email.to_string(),
             client.slug.clone(),
-            time(guest.until, &app.config.firm.timezone),
+            firm.zone.end(guest.until),
             if guest.break_glass { format!("BREAK-GLASS {}", guest.reason) } else { guest.reason.clone() },
             format!("{}: {why}", state.replace('_', " ")),
         ]);

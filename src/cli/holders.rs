@@ -61,11 +61,7 @@ async fn read(app: &App, world: &World, firm: &Firm, ask: &Ask, console: &mut dy
     let turn = app.store.run(|db| db.last_turn()).await?;
     let book = lanes::read(app, world, &decider, ask, (app.now(), turn), console).await?;
     let (plan, _) = lanes::propose(&decider, &book, ask);
-    let mut out = Read { entries: Vec::new(), troubles: book.troubles.clone(), needs_sign_in: false };
-    out.needs_sign_in = world
-        .targets
-        .values()
-        .any(|t| t.reach().is_err_and(|e| e.kind == ledgerward_contract::ErrorKind::Unauthenticated));
+    let mut out = Read { entries: Vec::new(), troubles: book.troubles.clone(), needs_sign_in: book.needs_sign_in };
     for (key, known) in &book.lanes {
         let Some(folder) = known.folder() else { continue };
         let private = firm.clients.get(&key.folder.client).and_then(|c| c.private_to);

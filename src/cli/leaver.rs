@@ -18,7 +18,7 @@ use crate::{
         change::ChangeOp,
         firm::{Firm, Person},
     },
-    leavers::{CASES, Case, Chased, Confirmed},
+    leavers::{CASES, Case, Chased, Confirmed, Past},
     memory, pack,
     render::plan::{count, time},
 };
@@ -36,9 +36,13 @@ pub async fn run(app: &App, console: &mut dyn Console, args: LeaverArgs) -> Resu
     if let (Some(ledger), Some(note)) = (&args.confirm, &args.note) {
         return confirm(app, &firm, person, ledger, note).await;
     }
+    // Once somebody is closed there is no way back to before: what would refuse the pack then refuses now.
+    if let Some(dir) = args.pack.as_ref().filter(|dir| !file::given(dir)) {
+        pack::room(dir)?;
+    }
     let known = case_of(app, person).await?;
     let case = match known {
-        Some(case) if !still_ours(app, person).await? => looked_again(app, &firm, case).await?,
+        Some(case) if !still_ours(app, person).await? => looked_again(app, &firm, person, case).await?,
         // Somebody who came back and leaves again is a new case.
         known => {
             let known = known.filter(|_| person.shut());
@@ -85,9 +89,9 @@ async fn still_ours(app: &App, person: &Person) -> Result<bool, Failure> {
     Ok(theirs || !person.shut())
 }
 
-async fn looked_again(app: &App, firm: &Firm, mut case: Case) -> Result<Case, Failure> {
+async fn looked_again(app: &App, firm: &Firm, person: &Person, mut case: Case) -> Result<Case, Failure> {
     let facts = memory::recall_all(app, firm).await?;
-    case.refresh(firm, &facts, app.now());
+    case.refresh(firm, &facts, &Past::of(app, person).await?, app.now());
     keep(app, &case).await?;
     Ok(case)
 }
@@ -103,6 +107,11 @@ async fn close(
     known: Option<Case>,
 ) -> Result<Case, Failure> {
     let reason = reason.unwrap_or("left the firm").to_owned();
+    let facts = memory::recall_all(app, firm).await?;
+    let past = match &known {
+        Some(_) => Past::of(app, person).await?,
+        None => Past::first(app, firm, &facts, person).await?,
+    };
     let mut case = known.unwrap_or_else(|| Case {
         person: person.id,
         opened: app.now(),
@@ -111,9 +120,7 @@ async fn close(
         ledgers: BTreeMap::new(),
         folders_left: Vec::new(),
     });
-    // What they saw while they were here: a ledger that lists nobody is found by that.
-    let facts = memory::recall_all(app, firm).await?;
-    case.refresh(firm, &facts, app.now());
+    case.refresh(firm, &facts, &past, app.now());
     let ops = [
         ChangeOp::ClosePerson { person: person.id, reason: reason.clone() },
         ChangeOp::SetEnabled { person: person.id, enabled: false },
@@ -147,7 +154,7 @@ async fn confirm(app: &App, firm: &Firm, person: &Person, ledger: &str, note: &s
         Failure::new(Exit::Failed, format!("{} is no leaver", person.email))
             .next(format!("Close the person first: ledgerward leaver {}", person.email))
     })?;
-    let mut case = looked_again(app, firm, case).await?;
+    let mut case = looked_again(app, firm, person, case).await?;
     let confirmed = Confirmed { at: app.now(), by: app.actor.name.clone(), note: note.to_owned() };
     let named = |l: &Chased| format!("{}:{}", l.source.connection, l.source.id) == ledger || l.name == ledger;
     let mut found: Vec<&mut Chased> =
@@ -185,7 +192,7 @@ async fn told(app: &App, person: &Person, case: &Case) -> Result<Report, Failure
         .collect();
     we.extend(case.folders_left.iter().cloned());
     let line = |(_, l): &(&String, &Chased)| {
-        format!("{}:{} \"{}\" ({}): {}", l.source.connection, l.source.id, l.name, l.clients.join(", "), l.said.words())
+        format!("{}:{} \"{}\" ({}): {}", l.source.connection, l.source.id, l.name, l.clients.join(", "), l.words())
     };
     we.extend(case.open().filter(|(_, l)| !l.only_the_client()).map(|l| line(&l)));
     let client: Vec<String> = case.open().filter(|(_, l)| l.only_the_client()).map(|l| line(&l)).collect();
@@ -239,7 +246,7 @@ fn value(l: &Chased) -> Value {
     let mut value = json!({
         "connection": l.source.connection, "ledger": l.source.id, "name": l.name, "clients": l.clients,
         "role": if l.role.is_empty() { "unknown" } else { &l.role }, "says": l.said, "state": l.standing(),
-        "gone": l.gone.map_or_else(|| json!("unknown"), |t| json!(t)),
+        "gone": l.gone.map_or_else(|| json!("unknown"), |t| json!(t)), "was_in": l.was_in,
     });
     if let (Some(map), Some(confirmed)) = (value.as_object_mut(), &l.confirmed) {
         map.insert("confirmed".to_owned(), json!(confirmed));
@@ -255,7 +262,7 @@ async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
     let owned = app.store.run(|db| db.owned()).await?;
     for case in cases.values_mut() {
         let Some(person) = firm.people.get(&case.person).filter(|p| p.shut()) else { continue };
-        case.refresh(firm, &facts, app.now());
+        case.refresh(firm, &facts, &Past::default(), app.now());
         let folders = owned
             .iter()
             .flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, o)))

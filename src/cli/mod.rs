@@ -207,7 +207,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Firm { act } => firm::run(app, console, act).await,
         Command::Roster { connection, act } => roster::run(app, connection.as_deref(), act).await,
         Command::Access { person, client, at, clock, format } => {
-            access::run(app, person.as_ref(), client.as_ref(), at.map(|day| (day, clock)), format).await
+            access::run(app, person.as_ref(), client.as_ref(), at.map(|at| (at, clock)), format).await
         }
         Command::Gaps { client, offline, format } => gaps::run(app, console, client.as_ref(), offline, format).await,
         Command::Forecast { target, offline } => forecast::run(app, console, target.as_deref(), offline).await,

@@ -62,9 +62,20 @@ pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
         }
     };
     let disabled = matches!(op, ChangeOp::SetEnabled { enabled: false, .. });
+    // A leaver is closed and disabled, and one of the two keeps them out.
+    let still_out = match &op {
+        ChangeOp::LiftPerson { person } => firm.people.get(person).filter(|p| !p.enabled),
+        _ => None,
+    };
     let mut report = act_and_tell(app, vec![op], "people").await?;
     if disabled {
         report = report.note("It is done in the folders by the next sync. To close them within the minute: ledgerward revoke PERSON --now");
+    }
+    if let Some(person) = still_out {
+        report = report.note(format!(
+            "{0} is disabled and has nothing until somebody enables them: ledgerward people enable {0}",
+            person.email
+        ));
     }
     Ok(report)
 }

@@ -26,7 +26,9 @@ use crate::{
     domain::{
         change::ChangeOp,
         firm::{Firm, Office, PersonId},
+        policy::{Answer, Decider},
     },
+    memory,
     pack::{self, Link, Pack, Sealed},
     render::plan::{count, time},
     store::{self, Db},
@@ -115,7 +117,7 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<ReviewAct>) -
             let review = load(app, &name).await?;
             import(app, &firm, review, &file::read(&file, console)?).await
         }
-        Some(ReviewAct::Seal { name, out }) => seal(app, load(app, &name).await?, out.as_deref()).await,
+        Some(ReviewAct::Seal { name, out }) => seal(app, &firm, load(app, &name).await?, out.as_deref()).await,
         Some(ReviewAct::Pack { name, out }) => pack(app, load(app, &name).await?, &out).await,
         Some(ReviewAct::Verify { dir }) => verify_pack(&dir),
     }
@@ -132,13 +134,17 @@ async fn load(app: &App, name: &str) -> Result<Review, Failure> {
 }
 
 /// The review and a row of the audit trail with the head of its chain, together.
-async fn save(app: &App, review: &Review, act: &'static str) -> Result<(), Failure> {
+async fn save(app: &App, review: &Review, act: &'static str, told: Value) -> Result<(), Failure> {
     let (now, kept) = (app.now(), review.clone());
-    Ok(app.store.run(move |db| db.tx(|db| keep(db, &kept, act, now))).await?)
+    Ok(app.store.run(move |db| db.tx(|db| keep(db, &kept, act, told, now))).await?)
 }
 
-fn keep(db: &mut Db, review: &Review, act: &str, now: Timestamp) -> store::Result<()> {
-    let row = json!({"chain": review.head(), "undecided": review.undecided().to_string()});
+/// `told`: what the row says beside the chain.
+fn keep(db: &mut Db, review: &Review, act: &str, told: Value, now: Timestamp) -> store::Result<()> {
+    let mut row = json!({"chain": review.head(), "undecided": review.undecided().to_string()});
+    if let (Some(row), Value::Object(told)) = (row.as_object_mut(), told) {
+        row.extend(told);
+    }
     db.doc_put(REVIEWS, &review.name, review)?;
     db.audit(now, act, &review.name, None::<&()>, Some(&row), None)
 }
@@ -192,7 +198,7 @@ async fn start(app: &App, firm: &Firm, name: &str, reviewers: &[String]) -> Resu
         "audit": {"seq": head.seq.to_string(), "hash": head.hash},
     });
     review.link(body)?;
-    save(app, &review, "review.start").await?;
+    save(app, &review, "review.start", json!({})).await?;
     let sheets: BTreeSet<&String> = review.items.iter().map(|i| &i.reviewer).collect();
     let text = format!("{name}: {} for {}.\n", count(review.items.len(), "line"), count(sheets.len(), "reviewer"));
     Ok(Report::new(Exit::Done, summary(&review), text).note(format!("Next: ledgerward review export {name} --out DIR")))
@@ -209,7 +215,11 @@ fn assigned(app: &App, firm: &Firm, typed: &[String]) -> Result<BTreeMap<ClientI
         let person = act::person(app, firm, person)?;
         let clients: Vec<ClientArg> = clients.split(',').map(|c| ClientArg(c.trim().to_owned())).collect();
         for client in act::clients(app, firm, &clients)? {
-            of.insert(client.id, person.email.to_string());
+            let email = person.email.to_string();
+            if let Some(other) = of.insert(client.id, email.clone()).filter(|other| *other != email) {
+                return Err(Failure::new(Exit::Usage, format!("{} is given to {other} and to {email}", client.slug))
+                    .next("Each client is signed off by one reviewer: name it once. Nothing was started."));
+            }
         }
     }
     Ok(of)
@@ -256,17 +266,27 @@ fn put(out: &Path, files: &BTreeMap<String, Vec<u8>>, text: &mut String) -> Resu
 async fn import(app: &App, firm: &Firm, mut review: Review, bytes: &[u8]) -> Result<Report, Failure> {
     open(&review)?;
     let found = sheet::decisions(&review, bytes)?;
+    let on_behalf_of = signer(app, firm, &review, &found)?;
+    let staged = staged(app).await?;
     let (now, by) = (app.now(), app.actor.name.clone());
-    let (mut ops, mut by_hand) = (Vec::new(), Vec::new());
+    let (mut ops, mut by_hand, mut fresh) = (Vec::new(), Vec::new(), 0);
     for item in &mut review.items {
         let Some((keep, note)) = found.get(&item.row) else { continue };
-        item.decision = Some(Decision { keep: *keep, note: note.clone(), by: by.clone(), at: now });
-        if !keep {
-            match removal(firm, item) {
-                Ok(op) => ops.extend(op),
-                Err(line) => by_hand.push(line),
-            }
+        let removed = if *keep { Ok(Vec::new()) } else { removal(firm, item) };
+        if let Err(line) = &removed {
+            by_hand.push(line.clone());
         }
+        // The same sheet again is no second decision.
+        if item.decision.as_ref().is_some_and(|d| d.keep == *keep && d.note == *note) {
+            continue;
+        }
+        fresh += 1;
+        item.decision = Some(Decision { keep: *keep, note: note.clone(), by: by.clone(), at: now });
+        ops.extend(removed.into_iter().flatten().filter(|op| !staged.iter().any(|(waits, _)| waits == op)));
+    }
+    if fresh == 0 {
+        let text = format!("Nothing new: every decision of this sheet was taken in before.\n{}", lines(&by_hand));
+        return Ok(Report::new(partly(&by_hand), told(&review, &[], &by_hand), text));
     }
     let acted = act::act(app, ops, &format!("review {}", review.name)).await?;
     let rows: Vec<Value> = found
@@ -275,26 +295,88 @@ async fn import(app: &App, firm: &Firm, mut review: Review, bytes: &[u8]) -> Res
             json!({"row": row.to_string(), "decision": if *keep { "keep" } else { "remove" }, "note": note})
         })
         .collect();
-    review.link(json!({"act": "import", "at": now, "by": by, "sha256": pack::sha256(bytes), "decisions": rows, "staged": acted.staged}))?;
-    save(app, &review, "review.import").await?;
+    review.link(json!({
+        "act": "import", "at": now, "by": by, "on_behalf_of": on_behalf_of, "sha256": pack::sha256(bytes), "decisions": rows,
+        "staged": acted.staged,
+    }))?;
+    save(app, &review, "review.import", json!({"on_behalf_of": on_behalf_of})).await?;
     let removed = found.values().filter(|(keep, _)| !keep).count();
-    let mut text = format!(
-        "{}: {} kept, {removed} to be removed, {} not decided yet.\n",
+    let text = format!(
+        "{}: {} kept, {removed} to be removed, {} not decided yet.\n{}",
         count(found.len(), "decision"),
         found.len() - removed,
-        review.undecided()
+        review.undecided(),
+        lines(&by_hand)
     );
-    for line in &by_hand {
-        let _ = writeln!(text, "  {line}");
+    let changed = acted.effects.iter().any(|e| e.changed);
+    let report = Report::new(partly(&by_hand), told(&review, &acted.staged, &by_hand), text);
+    Ok(act::with_next(report, changed, &acted.staged))
+}
+
+/// Whose lines of a sheet these are, as far as they are not the one's own who brings it: only an owner decides for others.
+/// Root stands in for the primary owner, and is no reviewer.
+fn signer(
+    app: &App,
+    firm: &Firm,
+    review: &Review,
+    found: &BTreeMap<usize, (bool, String)>,
+) -> Result<BTreeSet<String>, Failure> {
+    let acting = app.acting_person(firm);
+    let own = acting.map(|p| p.email.to_string());
+    let decided = review.items.iter().filter(|i| found.contains_key(&i.row));
+    let others: BTreeSet<String> = decided.map(|i| i.reviewer.clone()).filter(|r| own.as_ref() != Some(r)).collect();
+    let owner = acting.is_none_or(|p| matches!(p.office, Office::PrimaryOwner | Office::Owner));
+    match (others.first(), own) {
+        (Some(reviewer), Some(own)) if !owner => {
+            Err(Failure::new(Exit::Failed, format!("{own} may not sign off for {reviewer}"))
+                .fault(Fault::Denied)
+                .next("Nothing was changed. A sheet is imported by its own reviewer, or by an owner on their behalf."))
+        }
+        _ => Ok(others),
     }
-    let mut json = summary(&review);
+}
+
+/// Changes that wait for an owner, with their labels.
+async fn staged(app: &App) -> Result<Vec<(ChangeOp, String)>, Failure> {
+    let changes = app.store.run(|db| db.staged_changes()).await?;
+    Ok(changes.into_iter().filter_map(|c| Some((serde_json::from_value(c.op.clone()).ok()?, c.label()))).collect())
+}
+
+/// Decisions to remove that took nothing away: by the firm of now the person still sees the client. A line each, with why.
+async fn undone<'r>(app: &App, firm: &Firm, review: &'r Review) -> Result<Vec<(&'r Item, String)>, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    let decider = Decider::new(firm, &facts, &[], app.now());
+    let staged = staged(app).await?;
+    let removed = review.items.iter().filter(|i| i.decision.as_ref().is_some_and(|d| !d.keep));
+    let sees = removed.filter(|i| decider.judge(i.person, i.client).answer != Answer::No);
+    let why = |item: &Item| {
+        let ops = removal(firm, item)?;
+        let (row, email, slug) = (item.row, &item.email, &item.slug);
+        Ok::<_, String>(match staged.iter().find(|(op, _)| ops.contains(op)) {
+            Some((_, label)) => {
+                format!("row {row}: {email} {slug} waits for an owner: ledgerward changes publish {label}")
+            }
+            None => format!("row {row}: {email} still sees {slug}: ledgerward why {email} {slug}"),
+        })
+    };
+    Ok(sees.map(|i| (i, why(i).unwrap_or_else(|line| line))).collect())
+}
+
+fn lines(all: &[String]) -> String {
+    all.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+const fn partly(by_hand: &[String]) -> Exit {
+    if by_hand.is_empty() { Exit::Done } else { Exit::Partly }
+}
+
+fn told(review: &Review, staged: &[String], by_hand: &[String]) -> Value {
+    let mut json = summary(review);
     if let Some(map) = json.as_object_mut() {
-        map.insert("staged".to_owned(), json!(acted.staged));
+        map.insert("staged".to_owned(), json!(staged));
         map.insert("by_hand".to_owned(), json!(by_hand));
     }
-    let exit = if by_hand.is_empty() { Exit::Done } else { Exit::Partly };
-    let changed = acted.effects.iter().any(|e| e.changed);
-    Ok(act::with_next(Report::new(exit, json, text), changed, &acted.staged))
+    json
 }
 
 /// The acts that take this line's access away, or why no act of a selection can.
@@ -329,14 +411,18 @@ fn open(review: &Review) -> Result<(), Failure> {
     }
 }
 
-async fn seal(app: &App, mut review: Review, out: Option<&Path>) -> Result<Report, Failure> {
+async fn seal(app: &App, firm: &Firm, mut review: Review, out: Option<&Path>) -> Result<Report, Failure> {
     open(&review)?;
     if review.undecided() > 0 {
         return Err(Failure::new(Exit::Failed, format!("{} not decided yet", count(review.undecided(), "line")))
             .next(format!("See: ledgerward review list. Then: ledgerward review import {} FILE", review.name)));
     }
-    review.link(json!({"act": "seal", "at": app.now(), "by": app.actor.name, "items": review.items}))?;
+    let undone = undone(app, firm, &review).await?;
     let mut files = sheet::sheets(&review)?;
+    files.insert("not-removed.csv".to_owned(), sheet::not_removed(&undone)?);
+    let still_open: Vec<String> = undone.into_iter().map(|(_, line)| line).collect();
+    let (now, by) = (app.now(), app.actor.name.clone());
+    review.link(json!({"act": "seal", "at": now, "by": by, "items": review.items, "not_removed": still_open}))?;
     let chain: Vec<String> = review
         .links
         .iter()
@@ -358,23 +444,31 @@ async fn seal(app: &App, mut review: Review, out: Option<&Path>) -> Result<Repor
         evidence::write(dir, sealed.clone()).await?;
     }
     review.seal = Some(sealed.seal.clone());
-    let (now, kept, row, whole) = (app.now(), sealed.clone(), evidence::seal_row(&sealed), review.clone());
+    let (kept, row, whole) = (sealed.clone(), evidence::seal_row(&sealed), review.clone());
+    let open = json!({"not_removed": still_open.len().to_string()});
     // Both or neither: a review that says it is sealed has its pack.
     app.store
         .run(move |db| {
             db.tx(|db| {
                 db.doc_put(PACKS, &kept.subject, &kept)?;
                 db.audit(now, "pack.seal", &kept.subject, None::<&()>, Some(&row), None)?;
-                keep(db, &whole, "review.seal", now)
+                keep(db, &whole, "review.seal", open, now)
             })
         })
         .await?;
     let at = out.map_or_else(String::new, |out| format!(" in {}", file::shown(out)));
-    let text = format!("{} is sealed{at}: {}\n", review.name, sealed.seal);
-    Ok(Report::new(Exit::Done, summary(&review), text).note(match out.filter(|out| !file::given(out)) {
-        Some(dir) => format!("Anybody can check it: ledgerward review verify {}", dir.display()),
-        None => format!("To have it: ledgerward review pack {} --out DIR", review.name),
-    }))
+    let mut text = format!("{} is sealed{at}: {}\n", review.name, sealed.seal);
+    if !still_open.is_empty() {
+        let many = count(still_open.len(), "decision");
+        let _ = writeln!(text, "{many} to remove became no change so far, and the access stays:");
+        text.push_str(&lines(&still_open));
+    }
+    Ok(Report::new(partly(&still_open), told(&review, &[], &still_open), text).note(
+        match out.filter(|out| !file::given(out)) {
+            Some(dir) => format!("Anybody can check it: ledgerward review verify {}", dir.display()),
+            None => format!("To have it: ledgerward review pack {} --out DIR", review.name),
+        },
+    ))
 }
 
 /// A sealed review's pack, again: the very bytes that were sealed.

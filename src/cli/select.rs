@@ -20,9 +20,9 @@ use crate::{
     domain::{
         change::{self, ChangeOp},
         explain::{self, CanSelect},
-        firm::{Client, ClientState, Firm, Person, PersonId, Selection, SelectionScope, TargetName},
+        firm::{Authority, Client, ClientState, Firm, Person, PersonId, Selection, SelectionScope, TargetName},
         office::Permission,
-        policy::{Answer, Decider},
+        policy::{Answer, Decider, Reach},
     },
     memory, registry,
     render::plan::count,
@@ -64,8 +64,9 @@ impl Word {
     }
 }
 
+/// One client's line.
 #[derive(Debug, Serialize)]
-struct Line {
+pub struct Line {
     client: String,
     id: ClientId,
     answer: Word,
@@ -117,17 +118,17 @@ pub async fn run(app: &App, args: SelectArgs) -> Result<Report, Failure> {
         narrow(app, &mut draft, &args.accounts).await?;
     }
     if draft.named && draft.refused() {
-        return Ok(nothing_done(app, draft));
+        return Ok(nothing_done(app, &decider, draft));
     }
     let ops = draft.ops();
     let by = change::By { actor: acting(app, &firm)?, at: app.now() };
     let (after, _) = change::apply_all(&firm, &ops, by).map_err(|(_, r)| refused(r))?;
     let after = with_settings(after, &app.config);
     let then = Decider::new(&after, &facts, &targets, app.now());
-    let Draft { wishes, unknown, notes, .. } = draft;
-    let held_back = wishes.values().any(|w| w.ops.is_empty() && w.word != Word::NoMatchingAccess);
-    let removes = wishes.values().any(|w| matches!(w.word, Word::Removed | Word::NoMatchingAccess));
-    let lines: Vec<Line> = wishes.into_values().map(|w| answer(app, (&decider, &then), person, w)).collect();
+    let held_back = draft.refused();
+    let removes = draft.wishes.values().any(|w| matches!(w.word, Word::Removed | Word::NoMatchingAccess));
+    let (unknown, notes) = (draft.unknown, std::mem::take(&mut draft.notes));
+    let lines = lines(app, (&decider, &then), draft);
     let acted = if args.dry_run {
         act::Acted { effects: Vec::new(), staged: Vec::new(), opened: Vec::new() }
     } else {
@@ -332,18 +333,17 @@ fn wish<'f>(decider: &Decider<'_>, person: &Person, client: &'f Client, selectio
         vec![ChangeOp::Select { person: person.id, client: client.id, scope: scope.clone(), when_granted }]
     };
     let no = |word, because| Wish { client, word, because, ops: Vec::new() };
+    // Where any source is enough, one of them is.
+    let all = |ledgers: Vec<String>| ledgers.join(if client.authority == Authority::Any { " or " } else { " and " });
     match explain::can_select(decider, person.id, client.id) {
         CanSelect::Ok => Wish { client, word: Word::Granted, because: String::new(), ops: ops(false) },
         CanSelect::Never { why } => no(Word::Refused, why),
-        CanSelect::Greyed { ledgers } | CanSelect::Pending { ledgers } if *when_granted => Wish {
-            client,
-            word: Word::Pending,
-            because: format!("until {} grants it", ledgers.join(" and ")),
-            ops: ops(true),
-        },
-        CanSelect::Greyed { ledgers } => no(Word::NeedsAccessInTheLedger, ledgers.join(" and ")),
+        CanSelect::Greyed { ledgers } | CanSelect::Pending { ledgers } if *when_granted => {
+            Wish { client, word: Word::Pending, because: format!("until {} grants it", all(ledgers)), ops: ops(true) }
+        }
+        CanSelect::Greyed { ledgers } => no(Word::NeedsAccessInTheLedger, all(ledgers)),
         CanSelect::Pending { ledgers } => {
-            no(Word::NeedsAccessInTheLedger, format!("{}; a wish for it is kept already", ledgers.join(" and ")))
+            no(Word::NeedsAccessInTheLedger, format!("{}; a wish for it is kept already", all(ledgers)))
         }
     }
 }
@@ -381,6 +381,18 @@ fn all_granted<'f>(app: &App, decider: &Decider<'f>, person: &Person) -> (Vec<Wi
     (wishes, unknown)
 }
 
+/// A line for each client. `then`: the firm with the draft's changes in it.
+pub fn lines(app: &App, (before, then): (&Decider<'_>, &Decider<'_>), draft: Draft<'_>) -> Vec<Line> {
+    let (person, none) = (draft.person, draft.named && draft.refused());
+    let wishes = draft.wishes.into_values();
+    wishes
+        .map(|w| match none {
+            true => line(app, w.client, if w.ops.is_empty() { w.word } else { Word::NotDone }, w.because),
+            false => answer(app, (before, then), person, w),
+        })
+        .collect()
+}
+
 /// The line of a client after its change was tried on a copy of the firm.
 fn answer(app: &App, (before, then): (&Decider<'_>, &Decider<'_>), person: &Person, wish: Wish<'_>) -> Line {
     let Wish { client, mut word, mut because, ops: _ } = wish;
@@ -398,6 +410,9 @@ fn answer(app: &App, (before, then): (&Decider<'_>, &Decider<'_>), person: &Pers
             (Answer::Yes, Answer::Yes) if same || !person.mode.needs_selection() => {
                 (Word::AlreadyHasAccess, String::new())
             }
+            (Answer::Yes, Answer::Yes) if whole(before, person, client) && !whole(then, person, client) => {
+                (Word::Granted, "these accounts only; the client's own folder is taken away".to_owned())
+            }
             (Answer::Yes, _) => (Word::Granted, String::new()),
             (Answer::No | Answer::Held, _) => {
                 let why = then.ix(person.id).map(|ix| explain::because_words(then, ix, is.because));
@@ -406,6 +421,10 @@ fn answer(app: &App, (before, then): (&Decider<'_>, &Decider<'_>), person: &Pers
         };
     }
     line(app, client, word, because)
+}
+
+fn whole(d: &Decider<'_>, person: &Person, client: &Client) -> bool {
+    matches!(d.judge(person.id, client.id).reach, Reach::Whole)
 }
 
 fn line(app: &App, client: &Client, answer: Word, because: String) -> Line {
@@ -426,14 +445,10 @@ pub(super) fn vendor(app: &App, client: &Client) -> String {
 }
 
 /// Something was refused, so nothing is written; who would have passed says so.
-fn nothing_done(app: &App, draft: Draft<'_>) -> Report {
+fn nothing_done(app: &App, decider: &Decider<'_>, draft: Draft<'_>) -> Report {
     let person = draft.person;
     let greyed = draft.wishes.values().any(|w| w.word == Word::NeedsAccessInTheLedger);
-    let lines: Vec<Line> = draft
-        .wishes
-        .into_values()
-        .map(|w| line(app, w.client, if w.ops.is_empty() { w.word } else { Word::NotDone }, w.because))
-        .collect();
+    let lines = lines(app, (decider, decider), draft);
     let acted = act::Acted { effects: Vec::new(), staged: Vec::new(), opened: Vec::new() };
     let report = told(Exit::Failed, person, &lines, &acted, false).note("Nothing was changed.");
     if greyed {
@@ -445,13 +460,21 @@ fn nothing_done(app: &App, draft: Draft<'_>) -> Report {
     report
 }
 
-fn told(exit: Exit, person: &Person, lines: &[Line], acted: &act::Acted, dry_run: bool) -> Report {
+/// The lines as a person reads them.
+pub fn words(lines: &[Line]) -> String {
     let width = lines.iter().map(|l| l.client.len()).max().unwrap_or(0);
     let mut text = String::new();
-    let mut sums: BTreeMap<Word, usize> = BTreeMap::new();
     for line in lines {
         let because = if line.because.is_empty() { String::new() } else { format!(": {}", line.because) };
         let _ = writeln!(text, "{:<width$}  {}{because}", line.client, line.text);
+    }
+    text
+}
+
+fn told(exit: Exit, person: &Person, lines: &[Line], acted: &act::Acted, dry_run: bool) -> Report {
+    let text = words(lines);
+    let mut sums: BTreeMap<Word, usize> = BTreeMap::new();
+    for line in lines {
         *sums.entry(line.answer).or_default() += 1;
     }
     let json = json!({

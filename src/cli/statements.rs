@@ -55,8 +55,24 @@ struct Known {
     files: BTreeMap<String, Vec<DeliveredFile>>,
     profiles: BTreeMap<String, (Timestamp, LedgerProfile)>,
     accounts: BTreeMap<SourceRef, Vec<LedgerAccount>>,
-    /// The clients that may be shown.
-    clients: BTreeSet<ClientId>,
+    /// The clients that may be shown, and what of each.
+    clients: BTreeMap<ClientId, Papers>,
+}
+
+/// What of a client's statements somebody may see: the same as in the folders that are theirs.
+enum Papers {
+    All,
+    /// Those of these accounts alone, and of no other kind (`product` 4).
+    Of(BTreeSet<String>),
+}
+
+impl Papers {
+    fn have(&self, key: &StatementKey) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(accounts) => key.request.account.as_ref().is_some_and(|a| accounts.contains(a.as_str())),
+        }
+    }
 }
 
 impl Known {
@@ -64,13 +80,24 @@ impl Known {
         let firm = app.firm().await?;
         let filter = Filter::new(app, &firm, None, which.client.as_ref()).await?;
         let clients = match filter.sight {
-            Sight::Everything => firm.clients.values().filter(|c| filter.client(c)).map(|c| c.id).collect(),
+            Sight::Everything => {
+                let all = firm.clients.values().filter(|c| filter.client(c));
+                all.map(|c| (c.id, Papers::All)).collect()
+            }
             Sight::Own(person) => {
                 let rows = access::now(app, &firm, &filter).await?.rows;
-                let own = |r: &access::Row| r.answer == Answer::Yes && r.person.id == person.0.to_string();
-                let own: BTreeSet<String> = rows.into_iter().filter(own).map(|r| r.client.id).collect();
-                let seen = |c: &&Client| filter.client(c) && (filter.reads(c) || own.contains(&c.id.to_string()));
-                firm.clients.values().filter(seen).map(|c| c.id).collect()
+                let own = |r: &&access::Row| r.answer == Answer::Yes && r.person.id == person.0.to_string();
+                let mut own: BTreeMap<String, BTreeSet<Option<String>>> =
+                    rows.iter().filter(own).fold(BTreeMap::new(), |mut own, r| {
+                        own.entry(r.client.id.clone()).or_default().insert(r.account.clone());
+                        own
+                    });
+                let papers = |c: &Client| match own.remove(&c.id.to_string()) {
+                    _ if filter.reads(c) => Some((c.id, Papers::All)),
+                    Some(folders) if folders.contains(&None) => Some((c.id, Papers::All)),
+                    folders => Some((c.id, Papers::Of(folders?.into_iter().flatten().collect()))),
+                };
+                firm.clients.values().filter(|c| filter.client(c)).filter_map(papers).collect()
             }
         };
         let sources: Vec<SourceRef> =
@@ -89,6 +116,10 @@ impl Known {
         let profile = self.profiles.get(&crate::memory::source_key(source)).map(|(_, p)| p);
         let (month, day) = client.year_end.or(profile.and_then(|p| p.year_end)).unwrap_or((12, 31));
         YearEnd::new(month, day).unwrap_or(YearEnd::CALENDAR)
+    }
+
+    fn shows(&self, key: &StatementKey) -> bool {
+        self.clients.get(&key.client).is_some_and(|papers| papers.have(key))
     }
 
     fn account(&self, key: &StatementKey) -> Option<&LedgerAccount> {
@@ -197,9 +228,7 @@ async fn list(app: &App, which: &StatementFilter) -> Result<Report, Failure> {
     let known = Known::read(app, which).await?;
     let mut rows = Vec::new();
     for (key, (version, _)) in &known.versions {
-        let Some(client) = known.firm.clients.get(&key.client).filter(|c| known.clients.contains(&c.id)) else {
-            continue;
-        };
+        let Some(client) = known.firm.clients.get(&key.client).filter(|_| known.shows(key)) else { continue };
         let label = known.year_end(client, &ledger(key)).label(&key.request.period);
         if fits(which, key.request.kind, &label) {
             rows.push(row(&known, key, client, label, Some(*version)));
@@ -207,10 +236,10 @@ async fn list(app: &App, which: &StatementFilter) -> Result<Report, Failure> {
     }
     let mut unread = BTreeSet::new();
     for client in
-        known.firm.clients.values().filter(|c| known.clients.contains(&c.id) && c.state == ClientState::Active)
+        known.firm.clients.values().filter(|c| known.clients.contains_key(&c.id) && c.state == ClientState::Active)
     {
         for (key, label) in due(app, &known, client, &mut unread) {
-            if fits(which, key.request.kind, &label) && !known.versions.contains_key(&key) {
+            if known.shows(&key) && fits(which, key.request.kind, &label) && !known.versions.contains_key(&key) {
                 rows.push(row(&known, &key, client, label, None));
             }
         }
@@ -321,9 +350,7 @@ async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out:
     let known = Known::read(app, which).await?;
     let (mut written, mut skipped) = (Vec::new(), Vec::new());
     for key in known.versions.keys() {
-        let Some(client) = known.firm.clients.get(&key.client).filter(|c| known.clients.contains(&c.id)) else {
-            continue;
-        };
+        let Some(client) = known.firm.clients.get(&key.client).filter(|_| known.shows(key)) else { continue };
         let year_end = known.year_end(client, &ledger(key));
         let label = year_end.label(&key.request.period);
         if !fits(which, key.request.kind, &label) {

@@ -45,7 +45,7 @@ pub async fn run(app: &App, console: &mut dyn Console, args: WhatIfArgs) -> Resu
         targets.push(TargetName("-".to_owned()));
     }
     let before = Decider::new(&firm, &facts, &targets, app.now());
-    let ops = ops(app, console, &before, &args)?;
+    let (ops, draft) = ops(app, console, &before, &args)?;
     let by = change::By { actor: acting(app, &firm)?, at: app.now() };
     let (after, _) = change::apply_all(&firm, &ops, by).map_err(|(_, r)| refused(r))?;
     let after = with_settings(after, &app.config);
@@ -53,7 +53,13 @@ pub async fn run(app: &App, console: &mut dyn Console, args: WhatIfArgs) -> Resu
     let effects = effects::effects(&before, &then);
     let held = holds(app, &firm, (&before, &then), &effects, &ops).await?;
     let newcomers = after.people.keys().filter(|id| !firm.people.contains_key(*id)).count();
-    let report = Report::new(Exit::Done, value(&after, &effects, &held, ops.len()), text(app, &after, &effects, &held));
+    let lines = draft.map(|draft| select::lines(app, (&before, &then), draft)).unwrap_or_default();
+    let mut json = value(&after, &effects, &held, ops.len());
+    if let Some(map) = json.as_object_mut() {
+        map.insert("clients".to_owned(), json!(lines));
+    }
+    let text = select::words(&lines) + &text(app, &after, &effects, &held);
+    let report = Report::new(Exit::Done, json, text);
     Ok(match newcomers {
         0 => report,
         n => report
@@ -62,21 +68,23 @@ pub async fn run(app: &App, console: &mut dyn Console, args: WhatIfArgs) -> Resu
     .note("Nothing was changed, and no provider was asked."))
 }
 
-fn ops(
+/// What would change; of a bulk select, the draft that says so client by client as well.
+fn ops<'f>(
     app: &App,
     console: &mut dyn Console,
-    before: &Decider<'_>,
+    before: &Decider<'f>,
     args: &WhatIfArgs,
-) -> Result<Vec<ChangeOp>, Failure> {
+) -> Result<(Vec<ChangeOp>, Option<select::Draft<'f>>), Failure> {
     let firm = before.firm();
     match (&args.file, &args.person) {
         (Some(file), _) => {
             let parsed = checked(app, console, firm, file)?;
-            Ok(firm_file::diff(&parsed, firm, args.prune, uuid::Uuid::now_v7))
+            Ok((firm_file::diff(&parsed, firm, args.prune, uuid::Uuid::now_v7), None))
         }
         (None, Some(person)) => {
             let person = act::person(app, firm, &person.0)?;
-            Ok(select::draft(app, before, person, &[], &args.bulk)?.ops())
+            let draft = select::draft(app, before, person, &[], &args.bulk)?;
+            Ok((draft.ops(), Some(draft)))
         }
         (None, None) => Err(Failure::new(Exit::Usage, "name a file, or a person and what would change")),
     }

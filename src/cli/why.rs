@@ -14,6 +14,7 @@ use crate::{
     app::App,
     domain::{
         explain::{self, Explanation, SelectionState},
+        fact::Why,
         firm::TargetName,
         policy::{Answer, Decider},
     },
@@ -102,7 +103,9 @@ fn text(app: &App, explained: &Explanation, there: &[String]) -> String {
         let role = if source.role.is_empty() { String::new() } else { format!(", role {}", source.role) };
         let since = source.since.map_or_else(String::new, |t| format!(", since {}", time(t, zone)));
         let decides = if source.decides { "" } else { " (does not decide)" };
-        let _ = writeln!(out, "  source     {}{role}{since}, grade {:?}{decides}", source.text, source.grade);
+        // What lists nobody is of no grade.
+        let grade = if source.why == Why::Unlisted { String::new() } else { format!(", grade {:?}", source.grade) };
+        let _ = writeln!(out, "  source     {}{role}{since}{grade}{decides}", source.text);
     }
     for line in there {
         let _ = writeln!(out, "  folder     {line}");

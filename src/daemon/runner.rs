@@ -25,6 +25,7 @@ use crate::{
         cycle,
         outcome::{Exit, Failure},
     },
+    closings,
     config::Config,
     domain::{
         finding::{Finding, Severity},
@@ -304,6 +305,15 @@ impl Daemon {
         };
         if let Err(failure) = foreseen.await {
             tracing::warn!(event = "forecast.failed", error = failure.message, "how full the targets are is not known");
+        }
+        // Said every day, though each stays one finding.
+        match async { closings::tell(&app, run, &app.firm().await?, now).await }.await {
+            Ok(closed) => closed.iter().for_each(|one| {
+                tracing::warn!(event = "person.closed", what = one.text, next = one.next, "somebody is still closed");
+            }),
+            Err(failure) => {
+                tracing::warn!(event = "closings.failed", error = failure.message, "who is closed is not known")
+            }
         }
         let result = self
             .store

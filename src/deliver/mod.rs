@@ -163,7 +163,10 @@ async fn tell(app: &App, picture: &Picture, all: &Delivery) -> Result<(), Failur
             WAITING,
             format!("{}/{}", wait.lane.target, wait.client),
             format!("No file goes into the folder of {} on {}: {}.", wait.client, wait.lane.target, wait.why),
-            "Put it right, or accept it with `ledgerward holders accept`; what waits goes by itself then.",
+            format!(
+                "See: ledgerward holders {0} {1}. Put it right there, take it away (ledgerward holders remove {0} {1} …), or accept a person (holders accept); what waits goes by itself then.",
+                wait.client, wait.lane.target
+            ),
         ));
     }
     let (run, now) = (picture.run, picture.now);

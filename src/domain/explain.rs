@@ -1,5 +1,7 @@
 //! Why somebody sees a client, why not, and what would change it (`product` 8).
 
+mod remedies;
+
 use ledgerward_contract::{FolderRole, Grade, SourceRef, Timestamp};
 use serde::Serialize;
 
@@ -92,7 +94,7 @@ pub fn because_words(d: &Decider<'_>, ix: super::policy::PersonIx, because: Beca
         let (_, _, since) = d.facts().lookup(source, ix);
         let last = since
             .filter(|_| why == Why::Gone)
-            .map_or_else(String::new, |t| format!(" (last seen {})", t.strftime("%-d %b")));
+            .map_or_else(String::new, |t| format!(" (last seen {})", d.firm().zone.day(t)));
         format!("{}{last}", source_words(d.facts(), source, why))
     };
     match because {
@@ -148,13 +150,11 @@ pub fn why(d: &Decider<'_>, person: PersonId, client: ledgerward_contract::Clien
             role: role.to_owned(),
             since,
             text: source_words(d.facts(), at, why),
-            decides: deciding.contains(&at),
+            // A roster decides where no ledger does.
+            decides: deciding.contains(&at) || judged.because.source() == Some(at),
         }
     });
-    let foreign =
-        !who.domain_accepted && judged.answer == Answer::Yes && !d.firm().domains.contains(who.email.domain());
-    let because = if foreign { Because::ForeignDomain } else { judged.because };
-    let answer = if foreign { Answer::Held } else { judged.answer };
+    let (answer, because) = decided(d, person, client);
     let state = match selection {
         None => SelectionState::None,
         Some(s) if s.when_granted && judged.answer != Answer::Yes => SelectionState::Pending,
@@ -176,180 +176,27 @@ pub fn why(d: &Decider<'_>, person: PersonId, client: ledgerward_contract::Clien
         mode: who.mode,
         selection: state,
         sources: sources.collect(),
-        would_change: would_change(d, because, who, what),
+        would_change: remedies::remedies(d, person, client),
     })
 }
 
-/// The smallest changes that would alter an answer, each enough by itself. Where one is not enough, because something else
-/// stands in the way behind it, the line says both.
-fn would_change(
-    d: &Decider<'_>,
-    because: Because,
-    who: &super::firm::Person,
-    what: &super::firm::Client,
-) -> Vec<String> {
-    let Some(ix) = d.ix(who.id) else { return vec![] };
-    let selected = d.firm().selections.contains_key(&(who.id, what.id));
-    let first = changes(d, because, who, what, selected, &d.deciding(what), ix);
-    let guest = d.firm().guests.iter().any(|g| (g.person, g.client) == (who.id, what.id) && g.until > d.now());
-    let by_guest = matches!(because, Because::Guest(..) | Because::GuestManual | Because::BreakGlass);
-    let mut after = d.firm().clone();
-    match because {
-        // Whoever has two ways in must lose both.
-        Because::Guest(..) | Because::GuestManual | Because::BreakGlass => {
-            after.guests.retain(|g| (g.person, g.client) != (who.id, what.id));
-        }
-        _ if guest && !by_guest && d.judge(who.id, what.id).answer == Answer::Yes => {
-            let end = format!("ledgerward guests end {} {}", who.email, what.slug);
-            let ledger_too = |line: &String| line.starts_with("take ") || line.starts_with("ledgerward people disable");
-            return first.into_iter().map(|l| if ledger_too(&l) { l } else { format!("{l}, and {end}") }).collect();
-        }
-        Because::Disabled | Because::Closed => {
-            if let Some(person) = after.people.get_mut(&who.id) {
-                (person.enabled, person.closed) = (true, None);
-            }
-        }
-        Because::ClientProposed | Because::ClientClosed | Because::Private => {
-            if let Some(client) = after.clients.get_mut(&what.id) {
-                (client.state, client.private_to) = (super::firm::ClientState::Active, None);
-            }
-        }
-        _ => return first,
-    }
-    let mut first = first;
-    if because == Because::Closed && !who.enabled {
-        first = first.into_iter().map(|l| format!("{l}, and ledgerward people enable {}", who.email)).collect();
-    }
-    let then = Decider::new(&after, d.facts(), &[], d.now());
-    let judged = then.judge(who.id, what.id);
-    let still = if by_guest { judged.answer == Answer::Yes } else { judged.answer != Answer::Yes };
-    let (Some(person), Some(client)) = (after.people.get(&who.id), after.clients.get(&what.id)) else { return first };
-    if !still {
-        return first;
-    }
-    let rest = would_change(&then, judged.because, person, client);
-    let both = |line: &String| rest.iter().map(move |more| format!("{line}, and {more}")).collect::<Vec<_>>();
-    if rest.is_empty() { first } else { first.iter().flat_map(both).collect() }
-}
-
-fn changes(
-    d: &Decider<'_>,
-    because: Because,
-    who: &super::firm::Person,
-    what: &super::firm::Client,
-    selected: bool,
-    deciding: &[u32],
-    ix: u32,
-) -> Vec<String> {
-    let (email, slug) = (&who.email, &what.slug);
-    let name = |s: u32| {
-        d.facts()
-            .source(s)
-            .map_or_else(|| "the ledger".to_owned(), |s| format!("{} \"{}\"", s.source.connection, s.name))
-    };
-    match because {
-        Because::ModeAll => vec![
-            format!("ledgerward people mode {email} ledger+selected"),
-            format!("ledgerward people disable {email}"),
-        ],
-        Because::Selected | Because::Manual | Because::Shared => {
-            vec![format!("ledgerward select {email} --remove {slug}")]
-        }
-        Because::Ledger(s, _) | Because::Roster(s, _) => {
-            vec![format!("take {email} out of {}", granting(d, what, deciding, ix, name(s)))]
-        }
-        Because::LedgerAndSelected(s, _) => vec![
-            format!("ledgerward select {email} --remove {slug}"),
-            format!("take {email} out of {}", granting(d, what, deciding, ix, name(s))),
-        ],
-        Because::Guest(..) | Because::GuestManual | Because::BreakGlass => {
-            vec![format!("ledgerward guests end {email} {slug}")]
-        }
-        Because::Disabled => vec![format!("ledgerward people enable {email}")],
-        Because::Closed => vec![format!("ledgerward people lift {email}")],
-        Because::ClientProposed => vec![format!("ledgerward clients accept {slug}")],
-        Because::ClientClosed => vec![format!("ledgerward clients reopen {slug}")],
-        Because::Private => vec![format!("ledgerward private convert {slug}")],
-        Because::NotSelected if deciding.is_empty() && unlisted(d, what) == Unlisted::Deny => {
-            vec![format!("ledgerward clients unlisted {slug} manual, and ledgerward select {email} {slug}")]
-        }
-        Because::NotSelected if deciding.is_empty() && unlisted(d, what) == Unlisted::Roster => {
-            vec![format!("a roster line for {email} and {slug}, and ledgerward select {email} {slug}")]
-        }
-        // Mode selected looks at no ledger.
-        Because::NotSelected if !who.mode.needs_ledger() => vec![format!("ledgerward select {email} {slug}")],
-        Because::NotSelected => {
-            let missing = denying(d, what, deciding, ix);
-            if missing.is_empty() {
-                vec![format!("ledgerward select {email} {slug}")]
-            } else {
-                vec![format!("{} grants it, and ledgerward select {email} {slug}", missing.join(" and "))]
-            }
-        }
-        Because::LedgerDenies(..) => {
-            let joined = denying(d, what, deciding, ix).join(if what.authority == super::firm::Authority::Any {
-                " or "
-            } else {
-                " and "
-            });
-            let rest = if selected || who.mode == Mode::Ledger {
-                String::new()
-            } else {
-                format!(", and ledgerward select {email} {slug}")
-            };
-            let select = if selected { String::new() } else { format!(", and ledgerward select {email} {slug}") };
-            vec![
-                format!("{joined} grants it{rest}"),
-                format!("ledgerward people mode {email} selected, which ignores the ledger{select}"),
-            ]
-        }
-        Because::UnlistedDeny => {
-            let select = if selected { String::new() } else { format!(", and ledgerward select {email} {slug}") };
-            vec![format!("ledgerward clients unlisted {slug} manual{select}")]
-        }
-        Because::NoRoster => vec![format!("a roster line for {email} and {slug}")],
-        Because::NotOurs => vec!["add the person".to_owned()],
-        Because::LedgerUnknown(s, Why::RoleUnmapped) => {
-            vec![format!("say in the role table what the role \"{}\" of {} gives", d.facts().lookup(s, ix).1, name(s))]
-        }
-        Because::LedgerUnknown(s, Why::EmailChanged | Why::KnownAddressNewId | Why::TwoUsersOneAddress) => {
-            vec![format!("confirm which user of {} is {email}: ledgerward people confirm-pin", name(s))]
-        }
-        Because::LedgerUnknown(s, _) => vec![format!("a complete list from {}", name(s))],
-        Because::NotReadYet => vec!["ledgerward pull".to_owned()],
-        Because::ForeignDomain => vec![format!("ledgerward people accept-domain {email}")],
+/// The answer with what the domain of an address adds to it, and its reason.
+fn decided(d: &Decider<'_>, person: PersonId, client: ledgerward_contract::ClientId) -> (Answer, Because) {
+    let judged = d.judge(person, client);
+    let accepted = |p: &super::firm::Person| p.domain_accepted || d.firm().domains.contains(p.email.domain());
+    match judged.answer {
+        Answer::Yes if !d.firm().people.get(&person).is_some_and(accepted) => (Answer::Held, Because::ForeignDomain),
+        answer => (answer, judged.because),
     }
 }
 
-fn unlisted(d: &Decider<'_>, what: &super::firm::Client) -> Unlisted {
-    what.unlisted.unwrap_or(d.firm().policy.unlisted)
-}
-
-/// The ledgers that a person must leave to lose a client: any of them where all must grant, all of them where one is enough.
-fn granting(d: &Decider<'_>, what: &super::firm::Client, deciding: &[u32], ix: u32, one: String) -> String {
-    if what.authority != super::firm::Authority::Any {
-        return one;
-    }
-    let grants = deciding.iter().filter(|s| d.facts().lookup(**s, ix).0.fact() == Fact::Granted);
-    let names: Vec<String> = grants
-        .filter_map(|s| d.facts().source(*s))
-        .map(|s| format!("{} \"{}\"", s.source.connection, s.name))
-        .collect();
-    if names.is_empty() { one } else { names.join(" and ") }
-}
-
-/// The deciding sources that do not grant the person, by name.
-fn denying(d: &Decider<'_>, what: &super::firm::Client, deciding: &[u32], ix: u32) -> Vec<String> {
+/// The deciding sources that do not grant the person and would have to.
+fn denying(d: &Decider<'_>, what: &super::firm::Client, deciding: &[u32], ix: u32) -> Vec<u32> {
     let says = |s: u32| d.facts().lookup(s, ix).0.fact();
     if what.authority == super::firm::Authority::Any && deciding.iter().any(|s| says(*s) == Fact::Granted) {
         return vec![];
     }
-    let name = |s: u32| {
-        d.facts()
-            .source(s)
-            .map_or_else(|| "a ledger not read yet".to_owned(), |s| format!("{} \"{}\"", s.source.connection, s.name))
-    };
-    deciding.iter().filter(|s| says(**s) != Fact::Granted).map(|s| name(*s)).collect()
+    deciding.iter().copied().filter(|s| says(*s) != Fact::Granted).collect()
 }
 
 /// Whether the ledgers that decide for a client grant it to a person, modes and selections aside. `None`: no ledger decides
@@ -402,7 +249,12 @@ pub fn can_select(d: &Decider<'_>, person: PersonId, client: ledgerward_contract
             Unlisted::Deny => never("the ledger lists nobody, and such clients are denied"),
         };
     }
-    let ledgers = d.ix(person).map_or_else(Vec::new, |ix| denying(d, what, &deciding, ix));
+    let name = |s: u32| {
+        let of = |s: &super::facts::SourceFacts| format!("{} \"{}\"", s.source.connection, s.name);
+        d.facts().source(s).map_or_else(|| "a ledger not read yet".to_owned(), of)
+    };
+    let denying = d.ix(person).map_or_else(Vec::new, |ix| denying(d, what, &deciding, ix));
+    let ledgers: Vec<String> = denying.into_iter().map(name).collect();
     if ledgers.is_empty() {
         return CanSelect::Ok;
     }

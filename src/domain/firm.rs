@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZone;
 use ledgerward_contract::{
     AccountId, ClientId, ConnectionName, Date, Email, FolderRole, Holder, LedgerId, ProviderUserId, RoleTable,
     SourceRef, Timestamp,
@@ -31,6 +32,8 @@ impl std::fmt::Display for TargetName {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Firm {
     pub name: String,
+    /// Of the configuration alone; UTC where there is none.
+    pub zone: Zone,
     /// The firm's own mail domains, as A-labels. Addresses elsewhere are held per person until lifted once (`decisions` 4).
     pub domains: BTreeSet<String>,
     pub people: BTreeMap<PersonId, Person>,
@@ -46,6 +49,41 @@ pub struct Firm {
     pub groups: BTreeMap<String, Group>,
     /// The firm's own roles for people, by name: the `NAME` of [`Office::Custom`].
     pub offices: BTreeMap<String, CustomOffice>,
+}
+
+/// The time zone that the firm's people read times in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(pub TimeZone);
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self(TimeZone::UTC)
+    }
+}
+
+impl Zone {
+    /// `22 Nov 2026 13:20`
+    pub fn time(&self, at: Timestamp) -> String {
+        self.words(at, "%-d %b %Y %H:%M")
+    }
+
+    /// `22 Nov`
+    pub fn day(&self, at: Timestamp) -> String {
+        self.words(at, "%-d %b")
+    }
+
+    /// An end. One at midnight is that of the day before, which is the last one: so it was typed, too.
+    pub fn end(&self, at: Timestamp) -> String {
+        let midnight = at.to_zoned(self.0.clone()).time() == jiff::civil::Time::midnight();
+        match at.checked_sub(jiff::SignedDuration::from_secs(1)) {
+            Ok(last) if midnight => self.words(last, "%-d %b %Y"),
+            _ => self.time(at),
+        }
+    }
+
+    fn words(&self, at: Timestamp, format: &str) -> String {
+        at.to_zoned(self.0.clone()).strftime(format).to_string()
+    }
 }
 
 /// `(ledger, provider_user_id)` of `decisions` 3.
@@ -288,4 +326,18 @@ impl Default for Policy {
 pub struct AcceptedHolder {
     pub holder: Holder,
     pub role: Option<FolderRole>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_in_the_firms_zone_and_a_whole_day_by_its_name() {
+        let zone = Zone(TimeZone::get("Pacific/Auckland").unwrap());
+        let end = |text: &str| zone.end(text.parse().unwrap());
+        assert_eq!(end("2026-11-22T23:18:30Z"), "23 Nov 2026 12:18");
+        assert_eq!(end("2026-12-24T11:00:00Z"), "24 Dec 2026", "the day that was typed is the last one");
+        assert_eq!(Zone::default().end("2026-12-24T11:00:00Z".parse().unwrap()), "24 Dec 2026 11:00");
+    }
 }

@@ -12,7 +12,7 @@ use super::{
     finding::{Finding, Severity},
     firm::{Client, ClientState, Person, PersonId},
     lane::LaneKey,
-    policy::{Answer, Because, Decider, DesiredLane, PersonIx},
+    policy::{Answer, Because, Decider, DesiredLane, PersonIx, Reach},
 };
 
 /// How they disagree.
@@ -112,7 +112,7 @@ pub fn of_lane(d: &Decider<'_>, desired: &DesiredLane<'_>, client: &Client, list
             None => "no person of the firm".to_owned(),
             Some(ix) => {
                 if matches!(wants.get(&ix), Some(Because::Guest(..) | Because::GuestManual | Because::BreakGlass)) {
-                    let until = desired.until.iter().find(|(who, _)| *who == ix).map(|(_, t)| t.to_string());
+                    let until = desired.until.iter().find(|(who, _)| *who == ix).map(|(_, t)| d.firm().zone.end(*t));
                     lines.insert(line(
                         Gap::Guest,
                         format!("until {}", until.unwrap_or_else(|| "it is ended".to_owned())),
@@ -133,7 +133,8 @@ pub fn of_lane(d: &Decider<'_>, desired: &DesiredLane<'_>, client: &Client, list
         let direct = entries.iter().any(|p| p.via == Via::Direct);
         lines.insert(line(if direct { Gap::FolderOnly } else { Gap::Elsewhere }, because));
     }
-    if desired.lane.folder.account.is_none() {
+    // A folder that the client has left, or that stays as it is, lets nobody in any more.
+    if desired.lane.folder.account.is_none() && desired.delivery {
         lines.extend(absent(d, desired, client, &wants, &known));
     }
     lines.into_iter().collect()
@@ -155,6 +156,10 @@ fn absent(
             continue;
         }
         let judged = d.judge(person.id, client.id);
+        // Theirs are accounts' own folders: this one is not to be.
+        if judged.answer == Answer::Yes && matches!(judged.reach, Reach::Accounts(_)) {
+            continue;
+        }
         let because = match judged.answer {
             Answer::Yes => "is to be let in; see: ledgerward plan".to_owned(),
             _ => explain::because_words(d, ix, judged.because),

@@ -30,18 +30,16 @@ pub fn findings(firm: &Firm, now: Timestamp) -> Vec<Finding> {
     let found = open.filter_map(|guest| {
         let (person, client) = (firm.people.get(&guest.person)?, firm.clients.get(&guest.client)?);
         let subject = format!("guest/{}/{}", person.id.0, client.id);
-        let (email, slug) = (&person.email, &client.slug);
+        let (email, slug, end) = (&person.email, &client.slug, firm.zone.end(guest.until));
         if guest.break_glass {
-            let text = format!(
-                "BREAK-GLASS: {email} sees {slug} whatever the ledger says, until {}: {}",
-                guest.until, guest.reason
-            );
+            let text =
+                format!("BREAK-GLASS: {email} sees {slug} whatever the ledger says, until {end}: {}", guest.reason);
             let next = format!("When it is not needed any more: ledgerward guests end {email} {slug}");
             return Some(Finding::new(Severity::Urgent, "guest.break_glass", subject, text, next));
         }
         let soon = guest.until.duration_since(now) <= NOTICE;
         soon.then(|| {
-            let text = format!("The guest access of {email} to {slug} ends {}: {}", guest.until, guest.reason);
+            let text = format!("The guest access of {email} to {slug} ends {end}: {}", guest.reason);
             let next = format!("To keep it longer: ledgerward guests extend {email} {slug} --until DATE");
             Finding::new(Severity::Notice, "guest.ends", subject, text, next)
         })
@@ -106,7 +104,11 @@ mod tests {
         let codes = |firm: &Firm| findings(firm, now).into_iter().map(|f| f.code).collect::<Vec<_>>();
         let far = firm(&[("2026-12-24T00:00:00Z", false)]);
         assert!(expired(&far, now).is_empty() && codes(&far).is_empty());
-        assert_eq!(codes(&firm(&[("2026-11-22T09:00:00Z", false)])), ["guest.ends"]);
+        let mut soon = firm(&[("2026-11-22T09:00:30.117Z", false)]);
+        assert_eq!(codes(&soon), ["guest.ends"]);
+        soon.zone = crate::domain::firm::Zone(jiff::tz::TimeZone::get("Pacific/Auckland").unwrap());
+        let text = findings(&soon, now).remove(0).text;
+        assert_eq!(text, "The guest access of bob@harbour.example to acme-ltd ends 22 Nov 2026 22:00: audit");
         assert_eq!(codes(&firm(&[("2026-11-21T19:00:00Z", true)])), ["guest.break_glass"]);
         let over = firm(&[("2026-11-21T09:00:00Z", false)]);
         assert_eq!((expired(&over, now).len(), codes(&over).len()), (1, 0));

@@ -10,6 +10,7 @@
 
 pub mod adoption;
 pub mod change;
+pub mod closings;
 pub mod effects;
 pub mod explain;
 pub mod fact;

@@ -2,13 +2,13 @@
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
-use ledgerward_contract::FolderRole;
+use ledgerward_contract::{Email, FolderRole};
 use serde::Serialize;
 
 use super::{
     firm::PersonId,
     lane::LaneKey,
-    policy::{Decider, DesiredLane, LaneState},
+    policy::{Decider, DesiredLane, LaneState, Wanted},
 };
 
 /// One person and one folder, before and after. `None`: not entitled.
@@ -18,6 +18,8 @@ pub struct Shift {
     pub person: PersonId,
     pub before: Option<FolderRole>,
     pub after: Option<FolderRole>,
+    /// The address that goes and the one that comes, where the target will see another one: whoever reads the new one gets in.
+    pub address: Option<(Email, Email)>,
 }
 
 impl Shift {
@@ -74,17 +76,23 @@ fn compare(
     if is.state == LaneState::Kept {
         return;
     }
-    let people = |d: &Decider<'_>, l: &DesiredLane<'_>| -> BTreeMap<PersonId, FolderRole> {
-        l.wants.iter().filter_map(|w| Some((d.person(w.person)?.id, w.role))).collect()
+    let people = |d: &Decider<'_>, l: &DesiredLane<'_>| -> BTreeMap<PersonId, (FolderRole, Option<Email>)> {
+        let one = |w: &Wanted| Some((d.person(w.person)?.id, (w.role, d.address(&l.lane.target, w.person).cloned())));
+        l.wants.iter().filter_map(one).collect()
     };
     let held = |d: &Decider<'_>, l: &DesiredLane<'_>, who: PersonId| {
         l.held.iter().any(|(ix, _)| d.person(*ix).is_some_and(|p| p.id == who))
     };
     let (old, new) = (people(before, was), people(after, is));
     for person in old.keys().chain(new.keys().filter(|p| !old.contains_key(*p))) {
-        let (a, b) = (old.get(person).copied(), new.get(person).copied());
+        let (a, b) = (old.get(person), new.get(person));
         if a != b && !(b.is_none() && held(after, is, *person)) {
-            found.push(Shift { lane: is.lane.clone(), person: *person, before: a, after: b });
+            let role = |of: Option<&(FolderRole, Option<Email>)>| of.map(|(role, _)| *role);
+            let address = match (a, b) {
+                (Some((_, Some(goes))), Some((_, Some(comes)))) if goes != comes => Some((goes.clone(), comes.clone())),
+                _ => None,
+            };
+            found.push(Shift { lane: is.lane.clone(), person: *person, before: role(a), after: role(b), address });
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         args::ClockArg,
         outcome::{Exit, Failure},
     },
+    domain::firm::Zone,
     store::FactValue,
 };
 
@@ -19,7 +20,7 @@ use crate::{
 const PAD: usize = 30;
 
 /// Client by client, one line a person.
-pub fn matrix(matrix: &Matrix) -> String {
+pub fn matrix(matrix: &Matrix, zone: &Zone) -> String {
     let mut out = String::new();
     let width = matrix.rows.iter().map(|r| r.person.name.chars().count()).max().unwrap_or(0).min(PAD);
     let one_target = matrix.targets.len() <= 1;
@@ -36,7 +37,7 @@ pub fn matrix(matrix: &Matrix) -> String {
         let mut text =
             format!("  {:width$}  {role:<6}  {:states$}  {}", line.row.person.name, line.state, line.row.because);
         if let Some(until) = line.row.until {
-            let _ = write!(text, " · until {}", until.strftime("%-d %b %Y"));
+            let _ = write!(text, " · until {}", zone.end(until));
         }
         let _ = writeln!(out, "{}", text.trim_end());
     }
@@ -109,14 +110,19 @@ fn foot(out: &mut String, matrix: &Matrix) {
             count(matrix.proposed, "client")
         );
     }
-    if matrix.others > 0 {
-        let _ = writeln!(out, "{} more that you do not see.", count(matrix.others, "client"));
-    }
+    more(out, matrix.others);
     if !matrix.private.is_empty() {
         let names: Vec<&str> = matrix.private.iter().map(|c| c.slug.as_str()).collect();
         let _ = writeln!(out, "Private, shown to you alone: {}.", names.join(", "));
     }
     targets(out, &matrix.targets);
+}
+
+/// What others see is a number only.
+fn more(out: &mut String, others: usize) {
+    if others > 0 {
+        let _ = writeln!(out, "{} more that you do not see.", count(others, "client"));
+    }
 }
 
 /// A target that ledgerward does not share must say so in every answer (`decisions` 17).
@@ -215,7 +221,7 @@ fn shows(clock: Option<ClockArg>, one: ClockArg) -> bool {
     clock.is_none_or(|c| c == one)
 }
 
-pub fn past(rows: &[PastRow], of: &[TargetWords], clock: Option<ClockArg>) -> String {
+pub fn past(rows: &[PastRow], of: &[TargetWords], clock: Option<ClockArg>, others: usize) -> String {
     let mut out = String::new();
     let width = rows.iter().map(|r| r.person.name.chars().count()).max().unwrap_or(0).min(PAD);
     let mut client = "";
@@ -237,7 +243,12 @@ pub fn past(rows: &[PastRow], of: &[TargetWords], clock: Option<ClockArg>) -> St
         }
         out.push('\n');
     }
-    out.push_str(if rows.is_empty() { "Nobody saw anything, by what is known here.\n" } else { "\n" });
+    out.push_str(match (rows.is_empty(), others) {
+        (true, 0) => "Nobody saw anything, by what is known here.\n",
+        (true, _) => "Of the clients that you see, you saw nothing then.\n",
+        (false, _) => "\n",
+    });
+    more(&mut out, others);
     targets(&mut out, of);
     out
 }

@@ -12,6 +12,7 @@ use super::{
     open::Note,
     watermark::{Mark, Watermark},
 };
+use crate::domain::firm::Zone;
 
 /// Who does something, as the audit trail records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ impl std::fmt::Display for Actor {
 pub struct Restored {
     pub since: Timestamp,
     pub why: String,
+    /// What the watermark says of the audit trail, where that is not whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trail: Option<String>,
 }
 
 /// The opened state. Owned by one thread; see [`super::Store`].
@@ -57,6 +61,8 @@ pub struct Db {
     pub(crate) keys: Keyring,
     pub(crate) watermark: Watermark,
     pub(crate) notes: Vec<Note>,
+    /// Of the configuration, for whoever reads the firm.
+    pub(crate) zone: Zone,
     actor: Actor,
     depth: u32,
     /// The audit head or a token generation moved in the open transaction.
@@ -82,6 +88,7 @@ impl Db {
             keys,
             watermark,
             notes,
+            zone: Zone::default(),
             actor: Actor::daemon(),
             depth: 0,
             mark_due: false,
@@ -214,7 +221,7 @@ impl Db {
             if db.restored()?.is_some() {
                 return Ok(());
             }
-            let restored = Restored { since: at, why: why.to_owned() };
+            let restored = Restored { since: at, why: why.to_owned(), trail: None };
             db.set_meta("restored", &to_json(&restored)?)?;
             db.audit(at, "state.restored", "state", None::<&()>, Some(&restored), None)
         })

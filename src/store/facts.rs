@@ -123,6 +123,14 @@ impl Db {
         .collect()
     }
 
+    /// What is believed about one subject, a line a source. A source that cannot be read any more stays as it last was.
+    pub fn facts_of(&self, subject: &str) -> Result<Vec<FactRow>> {
+        let mut stmt =
+            self.conn.prepare_cached(&format!("SELECT {COLUMNS} FROM fact WHERE subject = ?1 AND seen_to IS NULL"))?;
+        let rows = stmt.query_map([subject], raw)?;
+        rows.map(|r| Ok(seen(r?)?.fact)).collect()
+    }
+
     /// What we believed at `known_at` about the state of things at `true_at`: of what was learned by then, the latest word
     /// that applies to that time.
     pub fn facts_at(&self, true_at: Timestamp, known_at: Timestamp) -> Result<Vec<SeenFact>> {

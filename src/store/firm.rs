@@ -56,7 +56,8 @@ struct SelectionRow {
 
 fn rows(firm: &Firm) -> Result<Rows> {
     // Named field by field, so that a new field of the firm does not compile until it is stored.
-    let Firm { name, domains, people, clients, selections, guests, pins, policy, roles, groups, offices } = firm;
+    let Firm { name, zone: _, domains, people, clients, selections, guests, pins, policy, roles, groups, offices } =
+        firm;
     let mut rows = Rows::new();
     rows.insert(("name", String::new()), to_json(name)?);
     rows.insert(("domains", String::new()), to_json(domains)?);
@@ -95,7 +96,7 @@ impl Db {
         let one = |kind: &str| -> Result<Option<String>> {
             Ok(self.conn.query_row("SELECT body FROM firm_row WHERE kind = ?1", [kind], |r| r.get(0)).optional()?)
         };
-        let mut firm = Firm::default();
+        let mut firm = Firm { zone: self.zone.clone(), ..Firm::default() };
         if let Some(text) = one("name")? {
             firm.name = from_json(&text, "the firm's name")?;
         }
@@ -312,6 +313,20 @@ impl Db {
     /// The turn of the change that took effect last; 0 before the first.
     pub fn last_turn(&self) -> Result<i64> {
         Ok(self.conn.query_row("SELECT coalesce(max(turn), 0) FROM change", [], |r| r.get(0))?)
+    }
+
+    /// The acts that shut this person or opened them again, in the order in which they took effect, with when.
+    pub fn shutting(&self, person: PersonId) -> Result<Vec<(Timestamp, Value)>> {
+        let mut stmt = self.conn.prepare_cached(
+            "SELECT decided_at, op FROM change WHERE state = 'published' AND json_extract(op, '$.person') = ?1
+             AND json_extract(op, '$.op') IN ('set_enabled', 'close_person', 'lift_person') ORDER BY turn",
+        )?;
+        let mut rows = stmt.query([person.0.to_string()])?;
+        let mut all = Vec::new();
+        while let Some(r) = rows.next()? {
+            all.push((from_us(r.get(0)?)?, from_json(&r.get::<_, String>(1)?, "a change")?));
+        }
+        Ok(all)
     }
 
     /// Changes that took effect after one turn and up to another, in that order: turn, id, act.

@@ -60,6 +60,7 @@ pub use ledgers::LedgerSeen;
 pub use open::{Note, Options};
 pub use runs::{CrashLoop, RunRow};
 pub use signin::{NewSignIn, NewTokens, PendingOAuth, SignIn, SignInId, SignInState, Tokens};
+pub(crate) use watermark::Mark;
 
 pub(crate) use watermark::hex;
 

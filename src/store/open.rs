@@ -22,6 +22,7 @@ use super::{
     signin::SignInId,
     watermark::{Mark, Watermark},
 };
+use crate::domain::firm::Zone;
 
 pub const DB_FILE: &str = "ledgerward.db";
 pub const WAL_FILE: &str = "ledgerward.db-wal";
@@ -42,11 +43,13 @@ pub struct Options {
     pub now: Timestamp,
     /// What tells this machine from a copy of it; `None` reads `/etc/machine-id`.
     pub machine: Option<String>,
+    /// The firm's, for what people read.
+    pub zone: Zone,
 }
 
 impl Options {
     pub fn new(dir: impl Into<PathBuf>, now: Timestamp) -> Self {
-        Self { dir: dir.into(), key: KeySource::State, create: false, now, machine: None }
+        Self { dir: dir.into(), key: KeySource::State, create: false, now, machine: None, zone: Zone::default() }
     }
 
     #[must_use]
@@ -58,6 +61,12 @@ impl Options {
     #[must_use]
     pub fn key(mut self, key: KeySource) -> Self {
         self.key = key;
+        self
+    }
+
+    #[must_use]
+    pub fn zone(mut self, zone: Zone) -> Self {
+        self.zone = zone;
         self
     }
 
@@ -88,7 +97,7 @@ pub enum Note {
 impl Db {
     /// Opens the state on this thread. [`super::Store::open`] is the usual way.
     pub fn open(options: Options) -> Result<Self> {
-        let Options { dir, key, create, now, machine } = options;
+        let Options { dir, key, create, now, machine, zone } = options;
         if rusqlite::version_number() < SQLITE_MIN {
             return Err(StoreError::new(Kind::Refused, format!("SQLite {} is too old", rusqlite::version()))
                 .next("Build with the bundled SQLite, 3.51.3 or newer."));
@@ -121,25 +130,38 @@ impl Db {
             Keyring::shut(e)
         });
         let mut db = Self::assemble(conn, dir, keys, watermark, lock, notes);
+        db.zone = zone;
         db.compare_watermark(now)?;
         db.compare_machine(machine, now)?;
         db.read_spool(now)?;
         Ok(db)
     }
 
-    /// A state behind its watermark was restored, or copied without its log.
+    /// A state behind its watermark was restored, or copied without its log. What the watermark says of the trail is
+    /// written into the trail: from then on the watermark follows this state, and would vouch for a trail that was cut.
     fn compare_watermark(&mut self, now: Timestamp) -> Result<()> {
         let is = self.current_mark()?;
-        let why = match self.watermark.last() {
-            Some(was) => behind(&is, was),
+        let found = match self.watermark.last().cloned() {
+            Some(was) => {
+                let trail = self.trail_fault(&was)?.map(|(_, why)| why);
+                behind(&is, &was, trail.as_deref()).map(|why| (why, trail))
+            }
             // A state that never recorded anything may have been stopped before its first mark.
             None if is.audit_seq == 0 && is.generation == 0 => None,
-            None => Some("the watermark file is missing: the state file was copied here alone".to_owned()),
+            None => Some((
+                "the watermark file is missing: the state file was copied here alone".to_owned(),
+                Some("the watermark file was missing: nobody can say where the trail had ended".to_owned()),
+            )),
         };
-        if let Some(why) = why.filter(|_| self.restored().is_ok_and(|r| r.is_none())) {
-            let restored = Restored { since: now, why };
+        if let Some((why, trail)) = found {
+            let restored = Restored { since: now, why, trail };
             self.tx(|db| {
-                db.set_meta("restored", &to_json(&restored)?)?;
+                // The first word stays until it is confirmed; what else is missing is on the trail too.
+                if db.restored()?.is_none() {
+                    db.set_meta("restored", &to_json(&restored)?)?;
+                } else if restored.trail.is_none() {
+                    return Ok(());
+                }
                 db.audit(now, "state.restored", "state", None::<&()>, Some(&restored), None)
             })?;
         }
@@ -180,7 +202,7 @@ impl Db {
     }
 }
 
-fn behind(is: &Mark, was: &Mark) -> Option<String> {
+fn behind(is: &Mark, was: &Mark, trail: Option<&str>) -> Option<String> {
     if is.db != was.db {
         return Some("the state file is another one than the watermark belongs to".into());
     }
@@ -190,8 +212,10 @@ fn behind(is: &Mark, was: &Mark) -> Option<String> {
             is.generation, was.generation
         ));
     }
-    (is.audit_seq < was.audit_seq)
-        .then(|| format!("the state ends at audit row {}, but there were {}", is.audit_seq, was.audit_seq))
+    if is.audit_seq < was.audit_seq {
+        return Some(format!("the state ends at audit row {}, but there were {}", is.audit_seq, was.audit_seq));
+    }
+    trail.map(|why| format!("its audit trail is another one: {why}"))
 }
 
 fn fingerprint(machine: &str) -> String {

@@ -211,6 +211,7 @@ fn g9_a_target_begins_with_one_hold() {
     assert!(v.cleared.is_empty());
     assert_eq!(gates(&v), [Gate::FirstPlan]);
     let hold = v.held.into_iter().next().unwrap();
+    assert!(hold.message.contains("3 folders and 6 grants on 3 clients"), "{}", hold.message);
     let ok = approval(&hold, w.now);
     let approved = hold.approve(&ok, w.now).unwrap();
     assert_eq!(grants(&approved), 6);

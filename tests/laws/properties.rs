@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward::{
     api::check::{Picture, Question},
-    domain::{explain::because_words, firm::*, lane::*, policy::*},
+    domain::{
+        explain::{self, because_words},
+        firm::*,
+        lane::*,
+        policy::*,
+    },
 };
 use ledgerward_contract::*;
 use proptest::prelude::*;
@@ -151,8 +156,90 @@ fn wanted_pairs(w: &World) -> BTreeSet<(LaneKey, String)> {
     w.wants().into_iter().flat_map(|(lane, who)| who.into_iter().map(move |x| (lane.clone(), x))).collect()
 }
 
+/// What a command that `why` suggests does to the firm, told apart from how the program does it.
+fn obey(firm: &mut Firm, command: &str) {
+    let words: Vec<&str> = command.strip_prefix("ledgerward ").unwrap().split(' ').collect();
+    let people: BTreeMap<String, PersonId> = firm.people.values().map(|p| (p.email.to_string(), p.id)).collect();
+    let clients: BTreeMap<String, ClientId> = firm.clients.values().map(|c| (c.slug.clone(), c.id)).collect();
+    match words[..] {
+        ["select", who, "--remove", what] => {
+            assert!(firm.selections.remove(&(people[who], clients[what])).is_some(), "{command}");
+        }
+        ["select", who, what] => {
+            assert_eq!(firm.clients[&clients[what]].state, ClientState::Active, "{command} is refused");
+            let selection = Selection { scope: SelectionScope::Whole, when_granted: false };
+            firm.selections.insert((people[who], clients[what]), selection);
+        }
+        ["people", act, who, ..] => {
+            let person = firm.people.get_mut(&people[who]).unwrap();
+            match act {
+                "enable" => person.enabled = true,
+                "disable" => person.enabled = false,
+                "lift" => person.closed = None,
+                "accept-domain" => person.domain_accepted = true,
+                _ => person.mode = Mode::parse(words[3]).unwrap(),
+            }
+        }
+        ["clients", "unlisted", what, "manual"] => {
+            firm.clients.get_mut(&clients[what]).unwrap().unlisted = Some(Unlisted::Manual);
+        }
+        ["clients", "accept" | "reopen", what] => {
+            firm.clients.get_mut(&clients[what]).unwrap().state = ClientState::Active;
+        }
+        ["guests", "end", who, what] => {
+            firm.guests.retain(|g| (g.person, g.client) != (people[who], clients[what]));
+        }
+        _ => unreachable!("{command}"),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever stands in the way, each suggestion that is made of commands brings another answer.
+    #[test]
+    fn each_command_that_is_suggested_changes_the_answer(
+        s in script(),
+        wishes in prop::collection::btree_set((1..=PEOPLE, 1..=CLIENTS), 0..6),
+        guests in prop::collection::btree_set((1..=PEOPLE, 1..=CLIENTS), 0..4),
+        states in prop::collection::vec(0..4_usize, CLIENTS as usize),
+        closed in prop::option::of(1..=PEOPLE),
+    ) {
+        let mut w = run(&s);
+        for pair in wishes.iter().filter(|pair| !s.selected.contains(pair)) {
+            w.firm.selections.insert(
+                (pid(pair.0), cid(pair.1)),
+                Selection { scope: SelectionScope::Whole, when_granted: true },
+            );
+        }
+        for (n, c) in &guests {
+            let until = w.now + jiff::SignedDuration::from_hours(8);
+            let guest = Guest { person: pid(*n), client: cid(*c), until, reason: "audit".into(), break_glass: n == c };
+            w.firm.guests.push(guest);
+        }
+        for (c, state) in (1..).zip(states) {
+            use ClientState::{Active, Archived, Closed, Proposed};
+            w.firm.clients.get_mut(&cid(c)).unwrap().state = [Active, Archived, Closed, Proposed][state];
+        }
+        if let Some(n) = closed {
+            w.firm.people.get_mut(&pid(n)).unwrap().closed =
+                Some(ledgerward::domain::firm::Closed { since: w.now, by: "ana".into(), reason: "lost".into() });
+        }
+        let facts = w.facts();
+        let ask = |firm: &Firm, n, c| explain::why(&Decider::new(firm, &facts, &w.targets, w.now), pid(n), cid(c)).unwrap();
+        for (n, c) in (1..=PEOPLE).flat_map(|n| (1..=CLIENTS).map(move |c| (n, c))) {
+            let told = ask(&w.firm, n, c);
+            prop_assert!(!told.would_change.is_empty(), "{}: nothing would change it", told.text);
+            let commands = |way: &&String| way.split(", and ").all(|part| part.starts_with("ledgerward "));
+            for way in told.would_change.iter().filter(commands).filter(|way| *way != "ledgerward pull") {
+                let mut firm = w.firm.clone();
+                way.split(", and ").for_each(|command| obey(&mut firm, command));
+                let is = ask(&firm, n, c).verdict;
+                let changed = if told.verdict == Answer::Yes { is != Answer::Yes } else { is == Answer::Yes };
+                prop_assert!(changed, "{}: {way} leaves it at {is:?}", told.text);
+            }
+        }
+    }
 
     /// One question about one person and one client is answered as the whole firm's decision answers it, in the same words.
     #[test]

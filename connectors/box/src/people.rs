@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use ledgerward_contract::{
     Email, Error, ErrorKind, FolderRole, Gone, Granted, PermissionId, ReadCx, Result, Via, WriteCx,
 };
+use serde_json::json;
 
 use crate::{
     BoxTarget,
     api::decode,
-    map::{self, Collaboration},
+    map::{self, Collaboration, Item},
     refusal,
 };
 
@@ -99,6 +100,9 @@ impl BoxTarget {
 
     pub(crate) async fn take_away(&self, cx: &WriteCx, folder: &str, permission: &PermissionId) -> Result<Gone> {
         const OP: &str = "collaboration.delete";
+        if let Some(item) = permission.as_str().strip_prefix("link-") {
+            return self.cut_link(cx, folder, item).await;
+        }
         touchable(OP, permission)?;
         let answer = cx.read().send(self.api.collaboration(permission.as_str())?).await?;
         let now: Collaboration = match decode(OP, &answer) {
@@ -120,6 +124,22 @@ impl BoxTarget {
             return Ok(Gone::StillVia(Via::Inherited));
         }
         Ok(if already { Gone::Already } else { Gone::Done })
+    }
+
+    async fn cut_link(&self, cx: &WriteCx, folder: &str, item: &str) -> Result<Gone> {
+        const OP: &str = "link.delete";
+        if item != folder {
+            return Err(Error::new(ErrorKind::Forbidden, OP, "this link is on something in the folder, or above it")
+                .next("Take it away in Box, where it is."));
+        }
+        if self.live_folder(cx.read(), OP, folder).await?.link(OP)?.is_none() {
+            return Ok(Gone::Already);
+        }
+        let answer = cx.send(self.api.update_folder(OP, folder, json!({ "shared_link": null }))?).await?;
+        match decode::<Item>(OP, &answer)?.link(OP)? {
+            None => Ok(Gone::Done),
+            Some(_) => Err(Error::contract(OP, "Box accepted the end of the link and still shows one")),
+        }
     }
 
     /// Everybody on the lists of the folders above.
@@ -167,7 +187,7 @@ impl BoxTarget {
 fn touchable(op: &'static str, permission: &PermissionId) -> Result<()> {
     let says = match permission.as_str().split_once('-') {
         Some(("owner", _)) => "this is the folder's owner, whose access is never changed",
-        Some(("link", _)) => "this is a link and not a person; closing the folder ends it",
+        Some(("link", _)) => "this is a link and not a person",
         Some(("hidden", _)) => "this is something that Box does not show to ledgerward's account",
         _ => return Ok(()),
     };

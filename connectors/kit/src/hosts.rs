@@ -32,12 +32,13 @@ impl Hosts {
                 continue;
             }
             if let Err(why) = reachable(url, allow_private_network) {
-                return Err(Error::new(
-                    ErrorKind::Config,
-                    "endpoints.check",
-                    format!("the address of \"{name}\" cannot be used: {why}"),
-                )
-                .next("Use https, or http to a literal loopback address such as http://127.0.0.1:8080."));
+                let next = if why == PRIVATE {
+                    "If this server stands in your own network, set allow_private_network = true for it."
+                } else {
+                    "Use https, or http to a literal loopback address such as http://127.0.0.1:8080."
+                };
+                let text = format!("the address of \"{name}\" cannot be used: {why}");
+                return Err(Error::new(ErrorKind::Config, "endpoints.check", text).next(next));
             }
             origins.push(url.origin());
         }
@@ -83,6 +84,8 @@ impl Hosts {
     }
 }
 
+const PRIVATE: &str = "it is an address inside a private network";
+
 /// Scheme and literal addresses. A name is judged when it is resolved.
 fn reachable(url: &Url, private: bool) -> Result<(), &'static str> {
     let literal = match url.host() {
@@ -100,7 +103,7 @@ fn reachable(url: &Url, private: bool) -> Result<(), &'static str> {
         _ => return Err("its scheme is neither https nor http"),
     }
     match literal {
-        Some(ip) if !loopback && !permitted(ip, private) => Err("it is an address inside a private network"),
+        Some(ip) if !loopback && !permitted(ip, private) => Err(PRIVATE),
         _ => Ok(()),
     }
 }

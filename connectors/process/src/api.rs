@@ -303,11 +303,14 @@ fn end(child: &Child) {
 }
 
 /// What a program writes for people goes to the log, a little of it.
-fn log(stderr: impl Read) {
-    for line in BufReader::new(stderr.take(LINE_BYTES_MAX)).lines().map_while(Result::ok).take(STDERR_LINES_MAX) {
+fn log(mut stderr: impl Read) {
+    let first = BufReader::new(stderr.by_ref().take(LINE_BYTES_MAX));
+    for line in first.lines().map_while(Result::ok).take(STDERR_LINES_MAX) {
         let text: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
         tracing::debug!(event = "program.stderr", text);
     }
+    // A pipe that nobody empties stops the program, and one that is shut ends it.
+    let _rest = std::io::copy(&mut stderr, &mut std::io::sink());
 }
 
 /// Ends a program that is silent while it is its turn to speak.

@@ -8,8 +8,8 @@ use std::{path::PathBuf, time::Duration};
 use async_trait::async_trait;
 use ledgerward_contract::{
     AccessFact, AuthScheme, Build, ClientDirectory, ClientRow, Connector, Cursor, Endpoint, Error, ErrorKind, Factory,
-    Grade, Key, LedgerId, LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, Page, Quota,
-    QuotaWindow, ReadCx, Result, Scope,
+    Grade, Key, LedgerId, LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OwnUser, Page,
+    Quota, QuotaWindow, ReadCx, Result, Scope,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -66,6 +66,11 @@ static MANIFEST: Manifest = Manifest {
         ("program", "the program's absolute path; it is started without a shell"),
         ("args", "a list of arguments (default none)"),
         ("provides", "what the program answers: [\"ledgers\"], [\"clients\"] or both"),
+        (
+            "own_user",
+            "the id or address under which the vendor's lists have the user that the keys belong to; without it a list that \
+             lacks somebody proves nothing, and nobody is taken out by their absence (default none)",
+        ),
         ("options", "a table that the program gets with every call (default empty)"),
         ("silence_seconds", "how long the program may think between two lines, 1 to 600 (default 30)"),
     ],
@@ -80,6 +85,7 @@ struct Settings {
     #[serde(default)]
     args: Vec<String>,
     provides: Vec<Provides>,
+    own_user: Option<String>,
     #[serde(default)]
     options: serde_json::Map<String, Value>,
     #[serde(default = "half_a_minute")]
@@ -127,13 +133,15 @@ impl Factory for Process {
             silence_max: Duration::from_secs(settings.silence_seconds),
             endpoints: from.endpoints,
         };
-        Ok(Box::new(ProcessConnector { program, provides: settings.provides }))
+        let own_user = settings.own_user.filter(|u| !u.trim().is_empty());
+        Ok(Box::new(ProcessConnector { program, provides: settings.provides, own_user }))
     }
 }
 
 struct ProcessConnector {
     program: Program,
     provides: Vec<Provides>,
+    own_user: Option<String>,
 }
 
 impl Connector for ProcessConnector {
@@ -167,6 +175,15 @@ impl LedgerSource for ProcessConnector {
         let about = json!({"ledger": ledger.as_str(), "cursor": cursor(&at)});
         let named = |e: Error| e.with("ledger", ledger.as_str());
         map::access(ledger, &self.ask(cx, OP, "access", about).await.map_err(named)?).map_err(named)
+    }
+
+    /// By the firm's word: keys are nobody's by themselves.
+    async fn own_user(&self, _cx: &ReadCx) -> Result<Option<OwnUser>> {
+        let own = |subject: &String| {
+            let email = subject.contains('@').then(|| subject.clone());
+            OwnUser { subject: subject.clone(), email }
+        };
+        Ok(self.own_user.as_ref().map(own))
     }
 
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {

@@ -13,7 +13,7 @@ use ledgerward_contract::{
 use ledgerward_process::FACTORY;
 use serde_json::{Value, json};
 
-use crate::common::{API, Vendor, connector, example};
+use crate::common::{API, Vendor, built, connector, example};
 
 fn program(dir: &tempfile::TempDir, body: &str) -> PathBuf {
     let path = dir.path().join("program.py");
@@ -80,6 +80,30 @@ async fn p07_what_is_not_in_the_protocol_is_an_error_and_never_a_list() {
     assert_eq!(refused(&many).await.kind, ErrorKind::Contract);
     let long = format!("{READ}\nprint('x' * (9 << 20), flush=True)");
     assert_eq!(refused(&long).await.kind, ErrorKind::Contract);
+}
+
+#[tokio::test]
+async fn a_program_may_say_to_people_as_much_as_it_likes() {
+    let dir = tempfile::tempdir().unwrap();
+    let body = format!(
+        "{READ}\nfor n in range(20000):\n  print('x' * 100, file=sys.stderr)\nprint('{{\"result\": {{\"items\": [], \"next\": null}}}}', flush=True)"
+    );
+    assert!(ledgers(&program(&dir, &body), 20, Vendor::new()).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn whose_the_keys_are_is_the_firms_word() {
+    let own = |setting: Value| async move {
+        let mut settings = json!({"program": example(), "provides": ["ledgers"]});
+        settings.as_object_mut().unwrap().extend(setting.as_object().unwrap().clone());
+        let connector = built(settings);
+        let cx = ReadCx::new(Vendor::new(), Timestamp::UNIX_EPOCH);
+        connector.ledgers().unwrap().own_user(&cx).await.unwrap().map(|own| (own.subject, own.email))
+    };
+    let address = "api@harbour.example".to_owned();
+    assert_eq!(own(json!({"own_user": address})).await, Some((address.clone(), Some(address))));
+    assert_eq!(own(json!({"own_user": "u-7"})).await, Some(("u-7".to_owned(), None)));
+    assert_eq!(own(json!({})).await, None);
 }
 
 #[tokio::test]

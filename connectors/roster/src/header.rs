@@ -22,7 +22,10 @@ const GUESSES: &[(&str, &[&str])] = &[
     ),
     ("client", &["client", "client name", "company", "company name", "organisation", "organization", "customer"]),
     ("name", &["name", "full name", "user", "user name", "staff", "staff name", "staff member"]),
-    ("role", &["role", "access", "user type", "user role", "access level", "permission", "permissions"]),
+    (
+        "role",
+        &["role", "access", "user type", "user role", "access level", "permission", "permissions", "responsibility"],
+    ),
     ("status", &["status", "user status", "state"]),
 ];
 

@@ -117,7 +117,8 @@ fn fill(settings: &Settings, now: Timestamp, report: &mut Report) -> Result<()> 
         let text =
             format!("{orphans} of the list's lines name no client that we understand, the first is line {first}");
         return Err(Error::contract(OP, text).next(
-            "Put them right, or say skip_unreadable = true to do without them. Line by line: ledgerward roster NAME",
+            "Where one client's name stands above several lines, say fill_down = true. Else put them right; only lines that \
+             are nobody's may be left out with skip_unreadable = true. Line by line: ledgerward roster NAME",
         ));
     }
     if report.understood == 0 {

@@ -1,21 +1,24 @@
-//! `access --at DAY`: the three clocks side by side (`decisions` 28). What the ledger said of that day as we know it now,
-//! what we knew at its end, and what was applied at its end.
+//! `access --at`: the three clocks side by side (`decisions` 28). What the ledger said of that time as we know it now,
+//! what we knew then, and what was applied then. A day means its end.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use jiff::civil::Date;
 use ledgerward_contract::{ClientId, SourceRef, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{ClientWords, Filter, PersonWords, target_words};
+use super::{ClientWords, Filter, PersonWords, Sight, target_words};
 use crate::{
     app::App,
     cli::{
-        args::{ClockArg, TableFormat},
+        args::{AtArg, ClockArg, TableFormat},
         outcome::{Exit, Failure, Report},
     },
-    domain::firm::{Firm, PersonId, TargetName},
+    domain::firm::{ClientState, Firm, PersonId, TargetName},
     render::access as print,
     store::{AppliedRow, FactValue, SeenFact},
 };
@@ -30,7 +33,7 @@ pub struct Applied {
     pub since: Timestamp,
 }
 
-/// One person and one client on that day. A fact is `granted`, `denied` or `unknown`, one for each of the client's sources.
+/// One person and one client then. A fact is `granted`, `denied` or `unknown`, one for each of the client's sources.
 #[derive(Clone, Debug, Serialize)]
 pub struct PastRow {
     pub client: ClientWords,
@@ -43,6 +46,20 @@ pub struct PastRow {
 impl PastRow {
     fn says(&self, value: FactValue) -> bool {
         self.ledger.values().chain(self.known.values()).any(|v| *v == value)
+    }
+}
+
+/// The time itself, and how it is said.
+fn time_of(app: &App, at: AtArg) -> Result<(Timestamp, String), Failure> {
+    match at {
+        AtArg::Day(day) => Ok((end_of(app, day)?, format!("the end of {day}"))),
+        AtArg::Instant(at) if at > app.now() => {
+            Err(Failure::new(Exit::Usage, format!("{at} has not come yet")).next("Ask about now or an earlier time."))
+        }
+        AtArg::Instant(at) => {
+            let zone = app.config.firm.timezone.clone();
+            Ok((at, at.to_zoned(zone).strftime("%-d %b %Y %H:%M:%S%.f").to_string()))
+        }
     }
 }
 
@@ -61,33 +78,40 @@ fn end_of(app: &App, day: Date) -> Result<Timestamp, Failure> {
     Ok(end.min(app.now()))
 }
 
-/// `at`: the day, and the one clock that is asked for; without one, all three.
+/// `at`: the time, and the one clock that is asked for; without one, all three.
 pub async fn run(
     app: &App,
     firm: &Firm,
     filter: &Filter,
-    (day, clock): (Date, Option<ClockArg>),
+    (at, clock): (AtArg, Option<ClockArg>),
     format: TableFormat,
 ) -> Result<Report, Failure> {
-    let (end, now) = (end_of(app, day)?, app.now());
+    let ((end, words), now) = (time_of(app, at)?, app.now());
     let (truth, known, applied) =
         app.store.run(move |db| Ok((db.facts_at(end, now)?, db.facts_at(end, end)?, db.applied_at(end)?))).await?;
     let mut rows = rows(firm, filter, &truth, &known, &applied);
+    let (named, others) = named(app, firm, filter).await?;
+    if let Some(named) = named {
+        rows.retain(|row| named.contains(&row.client.id));
+    }
     if let Some(clock) = clock {
         rows.retain_mut(|row| alone(row, clock));
     }
     let targets = target_words(app);
-    let json = json!({
-        "schema": "ledgerward/access-at/1", "day": day, "end": end, "rows": rows, "targets": targets,
+    let mut json = json!({
+        "schema": "ledgerward/access-at/1", "end": end, "rows": rows, "targets": targets, "others": others,
         "names_of": "today", "clock": clock_slug(clock),
     });
+    if let (AtArg::Day(day), Some(map)) = (at, json.as_object_mut()) {
+        map.insert("day".to_owned(), json!(day));
+    }
     let text = match format {
         TableFormat::Text => {
-            let mut text = print::past(&rows, &targets, clock);
+            let mut text = print::past(&rows, &targets, clock, others);
             let _ = writeln!(
                 text,
-                "At the end of {day}. Names, and which ledger belongs to which client, are those of today. \"Ledger\" is what we \
-                 know now of that day; \"known\" is what we knew then; \"applied\" is what we had granted.",
+                "At {words}. Names, and which ledger belongs to which client, are those of today. \"Ledger\" is what \
+                 we know now of that time; \"known\" is what we knew then; \"applied\" is what we had granted.",
             );
             text
         }
@@ -95,6 +119,22 @@ pub async fn run(
         TableFormat::Json => format!("{json}\n"),
     };
     Ok(Report::new(Exit::Done, json, text))
+}
+
+/// The clients that today's `access` names to whoever asks, and how many others it counts; `None`: all of them. The past
+/// must not tell a person which other clients the firm has.
+async fn named(app: &App, firm: &Firm, filter: &Filter) -> Result<(Option<BTreeSet<String>>, usize), Failure> {
+    if filter.sight == Sight::Everything {
+        return Ok((None, 0));
+    }
+    let today = super::now(app, firm, filter).await?;
+    let read =
+        firm.clients.values().filter(|c| c.state != ClientState::Proposed && filter.reads(c) && filter.client(c));
+    let read = read.map(|c| c.id.to_string());
+    // One that was asked for by its name is known to whoever asked, or there had been no answer.
+    let asked = filter.client.map(|id| id.to_string());
+    let shown = today.rows.into_iter().map(|r| r.client.id).chain(today.private.into_iter().map(|c| c.id));
+    Ok((Some(shown.chain(read).chain(asked).collect()), today.others))
 }
 
 const fn clock_slug(clock: Option<ClockArg>) -> &'static str {

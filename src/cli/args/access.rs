@@ -115,7 +115,7 @@ pub enum ReviewAct {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Take the decisions of a sheet (CSV) in; what is to be removed becomes a change of the firm
+    /// Take the decisions of a sheet (CSV) in, one's own or, as an owner, anybody's; removals become changes of the firm
     Import {
         #[arg(value_parser = label)]
         name: String,

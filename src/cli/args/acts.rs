@@ -178,16 +178,18 @@ pub enum ClientsAct {
         connection: String,
         /// The provider's own id of the ledger or practice client
         id: String,
-        #[arg(long, value_enum, default_value_t)]
-        kind: SourceKindArg,
+        /// Which of the connection's lists it is in; left out where it has one only
+        #[arg(long, value_enum)]
+        kind: Option<SourceKindArg>,
     },
     /// Take a source away from a client
     Unbind {
         client: ClientArg,
         connection: String,
         id: String,
-        #[arg(long, value_enum, default_value_t)]
-        kind: SourceKindArg,
+        /// Which of the connection's lists it is in; left out where it has one only
+        #[arg(long, value_enum)]
+        kind: Option<SourceKindArg>,
     },
     /// Rename a client, and its folder where folders have ids
     Rename {

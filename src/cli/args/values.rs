@@ -30,6 +30,33 @@ pub enum ClockArg {
     Applied,
 }
 
+/// A time that is looked back at: the end of a day, or an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtArg {
+    Day(jiff::civil::Date),
+    Instant(ledgerward_contract::Timestamp),
+}
+
+/// Reads an [`AtArg`]: a day, or an instant in RFC 3339.
+pub fn at(text: &str) -> Result<AtArg, String> {
+    if let Ok(day) = jiff::civil::Date::strptime("%Y-%m-%d", text) {
+        return Ok(AtArg::Day(day));
+    }
+    // The parser takes more: a zone's name, no seconds, an offset of hours alone.
+    let seconds = text.get(16..19).is_some_and(|s| s.starts_with(':'));
+    let offset = text.ends_with(['Z', 'z'])
+        || text
+            .len()
+            .checked_sub(6)
+            .and_then(|n| text.get(n..))
+            .is_some_and(|o| o.starts_with(['+', '-']) && o.get(3..4) == Some(":") && !o.contains(']'));
+    let instant = text.parse().ok().filter(|_| seconds && offset);
+    instant.map(AtArg::Instant).ok_or_else(|| {
+        "a day is written like 2026-06-30, and an instant like 2026-06-30T14:05:00Z or 2026-06-30T14:05:00+12:00"
+            .to_owned()
+    })
+}
+
 /// The end of a guest's access: the end of a day, or hours from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UntilArg {
@@ -47,9 +74,8 @@ pub fn until(text: &str) -> Result<UntilArg, String> {
     day.map_err(|_| "an end is written like 2026-12-24 or \"8 hours\"".to_owned())
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SourceKindArg {
-    #[default]
     Ledger,
     PracticeClient,
     Roster,

@@ -20,7 +20,7 @@ use crate::{
         gaps,
         policy::Decider,
     },
-    leavers::{Case, Chased},
+    leavers::{self, Case, Chased},
     memory,
     pack::{self, Pack, Sealed},
     render::plan::time,
@@ -30,7 +30,8 @@ use crate::{
 
 /// The evidence: Markdown, tables, and a letter for each client that has something to close. `None`: it is only told.
 pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: Option<&Path>) -> Result<Sealed, Failure> {
-    let just_before = case.opened.checked_sub(jiff::SignedDuration::from_micros(1)).unwrap_or(case.opened);
+    let shut = leavers::shut_since(app, person, case).await?;
+    let just_before = shut.checked_sub(jiff::SignedDuration::from_micros(1)).unwrap_or(shut);
     let (held, after, head) = app
         .store
         .run(move |db| Ok((db.applied_at(just_before)?, db.applied_at(case_end())?, db.audit_head()?)))
@@ -40,7 +41,7 @@ pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: Option<&P
     let left = after.iter().filter(theirs).count();
     let firm = app.firm().await?;
     let mut files = BTreeMap::from([
-        ("evidence.md".to_owned(), markdown(app, person, case, &held, left, &firm).into_bytes()),
+        ("evidence.md".to_owned(), markdown(app, person, case, (shut, &held, left), &firm).into_bytes()),
         ("folders.csv".to_owned(), folders_csv(&held, &firm)?),
         ("ledgers.csv".to_owned(), ledgers_csv(case)?),
     ]);
@@ -49,7 +50,7 @@ pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: Option<&P
     files.insert("letters.csv".to_owned(), managers_csv(app, &firm, &clients).await?);
     for slug in clients {
         let ledgers: Vec<&Chased> = case.open().map(|(_, l)| l).filter(|l| l.clients.contains(slug)).collect();
-        let bytes = letter(&letter_to(app, person, case, slug, &ledgers, &firm), &Look::default())
+        let bytes = letter(&letter_to(app, person, shut, slug, &ledgers, &firm), &Look::default())
             .map_err(|e| Failure::new(Exit::Failed, "a letter could not be made").cause(&e))?;
         files.insert(format!("letters/{slug}.pdf"), bytes);
     }
@@ -87,12 +88,19 @@ pub(in crate::cli) fn seal_row(sealed: &Sealed) -> Value {
     json!({"kind": sealed.kind, "seal": sealed.seal})
 }
 
-fn markdown(app: &App, person: &Person, case: &Case, held: &[&AppliedRow], left: usize, firm: &Firm) -> String {
+/// The tuple: since when they are shut out, what they held until then, and how many of it they hold now.
+fn markdown(
+    app: &App,
+    person: &Person,
+    case: &Case,
+    (shut, held, left): (Timestamp, &[&AppliedRow], usize),
+    firm: &Firm,
+) -> String {
     let zone = &app.config.firm.timezone;
     let safe = |text: &str| text.replace(['|', '\n', '\r'], " ");
     let mut out = format!(
         "# {} left {}\n\nClosed {} by {}: {}\n\nThis was written on {}. `ledgerward audit verify --pack` checks it without any state.\n\n\
-         ## Folders\n\nHeld when they left: {}. Still held by our doing: {left}.\n\n| target | client | role | since | taken away |\n|---|---|---|---|---|\n",
+         ## Folders\n\nShut out since {shut}. Held when they left: {}. Still held by our doing: {left}.\n\n| target | client | role | since | taken away |\n|---|---|---|---|---|\n",
         safe(&person.full_name()),
         safe(&firm.name),
         case.opened,
@@ -184,7 +192,7 @@ pub(in crate::cli) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String
     crate::render::access::csv(head, rows).map(String::into_bytes)
 }
 
-fn letter_to(app: &App, person: &Person, case: &Case, slug: &str, ledgers: &[&Chased], firm: &Firm) -> Letter {
+fn letter_to(app: &App, person: &Person, shut: Timestamp, slug: &str, ledgers: &[&Chased], firm: &Firm) -> Letter {
     let zone = &app.config.firm.timezone;
     let client = firm.clients.values().find(|c| c.slug == slug).map_or(slug, |c| c.name.as_str());
     let day = |t: Timestamp| t.to_zoned(zone.clone()).strftime("%-d %B %Y").to_string();
@@ -195,13 +203,12 @@ fn letter_to(app: &App, person: &Person, case: &Case, slug: &str, ledgers: &[&Ch
             person.full_name(),
             person.email,
             firm.name,
-            day(case.opened)
+            day(shut)
         ),
         "Only you can take the same person out of your own accounting records. By what we can read:".to_owned(),
     ];
     for l in ledgers {
-        let role = if l.role.is_empty() { String::new() } else { format!(", with the role {}", l.role) };
-        paragraphs.push(format!("•  {} \"{}\": {}{role}", l.source.connection, l.name, l.said.words()));
+        paragraphs.push(format!("•  {} \"{}\": {}", l.source.connection, l.name, l.words()));
     }
     paragraphs.push(format!(
         "Please remove {} there, and tell us when it is done. Where we can read your list of users, we see it ourselves.",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Review;
+use super::{Item, Review};
 use crate::cli::{
     leaver::evidence::table,
     outcome::{Exit, Failure, Fault},
@@ -33,6 +33,14 @@ fn sheet<'r>(review: &'r Review, reviewer: &'r str) -> impl Iterator<Item = Vec<
 pub(super) fn sheets(review: &Review) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let reviewers: BTreeSet<&String> = review.items.iter().map(|i| &i.reviewer).collect();
     reviewers.into_iter().map(|r| Ok((format!("{r}.csv"), table(&HEAD, sheet(review, r))?))).collect()
+}
+
+/// Decisions to remove that took nothing away, with why.
+pub(super) fn not_removed(undone: &[(&Item, String)]) -> Result<Vec<u8>, Failure> {
+    let rows = undone.iter().map(|(i, why)| {
+        vec![i.row.to_string(), i.client_name.clone(), i.slug.clone(), i.name.clone(), i.email.clone(), why.clone()]
+    });
+    table(&["row", "client", "client_slug", "person", "email", "why"], rows)
 }
 
 /// The same sheet for a spreadsheet: text is text, and the decision is chosen from a list.

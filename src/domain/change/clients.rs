@@ -374,11 +374,34 @@ pub(super) fn share(firm: &mut Firm, id: ClientId, target: &TargetName, people: 
             return refuse(format!("{} cannot be given this client", p.email), "Name other people, who are enabled.");
         }
     }
+    // A selection reaches every target of the client, so nobody may get one here that was not named for them.
+    let shared: BTreeSet<PersonId> = firm.selections.keys().filter(|(_, c)| *c == id).map(|(p, _)| *p).collect();
+    let there = client(firm, id)?.targets.clone().unwrap_or_default();
+    let new_target = !there.contains(target) && !shared.is_subset(people);
+    let new_people = there.iter().any(|t| t != target) && !people.is_subset(&shared);
+    if !shared.is_empty() && (new_target || new_people) {
+        let names = |of: &BTreeSet<PersonId>| -> String {
+            let names = of.iter().filter_map(|p| firm.people.get(p)).map(|p| p.email.to_string());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let targets = there.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return refuse(
+            format!(
+                "these books are open to {} on {targets}, and people and targets are shared as a whole",
+                names(&shared)
+            ),
+            "Share them on one target, or name everybody when you add the other one.",
+        );
+    }
     for with in people {
         let whole = Selection { scope: SelectionScope::Whole, when_granted: false };
         firm.selections.insert((*with, id), whole);
     }
     let client = client_mut(firm, id)?;
-    client.targets.get_or_insert_default().insert(target.clone());
+    let targets = client.targets.get_or_insert_default();
+    if shared.is_empty() {
+        targets.clear();
+    }
+    targets.insert(target.clone());
     done(format!("{} is shared with {} people on {target}", client.slug, people.len()))
 }

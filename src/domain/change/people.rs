@@ -215,10 +215,14 @@ pub(super) fn close(firm: &mut Firm, id: PersonId, reason: &str, by: By) -> Outc
 }
 
 pub(super) fn lift(firm: &mut Firm, id: PersonId) -> Outcome {
+    let zone = firm.zone.clone();
     let person = person_mut(firm, id)?;
     match person.closed.take() {
         None => already(format!("{} is not closed", person.email)),
-        Some(closed) => done(format!("{} is open again (closed by {} on {})", person.email, closed.by, closed.since)),
+        Some(closed) => {
+            let now = if person.enabled { "open again" } else { "no longer closed, and still disabled" };
+            done(format!("{} is {now} (closed by {} on {})", person.email, closed.by, zone.time(closed.since)))
+        }
     }
 }
 

@@ -34,7 +34,12 @@ fn own_business(firm: &Firm, actor: PersonId, op: &ChangeOp) -> bool {
     let theirs = |id| firm.clients.get(id).is_some_and(|c| c.private_to == Some(actor));
     match op {
         ChangeOp::AddPrivate { .. } | ChangeOp::ConvertPrivate { .. } | ChangeOp::SharePrivate { .. } => true,
-        ChangeOp::Unselect { client, .. } | ChangeOp::RenameClient { client, .. } => theirs(client),
+        // Of their own books, nothing is anybody else's to look at before it holds.
+        ChangeOp::Unselect { client, .. }
+        | ChangeOp::RenameClient { client, .. }
+        | ChangeOp::BindSource { client, .. }
+        | ChangeOp::UnbindSource { client, .. }
+        | ChangeOp::SetClientState { client, .. } => theirs(client),
         ChangeOp::EditPerson { person, email: None, .. } => *person == actor,
         // Theirs, and bound to no ledger and no folder.
         ChangeOp::AddClient { .. } => adds_their_own(firm, actor),

@@ -87,7 +87,8 @@ pub(super) fn add_guest(firm: &mut Firm, guest: &Guest, second: Option<PersonId>
         }
     }
     let kind = if guest.break_glass { "BREAK-GLASS" } else { "guest" };
-    let summary = format!("{kind} access of {} to {} until {}: {}", who.email, what.slug, guest.until, guest.reason);
+    let until = firm.zone.end(guest.until);
+    let summary = format!("{kind} access of {} to {} until {until}: {}", who.email, what.slug, guest.reason);
     firm.guests.retain(|g| (g.person, g.client) != (guest.person, guest.client));
     firm.guests.push(guest.clone());
     done(summary)

@@ -300,8 +300,21 @@ fn private_books_are_for_nobody_else() {
     };
     refused(&f, &share(&[]), ADMIN, "nobody is named");
     let shared = after(&f, share(&[OWNER]), ADMIN);
-    assert_eq!(shared.clients[&cid(7)].targets, Some([drive].into()));
+    assert_eq!(shared.clients[&cid(7)].targets, Some([drive.clone()].into()));
     assert_eq!(shared.clients[&cid(7)].private_to, Some(pid(ADMIN)), "still private");
+    // Nobody gets a target that was not named for them.
+    let disk = |people: &[u128]| ChangeOp::SharePrivate {
+        client: cid(7),
+        target: TargetName("disk".into()),
+        people: people.iter().map(|n| pid(*n)).collect(),
+    };
+    refused(&shared, &disk(&[EMPLOYEE]), ADMIN, "as a whole");
+    let both = after(&shared, disk(&[OWNER]), ADMIN);
+    refused(&both, &share(&[EMPLOYEE]), ADMIN, "as a whole");
+    assert!(after(&shared, share(&[EMPLOYEE]), ADMIN).selections.contains_key(&(pid(EMPLOYEE), cid(7))));
+    let nobody = after(&shared, ChangeOp::Unselect { person: pid(OWNER), client: cid(7) }, ADMIN);
+    let elsewhere = after(&nobody, disk(&[EMPLOYEE]), ADMIN);
+    assert_eq!(elsewhere.clients[&cid(7)].targets, Some([TargetName("disk".into())].into()), "and not on drive");
     let converted = after(&f, ChangeOp::ConvertPrivate { client: cid(7) }, ADMIN);
     after(&converted, select(EMPLOYEE, 7, SelectionScope::Whole), OWNER);
 }

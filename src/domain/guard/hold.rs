@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledgerward_contract::Timestamp;
 
 use super::{
-    super::plan::{Cleared, LanePlan, Plan, Trouble},
+    super::{
+        lane::Op,
+        plan::{Cleared, LanePlan, Plan, Trouble},
+    },
     Approval, CauseKey, Check, Gate, Hold, Refusal,
     digest::digest,
     gates::{Item, Kind},
@@ -79,16 +82,29 @@ impl Group {
         let (people_n, clients_n) = (self.people.len(), self.clients.len());
         match gate {
             Gate::Freeze => "the firm is frozen: only revocations go on".to_owned(),
-            Gate::FirstPlan => format!(
-                "the first plan of target `{group}`: {added} grants on {clients_n} clients, nothing of it was approved before"
-            ),
+            Gate::FirstPlan => {
+                let create = |(l, s): (&usize, &usize)| {
+                    lanes.get(*l).and_then(|p| p.steps.get(*s)).is_some_and(|s| matches!(s.op, Op::Create { .. }))
+                };
+                let steps = self.steps.iter().flat_map(|(l, steps)| steps.iter().map(move |s| (l, s)));
+                let (folders, grants) = (steps.filter(|at| create(*at)).count(), self.added);
+                format!(
+                    "the first plan of target `{group}`: {folders} folders and {grants} grants on {clients_n} clients, nothing of it was approved before"
+                )
+            }
             Gate::Policy => format!(
                 "settings that decide access on `{group}` changed their meaning: {} removals and {} grants come from that",
                 self.removed, self.added
             ),
             Gate::Folder => {
-                let trouble = self.steps.keys().next().and_then(|l| lanes.get(*l)).map(|l| trouble_words(&l.trouble));
-                format!("{clients}: {}; nobody is added there", trouble.unwrap_or_default())
+                let trouble = self
+                    .steps
+                    .keys()
+                    .next()
+                    .and_then(|l| lanes.get(*l))
+                    .and_then(|l| l.trouble.first())
+                    .map(Trouble::words);
+                format!("{clients}: {}; nobody is added there", trouble.unwrap_or("something is wrong with the folder"))
             }
             Gate::Churn => {
                 let why = self.steps.keys().next().and_then(|l| lanes.get(*l));
@@ -112,21 +128,6 @@ impl Group {
             ),
             Gate::PersonGains => format!("{people} would gain {clients_n} clients within a day: {}", grants()),
         }
-    }
-}
-
-fn trouble_words(trouble: &[Trouble]) -> &'static str {
-    match trouble.first() {
-        Some(Trouble::MarkerMissing) => "our mark on the folder is missing",
-        Some(Trouble::MarkerForeign { .. }) => "the folder carries another client's mark",
-        Some(Trouble::Moved { .. }) => "the folder was moved",
-        Some(Trouble::OwnerChanged { .. }) => "the folder has another owner",
-        Some(Trouble::Trashed) => "the folder is in the bin",
-        Some(Trouble::Gone) => "the folder is gone",
-        Some(Trouble::NoAccess) => "we may not look at the folder",
-        Some(Trouble::LinkOn) => "a link or everyone opens the folder",
-        Some(Trouble::SharedFolder) => "two lanes are bound to one folder",
-        None => "something is wrong with the folder",
     }
 }
 

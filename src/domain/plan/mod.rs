@@ -71,6 +71,22 @@ pub enum Trouble {
     SharedFolder,
 }
 
+impl Trouble {
+    pub const fn words(&self) -> &'static str {
+        match self {
+            Self::MarkerMissing => "our mark on the folder is missing",
+            Self::MarkerForeign { .. } => "the folder carries another client's mark",
+            Self::Moved { .. } => "the folder was moved",
+            Self::OwnerChanged { .. } => "the folder has another owner",
+            Self::Trashed => "the folder is in the bin",
+            Self::Gone => "the folder is gone",
+            Self::NoAccess => "we may not look at the folder",
+            Self::LinkOn => "a link or everyone opens the folder",
+            Self::SharedFolder => "two lanes are bound to one folder",
+        }
+    }
+}
+
 /// One folder as it is now, with what the store knows about it.
 #[derive(Clone, Copy, Debug)]
 pub struct ActualLane<'a> {
@@ -335,8 +351,8 @@ impl LanePlan {
             Some("nothing is delivered here")
         } else if self.held_revoke {
             Some("somebody waits to be let out")
-        } else if !self.trouble.is_empty() {
-            Some("something is wrong with the folder")
+        } else if let Some(trouble) = self.trouble.first() {
+            Some(trouble.words())
         } else if self.first_plan && self.held_back > 0 {
             Some("the target's first plan waits for approval")
         } else if self.unknown_since.is_some_and(old) {

@@ -184,8 +184,8 @@ impl<'w> Work<'w, '_> {
             Severity::Warning,
             "folder.list_unreadable",
             self.subject(),
-            format!("the sharing list could not be read: {why}"),
-            "nothing to do now; it is read again in the next run",
+            format!("the sharing list of {} on {} could not be read: {why}", self.plan.client, self.plan.lane.target),
+            "it is read again in the next run",
         ));
         self.plan.delivery = false;
         for owned in self.current_owned() {

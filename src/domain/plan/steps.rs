@@ -7,9 +7,10 @@ use ledgerward_contract::{FolderRole, Holder, PermissionId};
 use super::{
     super::{
         explain,
+        firm::{Client, Person},
         lane::{Cause, Op, Reason, Step},
         order,
-        policy::{Because, PersonIx},
+        policy::{Answer, Because, Decider, PersonIx, Reach},
     },
     propose::{Told, Work},
 };
@@ -82,7 +83,11 @@ impl Work<'_, '_> {
         {
             self.plan.absences.insert(email.clone());
         }
-        let because = explain::because_words(self.d, ix, because);
+        let because = match self.desired.client {
+            // What gives them the account's own folder is no reason to leave this one.
+            Some(client) if narrowed(self.d, person, client) => "only some of its accounts are selected".to_owned(),
+            _ => explain::because_words(self.d, ix, because),
+        };
         let op = Op::Revoke { who, permission: permission.clone(), role };
         self.plan.steps.push(Step::new(op, cause, because));
     }
@@ -123,4 +128,10 @@ impl Work<'_, '_> {
             _ => Cause::Policy,
         }
     }
+}
+
+/// Whether somebody sees accounts of the client and not the client as a whole.
+fn narrowed(d: &Decider<'_>, person: Option<&Person>, client: &Client) -> bool {
+    let judged = person.map(|p| d.judge(p.id, client.id));
+    judged.is_some_and(|j| j.answer == Answer::Yes && matches!(j.reach, Reach::Accounts(_)))
 }

@@ -94,6 +94,18 @@ async fn another_folders_entry_is_never_changed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_on_the_folder_is_taken_off_and_one_below_is_not_ours_to_take() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.control("link_on", json!({ "item": f.as_str() }));
+    let is_link = |p: &&SeenPermission| matches!(p.holder, Holder::Link(_));
+    let link = w.sharing(&f).await.unwrap().items().iter().find(is_link).unwrap().clone();
+    assert_eq!(w.target().revoke(&w.write(), &f, &link.id).await.unwrap(), Gone::Done);
+    assert_eq!(w.sharing(&f).await.unwrap().items().iter().find(is_link), None);
+    assert_eq!(w.target().revoke(&w.write(), &f, &link.id).await.unwrap(), Gone::Already);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_on_the_folder_above_still_gets_in() {
     let w = World::rooted();
     let f = w.create(1).await;

@@ -66,7 +66,10 @@ impl Transport for Vendor {
 }
 
 pub fn connector(program: &PathBuf, provides: &str, silence: u64) -> Box<dyn Connector> {
-    let settings = json!({"program": program, "provides": [provides], "silence_seconds": silence});
+    built(json!({"program": program, "provides": [provides], "silence_seconds": silence}))
+}
+
+pub fn built(settings: Value) -> Box<dyn Connector> {
     let hosts = BTreeMap::from([("api".to_owned(), API.parse().unwrap())]);
     let endpoints = Endpoints::resolve(FACTORY.manifest(), &hosts).unwrap();
     FACTORY.build(Build { settings, endpoints }).unwrap()
