@@ -87,9 +87,18 @@ impl Standing {
     }
 }
 
+/// Whether a source lets somebody in. A ledger's user whose role gives no folder, or who is only invited, is out of our folders
+/// and in the ledger all the same.
+fn lets_in(source: &SourceRef, why: Why) -> Fact {
+    match why {
+        Why::RoleNothing | Why::Pending if source.kind == SourceKind::Ledger => Fact::Granted,
+        why => why.fact(),
+    }
+}
+
 impl Chased {
     pub fn standing(&self) -> Standing {
-        match (self.said.fact(), &self.confirmed) {
+        match (lets_in(&self.source, self.said), &self.confirmed) {
             (Fact::Granted, _) => Standing::Open,
             (Fact::Denied, _) => Standing::Gone,
             (Fact::Unknown, Some(_)) => Standing::Confirmed,
@@ -210,7 +219,7 @@ impl Case {
             let (why, role, since) = facts.lookup(at, ix);
             let source = &held.source;
             let last = past.seen.get(source);
-            let was_in = match why.fact() {
+            let was_in = match lets_in(source, why) {
                 Fact::Granted => true,
                 Fact::Unknown => last.is_some() || facts.run(at).0.binary_search(&ix).is_ok(),
                 Fact::Denied => false,
@@ -251,14 +260,14 @@ impl Case {
             }
             entry.was_in |= was_in || !entry.role.is_empty();
             entry.said = why;
-            entry.gone = match why.fact() {
+            entry.gone = match lets_in(source, why) {
                 Fact::Denied if entry.was_in => entry.gone.or(since).or(Some(now)),
                 Fact::Denied | Fact::Granted => None,
                 Fact::Unknown => entry.gone,
             };
         }
         // A list that could be read at last, and never had them.
-        self.ledgers.retain(|_, l| l.was_in || l.said.fact() != Fact::Denied || l.confirmed.is_some());
+        self.ledgers.retain(|_, l| l.was_in || lets_in(&l.source, l.said) != Fact::Denied || l.confirmed.is_some());
     }
 }
 

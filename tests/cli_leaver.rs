@@ -866,6 +866,11 @@ fn somebody_shut_out_before_still_has_the_ledgers_that_cannot_be_read_now() {
     let told = world.text("leaver bob", 5);
     has(&told, &["xero:L1001 \"Client 1001\" (client-1001): is an active user"]);
     assert!(!told.contains("L1003"), "he is not gone from where he never was:\n{told}");
+    // A role that gives no folder, and an invitation, let him into the ledger all the same.
+    for (why, words) in [(Why::RoleNothing, "has a role that gives no folder"), (Why::Pending, "is invited there")] {
+        world.says(&[(1001, kept(1001, &[(BOB, why)]))]);
+        has(&world.text("leaver bob", 5), &["xero:L1001 \"Client 1001\" (client-1001)", words]);
+    }
     world.says(&[(1001, kept(1001, &[(BOB, Why::Gone)]))]);
     has(&world.text("leaver bob", 0), &["done  xero:L1001 \"Client 1001\": gone since", "Nothing is open any more"]);
 }

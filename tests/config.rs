@@ -250,6 +250,11 @@ fn each_wrong_setting_is_one_problem() {
     one("[targets.disk]", "[targets.xero]", "a connection has this name too");
     one("[targets.disk]", "[targets.Disk_1]", "cannot be a name here");
     one(
+        "[statements]",
+        "[targets.other]\nconnector = \"local\"\nroot = \"/srv/clients\"\nsharing = \"mirror\"\n[statements]",
+        "its root is that of the target \"disk\"",
+    );
+    one(
         "service_account = { credential = \"drive.json\" }",
         "service_account = { credential = \"../x\" }",
         "no name of a credential",

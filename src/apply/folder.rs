@@ -66,7 +66,8 @@ impl Lane<'_> {
             Ok(Created::Created(id) | Created::Exists { id, ours: true }) => id,
             Ok(Created::Exists { ours: false, .. }) => {
                 let text = format!("a folder named \"{name}\" is there already and is not ours");
-                return self.fail(row, &text, "Rename that folder, or bind it with `ledgerward holders adopt`.").await;
+                let next = format!("Rename that folder, or take it over: ledgerward adopt {}", self.plan.lane.target);
+                return self.fail(row, &text, &next).await;
             }
             Err(e) if may_be_done(&e) => match made(api, &read, key, reserved.as_ref()).await {
                 Ok(Some(id)) => id,

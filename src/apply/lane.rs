@@ -318,7 +318,7 @@ impl Lane<'_> {
         let now = self.app.now();
         let outcome = Outcome::Failed { kind: "refused".to_owned(), message: text.to_owned() };
         self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
-        Ok(Err(format!("{text} {next}").trim().to_owned()))
+        Ok(Err(if next.is_empty() { text.to_owned() } else { format!("{}. {next}", text.trim_end_matches('.')) }))
     }
 
     pub(super) async fn adopt(

@@ -236,7 +236,21 @@ fn read_targets(
             );
         }
         let target = value.table().and_then(|t| read_target(t, manifests, gathered));
-        all.extend(target.map(|t| (TargetName(name), t)));
+        let Some(target) = target else { continue };
+        // One disk: each would find the other's folders there, and make none of its own.
+        let disk = |of: &Target| manifests.iter().any(|m| m.name == of.remote.connector && m.endpoints.is_empty());
+        let same = |other: &&TargetName| {
+            all.get(*other).is_some_and(|o: &Target| {
+                disk(o)
+                    && o.root.is_some()
+                    && (&o.root, &o.remote.connector) == (&target.root, &target.remote.connector)
+            })
+        };
+        if let Some(other) = all.keys().find(same) {
+            value
+                .problem(&format!("its root is that of the target \"{other}\""), "Give each target a root of its own.");
+        }
+        all.insert(TargetName(name), target);
     }
     all
 }

@@ -14,13 +14,14 @@ pub fn read<T: DeserializeOwned + Default>(manifest: &Manifest, value: &Value) -
         _ => return Err(wrong("settings is not a table")),
     };
     for (key, value) in map {
-        if !manifest.settings.iter().any(|(name, _)| name == key) {
+        let Some((_, help)) = manifest.settings.iter().find(|(name, _)| name == key) else {
             let known: Vec<_> = manifest.settings.iter().map(|(name, _)| *name).collect();
             return Err(wrong(format!("{} has no setting \"{key}\"", manifest.title))
                 .next(format!("Use one of: {}.", known.join(", "))));
-        }
+        };
         let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
-        serde_json::from_value::<T>(alone).map_err(|e| wrong(format!("the setting \"{key}\": {e}")))?;
+        serde_json::from_value::<T>(alone)
+            .map_err(|e| wrong(format!("the setting \"{key}\": {e}")).next(format!("It is: {help}.")))?;
     }
     serde_json::from_value(value.clone()).map_err(|e| wrong(e.to_string()))
 }
