@@ -247,8 +247,7 @@ fn read_targets(
             })
         };
         if let Some(other) = all.keys().find(same) {
-            value
-                .problem(&format!("its root is that of the target \"{other}\""), "Give each target a root of its own.");
+            value.problem(format!("its root is that of the target \"{other}\""), "Give each target a root of its own.");
         }
         all.insert(TargetName(name), target);
     }
