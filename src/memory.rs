@@ -22,6 +22,7 @@ use crate::{
         seats,
     },
     gather::{ConnectionReading, ReadOutcome},
+    registry,
     store::{Db, FactRow, FactValue, StoreError},
 };
 
@@ -155,15 +156,17 @@ fn count(
 /// a name that was not understood, and whoever is marked as former there would get in.
 fn roles_without_a_column(app: &App, readings: &BTreeMap<ConnectionName, ConnectionReading>) -> Vec<Finding> {
     let unmet = |(connection, reading): &(&ConnectionName, &ConnectionReading)| {
-        let lines = app.config.connections.get(*connection).map(|c| &c.roles);
+        let Some(of) = app.config.connections.get(*connection).filter(|c| !c.roles.is_empty()) else { return false };
+        let Some(entry) = registry::entry(&of.remote.connector) else { return false };
+        // A word of the connector's own, which no firm wrote.
+        let made_up = |role: &str| entry.factory.manifest().roles.iter().any(|(own, _)| *own == role);
         let rosters = reading.readings.iter().filter(|r| r.source.kind == SourceKind::Roster);
         let rows = rosters.filter_map(|r| match &r.outcome {
             ReadOutcome::Assigned(rows) => Some(rows),
             _ => None,
         });
         let roles: BTreeSet<&str> = rows.flatten().map(|row| row.role.as_str()).collect();
-        !roles.is_empty()
-            && lines.is_some_and(|lines| !lines.is_empty() && !roles.iter().any(|role| lines.contains_key(*role)))
+        !roles.is_empty() && roles.iter().all(|role| made_up(role) && !of.roles.contains_key(*role))
     };
     readings.iter().filter(unmet).map(|(connection, _)| {
         Finding::new(

@@ -338,7 +338,7 @@ fn accounts_are_never_an_empty_list() {
     place.args(&["clients", "accounts", "acme-ltd", " "]).exits(64).warns("Name at least one account");
     place.run("clients accounts acme-ltd").exits(64);
     place.run("clients accounts acme-ltd xero:nowhere:1").exits(1).warns("It is bound to: xero:id-Acme Ltd");
-    place.run("clients accounts acme-ltd 1000").ok().warns("was not checked");
+    place.run("clients accounts acme-ltd 1000").ok().warns("could not be read").warns("is taken for the account's id");
     place.run("clients accounts acme-ltd --all").ok();
     place.run("select bob acme-ltd --account 1000").ok().says("granted");
 }

@@ -395,3 +395,54 @@ fn forecast_says_how_full_each_limit_is_and_what_was_found() {
     assert!(!open(&firm), "and it is over when the target says so");
     assert!(firm.must(&["forecast"]).out.contains("less than 30 days of history"));
 }
+
+#[test]
+fn an_account_has_a_folder_of_its_name_and_leaves_no_gap_behind() {
+    let firm = Firm::at_rest();
+    firm.must(&["people", "mode", "bob", "ledger+selected"]);
+    firm.must(&["select", "bob", "acme-ltd", "--account", "090"]);
+    let plan = firm.ask(&["plan", "--json", "--quiet"]).out;
+    assert!(plan.contains("only some of its accounts are selected"), "{plan}");
+    let told = firm.sync();
+    assert_eq!(told.exit, 0, "{told:?}");
+    let lists = firm.lists();
+    let own: Vec<&String> = lists.keys().filter(|name| name.starts_with("Acme Ltd – ")).collect();
+    assert_eq!(own.len(), 1, "{lists:?}");
+    let name = firm.state(|db| {
+        let ledgers = db.ledgers(None)?.into_iter().filter(|l| l.row.name == "Acme Ltd");
+        let accounts = ledgers.filter_map(|l| db.accounts(&l.connection, &l.row.id).unwrap()).flatten();
+        Ok(accounts.into_iter().find(|a| a.code.as_deref() == Some("090")).unwrap().name)
+    });
+    assert_eq!(own[0], &format!("Acme Ltd – {name}"));
+    assert!(lists[own[0]].contains("bob@harbour.example") && !lists["Acme Ltd"].contains("bob@harbour.example"));
+    let gaps = firm.ask(&["gaps", "--client", "acme-ltd", "--json", "--quiet"]).json()["gaps"].to_string();
+    assert!(!gaps.contains("bob@harbour.example"), "{gaps}");
+}
+
+#[test]
+fn a_folder_whose_writers_may_let_others_in_is_told() {
+    let firm = Firm::at_rest();
+    let told =
+        |firm: &Firm| firm.ask(&["findings"]).out.contains("Whoever may write in the folder of acme-ltd on drive");
+    firm.sync();
+    assert!(!told(&firm));
+    firm.at("drive", "writers_share", json!({"file": "Acme Ltd"}));
+    firm.sync();
+    assert!(told(&firm), "{:?}", firm.ask(&["findings"]));
+}
+
+#[test]
+fn a_target_whose_sign_in_is_dead_ends_with_4_and_says_what_to_run() {
+    let firm = Firm::at_rest();
+    let before = firm.lists();
+    firm.at("drive", "withdraw", json!({"user": "ledgers@harbour.example"}));
+    firm.at("drive", "expire", json!({}));
+    for _ in 0..2 {
+        let told = firm.sync();
+        assert_eq!(told.exit, 4, "{told:?}");
+    }
+    let findings = firm.ask(&["findings"]).out;
+    assert!(findings.contains("the sharing list of acme-ltd on drive could not be read"), "{findings}");
+    assert!(findings.contains("ledgerward connect drive"), "{findings}");
+    assert_eq!(firm.lists(), before, "nobody is taken off for it");
+}

@@ -199,7 +199,7 @@ impl Picture {
             firm.selections.insert(pair, selection.clone());
         }
         firm.guests = self.guests.get(&pair).cloned().unwrap_or_default();
-        let facts = self.facts.about(person.id, &client.sources);
+        let facts = self.facts.about(person.id, client, &BTreeMap::new());
         let decider = Decider::new(&firm, &facts, &self.targets, now);
         let mut checked = Checked {
             answer: Answer::No,

@@ -1,7 +1,5 @@
 //! A lane's folder: made once, in a root that is made once, and closed to whoever its root lets in.
 
-use std::collections::BTreeSet;
-
 use ledgerward_contract::{Created, ErrorKind, FolderId, ReadCx, ReservedId, Stat, StorageTarget};
 use serde_json::json;
 
@@ -23,8 +21,8 @@ use crate::{
 /// The id of each target's root, stored before the root is made.
 const ROOT: &str = "target_root";
 
-/// Targets whose root is there, as far as this run has looked. Held while one is made, so that no two lanes make one each.
-pub(super) type Roots = tokio::sync::Mutex<BTreeSet<TargetName>>;
+/// Whether a target's root is there, as far as this run has looked. Held while it is made, so that no two lanes make one each.
+pub(super) type Root = tokio::sync::Mutex<bool>;
 
 impl Lane<'_> {
     /// Finds the folder by its mark, or makes it, closes it, and reads back what it is.
@@ -131,10 +129,10 @@ impl Lane<'_> {
     /// Makes the folder that holds the client folders, where the target wants one and it is not there: under an id that is
     /// stored first, because a search lags behind a write (S10) and a repeat would make a second one.
     async fn root(&self, api: &dyn StorageTarget, read: &ReadCx) -> Result<Result<(), String>, Failure> {
-        let mut there = self.roots.lock().await;
+        let mut there = self.root.lock().await;
         let target = &self.plan.lane.target;
         for _ in 0..2 {
-            if there.contains(target) {
+            if *there {
                 return Ok(Ok(()));
             }
             let key = target.0.clone();
@@ -142,7 +140,7 @@ impl Lane<'_> {
             let stored = stored.map(ReservedId);
             match api.lacks_root(read, stored.as_ref()).await {
                 Ok(false) => {
-                    there.insert(target.clone());
+                    *there = true;
                     continue;
                 }
                 Ok(true) => {}
@@ -183,7 +181,7 @@ impl Lane<'_> {
             self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
             match result {
                 Ok(_) => {
-                    there.insert(target.clone());
+                    *there = true;
                 }
                 // The id is used up: a new one takes its place.
                 Err(e) if e.kind == ErrorKind::Conflict => {
@@ -194,7 +192,7 @@ impl Lane<'_> {
             }
         }
         let why = "the folder that holds the client folders could not be made; it is tried again in the next run";
-        Ok(if there.contains(target) { Ok(()) } else { Err(why.to_owned()) })
+        Ok(if *there { Ok(()) } else { Err(why.to_owned()) })
     }
 
     /// Cuts what the target lets us cut, before anybody is let in.

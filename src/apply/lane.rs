@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     LaneDone, LaneEnd, StepDone, begin,
-    folder::Roots,
+    folder::Root,
     holder::wait_for,
     settle::{may_be_done, settle_one},
     via_words, words,
@@ -34,7 +34,7 @@ pub(super) async fn lane(
     world: &World,
     picture: &Picture,
     plan: &LanePlan,
-    roots: &Roots,
+    root: &Root,
 ) -> Result<LaneDone, Failure> {
     let mut done = LaneDone {
         lane: plan.lane.clone(),
@@ -67,7 +67,7 @@ pub(super) async fn lane(
             Ok(_) => {}
         }
     }
-    let mut writer = Lane { app, target, picture, plan, folder: plan.folder.clone(), lists, roots };
+    let mut writer = Lane { app, target, picture, plan, folder: plan.folder.clone(), lists, root };
     let mut failed: Vec<Op> = Vec::new();
     if lists
         && plan.steps.iter().any(|s| lets_in(&s.op))
@@ -178,7 +178,7 @@ pub(super) struct Lane<'a> {
     pub(super) plan: &'a LanePlan,
     pub(super) folder: Option<FolderId>,
     pub(super) lists: bool,
-    pub(super) roots: &'a Roots,
+    pub(super) root: &'a Root,
 }
 
 impl Lane<'_> {

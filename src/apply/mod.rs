@@ -34,7 +34,7 @@ use crate::{
     world::{Target, World},
 };
 
-use self::{folder::Roots, lane::lane};
+use self::{folder::Root, lane::lane};
 pub use self::{
     holder::{Removal, mark_folder, remove_holder},
     settle::settle,
@@ -141,8 +141,6 @@ pub async fn run(
     // Lanes with a revoke go first: whoever must go does not wait for somebody else's new folder (`decisions` 16).
     let mut ordered = plans;
     ordered.sort_by_key(|l| !l.steps.iter().any(|s| matches!(s.op, Op::Revoke { .. })));
-    let roots = Roots::default();
-    let roots = &roots;
     let mut by_target: BTreeMap<&TargetName, Vec<&LanePlan>> = BTreeMap::new();
     for plan in ordered {
         by_target.entry(&plan.lane.target).or_default().push(plan);
@@ -151,8 +149,11 @@ pub async fn run(
     let targets = by_target.into_iter().map(|(target, plans)| {
         let api = world.targets.get(target).and_then(|t| t.api().ok());
         let at_once = api.map_or(1, |t| t.limits().lanes_parallel.max(1));
-        let done = stream::iter(plans).map(move |plan| lane(app, world, picture, plan, roots));
-        done.buffer_unordered(at_once).collect::<Vec<Result<LaneDone, Failure>>>()
+        async move {
+            let root = Root::default();
+            let done = stream::iter(plans).map(|plan| lane(app, world, picture, plan, &root));
+            done.buffer_unordered(at_once).collect::<Vec<Result<LaneDone, Failure>>>().await
+        }
     });
     let done = join_all(targets).await;
     let mut lanes: Vec<LaneDone> = done.into_iter().flatten().collect::<Result<_, _>>()?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ledgerward_contract::{AccountId, ConnectionName, LedgerAccount, LedgerId, SourceKind};
+use ledgerward_contract::{AccountId, ConnectionName, LedgerAccount, LedgerId, SourceKind, SourceRef};
 
 use super::{
     act,
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     app::App,
+    deliver,
     domain::{
         change::ChangeOp,
         firm::{AccountRef, Client, SelectionScope},
@@ -32,7 +33,7 @@ pub async fn chosen(app: &App, client: &Client, typed: &[String]) -> Result<Chos
         .filter(|s| s.kind == SourceKind::Ledger)
         .map(|s| (s.connection.clone(), LedgerId(s.id.clone())))
         .collect();
-    let ledgers: Vec<Ledger> = app
+    let mut ledgers: Vec<Ledger> = app
         .store
         .run(move |db| {
             ledgers
@@ -46,8 +47,11 @@ pub async fn chosen(app: &App, client: &Client, typed: &[String]) -> Result<Chos
         .await?;
     let mut out = Chosen { accounts: BTreeSet::new(), notes: Vec::new() };
     for text in typed {
-        let account = one(client, &ledgers, text.trim(), &mut out.notes)?;
-        out.accounts.insert(account);
+        let (ledger, account) = apart(client, &mut ledgers, text.trim())?;
+        if ledger.2.is_none() {
+            out.notes.extend(read(app, ledger, account).await?);
+        }
+        out.accounts.insert(known(ledger, account)?);
     }
     if out.accounts.is_empty() {
         return Err(Failure::new(Exit::Usage, "an empty list of accounts")
@@ -93,20 +97,49 @@ pub async fn of_file(app: &App, ops: &[ChangeOp]) -> Result<Vec<String>, Failure
     Ok(unread.into_iter().map(note).collect())
 }
 
-fn one(client: &Client, ledgers: &[Ledger], text: &str, notes: &mut Vec<String>) -> Result<AccountRef, Failure> {
+/// Asks the provider for accounts that were never read. Where that cannot be done now, what was typed is kept as the
+/// account's id and the note says so.
+async fn read(app: &App, ledger: &mut Ledger, account: &str) -> Result<Option<String>, Failure> {
+    let (connection, id, known) = ledger;
+    let reference = SourceRef { connection: connection.clone(), kind: SourceKind::Ledger, id: id.0.clone() };
+    match deliver::accounts_now(app, &reference).await? {
+        Ok(list) => {
+            *known = Some(list);
+            Ok(None)
+        }
+        Err(e) => Ok(Some(format!(
+            "The accounts of {connection}:{id} could not be read ({e}), so \"{account}\" is taken for the account's id. It is checked when they are read."
+        ))),
+    }
+}
+
+fn known((connection, id, list): &Ledger, account: &str) -> Result<AccountRef, Failure> {
+    let account = match list {
+        None => AccountId(account.to_owned()),
+        Some(list) => listed(list, account, connection, id)?,
+    };
+    Ok(AccountRef { connection: connection.clone(), ledger: id.clone(), account })
+}
+
+/// Which of the client's ledgers somebody typed, and the account as typed.
+fn apart<'l, 't>(
+    client: &Client,
+    ledgers: &'l mut [Ledger],
+    text: &'t str,
+) -> Result<(&'l mut Ledger, &'t str), Failure> {
     if text.is_empty() {
         return Err(Failure::new(Exit::Usage, "an account with no name in it")
             .next("Name at least one account, or choose the whole client."));
     }
-    let (ledger, account) = match (text.split(':').collect::<Vec<_>>().as_slice(), ledgers) {
-        ([connection, ledger, account], _) => {
-            let found = ledgers.iter().find(|(c, l, _)| c.as_str() == *connection && l.as_str() == *ledger);
+    let which = match (text.split(':').collect::<Vec<_>>().as_slice(), ledgers) {
+        ([connection, ledger, account], ledgers) => {
             let has: Vec<String> = ledgers.iter().map(|(c, l, _)| format!("{c}:{l}")).collect();
             let missing = || {
                 Failure::new(Exit::Failed, format!("{} is not bound to {connection}:{ledger}", client.slug)).next(
                     format!("It is bound to: {}", if has.is_empty() { "nothing".to_owned() } else { has.join(", ") }),
                 )
             };
+            let found = ledgers.iter_mut().find(|(c, l, _)| c.as_str() == *connection && l.as_str() == *ledger);
             (found.ok_or_else(missing)?, *account)
         }
         ([account], [only]) => (only, *account),
@@ -130,17 +163,7 @@ fn one(client: &Client, ledgers: &[Ledger], text: &str, notes: &mut Vec<String>)
                 .next("Write CONNECTION:LEDGER:ACCOUNT, or the account alone where the client has one ledger."));
         }
     };
-    let (connection, id, known) = ledger;
-    let account = match known {
-        None => {
-            notes.push(format!(
-                "The accounts of {connection}:{id} have not been read yet, so {account} was not checked; it is when they are read for the next statements."
-            ));
-            AccountId(account.to_owned())
-        }
-        Some(list) => listed(list, account, connection, id)?,
-    };
-    Ok(AccountRef { connection: connection.clone(), ledger: id.clone(), account })
+    Ok(which)
 }
 
 fn listed(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ClientId, ConnectionName, Date, SourceKind, SourceRef};
+use ledgerward_contract::{Build, ClientId, ConnectionName, Date, Endpoints, SourceKind, SourceRef};
 use serde_json::{Value, json};
 
 use super::{
@@ -21,7 +21,7 @@ use crate::{
         office::Permission,
         policy::{Answer, Decider},
     },
-    memory, registry,
+    gather, memory, registry,
     render::table::lay_out,
     store::{LaneRow, LedgerSeen},
 };
@@ -96,7 +96,7 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<ClientsAct>) 
 /// Errors: the connection has no list of that kind, and a source that is nowhere would be unknown for good.
 fn source(app: &App, connection: &str, id: String, kind: Option<SourceKind>) -> Result<SourceRef, Failure> {
     let connection = act::connection(app, connection)?;
-    let lists = lists(app, &connection);
+    let lists = lists(app, &connection)?;
     let kind = match kind {
         None => lists.first().copied().unwrap_or(SourceKind::Ledger),
         Some(kind) if lists.contains(&kind) => kind,
@@ -108,18 +108,18 @@ fn source(app: &App, connection: &str, id: String, kind: Option<SourceKind>) -> 
     Ok(SourceRef { connection, kind, id })
 }
 
-/// What a connection lists, what it is there for first.
-fn lists(app: &App, connection: &ConnectionName) -> Vec<SourceKind> {
+/// What a connection lists, ledgers first. Errors: its connector does not take its settings.
+fn lists(app: &App, connection: &ConnectionName) -> Result<Vec<SourceKind>, Failure> {
     let remote = app.config.connections.get(connection).map(|c| &c.remote);
-    let Some(entry) = remote.and_then(|r| registry::entry(&r.connector)) else { return vec![SourceKind::Ledger] };
+    let Some((remote, entry)) = remote.and_then(|r| Some((r, registry::entry(&r.connector)?))) else {
+        return Ok(Vec::new());
+    };
     let manifest = entry.factory.manifest();
-    match manifest.name {
-        // A program of the firm's own may be either.
-        "process" => vec![SourceKind::Ledger, SourceKind::PracticeClient],
-        "roster" => vec![SourceKind::Roster],
-        _ if manifest.access.is_none() && manifest.statements.is_empty() => vec![SourceKind::PracticeClient],
-        _ => vec![SourceKind::Ledger],
-    }
+    let endpoints = Endpoints::resolve(manifest, &remote.endpoints)?;
+    let connector = entry.factory.build(Build { settings: remote.settings.clone(), endpoints })?;
+    let ledgers = connector.ledgers().map(|_| SourceKind::Ledger);
+    let directory = connector.directory().map(|_| gather::directory_kind(manifest.grade));
+    Ok(ledgers.into_iter().chain(directory).collect())
 }
 
 /// `CONNECTION:ID` names one of the client's own sources, of whatever kind.

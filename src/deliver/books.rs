@@ -9,6 +9,7 @@ use ledgerward_contract::{
 
 use super::Job;
 use crate::{
+    app::App,
     cli::outcome::Failure,
     domain::{
         finding::{Finding, Severity},
@@ -45,9 +46,9 @@ impl<'a> Job<'a> {
         if source.connector.statements().is_none() {
             return Ok(Ok(None));
         }
-        let Some(reach) = source.reaches.iter().find(|r| r.dead.is_none() && r.may_reach(&reference.id)) else {
-            let e = Error::new(ErrorKind::Unauthenticated, "statements.list", "nobody is signed in");
-            return Ok(Err(e.next(format!("Run: ledgerward connect {}", source.name))));
+        let reach = match reach(source, &reference, "statements.list") {
+            Ok(reach) => reach,
+            Err(e) => return Ok(Err(e)),
         };
         let ledger = LedgerId(reference.id.clone());
         let profile = match self.profile(&reference).await? {
@@ -56,7 +57,7 @@ impl<'a> Job<'a> {
         };
         let needs_accounts = self.kinds().iter().any(|k| k.per_account());
         let accounts = if needs_accounts {
-            match self.bank_list(source, reach, &reference, &ledger).await? {
+            match bank_list(self.app, source, reach, &reference, self.picture.now).await? {
                 Ok(list) => {
                     self.unknown_accounts(&reference, &list);
                     list
@@ -95,42 +96,6 @@ impl<'a> Job<'a> {
                 format!("Choose among: {}. See: ledgerward clients accounts, ledgerward select", has.join(", ")),
             ));
         }
-    }
-
-    /// The ledger's bank accounts, read again once a day.
-    async fn bank_list(
-        &self,
-        source: &Source,
-        reach: &Reach,
-        reference: &SourceRef,
-        ledger: &LedgerId,
-    ) -> Result<Result<Vec<LedgerAccount>, Error>, Failure> {
-        let now = self.picture.now;
-        let doc = crate::memory::source_key(reference);
-        let (name, at, of) = (doc.clone(), reference.connection.clone(), ledger.clone());
-        let kept = self
-            .app
-            .store
-            .run_grouped(move |db| Ok((db.doc_get::<Timestamp>(ACCOUNTS, &name)?, db.accounts(&at, &of)?)))
-            .await?;
-        if let (Some(read), Some(list)) = kept
-            && now.duration_since(read) < jiff::SignedDuration::from_hours(24)
-        {
-            return Ok(Ok(list));
-        }
-        let list = match accounts(source, reach, ledger, now).await {
-            Ok(list) => list.items().to_vec(),
-            Err(e) => return Ok(Err(e)),
-        };
-        let (keep, at, of) = (list.clone(), reference.connection.clone(), ledger.clone());
-        self.app
-            .store
-            .run_grouped(move |db| {
-                db.set_accounts(&at, &of, &keep)?;
-                db.doc_put(ACCOUNTS, &doc, &now)
-            })
-            .await?;
-        Ok(Ok(list))
     }
 
     /// The ledger's own words about itself, read again once a day: year ends and lock dates change.
@@ -174,6 +139,59 @@ pub fn chosen_accounts(client: &Client, source: &SourceRef, accounts: &[LedgerAc
     };
     let banks = accounts.iter().filter(|a| a.active && matches!(a.kind, AccountKind::Bank | AccountKind::CreditCard));
     banks.filter(|a| chosen(a)).map(|a| a.id.clone()).collect()
+}
+
+fn reach<'s>(source: &'s Source, reference: &SourceRef, operation: &'static str) -> Result<&'s Reach, Error> {
+    source.reaches.iter().find(|r| r.dead.is_none() && r.may_reach(&reference.id)).ok_or_else(|| {
+        Error::new(ErrorKind::Unauthenticated, operation, "nobody is signed in")
+            .next(format!("Run: ledgerward connect {}", source.name))
+    })
+}
+
+/// A ledger's accounts as its provider lists them now, kept for the next day.
+pub async fn accounts_now(app: &App, reference: &SourceRef) -> Result<Result<Vec<LedgerAccount>, Error>, Failure> {
+    let world = app.world().await?;
+    let Some(source) = world.sources.get(&reference.connection) else {
+        return Ok(Err(Error::new(ErrorKind::Unsupported, "accounts.list", "there is no such connection")));
+    };
+    match reach(source, reference, "accounts.list") {
+        Ok(reach) => bank_list(app, source, reach, reference, app.now()).await,
+        Err(e) => Ok(Err(e)),
+    }
+}
+
+/// The ledger's bank accounts, read again once a day.
+async fn bank_list(
+    app: &App,
+    source: &Source,
+    reach: &Reach,
+    reference: &SourceRef,
+    now: Timestamp,
+) -> Result<Result<Vec<LedgerAccount>, Error>, Failure> {
+    let doc = crate::memory::source_key(reference);
+    let ledger = LedgerId(reference.id.clone());
+    let (name, at, of) = (doc.clone(), reference.connection.clone(), ledger.clone());
+    let kept = app
+        .store
+        .run_grouped(move |db| Ok((db.doc_get::<Timestamp>(ACCOUNTS, &name)?, db.accounts(&at, &of)?)))
+        .await?;
+    if let (Some(read), Some(list)) = kept
+        && now.duration_since(read) < jiff::SignedDuration::from_hours(24)
+    {
+        return Ok(Ok(list));
+    }
+    let list = match accounts(source, reach, &ledger, now).await {
+        Ok(list) => list.items().to_vec(),
+        Err(e) => return Ok(Err(e)),
+    };
+    let (keep, at) = (list.clone(), reference.connection.clone());
+    app.store
+        .run_grouped(move |db| {
+            db.set_accounts(&at, &ledger, &keep)?;
+            db.doc_put(ACCOUNTS, &doc, &now)
+        })
+        .await?;
+    Ok(Ok(list))
 }
 
 pub(super) async fn references(

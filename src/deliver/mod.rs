@@ -31,7 +31,7 @@ use self::{
     door::{Door, Entry, door},
 };
 pub use self::{
-    books::{PROFILE, chosen_accounts, since},
+    books::{PROFILE, accounts_now, chosen_accounts, since},
     files::head,
     statements::{body_of, change_of},
 };
@@ -164,7 +164,7 @@ async fn tell(app: &App, picture: &Picture, all: &Delivery) -> Result<(), Failur
             format!("{}/{}", wait.lane.target, wait.client),
             format!("No file goes into the folder of {} on {}: {}.", wait.client, wait.lane.target, wait.why),
             format!(
-                "See: ledgerward holders {0} {1}. Put it right there, take it away (ledgerward holders remove {0} {1} …), or accept a person (holders accept); what waits goes by itself then.",
+                "See: ledgerward holders list --client {0}. Put it right there, take it away (ledgerward holders remove {0} {1} …), or accept a person (holders accept); what waits goes by itself then.",
                 wait.client, wait.lane.target
             ),
         ));

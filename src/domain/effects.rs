@@ -11,7 +11,8 @@ use super::{
     guard::{Check, Hold, policy_hash},
     lane::{Cause, LaneKey, Op, Step},
     plan::{LanePlan, Plan, Planned},
-    policy::{Decider, DesiredLane, LaneState, Wanted},
+    policy::{Decider, DesiredLane, LaneState},
+    shift::{holdings, readdressed},
 };
 
 /// One person and one folder that a change would make different. `None`: no access.
@@ -49,25 +50,16 @@ fn one(
     new: &DesiredLane<'_>,
     found: &mut Vec<Effect>,
 ) {
-    let ids = |d: &Decider<'_>, lane: &DesiredLane<'_>| -> BTreeMap<PersonId, (FolderRole, Option<Email>)> {
-        let one =
-            |w: &Wanted| Some((d.person(w.person)?.id, (w.role, d.address(&lane.lane.target, w.person).cloned())));
-        lane.wants.iter().filter_map(one).collect()
-    };
     let kept: BTreeSet<PersonId> = new.held.iter().filter_map(|(ix, _)| Some(after.person(*ix)?.id)).collect();
-    let had = was.map(|lane| ids(before, lane)).unwrap_or_default();
-    let has = ids(after, new);
+    let had = was.map(|lane| holdings(before, lane)).unwrap_or_default();
+    let has = holdings(after, new);
     for id in had.keys().chain(has.keys().filter(|id| !had.contains_key(*id))) {
-        let role = |of: Option<&(FolderRole, Option<Email>)>| of.map(|(role, _)| *role);
         let (old, now) = (had.get(id), has.get(id));
-        let (was, is) = (role(old), role(now));
-        let readdressed = match (old, now) {
-            (Some((_, Some(goes))), Some((_, Some(comes)))) if goes != comes => Some(goes.clone()),
-            _ => None,
-        };
+        let (was, is) = (old.map(|h| h.role), now.map(|h| h.role));
+        let goes = readdressed(old, now).map(|(goes, _)| goes);
         // An archived client's list stays as it is, but for people who are out everywhere.
         let shut = after.firm().people.get(id).is_none_or(super::firm::Person::shut);
-        if (was == is && readdressed.is_none())
+        if (was == is && goes.is_none())
             || (is.is_none() && (kept.contains(id) || (new.state == LaneState::Kept && !shut)))
         {
             continue;
@@ -78,14 +70,14 @@ fn one(
             None => "no person of the firm".to_owned(),
         };
         let email = person.address_on(&new.lane.target).clone();
-        let effect = Effect { lane: new.lane.clone(), person: *id, email, before: was, after: is, because };
+        let mut effect = Effect { lane: new.lane.clone(), person: *id, email, before: was, after: is, because };
         // Another address is another way in: one goes, one comes.
-        found.extend(readdressed.clone().map(|email| {
+        if let Some(email) = goes {
             let because = "the person has another address there".to_owned();
-            Effect { email, after: None, because, ..effect.clone() }
-        }));
-        let before = effect.before.filter(|_| readdressed.is_none());
-        found.push(Effect { before, ..effect });
+            found.push(Effect { email, after: None, because, ..effect.clone() });
+            effect.before = None;
+        }
+        found.push(effect);
     }
 }
 

@@ -1,12 +1,12 @@
 //! What all sources say, packed: one sorted run of people per source, so that deciding costs what there are facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{Grade, SourceRef, Timestamp};
 
 use super::{
     fact::Why,
-    firm::PersonId,
+    firm::{Authority, Client, PersonId},
     identity::{Joined, PersonFact},
     index::{self, Index},
 };
@@ -219,14 +219,26 @@ fn agree(new: &mut Raw, rows: Vec<Row>, old: Raw, facts: &Facts) -> Vec<Row> {
 }
 
 impl Facts {
-    /// What these sources say about one person, and about nobody else: what one question rests on, however large the firm is.
-    pub fn about<'s>(&self, person: PersonId, sources: impl IntoIterator<Item = &'s SourceRef>) -> Self {
+    /// What a client's sources say about one person, and about nobody else: what one question rests on, however large the
+    /// firm is. `changed`: what some of them would say of the person instead.
+    pub fn about(&self, person: PersonId, client: &Client, changed: &BTreeMap<SourceRef, Why>) -> Self {
+        let named = match &client.authority {
+            Authority::Named(source) => Some(source),
+            Authority::All | Authority::Any => None,
+        };
+        let sources: BTreeSet<&SourceRef> = client.sources.iter().chain(named).collect();
         let mut builder = FactsBuilder::new([person]);
         let at = self.person_ix(person);
         for ix in sources.into_iter().filter_map(|s| self.source_ix(s)) {
             let Some(source) = self.source(ix) else { continue };
-            let run = at.and_then(|at| self.own(ix, at));
-            let run = run.into_iter().map(|(why, role, since)| (person, why, role, since));
+            let own = at.and_then(|at| self.own(ix, at));
+            let says = match (changed.get(&source.source), own) {
+                (Some(why), own) => {
+                    Some((*why, own.map_or("", |(_, role, _)| role), own.and_then(|(.., since)| since)))
+                }
+                (None, own) => own,
+            };
+            let run = says.into_iter().map(|(why, role, since)| (person, why, role, since));
             builder.add_run(&source.source, &source.name, source.grade, source.rest, run);
             if let Some(raw) = builder.sources.get_mut(&source.source) {
                 raw.unknown_since = source.unknown_since;

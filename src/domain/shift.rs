@@ -63,6 +63,29 @@ pub fn shifts(before: &Decider<'_>, after: &Decider<'_>) -> Vec<Shift> {
     }
 }
 
+/// How somebody is to hold a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holding {
+    pub role: FolderRole,
+    /// What the target knows them by.
+    address: Option<Email>,
+}
+
+/// Who is to hold a folder.
+pub(super) fn holdings(d: &Decider<'_>, lane: &DesiredLane<'_>) -> BTreeMap<PersonId, Holding> {
+    let one = |w: &Wanted| {
+        let address = d.address(&lane.lane.target, w.person).cloned();
+        Some((d.person(w.person)?.id, Holding { role: w.role, address }))
+    };
+    lane.wants.iter().filter_map(one).collect()
+}
+
+/// The address that goes and the one that comes, of somebody who stays under another one.
+pub(super) fn readdressed(old: Option<&Holding>, new: Option<&Holding>) -> Option<(Email, Email)> {
+    let (goes, comes) = (old?.address.as_ref()?, new?.address.as_ref()?);
+    (goes != comes).then(|| (goes.clone(), comes.clone()))
+}
+
 fn place(key: &LaneKey) -> (ledgerward_contract::ClientId, &str, Option<&str>) {
     (key.folder.client, key.target.0.as_str(), key.folder.account.as_ref().map(|a| a.as_str()))
 }
@@ -76,23 +99,15 @@ fn compare(
     if is.state == LaneState::Kept {
         return;
     }
-    let people = |d: &Decider<'_>, l: &DesiredLane<'_>| -> BTreeMap<PersonId, (FolderRole, Option<Email>)> {
-        let one = |w: &Wanted| Some((d.person(w.person)?.id, (w.role, d.address(&l.lane.target, w.person).cloned())));
-        l.wants.iter().filter_map(one).collect()
-    };
     let held = |d: &Decider<'_>, l: &DesiredLane<'_>, who: PersonId| {
         l.held.iter().any(|(ix, _)| d.person(*ix).is_some_and(|p| p.id == who))
     };
-    let (old, new) = (people(before, was), people(after, is));
+    let (old, new) = (holdings(before, was), holdings(after, is));
     for person in old.keys().chain(new.keys().filter(|p| !old.contains_key(*p))) {
         let (a, b) = (old.get(person), new.get(person));
         if a != b && !(b.is_none() && held(after, is, *person)) {
-            let role = |of: Option<&(FolderRole, Option<Email>)>| of.map(|(role, _)| *role);
-            let address = match (a, b) {
-                (Some((_, Some(goes))), Some((_, Some(comes)))) if goes != comes => Some((goes.clone(), comes.clone())),
-                _ => None,
-            };
-            found.push(Shift { lane: is.lane.clone(), person: *person, before: role(a), after: role(b), address });
+            let (before, after) = (a.map(|h| h.role), b.map(|h| h.role));
+            found.push(Shift { lane: is.lane.clone(), person: *person, before, after, address: readdressed(a, b) });
         }
     }
 }

@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ClientId, Grade, SourceKind, SourceRef};
+use ledgerward_contract::{ClientId, SourceRef};
 
 use super::{Answer, Because, Decider, Fact, Mode, PersonId, SelectionScope, Unlisted, Why, decided, denying};
 use crate::domain::{
     change::{self, ChangeOp},
-    facts::{Facts, FactsBuilder},
     firm::{Authority, Client, ClientState, Firm, Office, Person},
 };
 
@@ -37,7 +36,7 @@ impl Step {
 pub(super) fn remedies(d: &Decider<'_>, person: PersonId, client: ClientId) -> Vec<String> {
     let Some(what) = d.firm().clients.get(&client) else { return vec![] };
     let firm = about(d.firm(), person, client);
-    let facts = facts_with(d, person, what, &BTreeMap::new());
+    let facts = d.facts().about(person, what, &BTreeMap::new());
     let start = Decider::new(&firm, &facts, &[], d.now());
     let base = decided(&start, person, client).0;
     let all = ways(&start, base, (person, client), OBSTACLES_MAX);
@@ -69,36 +68,6 @@ fn about(firm: &Firm, person: PersonId, client: ClientId) -> Firm {
     }
 }
 
-/// What the client's sources say about one person, some of them something else than they do.
-fn facts_with(d: &Decider<'_>, person: PersonId, what: &Client, changed: &BTreeMap<SourceRef, Why>) -> Facts {
-    let mut builder = FactsBuilder::new([person]);
-    let named = match &what.authority {
-        Authority::Named(source) => Some(source),
-        Authority::All | Authority::Any => None,
-    };
-    let sources: BTreeSet<&SourceRef> = what.sources.iter().chain(named).collect();
-    for source in sources {
-        let held = d.facts().source_ix(source).and_then(|ix| Some((ix, d.facts().source(ix)?)));
-        let other = changed.get(source);
-        match (held, d.ix(person)) {
-            (Some((ix, held)), Some(who)) => {
-                let (why, role, since) = d.facts().lookup(ix, who);
-                let why = other.copied().unwrap_or(why);
-                let own = (why != held.rest).then_some((person, why, role, since));
-                builder.add_run(source, &held.name, held.grade, held.rest, own);
-            }
-            _ => {
-                let grade = if source.kind == SourceKind::Ledger { Grade::A } else { Grade::C };
-                let own = other.map(|why| (person, *why, "", None));
-                if own.is_some() {
-                    builder.add_run(source, "", grade, Why::NeverRead, own);
-                }
-            }
-        }
-    }
-    builder.build()
-}
-
 /// Every way from this answer to another one. `base`: the answer that is to change.
 fn ways(d: &Decider<'_>, base: Answer, pair: (PersonId, ClientId), left: usize) -> Vec<Vec<String>> {
     let (Some(who), Some(what)) = (d.firm().people.get(&pair.0), d.firm().clients.get(&pair.1)) else { return vec![] };
@@ -128,7 +97,7 @@ fn tried(
         }
         words.push(step.words().to_owned());
         let Some(what) = firm.clients.get(&client) else { return vec![] };
-        let facts = facts_with(d, person, what, &changed);
+        let facts = d.facts().about(person, what, &changed);
         let then = Decider::new(&firm, &facts, &[], d.now());
         let is = decided(&then, person, client).0;
         let last = n == steps.len();

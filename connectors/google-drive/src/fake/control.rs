@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{DriveFake, Fault, Who, seed, state::grantee};
 
-const VERBS: &str = "share, unshare, link_on, link_off, move, trash, untrash, rename, delete, make, write, set_policy, \
+const VERBS: &str = "share, unshare, link_on, link_off, writers_share, move, trash, untrash, rename, delete, make, write, set_policy, \
      quota_full, outage, drop_answers, lag, token, withdraw, expire, partial_pieces, kill_sessions, corrupt_uploads, \
      mail_fails, limits, delete_account, violations, stats, dump";
 
@@ -13,8 +13,8 @@ impl DriveFake {
     pub(super) fn do_control(&mut self, verb: &str, args: &Value) -> Result<Value, String> {
         let number = |key: &str| args[key].as_u64().unwrap_or(1);
         match verb {
-            "share" | "unshare" | "link_on" | "link_off" | "move" | "trash" | "untrash" | "rename" | "delete"
-            | "write" => self.by_hand(verb, args),
+            "share" | "unshare" | "link_on" | "link_off" | "writers_share" | "move" | "trash" | "untrash"
+            | "rename" | "delete" | "write" => self.by_hand(verb, args),
             "make" => Ok(json!({ "id": self.add_folder(args)? })),
             "set_policy" => self.set_policy(args),
             "quota_full" => {
@@ -110,6 +110,7 @@ impl DriveFake {
                 }
                 node.perms.extend([seed::perm(&link)?]);
             }
+            "writers_share" => node.writers_share = true,
             "link_off" => node.perms.retain(|_, p| p.kind != "anyone" && p.kind != "domain"),
             "move" => {
                 node.parent = to;
