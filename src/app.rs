@@ -15,7 +15,7 @@ use crate::{
     },
     config::{self, Config, LoadError, secret::SecretPlaces},
     domain::{
-        firm::{Firm, Person, Zone},
+        firm::{Firm, Person, TargetName, Zone},
         identity::OwnIdentity,
     },
     process::Process,
@@ -165,6 +165,13 @@ impl App {
     pub async fn firm(&self) -> Result<Firm, Failure> {
         let stored = self.store.run(|db| db.firm()).await?;
         Ok(with_settings(stored, &self.config))
+    }
+
+    /// The targets of the configuration; where there is none, one of no name: who would see what is a question before there
+    /// is anywhere to put it.
+    pub fn folder_targets(&self) -> Vec<TargetName> {
+        let all: Vec<TargetName> = self.config.targets.keys().cloned().collect();
+        if all.is_empty() { vec![TargetName("-".to_owned())] } else { all }
     }
 
     /// The person of the firm who acts.

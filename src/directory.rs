@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ClientRow, ConnectionName, SourceKind, Timestamp};
+use ledgerward_contract::{ClientRow, ConnectionName, SourceKind, Standing, Timestamp};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -24,7 +24,7 @@ const MEMORY: &str = "directory";
 /// The last list that was believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Believed {
-    /// Pairs of a client and a person.
+    /// Pairs of a client and a person, as [`pairs`] counts them.
     pub pairs: usize,
     pub clients: usize,
     pub at: Option<Timestamp>,
@@ -35,9 +35,21 @@ pub struct Believed {
     pub groups: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// How many pairs of a client and a person a list has.
+/// How many pairs of a client and a person a list has. A member of whom the vendor does not say who or what they are may be
+/// anybody, or nobody, or several: they are in no count, so that a list is not measured by what it lost.
 pub fn pairs(rows: &BTreeMap<String, ClientRow>) -> usize {
-    rows.values().map(|r| r.people.len()).sum()
+    rows.values().flat_map(|r| &r.people).filter(|p| !matches!(p.standing, Standing::Unknown(_))).count()
+}
+
+/// What is believed after a list that is. One with members of unknown standing is half an answer: it never lowers what the next
+/// one is measured by. Where a firm has such a member for good, a list with more known people still raises it.
+fn after(old: &Believed, rows: &BTreeMap<String, ClientRow>, now: Timestamp) -> Believed {
+    let (count, groups) = (pairs(rows), groups(rows));
+    let whole = rows.values().map(|r| r.people.len()).sum::<usize>() == count;
+    if !whole && count <= old.pairs {
+        return Believed { groups, ..old.clone() };
+    }
+    Believed { pairs: count, clients: rows.len(), at: Some(now), accepted: None, groups }
 }
 
 fn groups(rows: &BTreeMap<String, ClientRow>) -> BTreeMap<String, BTreeSet<String>> {
@@ -95,8 +107,7 @@ pub async fn doubts(
             doubts.insert(name.clone(), why);
             continue;
         }
-        let groups = groups(rows);
-        let new = Believed { pairs: pairs(rows), clients: rows.len(), at: Some(now), accepted: None, groups };
+        let new = after(&old, rows, now);
         // The time alone is not worth a write in each of a day's runs.
         if (Believed { at: old.at, ..new.clone() }) != old {
             fresh.push((name.as_str().to_owned(), new));
@@ -269,5 +280,52 @@ mod tests {
     fn a_third_less_is_held_and_small_lists_are_not() {
         assert!(shrunk(300, 199) && shrunk(6, 3) && shrunk(6, 0));
         assert!(!shrunk(300, 200) && !shrunk(300, 300) && !shrunk(0, 0) && !shrunk(5, 1));
+    }
+    fn list(people: impl IntoIterator<Item = (usize, Standing)>) -> BTreeMap<String, ClientRow> {
+        let mut rows: BTreeMap<String, ClientRow> = BTreeMap::new();
+        for (n, (client, standing)) in people.into_iter().enumerate() {
+            let id = format!("c{client}");
+            let row = rows.entry(id.clone()).or_insert_with(|| ClientRow {
+                id,
+                name: format!("Client {client}"),
+                number: None,
+                active: true,
+                people: vec![],
+                ledgers: vec![],
+                groups: vec!["Farms".to_owned()],
+            });
+            row.people.push(ledgerward_contract::Assignment {
+                user: format!("u{n}").as_str().into(),
+                email: (standing == Standing::Active).then(|| format!("p{n}@harbour.example")),
+                name: String::new(),
+                role: "assigned".to_owned(),
+                standing,
+            });
+        }
+        rows
+    }
+
+    #[test]
+    fn a_list_of_strangers_is_no_measure_for_the_true_one() {
+        let (now, stranger) = (Timestamp::UNIX_EPOCH, || Standing::Unknown("not among the users".to_owned()));
+        let good = list((0..28).map(|n| (n % 7, Standing::Active)));
+        let believed = after(&Believed::default(), &good, now);
+        assert_eq!((believed.pairs, believed.clients, doubt(&Believed::default(), &good)), (28, 7, None));
+        // The vendor's answer about its users was empty: each id is somebody else's, and counts as several.
+        let poisoned = list((0..49).map(|n| (n % 7, stranger())));
+        assert_eq!(pairs(&poisoned), 0);
+        assert!(doubt(&believed, &poisoned).is_some());
+        // Too few of them to be doubted, and still no measure.
+        let partly = list((0..49).map(|n| (n % 7, if n < 20 { Standing::Active } else { stranger() })));
+        assert_eq!(doubt(&believed, &partly), None);
+        for bad in [&poisoned, &partly] {
+            let kept = after(&believed, bad, now);
+            assert_eq!(kept, believed, "what is believed stays");
+            assert_eq!(doubt(&kept, &good), None, "the vendor is well: its list is believed at once");
+        }
+        assert_eq!(doubt(&after(&Believed::default(), &poisoned, now), &good), None, "even after a bad first one");
+        // One colleague who left for good must not end the measuring.
+        let grown = list((0..61).map(|n| (n % 7, if n < 60 { Standing::Active } else { stranger() })));
+        assert_eq!(after(&believed, &grown, now).pairs, 60);
     }
 }

@@ -173,6 +173,7 @@ pub async fn sync(app: &App, world: &World, run: i64, ask: &Ask, console: &mut d
 pub async fn finish(app: &App, world: &World, picture: Picture, console: &mut dyn Console) -> Result<Done, Failure> {
     step(app, picture.run, "apply").await?;
     let lanes = apply::run(app, world, &picture, console).await?;
+    deliver::sweep(app, world, &picture).await?;
     if picture.access_only {
         return Ok(Done { picture, lanes, delivered: deliver::Delivery::default() });
     }

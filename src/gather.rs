@@ -143,7 +143,7 @@ async fn ledgers(
         Wanted::Only { ledgers, .. } => ledgers.contains(id),
     };
     let mut reached = BTreeSet::new();
-    let mut unseen: Option<Error> = None;
+    let mut unseen: BTreeMap<Option<&str>, Error> = BTreeMap::new();
     // Where one consent is one company there are hundreds of sign-ins, each with a list of one.
     let ways = source.reaches.iter().filter(|r| r.realm.as_deref().is_none_or(|realm| asked(&realm.into())));
     let lists = stream::iter(ways.map(|reach| async move { (reach, rows(source, api, reach, now).await) }));
@@ -152,7 +152,7 @@ async fn ledgers(
         match rows {
             Ok(rows) => found.extend(rows.items().iter().filter(|r| r.is_ledger).map(|row| (reach, row.clone()))),
             Err(e) => {
-                unseen.get_or_insert_with(|| Error::new(e.kind, e.op, e.message.clone()));
+                unseen.entry(reach.realm.as_deref()).or_insert_with(|| Error::new(e.kind, e.op, e.message.clone()));
                 reading.troubles.push(e.with("connection", source.name.as_str()));
             }
         }
@@ -174,14 +174,21 @@ async fn ledgers(
     reading.readings.extend(got);
     reading.ledgers.extend(found.into_iter().map(|(_, row)| (row.id.clone(), row)));
     for (id, name) in known.iter().filter(|(id, _)| asked(id) && !reached.contains(*id)) {
-        let outcome = match &unseen {
-            Some(e) => ReadOutcome::Failed(Error::new(e.kind, e.op, e.message.clone())),
+        let outcome = match unreached(&unseen, id) {
+            Some(e) => ReadOutcome::Failed(e),
             None if source.reaches.is_empty() => ReadOutcome::Failed(nobody_signed_in(&source.name)),
             None => ReadOutcome::LostSight,
         };
         let own = OwnIdentity::default();
         reading.readings.push(finish(source, id.clone(), name.clone(), grade, now, own, outcome));
     }
+}
+
+/// Why a ledger was not reached: by its own company's sign-in, or by one that is for no single company. What is wrong with
+/// another company's says nothing about this one.
+fn unreached(unseen: &BTreeMap<Option<&str>, Error>, ledger: &LedgerId) -> Option<Error> {
+    let e = unseen.get(&Some(ledger.as_str())).or_else(|| unseen.get(&None))?;
+    Some(Error::new(e.kind, e.op, e.message.clone()))
 }
 
 /// Which kind of source the lines of a directory are.
@@ -401,4 +408,25 @@ pub async fn sharing(target: &Target, folder: &FolderId, now: Timestamp) -> Resu
         Box::pin(async move { api.sharing(&cx, folder, at).await })
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_is_told_with_what_is_wrong_with_its_own_sign_in() {
+        let error = |kind, text| Error::new(kind, "ledgers.list", text);
+        let mut unseen = BTreeMap::from([
+            (Some("juniper"), error(ErrorKind::Forbidden, "company is closed")),
+            (Some("kelp"), error(ErrorKind::Unauthenticated, "not connected any more")),
+        ]);
+        let told = |unseen: &_, id: &str| unreached(unseen, &id.into()).map(|e| (e.kind, e.message));
+        assert_eq!(told(&unseen, "kelp"), Some((ErrorKind::Unauthenticated, "not connected any more".to_owned())));
+        assert_eq!(told(&unseen, "juniper"), Some((ErrorKind::Forbidden, "company is closed".to_owned())));
+        assert_eq!(told(&unseen, "larch"), None, "nothing is wrong with its sign-in, which no longer lists it");
+        unseen.insert(None, error(ErrorKind::Unavailable, "503"));
+        assert_eq!(told(&unseen, "larch"), Some((ErrorKind::Unavailable, "503".to_owned())), "it may be by this one");
+        assert_eq!(told(&unseen, "kelp").unwrap().1, "not connected any more");
+    }
 }

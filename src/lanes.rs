@@ -32,6 +32,7 @@ use crate::{
     world::{Target, World},
 };
 
+mod behind;
 mod naming;
 
 /// The plan of a target was approved, or it had none to approve.
@@ -155,6 +156,7 @@ pub async fn read(
         seen_change: BTreeMap<String, i64>,
         adopt: BTreeMap<String, Vec<Email>>,
         adopted_name: BTreeMap<String, AdoptedName>,
+        behind: BTreeMap<String, behind::All>,
         moves: Vec<Move>,
     }
     let stored = app
@@ -169,6 +171,7 @@ pub async fn read(
                 seen_change: db.doc_all(SEEN_CHANGE)?,
                 adopt: db.doc_all(ADOPT)?,
                 adopted_name: db.doc_all(ADOPTED_NAME)?,
+                behind: db.doc_all(behind::BEHIND)?,
                 moves: moves::all(db)?,
             })
         })
@@ -230,6 +233,7 @@ pub async fn read(
         drift::keep(app, name, hint, &read, now).await?;
         readings.extend(read);
     }
+    let (nothing, mut news) = (behind::All::new(), Vec::new());
     for key in keys {
         let row = stored.lanes.get(&key).cloned();
         let owned = stored.owned.get(&key).cloned().unwrap_or_default();
@@ -254,6 +258,8 @@ pub async fn read(
             row,
         };
         inspect(&mut known, &key, world);
+        let before = stored.behind.get(&lane_text(&key)).unwrap_or(&nothing);
+        news.extend(known.look_behind(before).map(|(behind, accepted)| (key.clone(), behind, accepted)));
         book.needs_sign_in |= known.signed_out;
         if let Some(why) = &known.unreadable {
             // Whoever has to leave it stays for now, so that a run that did everything else is not a complete one.
@@ -261,6 +267,9 @@ pub async fn read(
             book.troubles.push(format!("{}: the folder of {client} could not be read: {why}", key.target));
         }
         book.lanes.insert(key, known);
+    }
+    if !news.is_empty() {
+        app.store.run(move |db| behind::keep(db, &news)).await?;
     }
     let accounts = naming::account_names(app, &book, decider).await?;
     naming::name_folders(&mut book, decider, &accounts);
@@ -307,7 +316,7 @@ fn shared_on(plan: &LanePlan) -> Finding {
     )
 }
 
-/// What is wrong with the folder itself, and who in its list is known by id.
+/// What is wrong with the folder itself.
 fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
     let Some(row) = known.row.as_ref().filter(|r| r.folder.is_some()) else { return };
     let stat = match (&known.remembered, &known.reading) {
@@ -358,18 +367,9 @@ fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
     };
     let link_on =
         list.iter().any(open) && world.targets.get(&key.target).map(sharing_of) == Some(plan::Sharing::Mirror);
-    // The list shows an account's primary address; we granted to the one the firm knows.
-    let by_id: BTreeMap<&PermissionId, &SeenPermission> = list.iter().map(|p| (&p.id, p)).collect();
-    let known_ids = known
-        .grants
-        .iter()
-        .filter(|g| by_id.get(&g.permission).is_some_and(|p| p.holder != Holder::Person(g.who.clone())))
-        .map(|g| (g.permission.clone(), g.who.clone()))
-        .collect();
     if link_on {
         known.trouble.push(Trouble::LinkOn);
     }
-    known.known_ids = known_ids;
 }
 
 /// The settings that decide what a lane means, as one hash (`decisions` 13).

@@ -101,15 +101,17 @@ pub async fn join(
                 ReadOutcome::LostSight => true,
                 ReadOutcome::Listed(_) | ReadOutcome::Assigned(_) => false,
             };
-            out.unreadable += usize::from(unreadable || doubt.is_some());
+            // A list that is not believed is no better than none.
+            let refused = joined.rest == Why::Unreadable;
+            out.unreadable += usize::from(unreadable || refused);
             if let Some(at) = joined.reread_at {
                 let due = out.reread.entry(one.source.clone()).or_insert(at);
                 *due = at.min(*due);
             }
             // A second sign-in that reaches the same ledger must not overwrite what the first one saw: only a complete
-            // list, or the only reading there is, becomes the memory.
+            // list that is believed, or the only reading there is, becomes the memory.
             let listed = matches!(one.outcome, ReadOutcome::Listed(_) | ReadOutcome::Assigned(_));
-            if listed || !fresh.contains_key(&key) {
+            if (listed && joined.unknown_since.is_none()) || !fresh.contains_key(&key) {
                 fresh.insert(key, keep(&joined));
             }
             out.sources.push(joined);

@@ -15,7 +15,7 @@ use crate::{
         firm::{Client, Firm, TargetName},
         guard::Shown,
         lane::{LaneKey, Op},
-        plan::{LanePlan, Plan, Proposed},
+        plan::{LanePlan, Plan, Proposed, Trouble},
     },
     engine::{Done, Picture},
     lanes::Book,
@@ -119,7 +119,7 @@ pub async fn advance(app: &App, done: &Done) -> Result<(), Failure> {
                 one.filled = Some(picture.now);
                 put.push(one);
             }
-        } else if one.closed.is_none() && left(app, &one).await? == 0 {
+        } else if one.closed.is_none() && left(app, picture, &one).await? == 0 {
             one.closed = Some(picture.now);
             put.push(one);
         }
@@ -146,11 +146,14 @@ pub async fn advance(app: &App, done: &Done) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many of our grants are still in force in the old folders.
-pub async fn left(app: &App, one: &Move) -> Result<usize, Failure> {
+/// How many of our grants are still in force in the old folders. In a folder that is gone for good nothing is; one in the bin
+/// may come back with everybody on its list.
+pub async fn left(app: &App, picture: &Picture, one: &Move) -> Result<usize, Failure> {
+    let plans = picture.verdict.cleared.lanes().iter().filter(|l| l.trouble.contains(&Trouble::Gone));
+    let gone: BTreeSet<LaneKey> = plans.map(|l| l.lane.clone()).collect();
     let one = one.clone();
     let count = move |db: &mut Db| {
-        let of = |l: &LaneKey| l.target == one.from && l.folder.client == one.client;
+        let of = |l: &LaneKey| l.target == one.from && l.folder.client == one.client && !gone.contains(l);
         Ok(db.owned()?.iter().filter(|(lane, _)| of(lane)).map(|(_, rows)| rows.len()).sum())
     };
     Ok(app.store.run(count).await?)

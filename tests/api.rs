@@ -408,7 +408,10 @@ fn a_role_of_the_firms_own_may_over_the_api_what_it_may_on_the_command_line() {
 fn a_token_is_its_person_and_no_more() {
     let daemon = Daemon::start(firm::firm(5, 8));
     let host = format!("Host: 127.0.0.1:{}\r\n", daemon.tcp);
-    let made = ask(&daemon, OWNER, "POST", "/tokens", json!({"name": "crm", "person": "emma"}));
+    let make = |who| ask(&daemon, who, "POST", "/tokens", json!({"name": "crm", "person": "emma"}));
+    let theirs = make(OWNER);
+    assert_eq!(theirs.status, 403, "it would be a second pair of eyes, and a key to private books: {theirs:?}");
+    let made = make(EMPLOYEE);
     assert_eq!(made.status, 200, "{made:?}");
     let token = made.json["token"].as_str().unwrap().to_owned();
     let with = |headers: &str, method: &str, path: &str| daemon.tcp(headers, method, &format!("/api/v1{path}"), None);

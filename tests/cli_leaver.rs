@@ -766,7 +766,7 @@ fn a_leaver_is_closed_chased_and_the_evidence_can_be_checked_by_anybody() {
     );
     let bob = world.firm().people[&PersonId(Uuid::from_u128(BOB))].clone();
     assert!(!bob.enabled && bob.closed.is_some());
-    has(&world.text("leaver", 0), &["bob@harbour.example", "3 ledgers"]);
+    has(&world.text("leaver", 5), &["bob@harbour.example", "3 ledgers"]);
     // What somebody says does not outweigh what the ledger says.
     has(
         &world.text("leaver bob --confirm xero:L1003 --note phone", 5),

@@ -456,6 +456,185 @@ fn private_books_are_their_persons_alone() {
     place.run("clients").ok().says("hobby");
 }
 
+/// Ana and Oli are owners, Bob is an admin with private books, and xero showed a ledger that is proposed as Kelp.
+fn with_private_books() -> Place {
+    let place = Place::firm();
+    place.args(&["clients", "add", "Acme Ltd"]).ok();
+    place.run("people office bob admin --mode ledger+selected").ok();
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    place.run("--as bob@harbour.example private add Hobby").ok();
+    place.pulled("Kelp", &[]);
+    place
+}
+
+#[test]
+fn a_ledger_goes_into_private_books_only_when_another_owner_publishes_it() {
+    let place = with_private_books();
+    let as_ = |who: &str, line: &str| place.run(&format!("--as {who}@harbour.example {line}"));
+    let state = || place.run("clients list --all --json").ok().json()["clients"].clone();
+    let of = |slug: &str| state().as_array().unwrap().iter().find(|c| c["slug"] == slug).cloned();
+    as_("bob", "clients bind hobby xero id-Kelp").ok().warns("another owner must publish it");
+    as_("bob", "private share hobby --target drive --with cleo").ok().says("now open to cleo@harbour.example");
+    assert_eq!(of("kelp").unwrap()["state"], "proposed", "nothing is taken yet");
+    as_("bob", "changes publish --all").exits(1).warns("permission \"publish\" is missing");
+    as_("bob", "changes").ok().says("bind source");
+
+    let told = "private books of bob@harbour.example take the ledger Kelp (id-Kelp) of xero; the proposed client kelp is \
+                closed";
+    let shown = as_("oli", "changes show --all").ok().says(told);
+    assert!(!shown.out.to_lowercase().contains("hobby"), "{}", shown.out);
+    assert!(!as_("oli", "changes --json").ok().says("bind_source").out.to_lowercase().contains("hobby"));
+    place.run("roles define reader --may read-all").ok();
+    place.run("people office cleo custom:reader --mode selected").ok();
+    let shown = as_("cleo", "changes show --all").ok().warns("1 change left out");
+    assert!(!shown.out.contains("bob@"), "who cannot publish it has no business with it: {}", shown.out);
+    let published = as_("oli", "changes publish --all").ok().says(told);
+    assert!(!published.out.to_lowercase().contains("hobby"), "{}", published.out);
+    assert_eq!(of("kelp").unwrap()["state"], "closed");
+    as_("bob", "clients").ok().says("id-Kelp");
+
+    // And out of privacy: by name now, because it becomes everybody's.
+    as_("bob", "private convert hobby --reason sold").ok().warns("another owner must publish it");
+    assert!(of("hobby").is_none());
+    let shown = as_("oli", "changes show --all").ok().says("Hobby (hobby), become an ordinary client, on every target");
+    assert!(
+        shown.out.contains("cleo@harbour.example gains hobby") || shown.out.contains("Nobody gains"),
+        "{}",
+        shown.out
+    );
+    as_("oli", "changes publish --all").ok();
+    assert_eq!(of("hobby").unwrap()["private"], json!(false));
+    let trail = place.run("audit export").ok().out;
+    let row = trail.lines().find(|l| l.contains("private.opened") && l.contains("convert")).unwrap();
+    assert!(row.contains("sold") && row.contains("oli@harbour.example"), "{row}");
+}
+
+#[test]
+fn what_stays_within_private_books_waits_for_nobody_and_holds_up_nobody() {
+    let place = with_private_books();
+    let as_ = |who: &str, line: &str| place.run(&format!("--as {who}@harbour.example {line}"));
+    for line in [
+        "clients since hobby 2026-01-01",
+        "clients year-end hobby 03-31",
+        "clients unlisted hobby deny",
+        "clients authority hobby any",
+        "clients accounts hobby --all",
+        "clients rename hobby Boat",
+    ] {
+        let said = as_("bob", line).ok();
+        assert!(!said.err.contains("publish"), "{line}: {}", said.err);
+    }
+    // One that an older version left waiting, an owner's own, and one that anybody may judge.
+    let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
+    let mut db = Db::open(Options::new(place.state(), now)).unwrap();
+    let books = db.firm().unwrap().clients.into_values().find(|c| c.private_to.is_some()).unwrap();
+    let old = json!(ChangeOp::RenameClient { client: books.id, name: "Secret Cove".into() });
+    db.stage_change_of(&old, "bob@harbour.example", books.private_to, "old", now).unwrap();
+    drop(db);
+    as_("bob", "select cleo acme-ltd").ok().warns("changes publish C-");
+    let own = ["guests", "add", "bob", "acme-ltd", "--reason", "fire", "--break-glass", "--until", "8h"];
+    place.args(&[&["--as", "oli@harbour.example"][..], &own[..]].concat()).ok();
+    let shown = as_("oli", "changes show --all").ok().says("is selected for cleo").warns("1 change left out");
+    assert!(!shown.out.contains("Secret Cove"), "{}", shown.out);
+    let list = place.run("changes").ok().warns("2 wait for an owner");
+    assert!(!list.out.contains("rename client"), "{}", list.out);
+    as_("oli", "changes publish --all").ok().says("is selected for cleo").warns("2 changes left out");
+    as_("oli", "changes publish --all").exits(1).warns("of 2 changes that wait you can publish none");
+    let left = as_("bob", "changes --json").ok().json();
+    let waits = left["changes"].as_array().unwrap().iter().find(|c| c["change"]["name"] == "Secret Cove").unwrap();
+    let id = waits["id"].as_str().unwrap();
+    as_("oli", &format!("changes show {id}")).exits(1).warns("is not a staged change");
+    as_("oli", &format!("changes publish {id}")).exits(1).warns("is not a staged change");
+    as_("bob", &format!("changes reject {id} --reason done")).ok();
+}
+
+#[test]
+fn whoever_may_keep_no_private_books_any_more_gives_nobody_anything_and_may_end_it() {
+    let place = with_private_books();
+    let as_ = |who: &str, line: &str| place.run(&format!("--as {who}@harbour.example {line}"));
+    as_("bob", "private share hobby --target drive --with cleo").ok();
+    as_("cleo", "access").ok().says("Hobby");
+    place.run("people office bob employee --mode ledger+selected").ok();
+    assert!(!as_("cleo", "access").ok().out.contains("Hobby"));
+    as_("cleo", "why cleo hobby").exits(1);
+    as_("bob", "private").ok().says("cleo@harbour.example").warns("shares give nobody anything");
+    as_("bob", "private share hobby --target drive --with ana").exits(1).warns("\"private\"");
+    as_("bob", "select cleo acme-ltd").exits(1).warns("\"selections\"");
+    as_("bob", "select cleo --remove hobby").ok().says("removed");
+    as_("bob", "clients rename hobby Boat").ok().says("is now Boat");
+    as_("bob", "clients close hobby").ok().says("closed");
+    as_("bob", "clients close acme-ltd").exits(1);
+}
+
+#[test]
+fn a_ledger_that_somebody_took_along_comes_back_to_the_firm() {
+    let place = with_private_books();
+    let as_ = |who: &str, line: &str| place.run(&format!("--as {who}@harbour.example {line}"));
+    as_("bob", "clients bind hobby xero id-Kelp").ok();
+    as_("oli", "changes publish --all").ok();
+    as_("oli", "clients bind acme-ltd xero id-Kelp").exits(1).warns("in use elsewhere");
+    place.run("people disable bob").ok();
+    let said = as_("oli", "clients bind acme-ltd xero id-Kelp").ok().says("taken from private books of bob@harbour");
+    assert!(!said.out.to_lowercase().contains("hobby"), "{}", said.out);
+    as_("oli", "clients bind acme-ltd xero id-Kelp").ok().says("already");
+}
+
+#[test]
+fn nobody_takes_what_belongs_to_a_wider_role() {
+    let place = with_private_books();
+    let as_ = |who: &str, line: &str| place.run(&format!("--as {who}@harbour.example {line}"));
+    as_("ana", "people confirm-pin ana xero id-Kelp u-1").ok();
+    as_("oli", "people confirm-pin oli xero id-Kelp u-1").exits(1).warns("ana@harbour.example has a wider role");
+    as_("oli", "people confirm-pin oli xero id-Kelp u-2").ok();
+    as_("oli", "api token add helper --person bob").exits(1).warns("theirs alone to make");
+    as_("bob", "api token add helper --person bob").ok();
+    place.run("roles define reader --may read-all,people").ok();
+    place.run("people office cleo custom:reader --mode ledger").ok();
+    as_("cleo", "holders adopt acme-ltd drive x@y.example").exits(1).warns("\"publish\"");
+    as_("cleo", "people").ok().says("oli@harbour.example");
+}
+
+#[test]
+fn who_made_a_change_sees_it_and_a_leavers_books_are_told() {
+    let place = with_private_books();
+    let as_ = |who: &str, line: &str| place.run(&format!("--as {who}@harbour.example {line}"));
+    place.run("roles define desk --may clients,add-clients").ok();
+    place.run("people office cleo custom:desk --mode ledger").ok();
+    as_("cleo", "clients archive acme-ltd").ok().warns("another owner must publish");
+    as_("cleo", "changes").ok().says("set client state").says("staged");
+    as_("ana", "people disable cleo").ok().warns("by the next sync");
+    as_("bob", "people disable ana").exits(1);
+    as_("bob", "private share hobby --target drive --with oli").ok();
+    place.run("leaver bob").exits(0).warns("kept 1 private client; 1 of them were shared");
+}
+
+#[test]
+fn status_counts_no_private_books_of_others() {
+    let place = with_private_books();
+    let clients = |who: &str| place.run(&format!("{who}status --json")).ok().json()["clients"].clone();
+    assert_eq!(clients("--as ana@harbour.example "), json!("2"), "Acme and the proposed one");
+    assert_eq!(clients(""), json!("2"));
+    assert_eq!(clients("--as bob@harbour.example "), json!("3"));
+}
+
+#[test]
+fn break_glass_leaves_a_guests_own_access_as_it_was() {
+    let place = with_private_books();
+    let add = |rest: &[&str]| {
+        place.args(
+            &[&["--as", "ana@harbour.example", "guests", "add", "bob", "acme-ltd", "--reason"][..], rest].concat(),
+        )
+    };
+    add(&["review", "--until", "300h"]).ok();
+    add(&["fire", "--until", "8h", "--break-glass"]).ok();
+    place.run("--as oli@harbour.example changes publish --all").ok();
+    place.run("guests").ok().says("review").says("BREAK-GLASS fire");
+    place.run("guests extend bob acme-ltd --until 400h --reason longer").ok().says("guest access");
+    place.run("guests").ok().says("longer").says("BREAK-GLASS fire");
+    place.run("guests end bob acme-ltd").ok().says("guest and BREAK-GLASS access of bob@harbour.example");
+    place.run("guests").ok().says("Nobody is a guest");
+}
+
 #[test]
 fn with_two_owners_what_an_admin_changes_waits_for_one_of_them() {
     let place = Place::firm();
@@ -657,9 +836,10 @@ fn private_books_leave_privacy_by_two_recorded_acts_and_by_nothing_else() {
     assert!(sees("cleo@harbour.example") && !sees("ana@harbour.example"));
     place.run("--as cleo@harbour.example why cleo hobby").ok().says("shared by the owner");
     place.run("--as ana@harbour.example why cleo hobby").exits(1).warns("there is no client");
-    // Theirs alone: no second pair of eyes looks at it.
+    // Theirs alone, but for the ledger: that would be one less for everybody else, seen already or not.
     place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
-    bob("clients bind hobby xero own-books").ok().says("is bound to xero own-books");
+    bob("clients bind hobby xero own-books").ok().warns("another owner must publish it");
+    bob("clients rename hobby Hobbies").ok().says("is now Hobbies");
     place.run("people disable oli").ok();
     let trail = place.run("audit export").ok().out;
     let row = trail.lines().find(|l| l.contains("private.opened")).unwrap();

@@ -182,7 +182,10 @@ const LEDGER_SYNC: &[Case] = &[
     Case("and is recorded with who and why", &["ada: private add Boat", "ada: private share boat --target drive --with emma --reason tax"], ANA, "audit export", 0, &["private.opened", "tax", "ada@harbour.example"]),
     Case("only its person shares", &["ada: private add Boat"], ANA, "private share boat --target drive --with emma", 1, &["there is no client"]),
     Case("only its person converts", &["ada: private add Boat"], "oli", "private convert boat --reason x", 1, &["there is no client"]),
-    Case("converted it is an ordinary client", &["ada: private add Boat", "ada: private convert boat --reason sold"], ANA, "clients", 0, &["boat"]),
+    Case("an admin alone converts nothing", &["ada: private add Boat", "ada: private convert boat --reason sold"], ANA, "clients", 0, &["!boat"]),
+    Case("converted it is an ordinary client", &["ada: private add Boat", "ada: private convert boat --reason sold", "oli: changes publish --all"], ANA, "clients", 0, &["boat"]),
+    Case("an admin alone takes no ledger of the firm's", &["ada: private add Boat", "ada: clients bind boat xero 'id-Gorse Ltd'"], ANA, "clients", 0, &["gorse-ltd", "proposed"]),
+    Case("a share ends with who gave it", &["ada: private add Boat", "ada: private share boat --target drive --with emma", "people disable ada"], "emma", "access", 0, &["!Boat"]),
 ];
 
 #[test]

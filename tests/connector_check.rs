@@ -5,10 +5,15 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 fn check(program: &Path) -> (i32, serde_json::Value) {
+    check_with(program, Path::new("fixtures/process/harbour.json"))
+}
+
+fn check_with(program: &Path, answers: &Path) -> (i32, serde_json::Value) {
     let out = Command::new(env!("CARGO_BIN_EXE_ledgerward"))
         .args(["--json", "connector", "check"])
         .arg(program)
-        .args(["--answers", "fixtures/process/harbour.json"])
+        .arg("--answers")
+        .arg(answers)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
@@ -24,7 +29,38 @@ fn example() -> String {
 fn the_worked_example_keeps_to_the_protocol() {
     let (code, json) = check(Path::new("connectors/process/examples/harbour.py"));
     assert_eq!((code, &json["ok"]), (0, &true.into()), "{json:#}");
-    assert!(json["checks"].as_array().unwrap().len() >= 12);
+    let checks = json["checks"].as_array().unwrap();
+    assert!(checks.len() >= 12 && checks.iter().all(|c| c["warning"].is_null()), "{json:#}");
+}
+
+/// P09: another ledger's list in answer to a request.
+#[test]
+fn a_program_that_takes_another_ledgers_list_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("program.py");
+    let text = example();
+    let from = "str(data[\"company\"]) != company";
+    assert!(text.contains(from), "the example changed");
+    fs::write(&path, text.replace(from, "False")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let told = |json: &serde_json::Value, how: &str| {
+        let all = json["checks"].as_array().unwrap().iter();
+        all.filter_map(|c| c[how].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let (code, json) = check(&path);
+    let wrong = told(&json, "wrong");
+    assert_eq!((code, wrong.len()), (1, 2), "{json:#}");
+    for word in ["users of 72", "request for 71", "Compare the ledger that the answer names"] {
+        assert!(wrong[0].contains(word), "{word}: {wrong:?}");
+    }
+    // A vendor whose answers name no ledger: nothing that the program could have compared.
+    let answers = fs::read_to_string("fixtures/process/harbour.json").unwrap();
+    let silent = dir.path().join("answers.json");
+    fs::write(&silent, answers.replace("\"company\": 71, ", "").replace("\"company\": 72, ", "")).unwrap();
+    let (code, json) = check_with(&path, &silent);
+    let warnings = told(&json, "warning");
+    assert_eq!((code, told(&json, "wrong").len(), warnings.len()), (0, 0, 2), "{json:#}");
+    assert!(warnings[0].contains("users of 72") && warnings[0].contains("request for 71"), "{warnings:?}");
 }
 
 /// Each habit is one that would one day have taken everybody's access away.

@@ -400,6 +400,9 @@ fn a_look_at_one_client_says_nothing_of_the_others() {
     firm.at("drive", "link_on", json!({"file": "Acme Ltd"}));
     firm.sync();
     assert_eq!(waiting(&firm).len(), 1);
+    let told = firm.must(&["findings", "--json", "--quiet"]).json()["findings"].to_string();
+    assert!(told.contains("folder.link_on") && told.contains("urgent"), "S05 alerts: {told}");
+    assert_eq!(firm.ask(&["status", "--check"]).exit, 1);
     let told = firm.ask(&["sync", "--client", "birch-llp", "--yes", "--json", "--quiet"]);
     assert_eq!(told.exit, 0, "{told:?}");
     assert_eq!(waiting(&firm).len(), 1, "nobody looked at Acme, and it is still open");

@@ -7,6 +7,8 @@ mod authority;
 mod faults;
 #[path = "laws/guards.rs"]
 mod guards;
+#[path = "laws/lists.rs"]
+mod lists;
 #[path = "laws/properties.rs"]
 mod properties;
 #[path = "laws/seats.rs"]

@@ -220,6 +220,79 @@ fn s11_a_revoke_that_is_answered_well_and_not_done_is_told_and_stops_the_files()
     firm.check_whole("healed");
 }
 
+/// Open findings of a code: text and next step of each.
+fn open(firm: &Firm, code: &str) -> Vec<(String, String)> {
+    let told = firm.must(&["findings", "--json", "--quiet"]).json();
+    let all = told.pointer("/findings").and_then(Value::as_array).unwrap();
+    let word = |f: &Value, key: &str| f.get(key).and_then(Value::as_str).unwrap().to_owned();
+    all.iter().filter(|f| word(f, "code") == code).map(|f| (word(f, "text"), word(f, "next"))).collect()
+}
+
+#[test]
+fn s16_a_refused_invitation_is_a_finding_until_it_is_taken() {
+    let firm = Firm::at_rest();
+    let dev = "dev@harbour.example";
+    firm.must(&["people", "mode", dev, "all"]);
+    let rule =
+        Rule { method: "POST", path: "/permissions", skip: 0, times: usize::MAX, fault: Fault::Status(403, None) };
+    firm.proxies["drive"].spoil(Some(rule));
+    for _ in 0..2 {
+        let told = firm.sync();
+        assert_eq!(told.exit, 5, "{told:?}");
+    }
+    assert!(firm.proxies["drive"].hits() > 0);
+    let refused = open(&firm, "step.refused");
+    assert_eq!(refused.len(), folders_of(&firm, BOB) - folders_of(&firm, dev), "one for each folder: {refused:?}");
+    assert!(refused.iter().all(|(text, _)| text.starts_with(dev) && text.contains("on drive")), "{refused:?}");
+    // However long ago the last complete sync was: everything was read, and the cause is another one.
+    let state = rusqlite::Connection::open(firm.path("state/ledgerward.db")).unwrap();
+    assert!(state.execute("UPDATE run SET complete = 0", []).unwrap() > 0);
+    drop(state);
+    let told = firm.ask(&["status", "--check"]);
+    assert_eq!(told.exit, 1, "{told:?}");
+    assert!(told.out.contains("refuse") && !told.out.contains("complete"), "{told:?}");
+    let told = firm.must(&["status"]);
+    assert!(told.out.contains("Not well") && told.out.contains(dev), "{told:?}");
+    let told = firm.ask(&["gaps"]);
+    let line = told.out.lines().find(|l| l.contains(dev) && l.contains("birch-llp")).unwrap_or_default();
+    assert!(line.contains("could not be let into"), "the refusal and not the plan: {told:?}");
+
+    firm.proxies["drive"].spoil(None);
+    let told = firm.sync();
+    assert_eq!(told.exit, 0, "{told:?}");
+    assert_eq!(open(&firm, "step.refused"), []);
+    assert_eq!(firm.ask(&["status", "--check"]).exit, 0);
+}
+
+#[test]
+fn s09_a_refused_file_is_a_finding_until_it_is_taken() {
+    let firm = Firm::at_rest();
+    let month = jiff::Zoned::now().date().first_of_month().saturating_sub(jiff::Span::new().months(1));
+    let what = json!({"date": month, "type": "SPEND", "bank": "090", "account": "404", "amount": "12.50"});
+    firm.at("xero", "post_transaction", json!({"tenant": "Acme Ltd", "transaction": what}));
+    firm.state(|db| {
+        let keys: Vec<String> = db.doc_all::<Value>("statement_read")?.into_keys().collect();
+        keys.iter().try_for_each(|key| db.doc_delete("statement_read", key).map(drop))
+    });
+    let rule = Rule { method: "POST", path: "/upload/", skip: 0, times: usize::MAX, fault: Fault::Status(403, None) };
+    firm.proxies["drive"].spoil(Some(rule));
+    assert_eq!(firm.sync().exit, 5);
+    assert!(firm.proxies["drive"].hits() > 0);
+    let refused = open(&firm, "file.refused");
+    assert_eq!(refused.len(), 1, "one for a folder: {refused:?}");
+    assert!(
+        refused
+            .iter()
+            .all(|(text, _)| text.contains("acme-ltd") && text.contains("on drive") || text.starts_with("drive")),
+        "{refused:?}"
+    );
+    let told = firm.ask(&["status", "--check"]);
+    assert!(told.exit == 1 && told.out.contains("refuse"), "{told:?}");
+    firm.proxies["drive"].spoil(None);
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(open(&firm, "file.refused"), []);
+}
+
 /// Why each step of the next plan about somebody is in it.
 fn causes(firm: &Firm, who: &str) -> Vec<Value> {
     fn walk(value: &Value, who: &str, found: &mut Vec<Value>) {

@@ -446,3 +446,142 @@ fn a_target_whose_sign_in_is_dead_ends_with_4_and_says_what_to_run() {
     assert!(findings.contains("ledgerward connect drive"), "{findings}");
     assert_eq!(firm.lists(), before, "nobody is taken off for it");
 }
+
+/// Open findings of a code: text and next step of each.
+fn open(firm: &Firm, code: &str) -> Vec<(String, String)> {
+    let told = firm.must(&["findings", "--json", "--quiet"]).json();
+    let all = told["findings"].as_array().unwrap().iter().filter(|f| f["code"] == code);
+    all.map(|f| (f["text"].as_str().unwrap().to_owned(), f["next"].as_str().unwrap().to_owned())).collect()
+}
+
+/// As if the folders' files had not been looked at today.
+fn a_day_later(firm: &Firm) {
+    firm.state(|db| {
+        let keys: Vec<String> = db.doc_all::<Value>("files_looked")?.into_keys().collect();
+        keys.iter().try_for_each(|key| db.doc_delete("files_looked", key).map(drop))
+    });
+    let told = firm.ask(&["gaps", "--quiet"]);
+    assert!([0, 5].contains(&told.exit), "{told:?}");
+}
+
+#[test]
+fn a_file_that_is_gone_from_its_folder_is_told_and_sent_again_when_a_person_says_so() {
+    let firm = Firm::at_rest();
+    firm.sync();
+    let (disk, drive) = (firm.disk(), firm.drive_files());
+    let of_acme = |ext: &str| {
+        let mut all = disk.keys().filter(|path| path.starts_with("Acme Ltd/20") && path.ends_with(ext));
+        (firm.path("folders").join(all.next().unwrap()), firm.path("folders").join(all.next().unwrap()))
+    };
+    let (gone, changed) = of_acme(".json");
+    fs::remove_file(&gone).unwrap();
+    fs::write(&changed, "by hand").unwrap();
+    a_day_later(&firm);
+    assert_eq!(firm.sync().exit, 0);
+    assert!(!gone.exists() && fs::read(&changed).unwrap() == b"by hand", "nothing is put right in silence");
+    let (missing, other) = (open(&firm, "file.missing"), open(&firm, "file.changed"));
+    assert!(missing.len() == 1 && missing[0].0.contains("of acme-ltd on disk"), "{missing:?}");
+    assert!(missing[0].1.contains("ledgerward statements push --client acme-ltd"), "{missing:?}");
+    assert!(other.len() == 1 && other[0].0.contains("was changed"), "{other:?}");
+    let list = firm.must(&["statements", "--client", "acme-ltd"]).out;
+    assert!(list.contains("(is not there any more)") && list.contains("(was changed)"), "{list}");
+
+    let told = firm.ask(&["statements", "push", "--client", "acme-ltd", "--json", "--quiet"]);
+    assert_eq!(told.exit, 5, "one stays as a person made it: {told:?}");
+    assert_eq!(told.json()["delivery"]["files"].as_array().unwrap().len(), 1, "{told:?}");
+    assert!(gone.exists() && fs::read(&changed).unwrap() == b"by hand");
+    assert_eq!(open(&firm, "file.missing"), []);
+    assert_eq!(open(&firm, "file.changed").len(), 1);
+    fs::remove_file(&changed).unwrap();
+    firm.must(&["statements", "push", "--client", "acme-ltd"]);
+    assert_eq!(open(&firm, "file.changed"), []);
+    assert_eq!(firm.disk(), disk, "as it was");
+    assert_eq!(firm.drive_files(), drive, "and nothing twice elsewhere");
+}
+
+#[test]
+fn a_file_thrown_away_on_drive_is_sent_again_once() {
+    let firm = Firm::at_rest();
+    firm.sync();
+    let before = firm.drive_files();
+    let files = firm.state(|db| db.delivered());
+    let (_, of_acme) = files.iter().find(|(l, f)| l.target.0 == "drive" && !f.is_empty()).unwrap();
+    let file = of_acme[0].file.as_str().to_owned();
+    let slug = {
+        let id = of_acme[0].delivered.lane.folder.client;
+        firm.state(|db| Ok(db.firm()?.clients[&id].slug.clone()))
+    };
+    firm.at("drive", "trash", json!({"file": file}));
+    assert_eq!(firm.drive_files().len(), before.len() - 1);
+    let told = firm.must(&["statements", "push", "--client", &slug]);
+    assert!(told.out.contains("1 file delivered"), "{told:?}");
+    assert_eq!(firm.drive_files(), before);
+    let told = firm.must(&["statements", "push", "--client", &slug]);
+    assert!(told.out.contains("0 files delivered"), "{told:?}");
+    assert_eq!(firm.drive_files(), before);
+}
+
+#[test]
+fn s08_a_folder_that_is_gone_for_good_is_replaced_by_a_persons_word() {
+    let firm = Firm::at_rest();
+    let (lists, files) = (firm.lists(), firm.drive_files());
+    let new = ["clients", "new-folder", "acme-ltd", "drive", "--reason", "deleted by mistake"];
+    let refused = firm.ask(&new);
+    assert!(refused.exit == 1 && refused.err.contains("is gone"), "it is there: {refused:?}");
+    let folder = firm.folders().into_iter().find(|(_, name, _)| name == "Acme Ltd").unwrap().0;
+    firm.at("drive", "trash", json!({"file": folder}));
+    assert_eq!(firm.ask(&new).exit, 1, "what is in the bin may come back");
+    firm.at("drive", "delete", json!({"file": folder}));
+    assert_eq!(firm.sync().exit, 5);
+    let told = open(&firm, "files.waiting");
+    assert!(told.len() == 1 && told[0].1.contains("clients new-folder acme-ltd drive"), "{told:?}");
+    assert!(!firm.lists().contains_key("Acme Ltd"), "never by itself");
+    firm.must(&new);
+    for _ in 0..2 {
+        firm.sync();
+        firm.approve_all();
+    }
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(firm.lists(), lists, "the same people");
+    assert_eq!(firm.drive_files(), files, "the same files");
+    assert_eq!(open(&firm, "files.waiting"), []);
+    firm.must(&["audit", "verify"]);
+}
+
+#[test]
+fn s08_another_folder_is_taken_over_where_the_old_one_is_gone() {
+    let firm = Firm::at_rest();
+    let (old, new) = (firm.path("folders").join("Acme Ltd"), firm.path("folders").join("Acme new"));
+    let adopt = ["adopt", "disk", "acme-ltd", "Acme new", "--reason", "the old one was deleted"];
+    let papers =
+        |firm: &Firm, folder: &str| firm.disk().keys().filter(|p| p.starts_with(&format!("{folder}/20"))).count();
+    let before = papers(&firm, "Acme Ltd");
+    fs::create_dir(&new).unwrap();
+    let refused = firm.ask(&adopt);
+    assert!(refused.exit == 1 && refused.err.contains("has a folder on disk already"), "it is there: {refused:?}");
+    fs::remove_dir_all(&old).unwrap();
+    let told = firm.ask(&adopt);
+    assert_eq!(told.exit, 0, "{told:?}");
+    for _ in 0..2 {
+        firm.sync();
+        firm.approve_all();
+    }
+    assert_eq!(firm.sync().exit, 0);
+    assert!(!old.exists() && before > 0);
+    assert_eq!(papers(&firm, "Acme new"), before, "all of it, again");
+    firm.must(&["audit", "verify"]);
+}
+
+#[test]
+fn s08_a_move_out_of_a_folder_that_is_gone_ends() {
+    let firm = firm();
+    firm.at("drive", "delete", json!({"file": "Acme Ltd"}));
+    for _ in 0..3 {
+        if mover(&firm).exit == 0 {
+            break;
+        }
+        firm.approve_all();
+    }
+    let done = mover(&firm);
+    assert!(done.exit == 0 && done.json()["closed"].is_string(), "{done:?}");
+}

@@ -91,10 +91,7 @@ impl Picture {
                 Ok((db.api_tokens()?, read.into_iter().flatten().filter_map(|r| r.ended).max()))
             })
             .await?;
-        let mut targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
-        if targets.is_empty() {
-            targets.push(TargetName("-".to_owned()));
-        }
+        let targets = app.folder_targets();
         Ok(Self { writes, read, tokens, ..Self::of(firm, facts, targets) })
     }
 
@@ -197,6 +194,11 @@ impl Picture {
         firm.clients.insert(client.id, client.clone());
         if let Some(selection) = self.firm.selections.get(&pair) {
             firm.selections.insert(pair, selection.clone());
+        }
+        // A share of private books holds only while their own person keeps such.
+        if let Some(owner) = client.private_to.and_then(|id| self.firm.people.get(&id)) {
+            firm.people.insert(owner.id, owner.clone());
+            firm.offices.clone_from(&self.firm.offices);
         }
         firm.guests = self.guests.get(&pair).cloned().unwrap_or_default();
         let facts = self.facts.about(person.id, client, &BTreeMap::new());

@@ -49,6 +49,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("clients/1", "{clients:[{id:s, slug:s, name:s, state:s, private:b, sources:[#Source], authority:any, unlisted:s, \
         targets:'all'|[s], accounts:'all'|[any], year_end:s, since:s, selected?:i}], others:i}"),
     ("accept/1", "{clients:[{client:s, id:s, changed:b, gain:[s], unknown:i}], staged:[s]}"),
+    ("new-folder/1", "{client:s, target:s, folders:[s]}"),
     ("rename-folder/1", "{folders:[{target:s, name:s, can_rename:b}]}"),
     ("select/1", "{person:{id:s, email:s}, clients:[{client:s, id:s, answer:s, text:s, because:s}], staged:[s], dry_run:b}"),
     ("groups/1", "{groups:[{name:s, clients:i, by_name:i, connections:[s]}], offered:[{connection:s, name:s, lines:i, clients:i}]}"),

@@ -4,7 +4,7 @@ use ledgerward_contract::{Created, ErrorKind, FolderId, ReadCx, ReservedId, Stat
 use serde_json::json;
 
 use super::{
-    begin,
+    Refusal, begin,
     lane::Lane,
     settle::{closed, made, may_be_done, settle_one},
     words,
@@ -29,7 +29,7 @@ impl Lane<'_> {
     pub(super) async fn create(&mut self, step: &Step, name: &str) -> Result<Result<(), String>, Failure> {
         let (api, read) = match (self.target.api(), self.target.read(self.picture.now)) {
             (Ok(api), Ok(read)) => (api, read),
-            (Err(e), _) | (_, Err(e)) => return Ok(Err(words(&e))),
+            (Err(e), _) | (_, Err(e)) => return Ok(Err(self.refused(&e))),
         };
         if let Err(why) = self.made_before().await? {
             return Ok(Err(why));
@@ -37,13 +37,15 @@ impl Lane<'_> {
         let key = &self.plan.lane.folder;
         let found = match api.find(&read, key).await {
             Ok(found) => found,
-            Err(e) => return Ok(Err(words(&e))),
+            Err(e) => return Ok(Err(self.refused(&e))),
         };
         if let Some(folder) = found {
             if let Some(other) = self.elsewhere(&folder).await? {
                 let why =
                     format!("the target looks into the same account as {other}, where this client has its folder");
-                return Ok(Err(format!("{why}. Give each target an account or a shared drive of its own.")));
+                let next = "Give each target an account or a shared drive of its own.";
+                self.refusal = Some(Refusal { why: why.clone(), next: Some(next.to_owned()) });
+                return Ok(Err(format!("{why}. {next}")));
             }
             // Our own mark on a folder that the state does not know: a restored backup, or a crash long ago. Its list is
             // not what this plan was made from, so the lane is planned again.
@@ -52,11 +54,12 @@ impl Lane<'_> {
             return Ok(Err("the folder exists already and is ours; it is used from the next run on".to_owned()));
         }
         if let Err(why) = self.root(api, &read).await? {
+            self.refusal = Some(Refusal { why: why.clone(), next: None });
             return Ok(Err(why));
         }
         let reserved = match api.reserve(&read, 1).await {
             Ok(ids) => ids.into_iter().next(),
-            Err(e) => return Ok(Err(words(&e))),
+            Err(e) => return Ok(Err(self.refused(&e))),
         };
         let (row, cx) = begin(self.app, self.target, self.intent(step, reserved.clone()), self.picture.now).await?;
         let created = api.create(&cx, key, name, reserved.as_ref()).await;
@@ -73,10 +76,14 @@ impl Lane<'_> {
                     let message = e.message.clone();
                     let now = self.app.now();
                     self.app.store.run(move |db| db.outcome(row, &Outcome::Unknown { message }, now)).await?;
-                    return Ok(Err(words(&e)));
+                    return Ok(Err(self.refused(&e)));
                 }
             },
-            Err(e) => return self.fail(row, &words(&e), "").await,
+            Err(e) => {
+                let told = self.fail(row, &e.message, e.next.as_deref().unwrap_or_default()).await;
+                self.refusal = Refusal::of(&e);
+                return told;
+            }
         };
         let stat = api.stat(&read, &folder).await;
         let (parent, owner) = match stat {

@@ -84,6 +84,7 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
     let step = StepDone {
         step: Step::new(op, Cause::Decision { change: "holders remove".to_owned() }, what.reason),
         result: Ok(()),
+        refused: None,
     };
     Ok(read_back(target, what.folder, &[step], now).await.map(|_| ()))
 }

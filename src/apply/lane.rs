@@ -9,7 +9,7 @@ use ledgerward_contract::{
 use serde_json::json;
 
 use super::{
-    LaneDone, LaneEnd, StepDone, begin,
+    LaneDone, LaneEnd, Refusal, StepDone, begin,
     folder::Root,
     holder::wait_for,
     settle::{may_be_done, settle_one},
@@ -67,7 +67,7 @@ pub(super) async fn lane(
             Ok(_) => {}
         }
     }
-    let mut writer = Lane { app, target, picture, plan, folder: plan.folder.clone(), lists, root };
+    let mut writer = Lane { app, target, picture, plan, folder: plan.folder.clone(), lists, root, refusal: None };
     let mut failed: Vec<Op> = Vec::new();
     if lists
         && plan.steps.iter().any(|s| lets_in(&s.op))
@@ -80,7 +80,7 @@ pub(super) async fn lane(
     for step in &plan.steps {
         if let Some(blocker) = failed.iter().find(|f| !order::goes_on(f, &step.op)) {
             let why = format!("not tried, because an earlier step failed ({})", blocker.word().replace('_', " "));
-            done.steps.push(StepDone { step: step.clone(), result: Err(why) });
+            done.steps.push(StepDone { step: step.clone(), result: Err(why), refused: None });
             failed.push(step.op.clone());
             continue;
         }
@@ -88,7 +88,8 @@ pub(super) async fn lane(
         if result.is_err() {
             failed.push(step.op.clone());
         }
-        done.steps.push(StepDone { step: step.clone(), result });
+        let refused = writer.refusal.take().filter(|_| result.is_err());
+        done.steps.push(StepDone { step: step.clone(), result, refused });
     }
     done.files_stop = failed.iter().any(|op| !order::puts_go_on(op));
     done.folder.clone_from(&writer.folder);
@@ -179,9 +180,17 @@ pub(super) struct Lane<'a> {
     pub(super) folder: Option<FolderId>,
     pub(super) lists: bool,
     pub(super) root: &'a Root,
+    /// Of the step under way.
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Lane<'_> {
+    /// The target's error in words, kept for whoever tells what was refused.
+    pub(super) fn refused(&mut self, e: &Error) -> String {
+        self.refusal = Refusal::of(e);
+        words(e)
+    }
+
     /// `Err` of the outer kind stops the whole run: the state cannot be written.
     pub(super) async fn step(&mut self, step: &Step) -> Result<Result<(), String>, Failure> {
         let process = &self.app.process;
@@ -273,7 +282,9 @@ impl Lane<'_> {
             Ok(Did::StillVia(via)) => {
                 let who = owned_address(&self.plan.lane, self.picture, &op);
                 self.app.store.run(move |db| db.outcome_revoked_by(row, who.as_ref(), now)).await?;
-                Ok(Err(format!("our grant is gone, and the folder is still open to them {}", via_words(&via))))
+                let why = format!("our grant is gone, and the folder is still open to them {}", via_words(&via));
+                self.refusal = Some(Refusal { why: why.clone(), next: None });
+                Ok(Err(why))
             }
             Ok(Did::Granted(permission, invited)) => {
                 let grant = owned(&op, lane, folder, permission, row);
@@ -299,13 +310,13 @@ impl Lane<'_> {
                 let message = e.message.clone();
                 self.app.store.run(move |db| db.outcome(row, &Outcome::Unknown { message }, now)).await?;
                 let settled = settle_one(self.app, self.target, &self.journal(row).await?).await?;
-                Ok(if settled { Ok(()) } else { Err(words(&e)) })
+                Ok(if settled { Ok(()) } else { Err(self.refused(&e)) })
             }
             Err(e) => {
                 let failed =
                     Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
                 self.app.store.run(move |db| db.outcome(row, &failed, now)).await?;
-                Ok(Err(words(&e)))
+                Ok(Err(self.refused(&e)))
             }
         }
     }
@@ -314,10 +325,18 @@ impl Lane<'_> {
         Ok(self.app.store.run(move |db| db.journal_row(row)).await?)
     }
 
-    pub(super) async fn fail(&self, row: Journalled, text: &str, next: &str) -> Result<Result<(), String>, Failure> {
+    /// The target's answer to a create is no.
+    pub(super) async fn fail(
+        &mut self,
+        row: Journalled,
+        text: &str,
+        next: &str,
+    ) -> Result<Result<(), String>, Failure> {
         let now = self.app.now();
         let outcome = Outcome::Failed { kind: "refused".to_owned(), message: text.to_owned() };
         self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
+        self.refusal =
+            Some(Refusal { why: text.to_owned(), next: Some(next.to_owned()).filter(|next| !next.is_empty()) });
         Ok(Err(if next.is_empty() { text.to_owned() } else { format!("{}. {next}", text.trim_end_matches('.')) }))
     }
 

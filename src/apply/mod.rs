@@ -6,6 +6,7 @@
 mod folder;
 mod holder;
 mod lane;
+mod refused;
 mod settle;
 
 use std::{
@@ -37,6 +38,7 @@ use crate::{
 use self::{folder::Root, lane::lane};
 pub use self::{
     holder::{Removal, mark_folder, remove_holder},
+    refused::{Refusal, STEP, passes, subject},
     settle::settle,
 };
 
@@ -56,6 +58,8 @@ pub enum LaneEnd {
 pub struct StepDone {
     pub step: Step,
     pub result: Result<(), String>,
+    /// The target said no, and a person has to do something. `None` also for what the next run does by itself.
+    pub refused: Option<Refusal>,
 }
 
 /// One lane after its steps.
@@ -159,6 +163,7 @@ pub async fn run(
     let mut lanes: Vec<LaneDone> = done.into_iter().flatten().collect::<Result<_, _>>()?;
     lanes.sort_by(|a, b| a.lane.cmp(&b.lane));
     release(app, picture).await?;
+    refused::tell(app, picture, &lanes).await?;
     let bad: BTreeSet<&LaneKey> = lanes.iter().filter(|l| l.end != LaneEnd::Done).map(|l| &l.lane).collect();
     let held: BTreeSet<&LaneKey> = picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane).collect();
     let settled = picture

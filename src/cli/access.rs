@@ -93,7 +93,7 @@ impl Filter {
     ) -> Result<Self, Failure> {
         let sight = Sight::of(app, firm)?;
         let asking = app.acting_person(firm).map(|p| p.id);
-        let with = |c: &&Client| c.shared() && asking.is_some_and(|p| firm.selections.contains_key(&(p, c.id)));
+        let with = |c: &&Client| firm.shared(c) && asking.is_some_and(|p| firm.selections.contains_key(&(p, c.id)));
         let shared = firm.clients.values().filter(with).map(|c| c.id).collect();
         let mut filter = Self { sight, person: None, client: None, asking, shared, group: BTreeSet::new() };
         if let Sight::Own(own) = sight {
@@ -318,11 +318,7 @@ pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Fail
             Ok((db.owned()?, read.into_iter().flatten().filter_map(|r| r.ended).max()))
         })
         .await?;
-    let mut targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
-    if targets.is_empty() {
-        // Who would see what is a question before there is anywhere to put it.
-        targets.push(TargetName("-".to_owned()));
-    }
+    let targets = app.folder_targets();
     let decider = Decider::new(firm, &facts, &targets, app.now());
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! What all commands that change the firm share: finding whom is meant, writing a change down, and telling it.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use ledgerward_contract::ClientId;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use crate::{
         change::{self, Actor, By, ChangeOp, Effect},
         firm::{Client, ClientState, Firm, Person, PersonId},
         office::{Group, Permission},
-        policy::{Answer, Decider},
+        policy::Decider,
         shift::{Shift, shifts},
     },
     memory,
@@ -73,7 +73,12 @@ pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, F
 }
 
 /// What a way out of privacy makes visible, and to whom: the folder, and in ledgerward itself.
-async fn opened(app: &App, before: &Firm, after: &Firm, ops: &[ChangeOp]) -> Result<Vec<(String, Value)>, Failure> {
+pub(super) async fn opened(
+    app: &App,
+    before: &Firm,
+    after: &Firm,
+    ops: &[ChangeOp],
+) -> Result<Vec<(String, Value)>, Failure> {
     let out = |op: &ChangeOp| match op {
         ChangeOp::ConvertPrivate { client } => Some((*client, "convert")),
         ChangeOp::SharePrivate { client, .. } => Some((*client, "share")),
@@ -180,10 +185,19 @@ pub async fn own_counts(app: &App) -> Result<Option<Report>, Failure> {
     let firm = app.firm().await?;
     let Some(own) = asking(app, &firm).filter(|_| !sees_all(app, &firm)) else { return Ok(None) };
     let facts = memory::recall_all(app, &firm).await?;
-    let targets: Vec<_> = app.config.targets.keys().cloned().collect();
+    let targets = app.folder_targets();
     let decider = Decider::new(&firm, &facts, &targets, app.now());
-    let answers = |wanted| firm.clients.keys().filter(|c| decider.judge(own, **c).answer == wanted).count();
-    let (seen, held) = (answers(Answer::Yes), answers(Answer::Held));
+    // Over the folders there are: what the ledgers grant and has no folder is not seen by anybody.
+    let (mut seen, mut held) = (BTreeSet::new(), BTreeSet::new());
+    let me = decider.ix(own);
+    for (lane, _) in decider.lanes() {
+        if lane.wants.iter().any(|w| Some(w.person) == me) {
+            seen.insert(lane.lane.folder.client);
+        } else if lane.held.iter().any(|(p, _)| Some(*p) == me) {
+            held.insert(lane.lane.folder.client);
+        }
+    }
+    let (seen, held) = (seen.len(), held.difference(&seen).count());
     let selected = firm.selections.keys().filter(|(p, _)| *p == own).count();
     let json = json!({"schema": "ledgerward/own-status/1", "clients": seen, "held": held, "selected": selected});
     let text = format!("You see {seen} clients; {held} wait for their ledger; {selected} are selected for you.\n");

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     app::App,
     apply::{self, words},
+    deliver,
     domain::{
         adoption::{self, Candidate, Wanting},
         firm::{AcceptedHolder, Client, ClientState, Firm, TargetName},
@@ -23,7 +24,7 @@ use crate::{
         plan::Sharing,
         policy::Decider,
     },
-    gather,
+    drift, gather,
     lanes::{self, AdoptedName},
     memory,
     render::{plan::count, table::table},
@@ -77,7 +78,8 @@ pub async fn run(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Resul
     };
     refuse_restored(app).await?;
     for (client, folder) in &pairs {
-        allowed(&firm, *client, &name, folder, &ground.rows)?;
+        let gone = gone(app, target, &ground.rows, *client).await?;
+        allowed(&firm, *client, &name, folder, &ground.rows, &gone)?;
     }
     let run = start(app, "adopt").await?;
     let done = take_all(app, &world, &firm, target, run, &pairs, reason).await;
@@ -157,6 +159,7 @@ fn allowed(
     target: &TargetName,
     folder: &SeenFolder,
     rows: &[LaneRow],
+    gone: &[LaneRow],
 ) -> Result<(), Failure> {
     let fail = |why: String, next: &str| Err(Failure::new(Exit::Failed, why).next(next));
     let Some(of) = firm.clients.get(&client) else { return Ok(()) };
@@ -172,7 +175,8 @@ fn allowed(
             "ledgerward clients targets CLIENT …",
         );
     }
-    if let Some(row) = rows.iter().find(|r| r.key.folder.client == client && r.key.folder.account.is_none()) {
+    let own = |r: &&LaneRow| r.key.folder.client == client && r.key.folder.account.is_none();
+    if let Some(row) = rows.iter().find(|r| own(r) && !gone.contains(r)) {
         return fail(
             format!("{} has a folder on {target} already: {}", of.slug, row.name),
             "One client has one folder on a target. Move the files together by hand.",
@@ -188,6 +192,87 @@ fn allowed(
         );
     }
     Ok(())
+}
+
+/// The folders of a client on this target that are gone for good, as the target says now. One in the bin, or one that we may
+/// not look at, may come back with everybody on its list: it is not gone.
+async fn gone(app: &App, target: &Target, rows: &[LaneRow], client: ClientId) -> Result<Vec<LaneRow>, Failure> {
+    let (api, cx) = (target.api()?, target.read(app.now())?);
+    let mut gone = Vec::new();
+    for row in rows.iter().filter(|r| r.key.folder.client == client) {
+        let Some(folder) = &row.folder else { continue };
+        if api.stat(&cx, folder).await? == Stat::Gone {
+            gone.push(row.clone());
+        }
+    }
+    Ok(gone)
+}
+
+/// Ends what was true of a folder that is gone: our grants in it, the files that lay there, and whom the firm accepted on it.
+/// `unbind`: the lane has no folder then, and the next plan makes one.
+async fn let_go(app: &App, row: &LaneRow, unbind: bool, reason: &str) -> Result<(), Failure> {
+    drift::forget(app, std::iter::once(&row.key)).await?;
+    let (row, reason, now) = (row.clone(), format!("the folder is gone: {reason}"), app.now());
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                let key = &row.key;
+                for owned in db.owned()?.remove(key).unwrap_or_default() {
+                    db.owned_lost(key, &owned.grant.who, &reason, now)?;
+                }
+                for accepted in db.accepted()?.remove(key).unwrap_or_default() {
+                    db.unaccept_holder(key, &accepted.holder, &reason, now)?;
+                }
+                deliver::forget(db, key, &reason, now)?;
+                db.doc_delete(lanes::ADOPTED_NAME, &lanes::lane_text(key))?;
+                db.doc_delete(lanes::ADOPT, &lanes::lane_text(key))?;
+                let none = LaneRow {
+                    folder: None,
+                    parent: None,
+                    owner: None,
+                    marker: None,
+                    created_step: None,
+                    base: None,
+                    ..row.clone()
+                };
+                if unbind {
+                    db.save_lane(&none, now)?;
+                }
+                db.audit(now, "folder.let_go", &lanes::lane_text(key), row.folder.as_ref(), None::<&()>, Some(&reason))
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+/// `clients new-folder`: the next sync makes a new folder where the client's is gone for good. Never by itself: a folder that
+/// somebody deleted may have been deleted on purpose.
+pub async fn new_folder(app: &App, client: &ClientArg, typed: &str, reason: &str) -> Result<Report, Failure> {
+    may_publish(app).await?;
+    refuse_restored(app).await?;
+    let firm = app.firm().await?;
+    let (name, client) = (act::target(app, typed)?, act::client(app, &firm, &client.0)?);
+    let world = app.world().await?;
+    let Some(target) = world.targets.get(&name) else {
+        return Err(Failure::new(Exit::Failed, format!("{name} cannot be opened")).next("See: ledgerward doctor"));
+    };
+    target.reach()?;
+    let rows: Vec<LaneRow> = app.store.run(|db| db.lanes()).await?.into_values().collect();
+    let rows: Vec<LaneRow> = rows.into_iter().filter(|r| r.key.target == name && r.folder.is_some()).collect();
+    let gone = gone(app, target, &rows, client.id).await?;
+    if gone.is_empty() {
+        let why = format!("no folder of {} on {name} is gone", client.slug);
+        return Err(Failure::new(Exit::Failed, why).next(
+            "A folder in the bin is restored there; one that was only moved is moved back. To another target: ledgerward clients move",
+        ));
+    }
+    for row in &gone {
+        let_go(app, row, true, reason).await?;
+    }
+    let names: Vec<&str> = gone.iter().map(|r| r.name.as_str()).collect();
+    let text = format!("{} on {name} gets a new folder with the next sync: {}\n", client.slug, names.join(", "));
+    let json = json!({"schema": "ledgerward/new-folder/1", "client": client.slug, "target": name, "folders": names});
+    Ok(Report::new(Exit::Done, json, text).note("Next: ledgerward plan"))
 }
 
 /// One folder that was taken over, or why not.
@@ -272,6 +357,11 @@ async fn take(
                 accept.push(AcceptedHolder { holder: holder.clone(), role });
             }
         }
+    }
+    // What was in the old folder, which is gone, is not in this one.
+    let key = lane.clone();
+    if let Some(old) = app.store.run(move |db| db.lane(&key)).await?.filter(|r| r.folder.is_some()) {
+        let_go(app, &old, false, reason).await?;
     }
     if let Err(why) = apply::mark_folder(app, target, run, lane, folder, reason).await? {
         return Ok(Err(why));

@@ -57,22 +57,21 @@ pub fn verify_pack(dir: &Path) -> Result<Report, Failure> {
 
 /// Exits 1 and names the row if the chain is broken, or if an export is not what the chain says.
 async fn verify(app: &App, file: Option<&Path>) -> Result<Report, Failure> {
-    let (mut verdict, losses) = app.store.run(|db| Ok((db.audit_verify()?, db.losses()))).await?;
-    let mut compared = None;
-    if let (Verdict::Whole(_), Some(file)) = (&verdict, file) {
-        match compare(app, file).await? {
-            Ok(rows) => compared = Some(rows),
-            Err((seq, why)) => verdict = Verdict::Broken { seq, why: format!("{}: {why}", file.display()) },
-        }
-    }
+    let (verdict, losses) = app.store.run(|db| Ok((db.audit_verify()?, db.losses()))).await?;
+    let compared = match (&verdict, file) {
+        (Verdict::Whole(_), Some(file)) => Some((file, compare(app, file).await?)),
+        _ => None,
+    };
     Ok(match verdict {
         Verdict::Whole(head) => {
             let json = json!({"schema": "ledgerward/audit-verify/1", "whole": true, "rows": head.seq.to_string(), "head": head.hash});
             let text = format!("The audit trail is whole: {} rows, head {}.\n", head.seq, head.hash);
-            let report = Report::new(Exit::Done, json, text);
             let mut report = match compared {
-                Some(rows) => report.note(format!("The {rows} rows of the file are the trail's own, byte for byte.")),
-                None => report,
+                Some((_, Ok(rows))) => Report::new(Exit::Done, json, text)
+                    .note(format!("The {rows} rows of the file are the trail's own, byte for byte.")),
+                // Whoever made or sent the file changed it: the trail itself is as it was.
+                Some((file, Err((seq, why)))) => differs(file, seq, &why, json, &text),
+                None => Report::new(Exit::Done, json, text),
             };
             // Taken as the current one by a person; still not the trail that was.
             for loss in losses? {
@@ -89,6 +88,16 @@ async fn verify(app: &App, file: Option<&Path>) -> Result<Report, Failure> {
                 .note("Only where a backup was put in its place on purpose: ledgerward restore --confirm")
         }
     })
+}
+
+fn differs(file: &Path, seq: i64, why: &str, mut json: Value, trail: &str) -> Report {
+    if let Some(map) = json.as_object_mut() {
+        map.insert("row".to_owned(), json!(seq.to_string()));
+        map.insert("why".to_owned(), json!(format!("{}: {why}", file.display())));
+    }
+    let text = format!("{trail}{} IS NOT AN EXPORT OF IT: at row {seq}, {why}.\n", file.display());
+    Report::new(Exit::Failed, json, text)
+        .note("Ask for the file again from where it came. A new one: ledgerward audit export")
 }
 
 /// Each line of an export against the row it says it is: how many there are, or the first that differs.

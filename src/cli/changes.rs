@@ -1,7 +1,8 @@
 //! `changes`: the firm's own history, and what waits for a second pair of eyes (`product` 5).
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
+use ledgerward_contract::ClientId;
 use serde_json::{Value, json};
 
 use super::{
@@ -15,10 +16,13 @@ use crate::{
     app::App,
     domain::{
         change::{self, Actor, By, ChangeOp},
-        firm::{Firm, Office, PersonId},
+        firm::{Client, Firm, Office, PersonId},
         shift::Shift,
     },
-    render::{plan::time, table::table},
+    render::{
+        plan::{count, time},
+        table::table,
+    },
     store::{Change, ChangeState, StoreError},
 };
 
@@ -36,17 +40,16 @@ async fn list(app: &App, limit: u32) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     let own = act::asking(app, &firm);
     let everything = act::sees_all(app, &firm);
-    let (mut rows, staged) = app.store.run(move |db| Ok((db.changes(limit)?, db.staged_changes()?))).await?;
-    rows.extend(staged.iter().filter(|s| !rows.iter().any(|r| r.id == s.id)).cloned().collect::<Vec<_>>());
-    // A private client's changes are its person's alone.
-    let hidden = |c: &Change| {
-        firm.clients.values().any(|client| {
-            client.private_to.is_some() && client.private_to != own && c.op.to_string().contains(&client.id.to_string())
-        })
-    };
-    // Who does not see the firm sees what is about them, and not even how many others there are.
-    let theirs = |c: &Change| everything || own.is_some_and(|p| op(c).is_some_and(|op| change::concerns(&op, p)));
-    rows.retain(|c| theirs(c) && !hidden(c));
+    let (mut rows, staged) = app.store.run(|db| Ok((db.changes(u32::MAX)?, db.staged_changes()?))).await?;
+    // Who does not see the firm sees what they did or what is about them, and not even how many others there are.
+    let about = |c: &Change, p| c.person == Some(p) || op(c).is_some_and(|op| change::concerns(&op, p));
+    let sight = Sight::of(app, &firm);
+    let shown = |c: &Change| (everything || own.is_some_and(|p| about(c, p))) && sight.sees(c);
+    rows.retain(shown);
+    rows.truncate(limit as usize);
+    let more: Vec<Change> = staged.iter().filter(|s| shown(s) && !rows.iter().any(|r| r.id == s.id)).cloned().collect();
+    rows.extend(more);
+    let waiting = staged.iter().filter(|c| sight.sees(c)).count();
     let zone = &app.config.firm.timezone;
     let text = table(
         ["change", "state", "when", "by", "what"],
@@ -60,7 +63,7 @@ async fn list(app: &App, limit: u32) -> Result<Report, Failure> {
         .map(|c| json!({"id": c.label(), "state": state(c.state), "at": c.at, "author": c.author, "reason": c.reason, "change": c.op}))
         .collect();
     let report = Report::new(Exit::Done, json!({"schema": "ledgerward/changes/1", "changes": values}), text);
-    Ok(match staged.len() {
+    Ok(match waiting {
         n if n > 0 && everything => report.note(format!("{n} wait for an owner: ledgerward changes show --all")),
         _ => report,
     })
@@ -71,6 +74,47 @@ const fn state(state: ChangeState) -> &'static str {
         ChangeState::Staged => "staged",
         ChangeState::Published => "published",
         ChangeState::Rejected => "rejected",
+    }
+}
+
+/// Who looks at changes: as whom they see, and as whom they publish, which root does for the primary owner.
+struct Sight<'f> {
+    firm: &'f Firm,
+    asking: Option<PersonId>,
+    judge: Option<PersonId>,
+    name: &'f str,
+}
+
+impl<'f> Sight<'f> {
+    fn of(app: &'f App, firm: &'f Firm) -> Self {
+        let judge = match acting(app, firm) {
+            Ok(Actor::Person(id)) => Some(id),
+            Ok(Actor::Setup | Actor::Daemon) | Err(_) => None,
+        };
+        Self { firm, asking: act::asking(app, firm), judge, name: &app.actor.name }
+    }
+
+    fn judges(&self, c: &Change) -> bool {
+        let other = |op: &ChangeOp| self.judge.is_some_and(|p| change::can_judge(self.firm, op, c.person, p));
+        op(c).is_some_and(|op| other(&op))
+    }
+
+    /// A private client's changes are its person's alone; what goes beyond it, whoever publishes or published it sees too.
+    fn sees(&self, c: &Change) -> bool {
+        let text = c.op.to_string();
+        let others = |of: &&Client| of.private_to.is_some() && of.private_to != self.asking;
+        let hidden = self.firm.clients.values().filter(others).any(|of| text.contains(&of.id.to_string()));
+        let decides = c.state == ChangeState::Staged || c.decided_by.as_deref() == Some(self.name);
+        !hidden || decides && self.judges(c)
+    }
+
+    /// Whose books a client is, where even its name is not for everybody.
+    fn client(&self, after: &Firm, id: ClientId) -> String {
+        let owner = after.clients.get(&id).and_then(|c| c.private_to).filter(|p| Some(*p) != self.asking);
+        match owner.and_then(|p| after.people.get(&p)) {
+            Some(owner) => format!("private books of {}", owner.email),
+            None => act::slug(after, id),
+        }
     }
 }
 
@@ -87,11 +131,16 @@ struct Preview {
     words: Vec<String>,
     shifts: Vec<Shift>,
     after: Firm,
+    /// As whoever looks may name each client of the shifts.
+    names: BTreeMap<ClientId, String>,
+    /// How many of all are left out, because whoever looks has no say in them.
+    left_out: usize,
 }
 
-async fn preview(app: &App, ids: &[i64], all: bool) -> Result<Preview, Failure> {
+/// `mine`: which of all are looked at. One that somebody named and may not see is not there.
+async fn preview(app: &App, ids: &[i64], all: bool, mine: fn(&Sight<'_>, &Change) -> bool) -> Result<Preview, Failure> {
     let ids = ids.to_vec();
-    let (before, changes) = app
+    let (before, mut changes) = app
         .store
         .run(move |db| {
             let mut chosen = if all {
@@ -104,7 +153,11 @@ async fn preview(app: &App, ids: &[i64], all: bool) -> Result<Preview, Failure> 
             Ok((db.firm()?, chosen))
         })
         .await?;
-    if let Some(done) = changes.iter().find(|c| c.state != ChangeState::Staged) {
+    let sight = Sight::of(app, &before);
+    let waiting = changes.len();
+    changes.retain(|c| !all || mine(&sight, c));
+    let left_out = waiting - changes.len();
+    if let Some(done) = changes.iter().find(|c| c.state != ChangeState::Staged || !sight.sees(c)) {
         return Err(Failure::new(Exit::Failed, format!("{} is not a staged change", done.label()))
             .next("See `ledgerward changes`."));
     }
@@ -115,18 +168,19 @@ async fn preview(app: &App, ids: &[i64], all: bool) -> Result<Preview, Failure> 
     for change in &changes {
         let by = widest.map(|p| By { actor: Actor::Person(p), at: app.now() });
         words.push(match (op(change), by) {
-            (Some(op), Some(by)) => match change::rehearse(&after, &[op], by) {
-                Ok((next, effects)) => {
+            (Some(op), Some(by)) => match change::foresee(&after, &op, change.person, by) {
+                Ok((next, effect)) => {
                     after = next;
-                    effects.into_iter().map(|e| e.summary).collect::<Vec<_>>().join("; ")
+                    effect.summary
                 }
-                Err((_, r)) => format!("would be refused: {r}"),
+                Err(r) => format!("would be refused: {r}"),
             },
             _ => "cannot be read by this version".to_owned(),
         });
     }
     let shifts = act::consequences(app, &before, &after).await?;
-    Ok(Preview { before, changes, words, shifts, after })
+    let names = shifts.iter().map(|s| s.lane.folder.client).map(|id| (id, sight.client(&after, id))).collect();
+    Ok(Preview { before, changes, words, shifts, after, names, left_out })
 }
 
 impl Preview {
@@ -136,7 +190,7 @@ impl Preview {
             .map(|s| {
                 let word = |role: Option<ledgerward_contract::FolderRole>| role.map_or(json!("none"), |r| json!(r));
                 let mut row = json!({
-                    "client": act::slug(&self.after, s.lane.folder.client), "target": s.lane.target,
+                    "client": self.client(s), "target": s.lane.target,
                     "account": s.lane.folder.account, "person": self.email(s.person),
                     "before": word(s.before), "after": word(s.after),
                 });
@@ -146,6 +200,19 @@ impl Preview {
                 row
             })
             .collect()
+    }
+
+    fn client(&self, s: &Shift) -> String {
+        let id = s.lane.folder.client;
+        self.names.get(&id).cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    /// Says how many were left out of all.
+    fn note(&self, report: Report, why: &str) -> Report {
+        match self.left_out {
+            0 => report,
+            n => report.note(format!("{} left out: {why}.", count(n, "change"))),
+        }
     }
 
     fn email(&self, id: PersonId) -> String {
@@ -172,7 +239,7 @@ impl Preview {
                 "changes"
             };
             let account = s.lane.folder.account.as_ref().map_or_else(String::new, |a| format!(" (account {a})"));
-            let client = act::slug(&self.after, s.lane.folder.client);
+            let client = self.client(s);
             let target = &s.lane.target;
             let _ = match &s.address {
                 Some((goes, comes)) => {
@@ -188,11 +255,18 @@ impl Preview {
     }
 }
 
+/// Why a change that waits is not among all that are published.
+const LEFT_OUT: &str =
+    "your own change another owner publishes, and what somebody does within their private books is theirs alone";
+
+/// And not among all that are shown.
+const UNSEEN: &str = "changes of private books are their person's, and those that wait for an owner an owner's";
+
 async fn show(app: &App, ids: &[i64], all: bool) -> Result<Report, Failure> {
-    let preview = preview(app, ids, all).await?;
+    let preview = preview(app, ids, all, |sight, c| sight.sees(c)).await?;
     if preview.changes.is_empty() {
         let json = json!({"schema": "ledgerward/changes-show/1", "changes": [], "access": []});
-        return Ok(Report::new(Exit::Done, json, "Nothing waits to be published.\n"));
+        return Ok(preview.note(Report::new(Exit::Done, json, "Nothing waits to be published.\n"), UNSEEN));
     }
     let changes: Vec<Value> = preview
         .changes
@@ -201,14 +275,19 @@ async fn show(app: &App, ids: &[i64], all: bool) -> Result<Report, Failure> {
         .map(|(c, words)| json!({"id": c.label(), "author": c.author, "reason": c.reason, "does": words, "change": c.op}))
         .collect();
     let json = json!({"schema": "ledgerward/changes-show/1", "changes": changes, "access": preview.access_json()});
-    Ok(Report::new(Exit::Done, json, preview.text())
+    Ok(preview
+        .note(Report::new(Exit::Done, json, preview.text()), UNSEEN)
         .note("From what the last pull read. All or some: ledgerward changes publish C-…"))
 }
 
 /// Each change is tried again against the firm of now, with the publisher's rights; one that is refused publishes none. The
 /// firm must still be the one that the plan of access was shown for.
 async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, yes: bool) -> Result<Report, Failure> {
-    let shown = preview(app, ids, all).await?;
+    let shown = preview(app, ids, all, |sight, c| sight.judges(c)).await?;
+    if shown.changes.is_empty() && shown.left_out > 0 {
+        let message = format!("of {} that wait you can publish none", count(shown.left_out, "change"));
+        return Err(Failure::new(Exit::Failed, message).next(format!("Because {LEFT_OUT}.")));
+    }
     if shown.changes.is_empty() {
         let json = json!({"schema": "ledgerward/change/1", "changes": [], "staged": [], "access": []});
         return Ok(Report::new(Exit::Done, json, "Nothing waits to be published.\n"));
@@ -224,6 +303,12 @@ async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, y
     let (now, name) = (app.now(), app.actor.name.clone());
     let by = By { actor: acting(app, &shown.before)?, at: now };
     let (before, chosen) = (shown.before.clone(), shown.changes.clone());
+    // Every way out of privacy is recorded for itself, with whom it opens the books to.
+    let mut opened = BTreeMap::new();
+    for change in &chosen {
+        let ops: Vec<ChangeOp> = op(change).into_iter().collect();
+        opened.insert(change.id, act::opened(app, &before, &shown.after, &ops).await?);
+    }
     let effects = app
         .store
         .run(move |db| {
@@ -236,6 +321,9 @@ async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, y
                 for staged in &chosen {
                     let (next, effect) = published(staged, &at, &name, by)?;
                     db.publish_change(staged.id, &name, now, &at, &next)?;
+                    for (slug, what) in opened.get(&staged.id).into_iter().flatten() {
+                        db.audit(now, "private.opened", slug, None::<&()>, Some(what), Some(&staged.reason))?;
+                    }
                     at = next;
                     effects.push(effect);
                 }
@@ -248,7 +336,7 @@ async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, y
     if let Some(map) = report.json.as_object_mut() {
         map.insert("access".to_owned(), Value::from(shown.access_json()));
     }
-    Ok(report)
+    Ok(shown.note(report, LEFT_OUT))
 }
 
 fn published(staged: &Change, at: &Firm, name: &str, by: By) -> crate::store::Result<(Firm, change::Effect)> {

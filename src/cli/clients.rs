@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     accept, accounts,
     act::{self, act_and_tell},
+    adopt,
     args::{AuthorityArg, ClientArg, ClientsAct, SourceKindArg},
     console::Console,
     moving,
@@ -81,6 +82,9 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<ClientsAct>) 
         Some(ClientsAct::Move { client, from, to, reason, yes }) => {
             let wish = moving::Wish { client: &client, from: &from, to: &to, reason: reason.as_deref(), yes };
             return moving::run(app, console, &wish).await;
+        }
+        Some(ClientsAct::NewFolder { client, target, reason }) => {
+            return adopt::new_folder(app, &client, &target, &reason).await;
         }
         Some(ClientsAct::Accounts { client, accounts, all }) => {
             return set_accounts(app, act::client(app, &firm, &client.0)?, &accounts, all).await;
@@ -170,7 +174,14 @@ async fn bind(
     };
     let mut report = act_and_tell(app, vec![ChangeOp::BindSource { client, source }], "clients bind").await?;
     report.notes.splice(0..0, note);
-    Ok(report)
+    let bound = firm.clients.get(&client).filter(|c| c.private_to.is_none());
+    Ok(match bound.filter(|c| c.targets.as_ref().is_some_and(BTreeSet::is_empty)) {
+        Some(c) => report.note(format!(
+            "It has no folder on any target yet. To make them: ledgerward clients targets {} --all",
+            c.slug
+        )),
+        None => report,
+    })
 }
 
 async fn rename(app: &App, client: ClientId, name: String) -> Result<Report, Failure> {

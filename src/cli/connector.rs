@@ -3,19 +3,18 @@
 //! The wire between the program's host and the answers is the conformance suite's, so a program meets the same faults here
 //! as our own connectors do in their tests.
 
+mod answers;
+
 use std::{collections::BTreeMap, fmt::Debug, path::Path, sync::Arc};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use ledgerward_contract::{
     AccessFact, Build, ClientRow, Connector, Cursor, Endpoints, Error, ErrorKind, LedgerId, LedgerRow, ReadCx, Request,
-    Response, Result, Retry, Scope, Snapshot, Standing, Timestamp, Transport,
+    Result, Retry, Scope, Snapshot, Standing, Timestamp, Transport,
     faults::{BAD_ANSWERS, CANARY, EMPTY_ANSWERS, Fault, When, Wire},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::answers::Answers;
 use super::{
     args::{ConnectorAct, ProvidesArg},
     console::Console,
@@ -31,7 +30,7 @@ const API: &str = "https://vendor.example";
 
 pub async fn run(console: &mut dyn Console, act: ConnectorAct) -> Result<Report, Failure> {
     let ConnectorAct::Check { program, answers, provides, options } = act;
-    let vendor = Answers::read(&answers)?;
+    let vendor = Arc::new(Answers::read(&answers)?);
     let options: Value = match &options {
         None => json!({}),
         Some(text) => serde_json::from_str(text)
@@ -39,7 +38,8 @@ pub async fn run(console: &mut dyn Console, act: ConnectorAct) -> Result<Report,
     };
     let program = std::path::absolute(&program).map_err(|e| Failure::new(Exit::Usage, "no such program").cause(&e))?;
     let connector = build(&program, &provides, options)?;
-    let bench = Bench { connector, wire: Wire::new(Arc::new(vendor)), checks: Vec::new(), notes: Vec::new() };
+    let wire = Wire::new(Arc::clone(&vendor) as Arc<dyn Transport>);
+    let bench = Bench { connector, vendor, wire, checks: Vec::new(), notes: Vec::new() };
     Ok(bench.all(console, &provides).await.report(&program))
 }
 
@@ -61,69 +61,17 @@ fn build(program: &Path, provides: &[ProvidesArg], options: Value) -> Result<Box
     Ok(entry.factory.build(Build { settings, endpoints })?)
 }
 
-/// Recorded answers, by method and path with query.
-struct Answers(BTreeMap<String, Recorded>);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Recorded {
-    #[serde(default = "two_hundred")]
-    status: u16,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    /// JSON as it is; a text is sent as that text.
-    body: Value,
-}
-
-fn two_hundred() -> u16 {
-    200
-}
-
-impl Answers {
-    fn read(file: &Path) -> Result<Self, Failure> {
-        let shown = file.display();
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| Failure::new(Exit::Usage, format!("{shown} cannot be read")).cause(&e))?;
-        serde_json::from_str(&text).map(Self).map_err(|e| {
-            Failure::new(Exit::Usage, format!("{shown}, line {}: {e}", e.line()))
-                .next("Write an object: {\"GET /companies?page=1\": {\"body\": {…}}, …}")
-        })
-    }
-}
-
-#[async_trait]
-impl Transport for Answers {
-    async fn send(&self, request: Request) -> Result<Response> {
-        let query = request.url.query().map(|q| format!("?{q}")).unwrap_or_default();
-        let key = format!("{} {}{query}", request.method, request.url.path());
-        let Some(recorded) = self.0.get(&key) else {
-            return Err(Error::contract(request.op, "the program asked for something that is not among the answers")
-                .with("request", key)
-                .next("Record what the vendor answers to it, or correct the program."));
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-        for (name, value) in &recorded.headers {
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-                headers.insert(name, value);
-            }
-        }
-        let body = match &recorded.body {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        Ok(Response { status: recorded.status, headers, body: Bytes::from(body) })
-    }
-}
-
 struct Check {
     name: String,
     /// What was wrong, if anything was.
     wrong: Option<String>,
+    /// What may be wrong, and cannot be told from the recorded answers.
+    warning: Option<String>,
 }
 
 struct Bench {
     connector: Box<dyn Connector>,
+    vendor: Arc<Answers>,
     wire: Arc<Wire>,
     checks: Vec<Check>,
     notes: Vec<String>,
@@ -137,7 +85,7 @@ impl Bench {
     fn say(&mut self, name: impl Into<String>, outcome: Result<(), String>) -> bool {
         let wrong = outcome.err();
         let good = wrong.is_none();
-        self.checks.push(Check { name: name.into(), wrong });
+        self.checks.push(Check { name: name.into(), wrong, warning: None });
         good
     }
 
@@ -196,6 +144,7 @@ impl Bench {
             list.map(|l| l.items().iter().take(LEDGERS_TRIED).map(|r| r.id.clone()).collect()).unwrap_or_default();
         let again = self.bad("ledgers", async |b| b.ledgers().await).await;
         self.say("ledgers: no bad answer makes a list", again);
+        self.try_swapped(&ids).await;
         for ledger in ids {
             let first = self.access(&ledger).await;
             let people = first.as_ref().map_err(told).and_then(|l| users(l.items()));
@@ -237,6 +186,57 @@ impl Bench {
                 let bad = self.bad("profile", profile).await;
                 self.say(format!("the profile of {ledger}: no bad answer makes one"), bad);
             }
+        }
+    }
+
+    /// The users of a ledger, and the requests that they took.
+    async fn asked(&self, ledger: &LedgerId) -> Option<(Vec<AccessFact>, Vec<Request>)> {
+        self.wire.heal();
+        let list = self.access(ledger).await.ok()?;
+        Some((list.items().to_vec(), self.wire.log()))
+    }
+
+    /// Another ledger's list in answer to a request (P09): a program that takes it for this ledger's would give that
+    /// one's people this client's folder.
+    async fn try_swapped(&mut self, ids: &[LedgerId]) {
+        let people = |l: &[AccessFact]| l.iter().map(|f| (f.user.clone(), f.role.clone())).collect::<Vec<_>>();
+        let mut known = Vec::new();
+        for id in ids {
+            known.extend(self.asked(id).await.map(|(list, log)| (id, people(&list), log)));
+        }
+        let mut tried = false;
+        for (ledger, own, asked) in &known {
+            // Of two lists that are the same nothing can be told.
+            let Some((other, others, instead)) = known.iter().find(|(id, list, _)| id != ledger && list != own) else {
+                continue;
+            };
+            tried = true;
+            self.vendor.swap((ledger, asked), (other, instead));
+            let got = self.access(ledger).await.map(|l| people(l.items()));
+            self.vendor.swap_back();
+            let name = format!("users of {ledger}: the list of {other} is not taken for theirs");
+            let believed = got.is_ok_and(|list| list != *own || list == *others);
+            if !believed {
+                self.say(name, Ok(()));
+            } else if self.vendor.name(instead, other) {
+                let text = format!(
+                    "the users of {other} came in answer to the request for {ledger} and were given as \
+                    those of {ledger}. Compare the ledger that the answer names with the one that was asked for"
+                );
+                self.say(name, Err(text));
+            } else {
+                let warning = format!(
+                    "the users of {other} in answer to the request for {ledger} are given as those of \
+                    {ledger}. The recorded answers name no ledger; where another call of this vendor does, ask it as well \
+                    and compare the ledger that the answer names"
+                );
+                self.checks.push(Check { name, wrong: None, warning: Some(warning) });
+            }
+        }
+        if !tried {
+            self.notes.push(
+                "Record the users of two ledgers that differ: then one's list is tried as the other's.".to_owned(),
+            );
         }
     }
 
@@ -295,9 +295,14 @@ impl Bench {
         let failed = self.checks.iter().filter(|c| c.wrong.is_some()).count();
         let rows = self.checks.iter().map(|c| {
             [
-                if c.wrong.is_some() { "FAILED" } else { "ok" }.to_owned(),
+                match (&c.wrong, &c.warning) {
+                    (Some(_), _) => "FAILED",
+                    (None, Some(_)) => "WARNING",
+                    (None, None) => "ok",
+                }
+                .to_owned(),
                 c.name.clone(),
-                c.wrong.clone().unwrap_or_default(),
+                c.wrong.as_ref().or(c.warning.as_ref()).cloned().unwrap_or_default(),
             ]
         });
         let mut text = table(["", "scenario", "what was wrong"], rows);
@@ -312,7 +317,7 @@ impl Bench {
         let checks: Vec<_> = self
             .checks
             .iter()
-            .map(|c| json!({"scenario": c.name, "ok": c.wrong.is_none(), "wrong": c.wrong}))
+            .map(|c| json!({"scenario": c.name, "ok": c.wrong.is_none(), "wrong": c.wrong, "warning": c.warning}))
             .collect();
         let json =
             json!({"schema": "ledgerward/connector-check/1", "ok": failed == 0, "checks": checks, "notes": self.notes});

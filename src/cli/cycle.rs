@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use ledgerward_contract::{Holder, SeenRole, Via};
+use ledgerward_contract::{Holder, SeenRole, SourceRef, Via};
 use serde_json::{Value, json};
 
 mod own;
@@ -20,6 +20,8 @@ use crate::{
     apply::LaneEnd,
     domain::{
         change::{self, ChangeOp},
+        fact::Why,
+        facts::Facts,
         firm::Firm,
     },
     engine::{self, Ask, Done, Picture},
@@ -128,20 +130,35 @@ fn looked_exit(picture: &Picture) -> Exit {
 
 /// What looking left open, a line each: a first absence waits for a second reading, and what could not be read changes nothing.
 fn open_words(picture: &Picture) -> String {
-    let mut out = String::new();
-    if !picture.reread.is_empty() {
-        let ledgers = print::count(picture.reread.len(), "ledger");
-        let _ = writeln!(
-            out,
-            "{ledgers} reported somebody missing for the first time; a second reading in a few minutes decides."
-        );
-    }
+    let mut out = reread_words(&picture.facts, picture.reread.keys());
     if picture.unreadable > 0 {
         let ledgers = print::count(picture.unreadable, "ledger");
         let _ = writeln!(
             out,
             "{ledgers} could not be read: whoever had access keeps it, and nobody gains any. See: ledgerward findings"
         );
+    }
+    out
+}
+
+/// Why ledgers are read again, each for what it is: nobody is missing where somebody is back.
+fn reread_words<'s>(facts: &Facts, reread: impl Iterator<Item = &'s SourceRef> + Clone) -> String {
+    let mut out = String::new();
+    let says = |source: &SourceRef, why| {
+        facts.source_ix(source).is_some_and(|ix| {
+            facts.run(ix).1.contains(&why) || facts.source(ix).is_some_and(|source| source.rest == why)
+        })
+    };
+    for (why, words) in [
+        (Why::AbsentOnce, "reported somebody missing for the first time; a second reading in a few minutes decides."),
+        (Why::NewOnce, "lacked somebody and had somebody new at once; nobody gains before a second reading agrees."),
+        (Why::Flapping, "had somebody gone and back within ten minutes; held until the lists agree."),
+        (Why::SuddenlyEmpty, "listed nobody, and did before; nothing is revoked by this, and it is read again."),
+    ] {
+        let ledgers = reread.clone().filter(|source| says(source, why)).count();
+        if ledgers > 0 {
+            let _ = writeln!(out, "{} {words}", print::count(ledgers, "ledger"));
+        }
     }
     out
 }
@@ -166,7 +183,14 @@ pub async fn sync(
     refuse_restored(app).await?;
     let run = start_for(app, "sync", &ask).await?;
     let done = whole(app, &world, run, &ask, (yes, wait), own.as_ref(), console).await;
-    let done = end(app, run, done, |d| d.as_ref().map_or(Exit::Done, done_exit)).await?;
+    let done = end_with(
+        app,
+        run,
+        done,
+        |d| d.as_ref().map_or(Exit::Done, done_exit),
+        |d| d.as_ref().map_or(json!({}), done_summary),
+    )
+    .await?;
     tell_done(own.as_ref(), done.as_ref())
 }
 
@@ -224,6 +248,26 @@ pub fn done_exit(done: &Done) -> Exit {
         || !done.delivered.failed.is_empty()
         || !done.delivered.waiting.is_empty();
     looked_exit(&done.picture).worst(held_exit(&done.picture)).worst(if bad { Exit::Partly } else { Exit::Done })
+}
+
+/// In the summary of a cycle that read everything and did everything but what targets refused for good. It is not complete,
+/// and it is not stale either: what is wrong is what was refused, and that is told by itself.
+pub const BUT_REFUSED: &str = "all_but_refused";
+
+/// What is kept of a cycle besides its exit.
+pub fn done_summary(done: &Done) -> Value {
+    let refused = |l: &crate::apply::LaneDone| {
+        l.end == LaneEnd::Done
+            || l.end == LaneEnd::Failed
+                && l.trouble.is_none()
+                && l.steps.iter().all(|s| s.result.is_ok() || s.refused.is_some())
+    };
+    let exit = looked_exit(&done.picture).worst(held_exit(&done.picture));
+    let all = exit == Exit::Done
+        && done.lanes.iter().all(refused)
+        && done.delivered.waiting.is_empty()
+        && done.delivered.only_refused();
+    if all { json!({ BUT_REFUSED: true }) } else { json!({}) }
 }
 
 fn report_done(done: &Done) -> Result<Report, Failure> {
@@ -287,7 +331,14 @@ pub async fn apply(app: &App, console: &mut dyn Console, digest: &str, yes: bool
     let console = quiet.unless(own.is_none());
     let run = start(app, "apply").await?;
     let done = exactly(app, &world, run, (&stored.digest, yes), own.as_ref(), console).await;
-    let done = end(app, run, done, |d| d.as_ref().map_or(Exit::Done, done_exit)).await?;
+    let done = end_with(
+        app,
+        run,
+        done,
+        |d| d.as_ref().map_or(Exit::Done, done_exit),
+        |d| d.as_ref().map_or(json!({}), done_summary),
+    )
+    .await?;
     tell_done(own.as_ref(), done.as_ref())
 }
 
@@ -620,14 +671,63 @@ pub async fn start_for(app: &App, kind: &'static str, ask: &Ask) -> Result<i64, 
 
 /// Ends a run whatever came of it: a failure is written down before it is told.
 pub async fn end<T>(app: &App, run: i64, result: Result<T, Failure>, exit: impl Fn(&T) -> Exit) -> Result<T, Failure> {
+    end_with(app, run, result, exit, |_| json!({})).await
+}
+
+/// [`end`] of a whole cycle, with what [`done_summary`] says of it.
+pub async fn end_with<T>(
+    app: &App,
+    run: i64,
+    result: Result<T, Failure>,
+    exit: impl Fn(&T) -> Exit,
+    summary: impl Fn(&T) -> Value,
+) -> Result<T, Failure> {
     let (code, complete, summary) = match &result {
         Ok(value) => {
             let exit = exit(value);
-            (exit, matches!(exit, Exit::Done | Exit::Changes), json!({}))
+            (exit, matches!(exit, Exit::Done | Exit::Changes), summary(value))
         }
         Err(failure) => (failure.exit, false, failure.json()),
     };
     let now = app.now();
     app.store.run(move |db| db.run_end(run, i32::from(code.code()), complete, &summary, now)).await?;
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerward_contract::{Grade, SourceKind};
+
+    use super::*;
+    use crate::domain::{facts::FactsBuilder, firm::PersonId};
+
+    #[test]
+    fn who_is_back_is_not_told_as_missing() {
+        let people = [1, 2].map(|n| PersonId(uuid::Uuid::from_u128(n)));
+        let ledger = |id: &str| SourceRef { connection: "xero".into(), kind: SourceKind::Ledger, id: id.to_owned() };
+        let (mut facts, mut reread) = (FactsBuilder::new(people), Vec::new());
+        let mut add = |id, rest, whys: &[Why]| {
+            let run = people.into_iter().zip(whys).map(|(person, why)| (person, *why, "STANDARD", None));
+            facts.add_run(&ledger(id), id, Grade::A, rest, run);
+            reread.push(ledger(id));
+        };
+        add("L1", Why::NeverListed, &[Why::Reader, Why::AbsentOnce]);
+        add("L2", Why::NeverListed, &[Why::Flapping, Why::Reader]);
+        add("L3", Why::NeverListed, &[Why::Flapping, Why::Flapping]);
+        add("L4", Why::NeverListed, &[Why::AbsentOnce, Why::NewOnce]);
+        add("L5", Why::SuddenlyEmpty, &[]);
+        let facts = facts.build();
+        let words = reread_words(&facts, reread.iter());
+        assert_eq!(
+            words.lines().collect::<Vec<_>>(),
+            [
+                "2 ledgers reported somebody missing for the first time; a second reading in a few minutes decides.",
+                "1 ledger lacked somebody and had somebody new at once; nobody gains before a second reading agrees.",
+                "2 ledgers had somebody gone and back within ten minutes; held until the lists agree.",
+                "1 ledger listed nobody, and did before; nothing is revoked by this, and it is read again.",
+            ]
+        );
+        assert_eq!(reread_words(&facts, reread[1..3].iter()).lines().count(), 1, "and nobody as missing");
+        assert_eq!(reread_words(&facts, reread[..0].iter()), "");
+    }
 }

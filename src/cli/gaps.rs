@@ -14,10 +14,12 @@ use super::{
 };
 use crate::{
     app::App,
+    apply,
     domain::{
         facts::Facts,
+        finding::Finding,
         firm::{Client, Firm, TargetName},
-        gaps::{self, Line},
+        gaps::{self, Gap, Line},
         lane::LaneKey,
         policy::Decider,
     },
@@ -57,6 +59,15 @@ pub async fn run(
     let decider = Decider::new(&ground.firm, &ground.facts, &targets, app.now());
     let asking = act::asking(app, &ground.firm);
     let seen = |c: &&Client| only.is_none_or(|o| o == c.id) && (c.private_to.is_none() || c.private_to == asking);
+    let refused: BTreeMap<String, Finding> = app
+        .store
+        .run(|db| db.open_findings())
+        .await?
+        .into_iter()
+        .map(|row| row.finding)
+        .filter(|f| f.code == apply::STEP)
+        .map(|f| (f.subject.clone(), f))
+        .collect();
     let mut rows: Vec<(String, String, Line)> = Vec::new();
     let mut troubles = ground.troubles.clone();
     for client in ground.firm.clients.values().filter(seen) {
@@ -69,7 +80,15 @@ pub async fn run(
                 Ok(list) => {
                     let (desired, _) = decider.lane(lane);
                     let lines = gaps::of_lane(&decider, &desired, client, list);
-                    rows.extend(lines.into_iter().map(|l| (client.slug.clone(), gaps::place(lane), l)));
+                    // To plan it again helps nobody whom the target refuses.
+                    let lines =
+                        lines.into_iter().map(|l| match refused.get(&apply::subject(lane, &client.slug, &l.who)) {
+                            Some(f) if l.gap == Gap::LedgerOnly => {
+                                Line { because: format!("{} {}", f.text, f.next), ..l }
+                            }
+                            _ => l,
+                        });
+                    rows.extend(lines.map(|l| (client.slug.clone(), gaps::place(lane), l)));
                 }
             }
         }

@@ -28,7 +28,7 @@ const fn needs(command: &Command) -> &'static [Permission] {
         Command::Changes { act: Some(ChangesAct::Publish { .. }) } => &[Publish, ReadAll],
         Command::Changes { act: Some(ChangesAct::Show { .. }) } => &[ReadAll],
         Command::Revoke { .. } => &[People],
-        Command::Holders { act: Some(HoldersAct::Accept(_) | HoldersAct::Remove(_)) } => &[Publish, ReadAll],
+        Command::Holders { act: Some(HoldersAct::Accept(_) | HoldersAct::Adopt(_) | HoldersAct::Remove(_)) } => &[Publish, ReadAll],
         Command::Holders { .. } => &[ReadAll],
         Command::Runs { .. } | Command::Findings { .. } | Command::Doctor { .. } => &[ReadAll],
         Command::Audit { .. } | Command::Firm { .. } => &[ReadAll],
@@ -38,7 +38,7 @@ const fn needs(command: &Command) -> &'static [Permission] {
             &[ReadAll, Selections]
         }
         Command::Forecast { .. } | Command::Roster { .. } | Command::Gaps { .. } | Command::WhatIf(_) | Command::Review { .. } => &[ReadAll],
-        Command::Clients { act: Some(ClientsAct::Move { .. }) } => &[Publish, ReadAll],
+        Command::Clients { act: Some(ClientsAct::Move { .. } | ClientsAct::NewFolder { .. }) } => &[Publish, ReadAll],
         Command::Leaver(_) => &[People],
         Command::Adopt { .. } => &[Publish, ReadAll],
         Command::Backup { .. } | Command::Restore { .. } | Command::Key { .. } => &[Operate],
@@ -81,6 +81,8 @@ pub async fn check(app: &App, command: &Command) -> Result<(), Failure> {
     let change::Actor::Person(actor) = acting(app, &firm)? else { return Ok(()) };
     change::enabled(&firm, actor).map_err(refused)?;
     match command {
+        // To end a share of one's own private books takes no permission; the core looks at what it is.
+        Command::Select(args) if args.only_ends() && !change::books_of(&firm, actor).is_empty() => Ok(()),
         // Both say what a ledger grants before they change anything.
         Command::Select(_) => change::holds(&firm, actor, Selections).map_err(refused),
         Command::Guests { act: Some(GuestsAct::Add { .. }) } => {

@@ -15,8 +15,9 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        change::ChangeOp,
+        change::{self, ChangeOp, Missing},
         firm::{Firm, Person},
+        office::Permission,
     },
     leavers::{CASES, Case, Chased, Confirmed, Past},
     memory, pack,
@@ -28,8 +29,7 @@ pub mod evidence;
 pub async fn run(app: &App, console: &mut dyn Console, args: LeaverArgs) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     if !act::sees_all(app, &firm) {
-        return Err(Failure::new(Exit::Failed, "leavers are for those who manage people")
-            .next("Ask an owner or administrator of the firm."));
+        return Err(cycle::refused(Missing(Permission::ReadAll).into()));
     }
     let Some(typed) = &args.person else { return list(app, &firm, args.all).await };
     let person = act::person(app, &firm, &typed.0)?;
@@ -230,7 +230,16 @@ async fn told(app: &App, person: &Person, case: &Case) -> Result<Report, Failure
         "we_can_close": we, "only_the_client_can": client,
         "ledgers": case.ledgers.values().map(value).collect::<Vec<_>>(),
     });
-    let report = Report::new(if open == 0 { Exit::Done } else { Exit::Partly }, json, text);
+    let mut report = Report::new(if open == 0 { Exit::Done } else { Exit::Partly }, json, text);
+    let books = change::books_of(&firm, person.id);
+    if !books.is_empty() {
+        let shared = books.iter().filter(|b| !b.with.is_empty()).count();
+        report = report.note(format!(
+            "{} kept {}; {shared} of them were shared, and every such share has ended. A ledger in them is free for a client of the firm.",
+            person.email,
+            count(books.len(), "private client")
+        ));
+    }
     Ok(if client.is_empty() {
         report
     } else {
@@ -258,7 +267,7 @@ fn value(l: &Chased) -> Value {
 async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
     let facts = memory::recall_all(app, firm).await?;
     let mut cases: BTreeMap<String, Case> = app.store.run(|db| db.doc_all(CASES)).await?;
-    let (mut text, mut rows) = (String::new(), Vec::new());
+    let (mut text, mut rows, mut still_open) = (String::new(), Vec::new(), false);
     let owned = app.store.run(|db| db.owned()).await?;
     for case in cases.values_mut() {
         let Some(person) = firm.people.get(&case.person).filter(|p| p.shut()) else { continue };
@@ -270,6 +279,7 @@ async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
             .count()
             + case.folders_left.len();
         let open = case.open().count();
+        still_open |= open + folders > 0;
         if open + folders == 0 && !all {
             continue;
         }
@@ -292,5 +302,6 @@ async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
     if rows.is_empty() {
         text.push_str("No leaver can open anything any more.\n");
     }
-    Ok(Report::new(Exit::Done, json!({"schema": "ledgerward/leavers/1", "leavers": rows}), text))
+    let exit = if still_open { Exit::Partly } else { Exit::Done };
+    Ok(Report::new(exit, json!({"schema": "ledgerward/leavers/1", "leavers": rows}), text))
 }

@@ -359,7 +359,7 @@ async fn why(app: &App, done: &Done, one: &Move, client: &Client) -> Result<Opti
     if one.filled.is_none() {
         return Ok(moves::unfilled(done, one, client));
     }
-    Ok(match moves::left(app, one).await? {
+    Ok(match moves::left(app, &done.picture, one).await? {
         0 => None,
         n => Some(format!("{} of ours still in force there", print::count(n, "grant"))),
     })

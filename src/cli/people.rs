@@ -11,8 +11,9 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        change::{ChangeOp, office_slug},
-        firm::{Firm, Mode, Person, PersonId, Pin},
+        change::{self, ChangeOp, office_slug},
+        firm::{Firm, Mode, Person, PersonId, Pin, TargetName},
+        office::Permission,
     },
     render::table::lay_out,
 };
@@ -49,7 +50,8 @@ pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
             }
         }
         Some(PeopleAct::Address { person, target, email, remove: _ }) => {
-            ChangeOp::SetTargetAddress { person: find(&person)?, target: act::target(app, &target)?, email }
+            let (person, target) = (find(&person)?, act::target(app, &target)?);
+            return set_address(app, &firm, person, target, email).await;
         }
         Some(PeopleAct::AcceptDomain { person }) => ChangeOp::AcceptDomain { person: find(&person)? },
         Some(PeopleAct::Lift { person }) => ChangeOp::LiftPerson { person: find(&person)? },
@@ -67,8 +69,10 @@ pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
         ChangeOp::LiftPerson { person } => firm.people.get(person).filter(|p| !p.enabled),
         _ => None,
     };
-    let mut report = act_and_tell(app, vec![op], "people").await?;
-    if disabled {
+    let acted = act::act(app, vec![op], "people").await?;
+    let waits = !acted.staged.is_empty();
+    let mut report = act::tell(acted);
+    if disabled && !waits {
         report = report.note("It is done in the folders by the next sync. To close them within the minute: ledgerward revoke PERSON --now");
     }
     if let Some(person) = still_out {
@@ -97,6 +101,27 @@ async fn add(app: &App, firm: &Firm, op: ChangeOp) -> Result<Report, Failure> {
             report.note(format!("Nothing is selected yet, which gives nothing: ledgerward select {email} CLIENT…"));
     }
     Ok(report)
+}
+
+async fn set_address(
+    app: &App,
+    firm: &Firm,
+    person: PersonId,
+    target: TargetName,
+    email: Option<Email>,
+) -> Result<Report, Failure> {
+    let accepted = firm.people.get(&person).is_some_and(|p| p.domain_accepted);
+    let foreign = email.clone().filter(|e| !accepted && !firm.domains.contains(e.domain()));
+    let op = ChangeOp::SetTargetAddress { person, target: target.clone(), email };
+    let report = act_and_tell(app, vec![op], "people").await?;
+    Ok(match foreign {
+        Some(email) => report.note(format!(
+            "{} is not one of the firm's domains, so everything for this person on {target} is held until somebody says that it is right: ledgerward people accept-domain {}",
+            email.domain(),
+            firm.people.get(&person).map_or_else(|| person.0.to_string(), |p| p.email.to_string()),
+        )),
+        None => report,
+    })
 }
 
 async fn set_mode(app: &App, person: PersonId, mode: Mode) -> Result<Report, Failure> {
@@ -128,8 +153,10 @@ fn known_source(firm: &Firm, source: &SourceRef) -> Result<(), Failure> {
 
 /// Employees and viewers see themselves; how many others there are is no secret.
 fn list(app: &App, firm: &Firm, all: bool) -> Report {
-    let everybody = act::sees_all(app, firm);
     let own = act::asking(app, firm);
+    // Who adds, disables and changes people has to know them.
+    let manages = own.is_some_and(|id| change::holds(firm, id, Permission::People).is_ok());
+    let everybody = act::sees_all(app, firm) || manages;
     let mut people: Vec<&Person> = firm.people.values().filter(|p| everybody || Some(p.id) == own).collect();
     let others = firm.people.len() - people.len();
     let hidden = people.iter().filter(|p| !p.enabled).count();

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        change::ChangeOp,
+        change::{self, Books, ChangeOp},
         firm::{Client, Firm, Person},
     },
     render::table::table,
@@ -65,23 +65,24 @@ fn mine<'f>(app: &App, firm: &'f Firm, own: &Person, typed: &ClientArg) -> Resul
 }
 
 fn list(firm: &Firm, own: &Person) -> Report {
-    let mine: Vec<&Client> = firm.clients.values().filter(|c| c.private_to == Some(own.id)).collect();
-    let shared = |c: &Client| -> Vec<String> {
-        let with = firm.selections.keys().filter(|(_, of)| *of == c.id);
-        with.filter_map(|(p, _)| firm.people.get(p)).map(|p| p.email.to_string()).collect()
-    };
-    let rows = mine.iter().map(|c| {
+    let mine = change::books_of(firm, own.id);
+    let shared = |b: &Books<'_>| b.with.iter().map(|p| p.email.to_string()).collect::<Vec<_>>();
+    let rows = mine.iter().map(|b| {
+        let c = b.client;
         let targets = c.targets.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        [c.slug.clone(), c.name.clone(), state_slug(c.state).to_owned(), targets, shared(c).join(", ")]
+        [c.slug.clone(), c.name.clone(), state_slug(c.state).to_owned(), targets, shared(b).join(", ")]
     });
     let text = table(["client", "name", "state", "targets", "shared with"], rows);
     let values: Vec<_> = mine
         .iter()
-        .map(|c| json!({"id": c.id, "slug": c.slug, "name": c.name, "state": state_slug(c.state), "targets": c.targets, "shared_with": shared(c)}))
+        .map(|b| (b.client, shared(b)))
+        .map(|(c, with)| json!({"id": c.id, "slug": c.slug, "name": c.name, "state": state_slug(c.state), "targets": c.targets, "shared_with": with}))
         .collect();
     let report = Report::new(Exit::Done, json!({"schema": "ledgerward/private/1", "clients": values}), text);
     if mine.is_empty() {
         report.note("You have no private client. To add one: ledgerward private add NAME")
+    } else if !firm.keeps_private(own.id) {
+        report.note("Your role keeps no private books any more, so their shares give nobody anything.")
     } else {
         report
     }

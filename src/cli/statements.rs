@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::{
     access::{self, Filter, Sight},
+    act,
     args::{StatementFilter, StatementsAct},
     console::Console,
     cycle,
@@ -55,6 +56,8 @@ struct Known {
     files: BTreeMap<String, Vec<DeliveredFile>>,
     profiles: BTreeMap<String, (Timestamp, LedgerProfile)>,
     accounts: BTreeMap<SourceRef, Vec<LedgerAccount>>,
+    /// What was found when the files of each folder were last looked at.
+    looked: BTreeMap<String, deliver::Looked>,
     /// The clients that may be shown, and what of each.
     clients: BTreeMap<ClientId, Papers>,
 }
@@ -75,16 +78,30 @@ impl Papers {
     }
 }
 
+/// What is shown of statements. A role may let somebody see which there are; the papers themselves are for whom the folder
+/// is, because a role gives no folder (`product` 5).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    Names,
+    Papers,
+}
+
 impl Known {
-    async fn read(app: &App, which: &StatementFilter) -> Result<Self, Failure> {
+    async fn read(app: &App, which: &StatementFilter, purpose: For) -> Result<Self, Failure> {
         let firm = app.firm().await?;
         let filter = Filter::new(app, &firm, None, which.client.as_ref()).await?;
-        let clients = match filter.sight {
-            Sight::Everything => {
+        let names = purpose == For::Names;
+        let whose = match filter.sight {
+            Sight::Own(person) => Some(person),
+            Sight::Everything if names => None,
+            Sight::Everything => act::asking(app, &firm),
+        };
+        let clients = match whose {
+            None => {
                 let all = firm.clients.values().filter(|c| filter.client(c));
                 all.map(|c| (c.id, Papers::All)).collect()
             }
-            Sight::Own(person) => {
+            Some(person) => {
                 let rows = access::now(app, &firm, &filter).await?.rows;
                 let own = |r: &&access::Row| r.answer == Answer::Yes && r.person.id == person.0.to_string();
                 let mut own: BTreeMap<String, BTreeSet<Option<String>>> =
@@ -93,7 +110,7 @@ impl Known {
                         own
                     });
                 let papers = |c: &Client| match own.remove(&c.id.to_string()) {
-                    _ if filter.reads(c) => Some((c.id, Papers::All)),
+                    _ if c.private_to == Some(person) || names && filter.reads(c) => Some((c.id, Papers::All)),
                     Some(folders) if folders.contains(&None) => Some((c.id, Papers::All)),
                     folders => Some((c.id, Papers::Of(folders?.into_iter().flatten().collect()))),
                 };
@@ -102,20 +119,25 @@ impl Known {
         };
         let sources: Vec<SourceRef> =
             firm.clients.values().flat_map(|c| &c.sources).filter(|s| s.kind == SourceKind::Ledger).cloned().collect();
-        let (versions, delivered, profiles, accounts) = app.store.run(move |db| stored(db, sources)).await?;
+        let (versions, delivered, profiles, accounts, looked) = app.store.run(move |db| stored(db, sources)).await?;
         let versions =
             versions.into_iter().filter_map(|(k, v, at)| Some((StatementKey::parse(&k)?, (v, at)))).collect();
         let mut files: BTreeMap<String, Vec<DeliveredFile>> = BTreeMap::new();
         for file in delivered.into_values().flatten() {
             files.entry(stem(file.delivered.key.as_str()).to_owned()).or_default().push(file);
         }
-        Ok(Self { firm, versions, files, profiles, accounts, clients })
+        Ok(Self { firm, versions, files, profiles, accounts, looked, clients })
     }
 
     fn year_end(&self, client: &Client, source: &SourceRef) -> YearEnd {
         let profile = self.profiles.get(&crate::memory::source_key(source)).map(|(_, p)| p);
         let (month, day) = client.year_end.or(profile.and_then(|p| p.year_end)).unwrap_or((12, 31));
         YearEnd::new(month, day).unwrap_or(YearEnd::CALENDAR)
+    }
+
+    fn fault(&self, file: &DeliveredFile) -> Option<String> {
+        let looked = self.looked.get(&crate::lanes::lane_text(&file.delivered.lane))?;
+        Some(looked.faults.get(&file.delivered.key)?.fault.words())
     }
 
     fn shows(&self, key: &StatementKey) -> bool {
@@ -133,6 +155,7 @@ type FromStore = (
     BTreeMap<crate::domain::lane::LaneKey, Vec<DeliveredFile>>,
     BTreeMap<String, (Timestamp, LedgerProfile)>,
     BTreeMap<SourceRef, Vec<LedgerAccount>>,
+    BTreeMap<String, deliver::Looked>,
 );
 
 fn stored(db: &mut Db, sources: Vec<SourceRef>) -> Stored<FromStore> {
@@ -142,7 +165,7 @@ fn stored(db: &mut Db, sources: Vec<SourceRef>) -> Stored<FromStore> {
             accounts.insert(source, list);
         }
     }
-    Ok((db.statements()?, db.delivered()?, db.doc_all(deliver::PROFILE)?, accounts))
+    Ok((db.statements()?, db.delivered()?, db.doc_all(deliver::PROFILE)?, accounts, db.doc_all(deliver::LOOKED)?))
 }
 
 /// The statement's part of a file's key.
@@ -187,6 +210,9 @@ struct FileWords {
     format: String,
     version: String,
     bytes: String,
+    /// It is not as it was delivered, as the last look at the folder found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
 }
 
 fn row(known: &Known, key: &StatementKey, client: &Client, label: String, version: Option<u32>) -> Row {
@@ -201,6 +227,7 @@ fn row(known: &Known, key: &StatementKey, client: &Client, label: String, versio
             format: f.format.clone(),
             version: f.version.to_string(),
             bytes: f.size.to_string(),
+            fault: known.fault(f),
         })
         .collect();
     let state = match version {
@@ -225,7 +252,7 @@ fn row(known: &Known, key: &StatementKey, client: &Client, label: String, versio
 }
 
 async fn list(app: &App, which: &StatementFilter) -> Result<Report, Failure> {
-    let known = Known::read(app, which).await?;
+    let known = Known::read(app, which, For::Names).await?;
     let mut rows = Vec::new();
     for (key, (version, _)) in &known.versions {
         let Some(client) = known.firm.clients.get(&key.client).filter(|_| known.shows(key)) else { continue };
@@ -328,7 +355,14 @@ fn list_text(rows: &[Row]) -> String {
             State::Due => "due".to_owned(),
             State::Read => format!("v{}, in no folder yet", row.version),
             State::Delivered => {
-                let files: Vec<String> = row.files.iter().map(|f| format!("{}: {}", f.target, f.path)).collect();
+                let files: Vec<String> = row
+                    .files
+                    .iter()
+                    .map(|f| {
+                        let fault = f.fault.as_ref().map_or_else(String::new, |w| format!(" ({w})"));
+                        format!("{}: {}{fault}", f.target, f.path)
+                    })
+                    .collect();
                 format!("v{}  {}", row.version, files.join(", "))
             }
         };
@@ -347,7 +381,7 @@ fn list_text(rows: &[Row]) -> String {
 
 /// Local files of the newest versions in the store. No provider is asked; documents' own bytes are not kept here.
 async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out: &Path) -> Result<Report, Failure> {
-    let known = Known::read(app, which).await?;
+    let known = Known::read(app, which, For::Papers).await?;
     let (mut written, mut skipped) = (Vec::new(), Vec::new());
     for key in known.versions.keys() {
         let Some(client) = known.firm.clients.get(&key.client).filter(|_| known.shows(key)) else { continue };
@@ -372,6 +406,11 @@ async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out:
             }
         }
     }
+    if !written.is_empty() {
+        // Papers outside of their folder: a later question "who had them" finds an answer.
+        let (now, to, files) = (app.now(), out.display().to_string(), written.clone());
+        app.store.run(move |db| db.audit(now, "statement.render", &to, None::<&()>, Some(&files), None)).await?;
+    }
     let text: String = written.iter().map(|p| format!("{p}\n")).collect();
     let exit = if skipped.is_empty() { Exit::Done } else { Exit::Partly };
     let json = json!({"schema": "ledgerward/statements-render/1", "files": written, "skipped": skipped});
@@ -379,6 +418,9 @@ async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out:
         Report::new(exit, json, text).note(format!("{} in {}", count(written.len(), "file"), out.display()));
     for line in skipped {
         report = report.note(format!("skipped: {line}"));
+    }
+    if written.is_empty() && app.person.is_some() {
+        report = report.note("A role gives no papers: only those of clients that you can open are rendered.");
     }
     Ok(report)
 }
@@ -463,7 +505,8 @@ async fn push(
         );
     }
     let (world, ask) = (app.world().await?, cycle::ask(app, which.client.as_ref(), false).await?);
-    let only = Only { period: which.period.clone(), kind: which.kind, rerender, part: true };
+    let look = ask.clients.is_some();
+    let only = Only { period: which.period.clone(), kind: which.kind, rerender, look, part: true };
     let run = cycle::start(app, "statements").await?;
     // Files alone: nobody was let in or out.
     app.store.run(move |db| db.run_part(run)).await?;

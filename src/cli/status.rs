@@ -7,13 +7,16 @@ use ledgerward_kit::keepalive::{Expiry, expiry};
 use serde_json::{Value, json};
 
 use super::{
+    cycle::BUT_REFUSED,
     findings::severity,
     outcome::{Exit, Failure, Report},
     runs,
 };
 use crate::{
     app::App,
+    apply,
     daemon::schedule::next_due,
+    deliver,
     domain::{
         fact::{Fact, Why},
         finding::Severity,
@@ -38,6 +41,8 @@ struct Seen {
     part: BTreeMap<&'static str, RunRow>,
     /// The newest cycle of any kind that did everything.
     cycle: Option<RunRow>,
+    /// The newest one that read everything and did everything but what a target refused.
+    but_refused: Option<RunRow>,
     sign_ins: Vec<SignIn>,
     holds: Vec<HoldRow>,
     findings: Vec<FindingRow>,
@@ -52,6 +57,7 @@ fn seen(db: &mut Db) -> Stored<Seen> {
         complete: BTreeMap::new(),
         part: BTreeMap::new(),
         cycle: db.last_whole_cycle()?,
+        but_refused: db.runs(RUNS_LOOKED_AT)?.into_iter().find(but_refused),
         sign_ins: db.signins()?,
         holds: db.holds()?,
         findings: db.open_findings()?,
@@ -65,6 +71,19 @@ fn seen(db: &mut Db) -> Stored<Seen> {
         seen.part.extend(db.last_part(kind)?.map(|run| (kind, run)));
     }
     Ok(seen)
+}
+
+/// More than there are in the time after which a sync is called stale.
+const RUNS_LOOKED_AT: u32 = 200;
+
+fn but_refused(run: &RunRow) -> bool {
+    !run.part && run.summary.as_ref().and_then(|s| s.get(BUT_REFUSED)).and_then(Value::as_bool) == Some(true)
+}
+
+/// Findings of what a target refused: whoever is let in nowhere is told nowhere else.
+fn refused(seen: &Seen) -> impl Iterator<Item = &FindingRow> {
+    let codes = [apply::STEP, deliver::REFUSED];
+    seen.findings.iter().filter(move |f| codes.contains(&f.finding.code.as_str()))
 }
 
 /// One line of the sign-ins.
@@ -106,6 +125,9 @@ pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
     let now = app.now();
     let exposure = app.store.run(move |db| Exposure::read(db, now)).await?;
     let text = text(app, &seen, &lines, &unreadable, exposure.as_ref(), &problems);
+    // Somebody else's private books are not there, not even as a number.
+    let asking = super::act::asking(app, &firm);
+    let clients = firm.clients.values().filter(|c| c.private_to.is_none() || c.private_to == asking).count();
     let run = |r: Option<&RunRow>| r.map_or_else(|| json!("unknown"), runs::value);
     let json = json!({
         "schema": "ledgerward/status/1",
@@ -113,7 +135,7 @@ pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
         "problems": problems,
         "firm": firm.name,
         "people": firm.people.len().to_string(),
-        "clients": firm.clients.len().to_string(),
+        "clients": clients.to_string(),
         "runs": seen.attempts.iter().map(|(kind, last)| json!({
             "kind": kind, "last_attempt": runs::value(last), "last_complete": run(seen.complete.get(kind)),
             "last_part": run(seen.part.get(kind)),
@@ -167,12 +189,22 @@ fn problems(app: &App, seen: &Seen, lines: &[Line]) -> Vec<String> {
         0 => {}
         n => problems.push(count(n, "urgent finding")),
     }
+    let labels: Vec<String> = refused(seen).map(FindingRow::label).collect();
+    match labels.as_slice() {
+        [] => {}
+        [one] => problems.push(format!("a target refuses something ({one}); see: ledgerward findings")),
+        [first, ..] => problems.push(format!(
+            "targets refuse {} ({first} and others); see: ledgerward findings",
+            count(labels.len(), "step")
+        )),
+    }
     problems
 }
 
 /// Two starts of the schedule have gone by since the last complete sync, and an hour.
 fn stale(app: &App, seen: &Seen) -> Option<String> {
-    let Some(last) = &seen.cycle else { return Some("no sync has ever been complete".to_owned()) };
+    let newest = seen.cycle.iter().chain(&seen.but_refused).max_by_key(|run| run.id);
+    let Some(last) = newest else { return Some("no sync has ever been complete".to_owned()) };
     let (tz, schedule) = (&app.config.firm.timezone, &app.config.schedule.access);
     let after = |t: Timestamp| next_due(schedule, Some(t), t, tz, 0);
     let second = after(last.started).and_then(after)?;
@@ -295,7 +327,8 @@ fn text(
     let sums =
         [Severity::Urgent, Severity::Warning, Severity::Notice].map(|s| format!("{} {}", of(seen, s), severity(s)));
     let _ = writeln!(out, "  findings    {}", sums.join(", "));
-    for row in seen.findings.iter().filter(|f| f.finding.severity == Severity::Urgent).take(5) {
+    let urgent = seen.findings.iter().filter(|f| f.finding.severity == Severity::Urgent);
+    for row in urgent.take(5).chain(refused(seen).take(5)) {
         let _ = writeln!(out, "    {}  {}", row.label(), row.finding.text);
     }
     if let Some(exposure) = exposure {

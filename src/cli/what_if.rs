@@ -40,10 +40,7 @@ pub async fn run(app: &App, console: &mut dyn Console, args: WhatIfArgs) -> Resu
             .next("Ask an owner or administrator of the firm."));
     }
     let facts = memory::recall_all(app, &firm).await?;
-    let mut targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
-    if targets.is_empty() {
-        targets.push(TargetName("-".to_owned()));
-    }
+    let targets = app.folder_targets();
     let before = Decider::new(&firm, &facts, &targets, app.now());
     let (ops, draft) = ops(app, console, &before, &args)?;
     let by = change::By { actor: acting(app, &firm)?, at: app.now() };

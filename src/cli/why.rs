@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ledgerward_contract::FolderKey;
+use ledgerward_contract::{ClientId, FolderKey};
 use serde_json::json;
 
 use super::{
@@ -15,7 +15,7 @@ use crate::{
     domain::{
         explain::{self, Explanation, SelectionState},
         fact::Why,
-        firm::TargetName,
+        firm::{ClientState, PersonId},
         policy::{Answer, Decider},
     },
     memory,
@@ -32,7 +32,7 @@ pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_no
         filter.sight.check(person)?;
     }
     let facts = memory::recall_all(app, &firm).await?;
-    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    let targets = app.folder_targets();
     let decider = Decider::new(&firm, &facts, &targets, app.now());
     let explained = explain::why(&decider, person, client).ok_or_else(|| {
         Failure::new(Exit::Failed, "there is no such person or client")
@@ -73,6 +73,9 @@ pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_no
         "targets": target_words(app),
     });
     let mut report = Report::new(Exit::Done, json, text(app, &explained, &there));
+    for note in folders(&decider, (person, client), &explained) {
+        report = report.note(note);
+    }
     let other = match (asked_why_not, explained.verdict) {
         (true, Answer::Yes) => Some("You asked why not; in fact the answer is yes."),
         (false, Answer::No) => Some("You asked why; in fact the answer is no."),
@@ -82,6 +85,27 @@ pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_no
         report = report.note(other);
     }
     Ok(report)
+}
+
+/// Where the answer is yes and a folder is not: there is none, or who stands for the person there is in doubt.
+fn folders(d: &Decider<'_>, (person, client): (PersonId, ClientId), explained: &Explanation) -> Vec<String> {
+    let (Some(ix), Some(what)) = (d.ix(person), d.firm().clients.get(&client)) else { return vec![] };
+    if explained.verdict != Answer::Yes || what.state != ClientState::Active {
+        return vec![];
+    }
+    let (mut any, mut notes) = (false, Vec::new());
+    for (lane, _) in d.lanes().filter(|(l, _)| l.lane.folder.client == client) {
+        any = true;
+        if let Some((_, because)) = lane.held.iter().find(|(p, _)| *p == ix) {
+            let words = explain::because_words(d, ix, *because);
+            notes.push(format!("Held on {}, where nothing is given until it is settled: {words}.", lane.lane.target));
+        }
+    }
+    if !any {
+        let all = format!("ledgerward clients targets {} --all", what.slug);
+        notes.push(format!("{} has no folder on any target, so nothing can be opened. To make them: {all}", what.name));
+    }
+    notes
 }
 
 fn text(app: &App, explained: &Explanation, there: &[String]) -> String {

@@ -201,7 +201,7 @@ impl Daemon {
             return Ok(Exit::Held);
         }
         let done = engine::sync(&app, &world, run, &ask, &mut console).await;
-        let done = cycle::end(&app, run, done, cycle::done_exit).await?;
+        let done = cycle::end_with(&app, run, done, cycle::done_exit, cycle::done_summary).await?;
         self.keep_rereads(&done.picture, whole).await?;
         health::count(job.kind(), begun.elapsed(), Some(&done));
         tell(job, &done);

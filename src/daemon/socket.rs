@@ -264,7 +264,7 @@ const fn turn(command: &Command) -> Turn {
         | Command::Adopt { .. }
         | Command::Gaps { .. }
         | Command::Forecast { .. }
-        | Command::Clients { act: Some(ClientsAct::Move { .. }) }
+        | Command::Clients { act: Some(ClientsAct::Move { .. } | ClientsAct::NewFolder { .. }) }
         | Command::Statements { act: Some(StatementsAct::Push { .. } | StatementsAct::Render { .. }), .. } => {
             Turn::Cycle
         }

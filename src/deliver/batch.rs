@@ -14,13 +14,13 @@ use ledgerward_contract::{
 use tokio::sync::Semaphore;
 
 use super::{
-    FileDone, Job, Waiting,
+    FileDone, Job, Refused, Waiting,
     door::{Door, Entry},
     files::hex_sha,
 };
 use crate::{
     app::App,
-    apply::{self, words},
+    apply::{self, Refusal, words},
     cli::outcome::Failure,
     domain::{firm::TargetName, lane::Delivered},
     statement::{Template, Wanted},
@@ -118,12 +118,12 @@ impl Job<'_> {
         let (api, read) = match (door.target.api(), door.target.read(self.picture.now)) {
             (Ok(api), Ok(read)) => (api, read),
             (Err(e), _) | (_, Err(e)) => {
-                self.fail(&ready, &e);
+                self.fail(at, &ready, &e);
                 return Ok(());
             }
         };
         if let Err(e) = reserve(self.app, api, &read, &mut ready).await? {
-            self.fail(&ready, &e);
+            self.fail(at, &ready, &e);
             return Ok(());
         }
         let intents = ready.iter().map(|r| self.intent(door, r)).collect();
@@ -142,9 +142,19 @@ impl Job<'_> {
         (self.picture.epoch.is_some_and(|e| e != process.gate.epoch())).then_some("somebody was closed meanwhile")
     }
 
-    fn fail(&mut self, files: &[Ready], e: &Error) {
+    fn fail(&mut self, at: usize, files: &[Ready], e: &Error) {
+        for file in files {
+            self.refused(at, file.file.path.to_string(), Refusal::of(e));
+        }
         let slug = &self.client.slug;
         self.out.failed.extend(files.iter().map(|r| format!("{slug}: {}: {}", r.file.path, words(e))));
+    }
+
+    /// A file that the target refused, unless that passes by itself.
+    fn refused(&mut self, at: usize, path: String, refusal: Option<Refusal>) {
+        let (Some(refusal), Some(door)) = (refusal, self.doors.get(at)) else { return };
+        let (client, lane) = (self.client.slug.clone(), door.lane.clone());
+        self.out.refused.push(Refused { client, lane, path, refusal });
     }
 
     fn ready(&mut self, at: usize, file: Outgoing) -> Option<Ready> {
@@ -214,7 +224,8 @@ impl Job<'_> {
     }
 
     async fn try_one(&self, at: usize, ready: &Ready, cx: &WriteCx) -> Result<Stored, Trouble> {
-        let not_sent = |why: &str| Trouble { kind: "not_sent".to_owned(), used_up: false, why: why.to_owned() };
+        let not_sent =
+            |why: &str| Trouble { kind: "not_sent".to_owned(), used_up: false, why: why.to_owned(), refusal: None };
         let Some(Door { target, entry: Entry::Open(fenced), .. }) = self.doors.get(at) else {
             return Err(not_sent("its folder is closed"));
         };
@@ -234,6 +245,7 @@ impl Job<'_> {
             kind: format!("{:?}", e.kind).to_lowercase(),
             used_up: e.kind == ErrorKind::Conflict,
             why: words(&e),
+            refusal: Refusal::of(&e),
         })
     }
 
@@ -263,8 +275,12 @@ impl Job<'_> {
                     });
                     rows.push((row, place, Ok(record)));
                 }
-                Err(trouble) => {
+                Err(mut trouble) => {
                     self.out.failed.push(format!("{}: {path}: {}", self.client.slug, trouble.why));
+                    if let Some(refusal) = trouble.refusal.take() {
+                        let (client, lane) = (self.client.slug.clone(), door.lane.clone());
+                        self.out.refused.push(Refused { client, lane, path, refusal });
+                    }
                     rows.push((row, place, Err(trouble)));
                 }
             }
@@ -279,7 +295,7 @@ impl Job<'_> {
                             db.outcome_stored(*row, record, now)?;
                         }
                         // A lost answer is no loss: the file goes under the same id when it is due again.
-                        Err(Trouble { kind, used_up, why }) => {
+                        Err(Trouble { kind, used_up, why, .. }) => {
                             if *used_up {
                                 db.doc_delete(FILE_ID, place)?;
                             }
@@ -308,6 +324,7 @@ struct Trouble {
     /// Something else is under its reserved id, which serves no more.
     used_up: bool,
     why: String,
+    refusal: Option<Refusal>,
 }
 
 /// Gives every new file the id under which it goes: the one that an earlier try was made with, or a new one, stored before it

@@ -6,7 +6,7 @@ use ledgerward_contract::{
     Allowed, Audience, Email, Fenced, FileKey, FilePath, FolderId, Holder, SeenPermission, Snapshot, Timestamp,
 };
 
-use super::batch::Outgoing;
+use super::{batch::Outgoing, there::Faults};
 use crate::{
     apply::{LaneDone, LaneEnd, via_words, words},
     config::schema,
@@ -36,6 +36,10 @@ pub(super) struct Door<'a> {
     names: Option<Names>,
     /// Sub-folders that have a file of ours, and so are there.
     pub(super) folders: BTreeSet<String>,
+    /// What a look at the folder's files found; `None`: nobody looked.
+    pub(super) faults: Option<Faults>,
+    /// Delivered once and not there any more, as that look found.
+    pub(super) lost: BTreeSet<FileKey>,
     /// Files on their way, not sent yet.
     pub(super) due: Vec<Outgoing>,
 }
@@ -77,8 +81,6 @@ pub(super) fn door(
         let planned = &allowed.planned;
         let ids = known.known_ids().iter().filter(|(_, email)| planned.contains(*email));
         allowed.known_ids = ids.map(|(id, _)| id.clone()).collect();
-        let granted = known.owned.iter().filter(|o| allowed.planned.contains(&o.grant.who));
-        allowed.known_ids.extend(granted.map(|o| o.grant.permission.clone()));
     }
     match done.and_then(|d| d.list.as_ref()).or_else(|| known.and_then(|k| k.list())) {
         Some(list) => fence(folder, list, allowed).map(Entry::Open),
@@ -119,17 +121,24 @@ fn open_to<'p>(strangers: impl IntoIterator<Item = &'p SeenPermission>) -> Strin
 
 impl<'a> Door<'a> {
     pub(super) fn new(lane: LaneKey, target: &'a Target, entry: Entry, there: &[DeliveredFile]) -> Self {
-        let folder = |f: &DeliveredFile| f.delivered.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-        let folders = there.iter().map(folder).chain([String::new()]).collect();
-        Self {
+        let mut door = Self {
             lane,
             target,
             entry,
             there: there.iter().map(|f| (f.delivered.key.clone(), f.clone())).collect(),
             names: None,
-            folders,
+            folders: BTreeSet::new(),
+            faults: None,
+            lost: BTreeSet::new(),
             due: Vec::new(),
-        }
+        };
+        door.fill_folders();
+        door
+    }
+
+    pub(super) fn fill_folders(&mut self) {
+        let folder = |f: &DeliveredFile| f.delivered.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        self.folders = self.there.values().map(folder).chain([String::new()]).collect();
     }
 
     /// The names in use in this folder.

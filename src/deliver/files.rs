@@ -9,13 +9,14 @@ use super::{
     Job,
     batch::Outgoing,
     books::Books,
+    door::Door,
     statements::{Known, READ, body_of, change_of},
 };
 use crate::{
     app::App,
     cli::outcome::{Exit, Failure},
     domain::finding::{Finding, Severity},
-    statement::{self, Format, Head, Look, RenderError, Rendered, Statement, StatementKey, Wanted, YearEnd},
+    statement::{self, Body, Format, Head, Look, RenderError, Rendered, Statement, StatementKey, Wanted, YearEnd},
     store::StatementVersion,
 };
 
@@ -25,7 +26,9 @@ pub(super) const SERVED: &str = "documents_served";
 impl<'a> Job<'a> {
     /// Every document of this list stands in every folder that takes it now.
     pub(super) fn served(&self, known: &Known) -> bool {
-        known.served.as_ref().is_some_and(|s| self.takers(&known.key).is_subset(s)) && !self.only.rerender
+        known.served.as_ref().is_some_and(|s| self.takers(&known.key).is_subset(s))
+            && !self.only.rerender
+            && self.doors.iter().all(|d| d.lost.is_empty())
     }
 
     pub(super) async fn keep_served(&self, key: &StatementKey) -> Result<(), Failure> {
@@ -56,6 +59,34 @@ impl<'a> Job<'a> {
         lacking
     }
 
+    /// The renderings of an older version that a folder had and has lost.
+    fn lost(&self, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
+        let of = |at: usize, door: &Door<'_>| {
+            let files = self.wanted_formats(at, key).unwrap_or_default().into_iter();
+            let files = files.map(|format| (at, format, key.file_key(version, format.ext())));
+            files.filter(|(.., file)| door.lost.contains(file) && !door.there.contains_key(file)).collect::<Vec<_>>()
+        };
+        self.doors.iter().enumerate().flat_map(|(at, door)| of(at, door)).collect()
+    }
+
+    /// Sends older versions again where they were and are not any more: both are kept, the new and the old (`product` 6).
+    pub(super) async fn push_lost(&mut self, books: &Books<'a>, known: &Known, several: bool) -> Result<(), Failure> {
+        let Some((newest, _)) = known.newest.filter(|_| self.doors.iter().any(|d| !d.lost.is_empty())) else {
+            return Ok(());
+        };
+        for version in 1..newest {
+            let lost = self.lost(&known.key, version);
+            let text = known.key.text();
+            if lost.is_empty() {
+                continue;
+            }
+            if let Some(old) = self.app.store.run(move |db| db.statement_at(&text, version)).await? {
+                self.push_to(books, &known.key, &old, several, lost).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Renders a version for every folder that lacks it.
     pub(super) async fn push(
         &mut self,
@@ -65,6 +96,17 @@ impl<'a> Job<'a> {
         several: bool,
     ) -> Result<(), Failure> {
         let lacking = self.lacking(key, version.version);
+        self.push_to(books, key, version, several, lacking).await
+    }
+
+    async fn push_to(
+        &mut self,
+        books: &Books<'a>,
+        key: &StatementKey,
+        version: &StatementVersion,
+        several: bool,
+        lacking: Vec<(usize, Format, FileKey)>,
+    ) -> Result<(), Failure> {
         if lacking.is_empty() {
             return Ok(());
         }
@@ -279,7 +321,7 @@ pub fn head(
         period: key.request.period,
         period_label: year_end.label(&key.request.period),
         basis: key.request.basis,
-        currency: account.and_then(|a| a.currency.clone()).or_else(|| profile.currency.clone()),
+        currency: currency(account, profile, version),
         first_read: version.first_read,
         version: version.version,
         change,
@@ -287,6 +329,38 @@ pub fn head(
     }
 }
 
+/// The account's own, the company's, else what the report says of itself: QuickBooks says it there alone.
+fn currency(account: Option<&LedgerAccount>, profile: &LedgerProfile, version: &StatementVersion) -> Option<String> {
+    let of_report = || match body_of(version)? {
+        Body::Table(table) => table.currency,
+        Body::Register(_) => None,
+    };
+    account.and_then(|a| a.currency.clone()).or_else(|| profile.currency.clone()).or_else(of_report)
+}
+
 pub(super) fn hex_sha(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_names_its_currency_is_in_it_where_nothing_else_does() {
+        let version = |of: &str| StatementVersion {
+            key: "k".to_owned(),
+            version: 1,
+            hash: String::new(),
+            first_read: jiff::Timestamp::UNIX_EPOCH,
+            data: format!(
+                r#"{{"table":{{"title":"Profit and loss","organisation":null,"currency":{of},"derived":null,"columns":[],"rows":[]}}}}"#
+            ),
+        };
+        let (silent, nzd) =
+            (LedgerProfile::default(), LedgerProfile { currency: Some("NZD".to_owned()), ..LedgerProfile::default() });
+        assert_eq!(currency(None, &silent, &version("\"USD\"")).as_deref(), Some("USD"));
+        assert_eq!(currency(None, &nzd, &version("null")).as_deref(), Some("NZD"));
+        assert_eq!(currency(None, &silent, &version("null")), None, "and never a guess");
+    }
 }

@@ -6,8 +6,12 @@ mod books;
 mod door;
 mod files;
 mod statements;
+mod there;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{Date, SourceKind, SourceRef, StatementKind};
@@ -15,12 +19,13 @@ use serde::Serialize;
 
 use crate::{
     app::App,
-    apply::{LaneDone, words},
+    apply::{LaneDone, Refusal, subject, words},
     cli::{console::Console, outcome::Failure},
     domain::{
         finding::{Finding, Severity},
         firm::{Client, ClientState, TargetName},
         lane::LaneKey,
+        plan::Trouble,
     },
     engine::Picture,
     world::World,
@@ -34,16 +39,23 @@ pub use self::{
     books::{PROFILE, accounts_now, chosen_accounts, since},
     files::head,
     statements::{body_of, change_of},
+    there::{Fault, LOOKED, Looked, forget, sweep},
 };
 
 /// Clients worked on side by side. The quota layer keeps every vendor's limits; the journal's disk sets the pace.
 const CLIENTS_AT_ONCE: usize = 16;
 
+/// A listing may lag behind a write (S10): before a file is believed to be missing, it is looked for once more.
+const LIST_AGAIN: [Duration; 3] = [Duration::ZERO, Duration::from_millis(400), Duration::from_millis(1_600)];
+
 /// The findings that a delivery speaks about.
 const SCOPE: &str = "files";
 
-/// Subject: target and client. All others of the scope begin with the client.
+/// Subject: target and client, as of [`REFUSED`]. All others of the scope begin with the client.
 const WAITING: &str = "files.waiting";
+
+/// Files that a target did not take.
+pub const REFUSED: &str = "file.refused";
 
 /// One file that is on a target now and was not before.
 #[derive(Clone, Debug, Serialize)]
@@ -64,6 +76,15 @@ pub struct Waiting {
     pub why: String,
 }
 
+/// One file that a target refused: a person has to do something.
+#[derive(Clone, Debug)]
+struct Refused {
+    client: String,
+    lane: LaneKey,
+    path: String,
+    refusal: Refusal,
+}
+
 /// What a delivery did and did not do.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Delivery {
@@ -74,15 +95,28 @@ pub struct Delivery {
     pub failed: Vec<String>,
     #[serde(skip)]
     findings: Vec<Finding>,
+    /// Each of them is in `failed`, too.
+    #[serde(skip)]
+    refused: Vec<Refused>,
+    /// Folders whose files were listed ([`Only::look`]), and what was not right there and still is not.
+    #[serde(skip)]
+    looked: BTreeMap<LaneKey, there::Faults>,
 }
 
 impl Delivery {
+    /// All that failed is what targets refused, which is told as findings of its own.
+    pub const fn only_refused(&self) -> bool {
+        self.failed.len() == self.refused.len()
+    }
+
     fn join(&mut self, other: Self) {
         self.files.extend(other.files);
         self.waiting.extend(other.waiting);
         self.not_available.extend(other.not_available);
         self.failed.extend(other.failed);
         self.findings.extend(other.findings);
+        self.refused.extend(other.refused);
+        self.looked.extend(other.looked);
     }
 }
 
@@ -94,6 +128,8 @@ pub struct Only {
     pub kind: Option<StatementKind>,
     /// Puts a version's new rendering in the place of its old one where the bytes differ (`decisions` 24).
     pub rerender: bool,
+    /// Lists what is in the folders first, and sends again what was delivered and is not there any more.
+    pub look: bool,
     /// Not everything is looked at, so that no finding is resolved by not looking.
     pub part: bool,
 }
@@ -152,34 +188,55 @@ pub async fn run_only(
     if !only.part {
         tell(app, picture, &all).await?;
     }
+    there::keep(app, picture, std::mem::take(&mut all.looked)).await?;
     Ok(all)
 }
 
 async fn tell(app: &App, picture: &Picture, all: &Delivery) -> Result<(), Failure> {
     let mut found = all.findings.clone();
+    let gone = |lane: &LaneKey| {
+        let plans = picture.verdict.cleared.lanes();
+        plans.iter().any(|l| l.lane == *lane && l.trouble.contains(&Trouble::Gone))
+    };
     for wait in &all.waiting {
+        let (client, target) = (&wait.client, &wait.lane.target);
+        let next = if gone(&wait.lane) {
+            format!(
+                "Restore it on {target}, or have a new one made: ledgerward clients new-folder {client} {target} --reason TEXT; or take over another one: ledgerward adopt {target} {client} FOLDER --reason TEXT"
+            )
+        } else {
+            format!(
+                "See: ledgerward holders list --client {client}. Put it right there, take it away (ledgerward holders remove {client} {target} …), or accept a person (holders accept); what waits goes by itself then."
+            )
+        };
         found.push(Finding::new(
             Severity::Warning,
             WAITING,
-            format!("{}/{}", wait.lane.target, wait.client),
-            format!("No file goes into the folder of {} on {}: {}.", wait.client, wait.lane.target, wait.why),
-            format!(
-                "See: ledgerward holders list --client {0}. Put it right there, take it away (ledgerward holders remove {0} {1} …), or accept a person (holders accept); what waits goes by itself then.",
-                wait.client, wait.lane.target
-            ),
+            format!("{target}/{client}"),
+            format!("No file goes into the folder of {client} on {target}: {}.", wait.why),
+            next,
         ));
     }
+    found.extend(refused(&all.refused));
     let (run, now) = (picture.run, picture.now);
+    // What failed for other reasons, or waits, was perhaps not tried: a refusal that is known of stays.
+    let mut untried: BTreeSet<String> = all.waiting.iter().map(|w| w.client.clone()).collect();
+    untried.extend(all.failed.iter().filter_map(|f| f.split_once(": ")).map(|(slug, _)| slug.to_owned()));
     // After a look at some clients, what is known of all others stays as it was.
     let looked: Option<BTreeSet<String>> = picture.clients.as_ref().map(|ids| {
         ids.iter().filter_map(|id| picture.firm.clients.get(id)).map(|client| client.slug.clone()).collect()
     });
     app.store
         .run(move |db| {
-            if let Some(slugs) = looked {
-                let open = db.open_findings()?.into_iter().filter(|row| row.scope == SCOPE).map(|row| row.finding);
-                found.extend(open.filter(|f| !slug_of(f).is_some_and(|slug| slugs.contains(slug))));
-            }
+            let open = db.open_findings()?.into_iter().filter(|row| row.scope == SCOPE).map(|row| row.finding);
+            let known: BTreeSet<String> =
+                found.iter().filter(|f| f.code == REFUSED).map(|f| f.subject.clone()).collect();
+            found.extend(open.filter(|f| match slug_of(f) {
+                Some(slug) if looked.as_ref().is_none_or(|slugs| slugs.contains(slug)) => {
+                    f.code == REFUSED && untried.contains(slug) && !known.contains(&f.subject)
+                }
+                other => other.is_some() || looked.is_some(),
+            }));
             db.sync_findings(run, SCOPE, &found, now)
         })
         .await?;
@@ -188,7 +245,32 @@ async fn tell(app: &App, picture: &Picture, all: &Delivery) -> Result<(), Failur
 
 /// The client that a finding of this scope is about.
 fn slug_of(finding: &Finding) -> Option<&str> {
-    finding.subject.split('/').nth(usize::from(finding.code == WAITING))
+    finding.subject.split('/').nth(usize::from([WAITING, REFUSED].contains(&finding.code.as_str())))
+}
+
+/// One finding for each folder: a full account refuses every file in the same words.
+fn refused(all: &[Refused]) -> Vec<Finding> {
+    let mut by: BTreeMap<(&LaneKey, &str), Vec<&Refused>> = BTreeMap::new();
+    for one in all {
+        by.entry((&one.lane, &one.client)).or_default().push(one);
+    }
+    let told = |((lane, client), files): ((&LaneKey, &str), Vec<&Refused>)| {
+        let first = files.first()?;
+        let more = match files.len() - 1 {
+            0 => String::new(),
+            n => format!(" and {} more", crate::render::plan::count(n, "file")),
+        };
+        let why = first.refusal.why.trim_end_matches('.');
+        let next = first.refusal.next.clone();
+        Some(Finding::new(
+            Severity::Warning,
+            REFUSED,
+            subject(lane, client, "files"),
+            format!("{} did not take {}{more} of {client}: {why}.", lane.target, first.path),
+            next.unwrap_or_else(|| format!("Put it right on {}; every delivery tries again.", lane.target)),
+        ))
+    };
+    by.into_iter().filter_map(told).collect()
 }
 
 /// One client's statements.
@@ -221,6 +303,9 @@ impl<'a> Job<'a> {
         if !open {
             return Ok(self.out);
         }
+        if self.only.look {
+            self.look().await;
+        }
         for reference in ledgers {
             match self.books(reference.clone()).await? {
                 Ok(Some(books)) => self.ledger(&books, several).await?,
@@ -229,7 +314,69 @@ impl<'a> Job<'a> {
             }
         }
         self.send_all().await?;
+        self.still_lost();
         Ok(self.out)
+    }
+
+    /// Lists every folder's files, behind the same fence as before a file goes in. What is missing is due again; what a
+    /// person changed is told and left alone.
+    async fn look(&mut self) {
+        let slug = &self.client.slug;
+        for door in self.doors.iter_mut().filter(|d| d.takes_files()) {
+            if let Some(why) = door.enter(self.app.now()).await {
+                self.out.waiting.push(Waiting { client: slug.clone(), lane: door.lane.clone(), why });
+            }
+            let Entry::Open(fenced) = &door.entry else { continue };
+            for pause in LIST_AGAIN {
+                tokio::time::sleep(pause).await;
+                match there::listed(door.target, fenced.folder(), self.picture.now).await {
+                    Ok(list) => {
+                        let faults = there::compare(door.there.values(), list.items());
+                        let missing = faults.values().any(|f| f.fault == Fault::Missing);
+                        door.faults = Some(faults);
+                        if !missing {
+                            break;
+                        }
+                    }
+                    Err(e) => {
+                        let why = words(&e);
+                        let text = format!("{slug}: the files on {} could not be listed: {why}", door.lane.target);
+                        self.out.failed.push(text);
+                        door.faults = None;
+                        break;
+                    }
+                }
+            }
+            let Some(faults) = &door.faults else { continue };
+            for (key, found) in faults {
+                if found.fault == Fault::Missing {
+                    door.there.remove(key);
+                    door.lost.insert(key.clone());
+                } else {
+                    let (path, what) = (&found.path, found.fault.words());
+                    let left = "it is left as it is. For the delivered one again, delete it there and push once more";
+                    self.out.failed.push(format!("{slug}: {path} {what} on {}; {left}", door.lane.target));
+                }
+            }
+            door.fill_folders();
+        }
+    }
+
+    /// What was missing and is there again is told no more.
+    fn still_lost(&mut self) {
+        for door in &mut self.doors {
+            let Some(mut faults) = door.faults.take() else { continue };
+            faults.retain(|key, found| found.fault != Fault::Missing || !door.there.contains_key(key));
+            // A person who asked for some kind or period is not told of the others.
+            let part = self.only.kind.is_some() || self.only.period.is_some();
+            for found in faults.values().filter(|f| f.fault == Fault::Missing && !part) {
+                self.out.failed.push(format!(
+                    "{}: {} is missing on {} and was not sent again: its source does not give it now",
+                    self.client.slug, found.path, door.lane.target
+                ));
+            }
+            self.out.looked.insert(door.lane.clone(), faults);
+        }
     }
 
     fn today(&self) -> Date {

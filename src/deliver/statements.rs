@@ -256,6 +256,7 @@ impl<'a> Job<'a> {
         if let Some(version) = version {
             self.push(books, key, &version, several).await?;
         }
+        self.push_lost(books, known, several).await?;
         Ok(Ok(()))
     }
 

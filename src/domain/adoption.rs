@@ -58,7 +58,8 @@ pub struct Candidate {
     pub name: String,
     pub why: Why,
     /// No other folder fits this client as well, no other client fits this folder as well, and the reason is more than that
-    /// one name is in the other.
+    /// one name is in the other. Where the words alone do not make it so: the folder is not one of a year, and no other
+    /// that belongs to nobody else has the client's name in its own.
     pub certain: bool,
 }
 
@@ -94,9 +95,22 @@ pub fn candidates(clients: &[Wanting], folders: &[SeenFolder]) -> Vec<Candidate>
     // A folder that fits another client better is no proposal for this one.
     pairs.retain(|(c, f, why)| best_client.get(c) == Some(why) && best_folder.get(f) == Some(why));
     let many = |of: &dyn Fn(&(usize, usize, Why)) -> bool| pairs.iter().filter(|p| of(p)).count() > 1;
+    let rivals: Vec<BTreeSet<String>> = free.iter().map(|folder| telling(&folder.name)).collect();
+    let rivalled = |c: usize, f: usize| {
+        let mine = clients.get(c).map(|client| telling(&client.name)).filter(|mine| !mine.is_empty());
+        let others = |at: usize| pairs.iter().any(|p| p.1 == at && p.0 != c);
+        mine.is_some_and(|mine| {
+            let rival = |(at, words): (usize, &BTreeSet<String>)| at != f && mine.is_subset(words) && !others(at);
+            rivals.iter().enumerate().any(rival)
+        })
+    };
+    let doubted = |c: usize, f: usize| free.get(f).is_some_and(|folder| of_a_year(&folder.name)) || rivalled(c, f);
     let certain: Vec<bool> = pairs
         .iter()
-        .map(|(c, f, why)| *why < Why::Contains && !many(&|p| p.0 == *c) && !many(&|p| p.1 == *f))
+        .map(|(c, f, why)| {
+            let alone = !many(&|p| p.0 == *c) && !many(&|p| p.1 == *f);
+            *why < Why::Contains && alone && (*why <= Why::SameWords || !doubted(*c, *f))
+        })
         .collect();
     let made = pairs.iter().zip(certain).filter_map(|((c, f, why), certain)| {
         let (client, folder) = (clients.get(*c)?, free.get(*f)?);
@@ -140,6 +154,18 @@ fn is_number(word: &str) -> bool {
     word.len() >= 2 && word.chars().all(|c| c.is_ascii_digit())
 }
 
+/// Whether the name ends in what is a year rather than a client's number.
+fn of_a_year(name: &str) -> bool {
+    let last = words(name).pop().and_then(|w| w.parse::<u32>().ok());
+    last.is_some_and(|n| (1990..=2099).contains(&n))
+}
+
+/// The words that tell a client from another, without the forms that companies have.
+fn telling(name: &str) -> BTreeSet<String> {
+    let forms = ["ltd", "inc", "co", "corp", "pty", "llp", "llc", "plc", "and", "trust", "group"];
+    words(name).into_iter().filter(|w| !forms.contains(&w.as_str()) && !is_number(w)).collect()
+}
+
 /// Small letters without marks, and no signs; company forms in one spelling each.
 fn words(name: &str) -> Vec<String> {
     let text = plain(name).replace('&', " and ").replace(['\'', '’', '.'], "");
@@ -160,10 +186,6 @@ fn words(name: &str) -> Vec<String> {
 /// Pairs of those that have none yet, by their words. One word that says nothing ("ltd") makes no pair.
 fn contained(clients: &[Wanting], folders: &[&SeenFolder], pairs: &mut Vec<(usize, usize, Why)>) {
     let (with, of): (BTreeSet<usize>, BTreeSet<usize>) = pairs.iter().map(|(c, f, _)| (*c, *f)).unzip();
-    let telling = |name: &str| -> BTreeSet<String> {
-        let forms = ["ltd", "inc", "co", "corp", "pty", "llp", "llc", "plc", "and", "trust", "group"];
-        words(name).into_iter().filter(|w| !forms.contains(&w.as_str()) && !is_number(w)).collect()
-    };
     let left = folders.iter().enumerate().filter(|(f, _)| !of.contains(f));
     let left: Vec<(usize, BTreeSet<String>)> = left.map(|(f, folder)| (f, telling(&folder.name))).collect();
     for (c, client) in clients.iter().enumerate().filter(|(c, _)| !with.contains(c)) {
@@ -237,6 +259,35 @@ mod tests {
         // The exact name goes to its client, and the other one gets nothing that fits somebody else better.
         let exact = told(&clients, &[folder("Acme Ltd")]);
         assert_eq!(exact, vec![(1, "Acme Ltd".to_owned(), Why::SameName, true)]);
+    }
+
+    #[test]
+    fn a_year_is_no_clients_number_and_another_folder_of_the_name_is_a_rival() {
+        let cedar = client(1, "Cedar Bakery", "cedar-bakery", &["2031", "4711"]);
+        let certain = |clients: &[Wanting], names: &[&str]| {
+            let folders: Vec<_> = names.iter().map(|n| folder(n)).collect();
+            told(clients, &folders).into_iter().find(|c| c.0 == 1 && c.1 == names[0]).unwrap().3
+        };
+        let one = std::slice::from_ref(&cedar);
+        for (names, want) in [
+            (&["Cedar Bakery 2024"][..], false),
+            (&["Cedar Bakery 1990"], false),
+            (&["Cedar Bakery 2100"], true),
+            (&["2024 Cedar Bakery"], true),
+            (&["The bakers 2031"], false),
+            (&["1042 Cedar Bakery", "Templates"], true),
+            (&["1042 Cedar Bakery", "Cedar Bakery (old)"], false),
+            (&["4711 the bakers", "Cedar Bakery (old)"], false),
+            // What has the very words needs no number, and a folder that is another client's is no rival.
+            (&["Cedar Bakery", "Cedar Bakery (old)", "Cedar Bakery 2024"], true),
+        ] {
+            assert_eq!(certain(one, names), want, "{names:?}");
+        }
+        let both = [cedar, client(2, "Cedar Bakery Holdings", "cedar-bakery-holdings", &[])];
+        assert!(certain(&both, &["1042 Cedar Bakery", "Cedar Bakery Holdings"]));
+        // A client that is named after a year is called so.
+        let year = [client(1, "Class of 1999", "class-of-1999", &[])];
+        assert!(certain(&year, &["CLASS OF 1999"]));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum Why {
     Flapping,
     /// Never listed, and there is one list so far.
     FirstReading,
+    /// Would gain by a list that lacks somebody whom it had: it may be another ledger's, mixed up (P24).
+    NewOnce,
     /// The list does not contain the sign-in's own user, so absence proves nothing.
     OwnMissing,
     /// The pinned user now has an address that nobody confirmed (I05).
@@ -77,6 +79,7 @@ impl Why {
             | Self::AbsentOnce
             | Self::Flapping
             | Self::FirstReading
+            | Self::NewOnce
             | Self::OwnMissing
             | Self::EmailChanged
             | Self::KnownAddressNewId
@@ -114,6 +117,7 @@ impl Why {
                 | Self::RoleUnmapped
                 | Self::StandingUnknown
                 | Self::FirstReading
+                | Self::NewOnce
         )
     }
 
@@ -132,6 +136,7 @@ impl Why {
             Self::AbsentOnce => "is missing from the last list; a second list must agree",
             Self::Flapping => "left and came back within minutes; the provider's lists do not agree yet",
             Self::FirstReading => "is not in the first list; a second list must agree",
+            Self::NewOnce => "is new in a list that lacks somebody it had; a second list must agree",
             Self::OwnMissing => "is missing, but the list lacks our own user too and so proves nothing",
             Self::EmailChanged => "has a new address there that nobody confirmed",
             Self::KnownAddressNewId => "has the known address under a new id that nobody confirmed",

@@ -10,7 +10,7 @@ use ledgerward_contract::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::office::{CustomOffice, Group};
+use super::office::{CustomOffice, Group, Permission, Powers};
 
 /// Our own id of a person: UUIDv7, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,6 +49,26 @@ pub struct Firm {
     pub groups: BTreeMap<String, Group>,
     /// The firm's own roles for people, by name: the `NAME` of [`Office::Custom`].
     pub offices: BTreeMap<String, CustomOffice>,
+}
+
+impl Firm {
+    /// Whether a person keeps private books here now: open, and in a role that may. Asked of the firm and never of the books
+    /// alone, because what somebody gave holds only for as long as they are one who may give it.
+    pub fn keeps_private(&self, person: PersonId) -> bool {
+        let may = |p: &&Person| Powers::of(&p.office, &self.offices).has(Permission::Private);
+        self.people.get(&person).filter(|p| !p.shut()).filter(may).is_some()
+    }
+
+    /// Whether a private client is shared anywhere by its person, who keeps it still. No targets, and every target, are both
+    /// no share.
+    pub fn shared(&self, client: &Client) -> bool {
+        let named = client.targets.as_ref().is_some_and(|t| !t.is_empty());
+        named && client.private_to.is_some_and(|owner| self.keeps_private(owner))
+    }
+
+    pub fn shared_on(&self, client: &Client, target: &TargetName) -> bool {
+        self.shared(client) && client.targets.as_ref().is_some_and(|t| t.contains(target))
+    }
 }
 
 /// The time zone that the firm's people read times in.
@@ -214,17 +234,6 @@ pub struct Client {
     pub year_end: Option<(i8, i8)>,
     /// How far back statements are made when a client is turned on.
     pub statements_since: Option<Date>,
-}
-
-impl Client {
-    /// Whether a private client was shared anywhere by its owner. No targets, and every target, are both no share.
-    pub fn shared(&self) -> bool {
-        self.private_to.is_some() && self.targets.as_ref().is_some_and(|t| !t.is_empty())
-    }
-
-    pub fn shared_on(&self, target: &TargetName) -> bool {
-        self.private_to.is_some() && self.targets.as_ref().is_some_and(|t| t.contains(target))
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

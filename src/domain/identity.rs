@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use ledgerward_contract::{
-    AccessFact, Email, ErrorKind, Grade, LedgerRole, ProviderUserId, SourceRef, Standing, Timestamp,
+    AccessFact, Email, ErrorKind, Grade, LedgerRole, ProviderUserId, SourceKind, SourceRef, Standing, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,17 @@ pub struct SeenUser {
     pub absent_since: Option<Timestamp>,
     /// When the absence became a denial.
     pub gone_at: Option<Timestamp>,
+    /// First list that had this user and lacked somebody known, while no second one agrees ([`Why::NewOnce`]).
+    #[serde(default)]
+    pub new_since: Option<Timestamp>,
+}
+
+impl SeenUser {
+    /// In force in the lists that are believed, as far as no two of them say otherwise.
+    fn counts(&self) -> bool {
+        let gone = self.absent_since.is_some() && self.gone_at.is_some();
+        self.standing == Standing::Active && !gone && self.new_since.is_none()
+    }
 }
 
 /// What one source says about one person.
@@ -301,6 +312,10 @@ fn listed(book: &AddressBook<'_>, obs: &Observation<'_>, rows: &[AccessFact], me
             Candidate { row, email: parsed.and_then(Result::ok), bad, pinned }
         })
         .collect();
+    if let Some((text, next)) = contradiction(book, obs, memory, &pins, &candidates) {
+        out.blind(obs, Why::Unreadable, obs.at, "source.contradiction", text, next);
+        return;
+    }
     let own_present = obs.grade != Grade::A || obs.own.as_ref().is_some_and(|own| contains(own, &candidates));
     if !own_present {
         out.find(
@@ -337,7 +352,62 @@ fn pins_of<'f>(firm: &'f Firm, source: &SourceRef) -> BTreeMap<&'f ProviderUserI
 }
 
 fn contains(own: &OwnIdentity, rows: &[Candidate<'_>]) -> bool {
-    rows.iter().any(|c| own.user_id.as_ref() == Some(&c.row.user) || (own.email.is_some() && own.email == c.email))
+    rows.iter().any(|c| is_own(own, c))
+}
+
+fn is_own(own: &OwnIdentity, c: &Candidate<'_>) -> bool {
+    own.user_id.as_ref() == Some(&c.row.user) || (own.email.is_some() && own.email == c.email)
+}
+
+/// Denied explicitly when last listed.
+fn ended(seen: &SeenUser) -> bool {
+    matches!(seen.standing, Standing::Removed | Standing::Disabled)
+}
+
+/// A ledger's list that cannot be this ledger's own, by what it says of the one user of whom we know better: the vendor has
+/// answered with another ledger's. What it says, and what to do.
+fn contradiction(
+    book: &AddressBook<'_>,
+    obs: &Observation<'_>,
+    memory: &SourceMemory,
+    pins: &BTreeMap<&ProviderUserId, PersonId>,
+    candidates: &[Candidate<'_>],
+) -> Option<(String, String)> {
+    let own = obs.own.as_ref().filter(|_| obs.source.kind == SourceKind::Ledger)?;
+    let ours: Vec<&Candidate<'_>> = candidates.iter().filter(|c| is_own(own, c)).collect();
+    let first = ours.first()?;
+    let who = first.email.as_ref().map_or_else(|| format!("user {}", first.row.user), ToString::to_string);
+    let connection = &obs.source.connection;
+    if ours.iter().all(|c| matches!(c.row.standing, Standing::Disabled | Standing::Removed)) {
+        let text = format!(
+            "the list that our own user {who} has just read says that {who} is no user in force; nothing of it is used"
+        );
+        let next = format!(
+            "look at {who} in the ledger, and which organisation the sign-in reaches: ledgerward connect {connection}"
+        );
+        return Some((text, next));
+    }
+    let key = own.email.as_ref().map(Email::key);
+    let people = key.map(|k| book.people(k));
+    let seen = memory.users.iter().filter(|(id, seen)| {
+        let same = own.user_id.as_ref() == Some(*id) || (key.is_some() && seen.email.as_deref() == key);
+        same && seen.new_since.is_none()
+    });
+    let bound = pins.iter().filter(|(_, person)| people.is_some_and(|p| p.contains(*person)));
+    let mut known = seen.map(|(id, _)| id).chain(bound.map(|(id, _)| *id)).peekable();
+    // Whatever id the sign-in itself has is ours as well.
+    known.peek()?;
+    let listed = |id: &ProviderUserId| candidates.iter().any(|c| c.row.user == *id);
+    if known.chain(&own.user_id).any(listed) {
+        return None;
+    }
+    let text = format!("the list has our own user {who} under another id than before; nothing of it is used");
+    let add = if people.is_some_and(|p| !p.is_empty()) { "" } else { "add the person, then: " };
+    let next = format!(
+        "look at the ledger's users; if {who} was invited anew: {add}ledgerward people confirm-pin {who} {connection} {} {}",
+        obs.source.id, first.row.user
+    );
+    Some((text, next))
 }
 
 struct Reading<'a, 'r> {
@@ -353,6 +423,8 @@ struct Reading<'a, 'r> {
     remembered: BTreeMap<&'a str, Vec<&'a ProviderUserId>>,
     own_present: bool,
     confirm_after: SignedDuration,
+    /// A ledger's list lacks somebody known, and no second one says so yet. A list that is another ledger's looks like that.
+    lacks: bool,
 }
 
 impl<'a, 'r> Reading<'a, 'r> {
@@ -372,13 +444,18 @@ impl<'a, 'r> Reading<'a, 'r> {
             }
         }
         let mut remembered: BTreeMap<&str, Vec<&ProviderUserId>> = BTreeMap::new();
-        for (user, seen) in &memory.users {
+        for (user, seen) in memory.users.iter().filter(|(_, seen)| seen.new_since.is_none()) {
             if let Some(email) = &seen.email {
                 remembered.entry(email).or_default().push(user);
             }
         }
-        let listed = candidates.iter().map(|c| &c.row.user).collect();
-        Self { book, obs, memory, pins, candidates, listed, by_email, remembered, own_present, confirm_after }
+        let listed: BTreeSet<&ProviderUserId> = candidates.iter().map(|c| &c.row.user).collect();
+        let twice = |seen: &SeenUser| seen.absent_since.is_some_and(|t| obs.at.duration_since(t) >= confirm_after);
+        let missing = |(user, seen): (&ProviderUserId, &SeenUser)| {
+            seen.counts() && !listed.contains(user) && !(own_present && twice(seen))
+        };
+        let lacks = obs.source.kind == SourceKind::Ledger && memory.users.iter().any(missing);
+        Self { book, obs, memory, pins, candidates, listed, by_email, remembered, own_present, confirm_after, lacks }
     }
 
     fn rows(&self, out: &mut Joined) {
@@ -448,12 +525,30 @@ impl<'a, 'r> Reading<'a, 'r> {
         let under_another_id =
             earlier.copied().any(|user| other(user) && (self.pins.contains_key(user) || !self.listed.contains(user)))
                 || self.pins.iter().any(|(user, p)| *p == person && other(user) && !self.listed.contains(*user));
+        if under_another_id && c.row.standing == Standing::Disabled {
+            // Nobody in force has the address: what the known id says, or its absence, is all there is.
+            return;
+        }
         if under_another_id {
             let text = "the address is known in this ledger under another user id; it may belong to somebody else now";
             return self.hold(c, person, Why::KnownAddressNewId, text, out);
         }
-        out.new_pins.push((Pin { source: self.obs.source.clone(), user: c.row.user.clone() }, person));
+        if self.new_since(c).is_none() {
+            out.new_pins.push((Pin { source: self.obs.source.clone(), user: c.row.user.clone() }, person));
+        }
         self.state(c, person, out);
+    }
+
+    /// Since when a user is new, or has a role that gives more, in lists that lack somebody known. Whoever goes with another
+    /// who comes is an ordinary day's work; all of them at once is another ledger's list, and nobody may gain by one of those.
+    fn new_since(&self, c: &Candidate<'_>) -> Option<Timestamp> {
+        let since = match self.memory.users.get(&c.row.user) {
+            Some(SeenUser { new_since: Some(since), .. }) => *since,
+            Some(seen) if seen.counts() && (self.gives(&seen.role) || !self.gives(&c.row.role)) => return None,
+            _ if self.lacks => self.obs.at,
+            _ => return None,
+        };
+        (self.obs.at.duration_since(since) < self.confirm_after).then_some(since)
     }
 
     /// Two users in force with one address: never one person by guess. Both bound by id: the firm has said so.
@@ -529,7 +624,13 @@ impl<'a, 'r> Reading<'a, 'r> {
                 out.reread(flapped.and_then(|g| g.checked_add(SignedDuration::from_secs(FLAP_SECONDS)).ok()));
                 Why::Flapping
             }
-            Standing::Active => self.role(c, out),
+            Standing::Active => match (self.role(c, out), self.new_since(c)) {
+                (would, Some(from)) if would.role().is_some() => {
+                    out.reread(from.checked_add(self.confirm_after).ok());
+                    Why::NewOnce
+                }
+                (why, _) => why,
+            },
         };
         if why.role().is_none() {
             since = Some(self.obs.at);
@@ -537,13 +638,21 @@ impl<'a, 'r> Reading<'a, 'r> {
         out.say(person, PersonFact { why, role: c.row.role.clone(), user: c.row.user.clone(), since });
     }
 
-    fn role(&self, c: &Candidate<'_>, out: &mut Joined) -> Why {
+    fn given(&self, role: &str) -> LedgerRole {
         let table = self.book.firm.roles.get(&self.obs.source.connection);
         // A roster or an assignment names people; only a ledger has roles that need a table.
         if self.obs.grade != Grade::A && table.is_none_or(|t| t.0.is_empty()) {
-            return Why::Reader;
+            return LedgerRole::Reader;
         }
-        match table.map_or_else(|| LedgerRole::Unmapped(c.row.role.clone()), |t| t.resolve(&c.row.role)) {
+        table.map_or_else(|| LedgerRole::Unmapped(role.to_owned()), |t| t.resolve(role))
+    }
+
+    fn gives(&self, role: &str) -> bool {
+        matches!(self.given(role), LedgerRole::Reader | LedgerRole::Writer)
+    }
+
+    fn role(&self, c: &Candidate<'_>, out: &mut Joined) -> Why {
+        match self.given(&c.row.role) {
             LedgerRole::Reader => Why::Reader,
             LedgerRole::Writer => Why::Writer,
             LedgerRole::Nothing => Why::RoleNothing,
@@ -578,6 +687,7 @@ impl<'a, 'r> Reading<'a, 'r> {
             last_seen: self.obs.at,
             absent_since: None,
             gone_at,
+            new_since: self.new_since(c),
         };
         out.memory.users.insert(c.row.user.clone(), seen);
     }
@@ -586,19 +696,38 @@ impl<'a, 'r> Reading<'a, 'r> {
     fn absences(&self, out: &mut Joined) {
         let known = self.memory.users.keys().chain(self.pins.keys().copied()).collect::<BTreeSet<_>>();
         for user in known.difference(&self.listed) {
-            let seen = self.memory.users.get(*user);
+            let mut seen = self.memory.users.get(*user);
+            if seen.is_some_and(|s| s.new_since.is_some()) {
+                // Only one list had them, and it was doubtful: they were never there.
+                out.memory.users.remove(*user);
+                if !self.pins.contains_key(*user) {
+                    continue;
+                }
+                seen = None;
+            }
             let person = self.pins.get(*user).copied().or_else(|| {
                 let people = self.book.people(seen?.email.as_deref()?);
                 people.first().copied().filter(|_| people.len() == 1)
             });
+            let held = |p: &PersonId| out.facts.get(p).is_some_and(|f| f.why == Why::KnownAddressNewId);
+            if !seen.is_some_and(ended) && person.as_ref().is_some_and(held) {
+                // The person's address is in this very list, under another id. Whether that is still the person is for a human
+                // to say, so the known id's absence proves nothing; it counts from the first list that lacks both.
+                if let Some(entry) = out.memory.users.get_mut(*user).filter(|s| s.gone_at.is_none()) {
+                    entry.absent_since = None;
+                }
+                continue;
+            }
             let (why, since) = self.absence(user, seen, out);
             if let Some(person) = person.filter(|p| self.book.firm.people.contains_key(p)) {
                 let role = seen.map_or_else(String::new, |s| s.role.clone());
-                if why == Why::AbsentOnce {
-                    out.reread(since.and_then(|s| s.checked_add(self.confirm_after).ok()));
-                }
+                let again = since.and_then(|s| s.checked_add(self.confirm_after).ok());
                 let since = if why == Why::Gone { seen.map(|s| s.last_seen) } else { since };
                 out.say(person, PersonFact { why, role, user: (*user).clone(), since });
+                // Whoever is there under another id of theirs is not missing.
+                if out.facts.get(&person).is_some_and(|f| f.why == Why::AbsentOnce) {
+                    out.reread(again);
+                }
             }
         }
     }
@@ -611,8 +740,8 @@ impl<'a, 'r> Reading<'a, 'r> {
         }
         let since = before.unwrap_or(self.obs.at);
         // Already denied explicitly: being dropped from the list adds nothing to confirm.
-        let ended = seen.is_some_and(|s| matches!(s.standing, Standing::Removed | Standing::Disabled));
-        let gone = ended || (before.is_some() && self.obs.at.duration_since(since) >= self.confirm_after);
+        let gone =
+            seen.is_some_and(ended) || (before.is_some() && self.obs.at.duration_since(since) >= self.confirm_after);
         let entry = out.memory.users.entry(user.clone()).or_insert_with(|| SeenUser {
             email: None,
             role: String::new(),
@@ -620,6 +749,7 @@ impl<'a, 'r> Reading<'a, 'r> {
             last_seen: since,
             absent_since: None,
             gone_at: None,
+            new_since: None,
         });
         entry.absent_since = Some(since);
         if gone {

@@ -100,7 +100,7 @@ fn lane_text(out: &mut String, lane: &LanePlan) {
     for who in &lane.removed_by_hand {
         let _ = writeln!(
             out,
-            "    ask      {:<32} -        taken out by hand; put back only if you say so",
+            "    ask      {:<32} -        not on the list any more; put back only if you say so",
             who.to_string()
         );
     }

@@ -226,8 +226,25 @@ fn register_for_machines(register: &Register) -> Grid {
 /// Whose record a register is, in one word for machines.
 pub fn record_of(body: &Body) -> &'static str {
     match body {
+        // Put together by us: the sentence about it is the document's banner, this is the word for machines.
+        Body::Table(table) if table.derived.is_some() => "derived, not a ledger report",
         Body::Table(_) => "ledger report",
         Body::Register(Register { source: RegisterSource::Books, .. }) => "books, not the bank",
         Body::Register(Register { source: RegisterSource::Bank { .. }, .. }) => "bank",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::samples;
+
+    #[test]
+    fn what_we_put_together_is_no_report_of_the_ledger() {
+        let mut statement = samples::trial_balance();
+        assert_eq!(record_of(&statement.body), "ledger report");
+        let Body::Table(table) = &mut statement.body else { panic!("a trial balance is a table") };
+        table.derived = Some("Derived from the balance sheet and the profit and loss.".to_owned());
+        assert_eq!(record_of(&statement.body), "derived, not a ledger report");
     }
 }

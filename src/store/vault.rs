@@ -81,11 +81,13 @@ impl DayCounter for Store {
 
     async fn add(&self, key: &str, day: Date, n: u32) -> Result<u32> {
         let key = key.to_owned();
-        self.run(move |db| db.day_add(&key, day, n)).await.map_err(kit_error("quota.add"))
+        self.run_grouped(move |db| db.day_add(&key, day, n)).await.map_err(kit_error("quota.add"))
     }
 
     async fn at_least(&self, key: &str, day: Date, used: u32) -> Result<()> {
         let key = key.to_owned();
-        self.run(move |db| db.day_at_least(&key, day, used).map(|_| ())).await.map_err(kit_error("quota.at_least"))
+        self.run_grouped(move |db| db.day_at_least(&key, day, used).map(|_| ()))
+            .await
+            .map_err(kit_error("quota.at_least"))
     }
 }

@@ -78,7 +78,8 @@ pub fn root(probe: &mut Probe, root: &Item, roles: [&str; 2]) {
     }
 }
 
-/// Who gets in from above: Box cannot close a folder against them.
+/// Who gets in from above: Box cannot close a folder against them, and the fence lets no file through while a stranger is
+/// there. Of people of the firm only the firm can say whether they are strangers.
 pub fn inherited(probe: &mut Probe) {
     if probe.inherited.iter().any(|p| matches!(p.holder, Holder::Link(_) | Holder::Everyone(_))) {
         probe.notes.push(block(
@@ -86,20 +87,48 @@ pub fn inherited(probe: &mut Probe) {
             "Remove the link from the root folder in Box.",
         ));
     }
-    let others = probe
-        .inherited
-        .iter()
-        .filter(|p| !p.ourselves && p.role != SeenRole::Owner && !matches!(p.holder, Holder::Link(_)))
-        .count();
+    if let Some(owner) = probe.inherited.iter().find(|p| p.role == SeenRole::Owner && !p.ourselves) {
+        let whose = owner.holder.to_string();
+        probe.notes.push(warn(
+            format!("the root folder belongs to {whose}, who can open every client's folder and cannot be shut out"),
+            "Take a folder that ledgerward's account owns; or, if this person may see every client, leave it so.",
+        ));
+    }
+    // An app's own account has an address at Box and says nothing about the firm's.
+    let home = domain(&probe.account).filter(|d| d != "boxdevedition.com");
+    let (mut doors, mut others) = (Vec::new(), 0);
+    for p in probe.inherited.iter().filter(|p| !p.ourselves && p.role != SeenRole::Owner) {
+        match &p.holder {
+            Holder::Link(_) | Holder::Everyone(_) => {}
+            Holder::Group(_) => doors.push(p.holder.to_string()),
+            Holder::Person(who) if home.is_some() && domain(who.as_given()) != home => {
+                doors.push(format!("{}, who is from outside of the firm", p.holder));
+            }
+            _ => others += 1,
+        }
+    }
+    if !doors.is_empty() {
+        probe.notes.push(block(
+            format!(
+                "the root folder opens every client's folder to {}; nothing is delivered while that is so",
+                doors.join("; ")
+            ),
+            "Remove them from the root folder in Box.",
+        ));
+    }
     if others > 0 {
         probe.notes.push(warn(
             format!(
-                "{others} others are on the root folder and so in every client's folder; Box cannot shut them out below"
+                "{others} others are on the root folder and so in every client's folder, and Box cannot shut them out below: nothing is delivered while they are there, unless the firm names them as always allowed"
             ),
-            "Remove them from the root folder in Box, or name them as administrators who see everything.",
+            "Remove them from the root folder in Box, or name them under `always_allowed`.",
         ));
     }
     if !probe.notes.iter().any(|n| n.level == NoteLevel::Blocker) {
         probe.notes.push(good("the root folder is there and can be shared"));
     }
+}
+
+fn domain(address: &str) -> Option<String> {
+    address.rsplit_once('@').map(|(_, domain)| domain.to_lowercase())
 }

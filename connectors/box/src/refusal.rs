@@ -227,6 +227,8 @@ pub fn classify(op: &'static str, response: &Response) -> Result<()> {
         error.kind = *kind;
         error.retry = if *kind == Unavailable { Retry::Backoff } else { Retry::No };
         error = Error { message: (*says).to_owned(), ..error }.next(*next);
+    } else if decides {
+        error = answer::unknown(error, &code);
     }
     if let Some(word) = answer::safe_word(&code) {
         error = error.with("code", word);

@@ -220,15 +220,20 @@ impl Dropbox {
             return Err(Error::new(ErrorKind::Config, OP, "the root folder does not exist")
                 .next("Make it inside a team folder, and make ledgerward's account an editor there."));
         }
+        self.check_above(cx.read(), OP, me).await?;
+        self.new_folder(cx, OP, &me.root).await.map(drop)
+    }
+
+    /// Of a root that is not there yet: the rules on nesting, by the nearest folder above that is.
+    pub(crate) async fn check_above(&self, cx: &ReadCx, op: &'static str, me: &Me) -> Result<()> {
         let mut path = me.root.as_str();
         while let Some((above, _)) = path.rsplit_once('/').filter(|(above, _)| !above.is_empty()) {
-            if let Some(there) = self.look(cx.read(), OP, above).await? {
-                self.check_root(me, &there)?;
-                break;
+            if let Some(there) = self.look(cx, op, above).await? {
+                return self.check_root(me, &there);
             }
             path = above;
         }
-        self.new_folder(cx, OP, &me.root).await.map(drop)
+        Ok(())
     }
 
     /// A folder at a path, made or there already.

@@ -318,12 +318,15 @@ pub fn of_union(op: &'static str, error: &Value) -> Error {
 }
 
 fn dressed(mut error: Error, chain: &str) -> Error {
+    let reason = chain.replace('/', ".");
     if let Some((_, kind, says, next)) = row(chain) {
         error.kind = *kind;
         error.retry = if matches!(kind, RateLimited | Unavailable) { Retry::Backoff } else { Retry::No };
         error = Error { message: (*says).to_owned(), ..error }.next(*next);
+    } else {
+        error = answer::unknown(error, &reason);
     }
-    match answer::safe_word(&chain.replace('/', ".")) {
+    match answer::safe_word(&reason) {
         Some(word) => error.with("reason", word),
         None => error,
     }
@@ -358,11 +361,17 @@ pub fn classify(op: &'static str, response: &Response) -> Result<()> {
     Err(error)
 }
 
-/// 400 comes as plain text. Two of its texts are about our own settings; none is ever shown.
+/// 400 comes as plain text. It can quote names and addresses, so it is never shown as it stands: what it is about is told
+/// in our words, and of its own only the name of the function.
 fn plain_refusal(error: Error, response: &Response) -> Error {
     let text = String::from_utf8_lossy(&response.body);
-    let (says, next) = if text.contains("Select-User") || text.contains("Select-Admin") {
+    let between = |start: &str, end: char| text.split_once(start)?.1.split_once(end).map(|(word, _)| word);
+    let scope = between("required scope '", '\'').and_then(answer::safe_word);
+    let (kind, says, next) = if let Some(scope) = scope {
+        return dressed(error, "missing_scope").with("permission", scope);
+    } else if text.contains("Select-User") || text.contains("Select-Admin") {
         (
+            Config,
             "the sign-in is a team's, and no member is chosen",
             "Set `select_user` to the member ledgerward acts as, or sign in as a person.",
         )
@@ -370,9 +379,17 @@ fn plain_refusal(error: Error, response: &Response) -> Error {
         || text.contains("App Folder")
         || text.contains("not permitted to access this endpoint")
     {
-        ("the app reaches only its own folder, which cannot be shared", FULL_ACCESS)
+        (Config, "the app reaches only its own folder, which cannot be shared", FULL_ACCESS)
+    } else if text.contains("did not match pattern") {
+        (
+            Unsupported,
+            "Dropbox does not take an address or a name as it is written",
+            "Correct the person's address, or the name of the client or the file.",
+        )
     } else {
-        return error;
+        let route = |name: &&str| name.split('/').all(plain);
+        let what = between("API function \"", '"').filter(route).map_or_else(String::new, |name| format!(" to {name}"));
+        return Error { message: format!("Dropbox cannot read our request{what} (HTTP 400)"), ..error };
     };
-    Error { kind: Config, message: says.to_owned(), ..error }.next(next)
+    Error { kind, message: says.to_owned(), ..error }.next(next)
 }

@@ -237,6 +237,7 @@ impl Dropbox {
                     "Make it inside a team folder, and make ledgerward's account an editor there.",
                 ));
             } else {
+                self.check_above(cx, "root.get", me).await?;
                 probe
                     .notes
                     .push(notes::good("the root folder does not exist yet; it is made with the first client's folder"));

@@ -6,7 +6,12 @@ pub mod map;
 mod partial;
 mod statements;
 
-use std::str::FromStr;
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use ledgerward_contract::{
@@ -116,13 +121,30 @@ impl Factory for FreeAgent {
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
         let settings = Settings::read(&from.settings)?;
-        Ok(Box::new(FreeAgentConnector { api: Api::new(from.endpoints)?, settings }))
+        Ok(Box::new(FreeAgentConnector { api: Api::new(from.endpoints)?, settings, proved: Mutex::default() }))
     }
 }
 
 struct FreeAgentConnector {
     api: Api,
     settings: Settings,
+    /// Of each client, a hash of the last list of users, by page, that was proved to be its own. It saves a request and
+    /// decides nothing: where it is lost, the next list is proved again.
+    proved: Mutex<HashMap<(LedgerId, u32), u64>>,
+}
+
+impl FreeAgentConnector {
+    /// `/users` does not say whose list it is. So a page that is not the last one is used only after the company behind the
+    /// same subdomain has named itself (P09); a list that stays as it was costs no second request.
+    async fn prove(&self, cx: &ReadCx, ledger: &LedgerId, page: u32, users: &[AccessFact]) -> Result<()> {
+        let proved = || self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, list) = ((ledger.clone(), page), proved().hasher().hash_one(format!("{users:?}")));
+        if proved().get(&at) != Some(&list) {
+            self.profile(cx, ledger).await?;
+            proved().insert(at, list);
+        }
+        Ok(())
+    }
 }
 
 impl Connector for FreeAgentConnector {
@@ -171,8 +193,11 @@ impl LedgerSource for FreeAgentConnector {
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
         const OP: &str = "users.list";
         let ledger = scope.one(OP)?;
-        let request = self.api.users(ledger, page_number(OP, &at)?)?;
-        ask_page(cx, Some(ledger), request, |body| map::users(&self.api, ledger, body)).await
+        let number = page_number(OP, &at)?;
+        let request = self.api.users(ledger, number)?;
+        let page = ask_page(cx, Some(ledger), request, |body| map::users(&self.api, ledger, body)).await?;
+        self.prove(cx, ledger, number, &page.items).await?;
+        Ok(page)
     }
 
     /// In a client's list the same person has another number, which may be anybody's here: only the address joins the two.

@@ -16,6 +16,9 @@ pub const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How long an unbelievable `Retry-After` is obeyed.
 pub const WAIT_DISBELIEVED: Duration = Duration::from_secs(3600);
 
+/// What to do about a refusal that nobody here has met.
+const REPORT: &str = "Report it, in these words, to the connector's authors; the next run tries again.";
+
 /// Headers in which vendors name a request, so that their support can find it.
 const REQUEST_IDS: &[&str] = &[
     "x-request-id",
@@ -214,7 +217,17 @@ pub fn classify_common(op: &'static str, response: &Response) -> Error {
             "Check the granted scopes and the role of the account that signed in.",
         ),
         404 => (K::NotFound, "the service has nothing under this id, or hides it from us".to_owned(), ""),
-        409 | 412 | 423 => (K::Conflict, "something else changed it in the meantime".to_owned(), ""),
+        409 => (K::Conflict, format!("the service refused the request and does not say why (HTTP {status})"), REPORT),
+        412 => (
+            K::Conflict,
+            "something else changed it in the meantime".to_owned(),
+            "Nothing to do: the next run reads it again.",
+        ),
+        423 => (
+            K::Conflict,
+            "somebody has it locked".to_owned(),
+            "Unlock it, or wait until the lock is gone; the next run tries again.",
+        ),
         410 => (
             K::Contract,
             "the service has retired this address".to_owned(),
@@ -227,7 +240,7 @@ pub fn classify_common(op: &'static str, response: &Response) -> Error {
             format!("the service is not available (HTTP {status})"),
             "It is tried again by itself; see the service's own status page.",
         ),
-        _ => (K::Contract, format!("the service refused the request (HTTP {status})"), ""),
+        _ => (K::Contract, format!("the service refused the request (HTTP {status})"), REPORT),
     };
     let mut error = Error::new(kind, op, message);
     if !next.is_empty() {
@@ -239,6 +252,18 @@ pub fn classify_common(op: &'static str, response: &Response) -> Error {
         error = error.retry(Retry::After(wait));
     }
     told_by(error, response)
+}
+
+/// Of a refusal by a code that a connector does not know, where the status alone says nothing: the code is named, if it is
+/// safe to show, and no reason is made up.
+pub fn unknown(error: Error, code: &str) -> Error {
+    match safe_word(code) {
+        Some(code) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::Contract) => {
+            let message = format!("the service refused it for a reason that we do not know: {code}");
+            Error { message, ..error }.next(REPORT)
+        }
+        _ => error,
+    }
 }
 
 /// A redirect is never followed: it would carry tenant ids and bodies to another host (X03). Names the host only.
@@ -362,6 +387,22 @@ mod tests {
         assert_eq!((e.get("status"), e.get("request_id")), (Some("503"), Some("a-1")));
         let e = classify_common("x.y", &response(403, &[("x-request-id", "a\tb")], ""));
         assert_eq!(e.get("request_id"), None);
+    }
+
+    #[test]
+    fn a_refusal_that_nobody_knows_is_told_as_one() {
+        for (status, says) in [(400, "HTTP 400"), (409, "does not say why"), (412, "in the meantime"), (423, "locked")]
+        {
+            let e = classify_common("x.y", &response(status, &[], ""));
+            assert!(e.message.contains(says) && e.next.is_some(), "{e:?}");
+        }
+        let told = |status, code: &str| unknown(classify_common("x.y", &response(status, &[], "")), code);
+        let e = told(409, "brand_new.tag");
+        assert!(e.message.ends_with("a reason that we do not know: brand_new.tag"), "{e:?}");
+        assert_eq!((e.kind, e.next.unwrap().starts_with("Report it")), (ErrorKind::Conflict, true));
+        assert!(!format!("{:?}", told(409, "CANARY@client.example")).contains("CANARY"));
+        assert!(told(409, "").message.contains("does not say why"));
+        assert!(told(403, "brand_new").message.contains("does not let us"), "this says enough");
     }
 
     #[test]

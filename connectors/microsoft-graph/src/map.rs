@@ -129,6 +129,22 @@ pub fn seen(p: &Permission, me: &Me, via: &Via) -> Vec<SeenPermission> {
     list
 }
 
+/// Who of an entry is from outside of the tenant, as far as Graph tells: guests, and who has not accepted an invitation yet
+/// (for people of the tenant there is nothing to accept).
+pub fn guests(p: &Permission) -> Vec<Holder> {
+    let invited = p.invitation.as_ref().and_then(|i| i.email.as_deref());
+    let is_guest = |g: &&Identities| {
+        let login = g.site_user.as_ref().and_then(|u| u.login_name.as_deref()).unwrap_or_default().to_lowercase();
+        login.contains("#ext#") || login.contains("urn:spo:guest") || login.contains("urn%3aspo%3aguest")
+    };
+    let people = p.holder_of_grant().into_iter().chain(p.linked().into_iter().flatten());
+    let mut list: Vec<_> = people.filter(is_guest).map(|g| holder(g, invited)).collect();
+    if p.holder_of_grant().is_none() && p.link_scope().is_none() {
+        list.extend(invited.map(|email| person(None, None, Some(email))));
+    }
+    list
+}
+
 /// Graph's id in an id that [`seen`] gave.
 pub fn raw_id(id: &PermissionId) -> &str {
     id.as_str().split_once('#').map_or(id.as_str(), |(id, _)| id)

@@ -80,27 +80,34 @@ pub fn scopes(probe: &mut Probe, root: &Item) {
     }
 }
 
-/// Who gets in from above: Graph has no operation that cuts it.
-pub fn inherited(probe: &mut Probe) {
+/// Who gets in from above: Graph has no operation that cuts it, and the fence lets no file through while a stranger is there.
+/// Of people of the firm only the firm can say whether they are strangers.
+pub fn inherited(probe: &mut Probe, guests: &[Holder]) {
     let (mut doors, mut others) = (Vec::new(), 0);
     for p in probe.inherited.iter().filter(|p| !p.ourselves && p.role != SeenRole::MetadataOnly) {
         let administers = matches!(p.role, SeenRole::Owner | SeenRole::Manager);
         match &p.holder {
             Holder::Link(_) | Holder::Everyone(_) => doors.push(p.holder.to_string()),
             Holder::Group(_) if !administers => doors.push(p.holder.to_string()),
+            Holder::Person(_) if p.role != SeenRole::Owner && guests.contains(&p.holder) => {
+                doors.push(format!("{}, who is from outside of the firm", p.holder));
+            }
             _ => others += 1,
         }
     }
     if !doors.is_empty() {
         probe.notes.push(block(
-            format!("the root folder opens every client's folder to {}", doors.join(", ")),
+            format!(
+                "the root folder opens every client's folder to {}; nothing is delivered while that is so",
+                doors.join("; ")
+            ),
             "Remove them from the root folder; in a site's library stop it from inheriting there. Or use the OneDrive of an account that nobody works with.",
         ));
     }
     if others > 0 {
         probe.notes.push(warn(
-            format!("{others} others get into the root folder and so into every client's folder; the API cannot shut them out"),
-            "Remove them from the root folder, or name them as administrators who see everything.",
+            format!("{others} others get into the root folder and so into every client's folder, and the API cannot shut them out: nothing is delivered while they are there, unless the firm names them as always allowed"),
+            "Remove them from the root folder, or name them under `always_allowed`.",
         ));
     }
     if doors.is_empty() && others == 0 {

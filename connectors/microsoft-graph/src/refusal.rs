@@ -1,5 +1,7 @@
 //! What a refusal of Graph means, in words. Of the codes in the body the most specific one decides.
 
+use std::time::Duration;
+
 use ledgerward_contract::{Error, ErrorKind, Response, Result, Retry};
 use ledgerward_kit::answer;
 use serde_json::Value;
@@ -10,6 +12,19 @@ use ErrorKind::{Config, Conflict, Forbidden, NotFound, RateLimited, Unauthentica
 struct Refusal(&'static [&'static str], ErrorKind, &'static str, &'static str);
 
 const SHARING_NEXT: &str = "A SharePoint administrator can allow it (Policies > Sharing; allowed domains; the site's or OneDrive's own setting); or make the person a guest of the tenant first; otherwise unselect the client for this person.";
+
+/// Codes that say "you may not" and not what: the operation tells it.
+const DENIED: &[&str] = &["notAllowed", "accessDenied", "accessRestricted", "Authorization_RequestDenied"];
+/// How long nothing more is transferred after too much was; Microsoft names no time (unverified).
+pub const TRANSFER_PAUSE: Duration = Duration::from_secs(3600);
+
+/// Whatever else a 507 says.
+const FULL: Refusal = Refusal(
+    &["quotaLimitReached", "insufficientStorage"],
+    Forbidden,
+    "the drive's storage is full",
+    "Free some space or buy more; access is still kept right meanwhile.",
+);
 
 /// In order: the first row of which a code is in the body is taken.
 const TABLE: &[Refusal] = &[
@@ -37,12 +52,7 @@ const TABLE: &[Refusal] = &[
         "Graph has forgotten this place in the changes",
         "Everything is read again by itself.",
     ),
-    Refusal(
-        &["quotaLimitReached"],
-        Forbidden,
-        "the drive's storage is full",
-        "Free some space or buy more; access is still kept right meanwhile.",
-    ),
+    FULL,
     Refusal(
         &["noResolvedUsers"],
         Unsupported,
@@ -86,7 +96,7 @@ const TABLE: &[Refusal] = &[
         "If it was moved to another drive, adopt it there; if it is in the recycle bin, restore it.",
     ),
     Refusal(
-        &["notAllowed", "accessDenied", "accessRestricted", "Authorization_RequestDenied"],
+        DENIED,
         Forbidden,
         "Microsoft does not let the account ledgerward acts as do this, or the tenant's rules for sharing forbid it",
         SHARING_NEXT,
@@ -104,6 +114,25 @@ const TABLE: &[Refusal] = &[
         "Check the person's address, the tenant's rules for sharing, and how many sharing lists the library has (`doctor` counts them).",
     ),
 ];
+
+/// What it means that this may not be done, where it is not about people.
+fn denied(op: &str) -> Option<(&'static str, &'static str)> {
+    const WRITES: &[&str] = &["folder.create", "folder.mark", "folder.name", "folder.rename", "folder.delete"];
+    let (part, what) = op.split_once('.').unwrap_or((op, ""));
+    if part == "permission" || op == "folder.close" {
+        None
+    } else if WRITES.contains(&op) || part == "upload" || (part == "file" && !matches!(what, "read" | "verify")) {
+        Some((
+            "the account that ledgerward acts as may not write there",
+            "Let it edit there (best as the drive's owner), and see that the library or the site is not read-only or locked.",
+        ))
+    } else {
+        Some((
+            "the account that ledgerward acts as may not see this",
+            "Sign in as the drive's owner, or make the account an owner of the site; check the permissions that the app was granted.",
+        ))
+    }
+}
 
 /// All codes of a refusal, the most specific first. `innererror` and `innerError` both occur.
 pub fn codes(response: &Response) -> Vec<String> {
@@ -133,9 +162,8 @@ pub fn name_taken(response: &Response) -> bool {
 
 /// For the retry layer: limits that Graph states by something else than 429. `None` leaves it to the status.
 pub fn retry_hint(response: &Response) -> Option<Retry> {
-    // 423: a file is open in Office. 509: too much was transferred.
-    matches!(response.status, 423 | 509)
-        .then(|| answer::retry_after(&response.headers, None).map_or(Retry::Backoff, Retry::After))
+    // A file is open in Office. Not 509, of too much that was transferred: that is no pause for everything else.
+    (response.status == 423).then(|| answer::retry_after(&response.headers, None).map_or(Retry::Backoff, Retry::After))
 }
 
 /// `Ok` for 2xx, unless a web page came. The only judgement of an answer in this connector.
@@ -145,19 +173,40 @@ pub fn classify(op: &'static str, response: &Response) -> Result<()> {
     }
     let mut error = answer::classify_common(op, response);
     let codes = codes(response);
-    // 401 and 429 speak for themselves; from 500 on a code says nothing that the status does not, but for a full drive.
-    let decides =
-        (400..500).contains(&response.status) && ![401, 429].contains(&response.status) || response.status == 507;
     let fits = |r: &&Refusal| codes.iter().any(|c| r.0.contains(&c.as_str()));
-    if let (true, Some(Refusal(_, kind, says, next))) = (decides, TABLE.iter().find(fits)) {
+    let row = match response.status {
+        // These speak for themselves.
+        401 | 429 => None,
+        400..=499 | 501 => TABLE.iter().find(fits),
+        507 => Some(&FULL),
+        // From here on a code says nothing that the status does not.
+        _ => None,
+    };
+    if let Some(Refusal(codes, kind, says, next)) = row {
+        let (says, next) = if *codes == DENIED { denied(op) } else { None }.unwrap_or((says, next));
         error.kind = *kind;
         error.retry = if *kind == Unavailable { Retry::Backoff } else { Retry::No };
-        error = Error { message: (*says).to_owned(), ..error }.next(*next);
-    } else if response.status == 423 || response.status == 509 {
-        error.kind = if response.status == 509 { RateLimited } else { Unavailable };
-    } else if response.status == 507 {
-        error.kind = Forbidden;
-        error.retry = Retry::No;
+        error = Error { message: says.to_owned(), ..error }.next(next);
+    } else if let (400..500, Some(code)) = (response.status, codes.first()) {
+        error = answer::unknown(error, code);
+    }
+    match (response.status, op) {
+        (423, _) => error.kind = Unavailable,
+        (509, _) => {
+            let wait = answer::retry_after(&response.headers, None).unwrap_or_default().max(TRANSFER_PAUSE);
+            let message = "Microsoft takes no more bytes from us for now: too much was transferred".to_owned();
+            error = Error { kind: RateLimited, retry: Retry::After(wait), message, ..error }
+                .next("Nothing to do: files go on after an hour or more. Spread a large first run over some days.");
+        }
+        // Not said to be passing: for some people it comes every time.
+        (500, "permission.create") => {
+            error.retry = Retry::No;
+            error = Error { message: "Microsoft failed over this invitation (HTTP 500)".to_owned(), ..error }.next(
+                "The next run tries again. If it stays so, as with addresses without a Microsoft account where a tenant \
+                 shares in the old way, make the person a guest of the tenant first.",
+            );
+        }
+        _ => {}
     }
     if error.kind == Unauthenticated {
         error.retry = Retry::No;

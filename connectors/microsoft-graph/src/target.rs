@@ -278,7 +278,7 @@ impl GraphTarget {
             || drive.drive_type == "documentLibrary";
         probe.children = root.folder.as_ref().and_then(|f| f.child_count);
         notes::scopes(probe, &root);
-        notes::inherited(probe);
+        notes::inherited(probe, &list.iter().flat_map(map::guests).collect::<Vec<_>>());
         Ok(())
     }
 }

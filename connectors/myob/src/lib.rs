@@ -86,6 +86,7 @@ static MANIFEST: Manifest = Manifest {
         "Security/User needs the scope arl.security on cloud files; MYOB grants it on request (scopes \"users\").",
         "Security/User lists every person who can open the file; practice staff who reach it through the practice may be missing.",
         "The token answer names its user (uid, username); where it does not, nobody's absence from Security/User counts.",
+        "A user carries URI, which lies in the company file; where it does not, nothing says whose list it is.",
         "The names of roles, and that IsOnlineAdministrator and IsAdvisor are what a user without a role is.",
         "A missing scope answers 403 AccessDenied.",
         "Report/* is opened by sme-general-ledger.",
@@ -239,7 +240,7 @@ impl LedgerSource for MyobConnector {
         let list = List { op: OP, ledger, resource: "Security/User" };
         match self.page::<map::User>(cx, list, &[], &at).await {
             Ok((users, next)) => {
-                let items = users.into_iter().map(|u| map::user(ledger, u)).collect();
+                let items = users.into_iter().map(|u| map::user(ledger, u)).collect::<Result<_>>()?;
                 Ok(Page { items, next, total: None })
             }
             // In the middle of a list that MYOB did give, a refusal is a fault like any other.

@@ -147,6 +147,8 @@ pub struct User {
     #[serde(default)]
     is_advisor: bool,
     is_online_administrator: Option<bool>,
+    #[serde(rename = "URI")]
+    uri: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -159,9 +161,13 @@ struct Role {
 pub const ONLINE_ADMINISTRATOR: &str = "IsOnlineAdministrator";
 pub const ADVISOR: &str = "IsAdvisor";
 
-/// One user of the file's own list. Several roles are one word, in the order of the alphabet: which of them counts is the
-/// firm's role table's business.
-pub fn user(ledger: &LedgerId, user: User) -> AccessFact {
+/// One user of the file's own list: the address that MYOB gives them, where it does, lies in the file that was asked for
+/// (P09). Several roles are one word, in the order of the alphabet: which of them counts is the firm's role table's business.
+pub fn user(ledger: &LedgerId, user: User) -> Result<AccessFact> {
+    if user.uri.as_deref().is_some_and(|uri| !in_file(ledger, uri)) {
+        return Err(Error::contract("users.list", "MYOB answered with the users of another company file")
+            .with("ledger", ledger.as_str()));
+    }
     let mut roles: BTreeSet<String> = user.roles.into_iter().map(|r| r.name).filter(|n| !n.trim().is_empty()).collect();
     if roles.is_empty() {
         let administrator = user.is_online_administrator == Some(true);
@@ -169,7 +175,7 @@ pub fn user(ledger: &LedgerId, user: User) -> AccessFact {
         roles.extend((user.is_advisor && !administrator).then(|| ADVISOR.to_owned()));
     }
     let role = roles.into_iter().collect::<Vec<_>>().join(" + ");
-    AccessFact {
+    Ok(AccessFact {
         ledger: ledger.clone(),
         user: ProviderUserId(user.id.to_string()),
         email: user.identity.filter(|i| !i.trim().is_empty()),
@@ -180,7 +186,7 @@ pub fn user(ledger: &LedgerId, user: User) -> AccessFact {
             (true, false) => Standing::Active,
         },
         role,
-    }
+    })
 }
 
 /// What a list lists, before it is mapped.

@@ -3,7 +3,7 @@
 
 GET /companies?page=1        {"companies": [{"id", "title"}], "next_page": 2 or null}
 GET /companies/ID            {"company": {"id", "title", "currency", "year_end": "03-31"}}
-GET /companies/ID/members    {"members": [{"id", "mail", "full_name", "level", "state"}], "next_page": ...}
+GET /companies/ID/members    {"company": ID, "members": [{"id", "mail", "full_name", "level", "state"}], "next_page": ...}
 """
 import json
 import sys
@@ -15,8 +15,10 @@ def get(path):
     return json.loads(json.loads(sys.stdin.readline())["answer"]["body"])
 
 
-def page(path, cursor, key, row):
+def page(path, cursor, key, row, company=None):
     data = get(f"{path}?page={cursor or 1}")
+    if company is not None and str(data["company"]) != company:
+        raise ValueError("another company's answer")  # Its people would get this client's folder.
     following = data["next_page"]  # A KeyError ends the program: no answer is better than a short one.
     if not isinstance(data[key], list):
         raise TypeError(f"{key} is no list")  # An object would pass for a list of nobody.
@@ -33,7 +35,7 @@ def answer(call, about):
     if call == "ledgers":
         return page("/companies", about["cursor"], "companies", lambda c: {"id": str(c["id"]), "name": c["title"]})
     if call == "access":
-        return page(f"/companies/{about['ledger']}/members", about["cursor"], "members", user)
+        return page(f"/companies/{about['ledger']}/members", about["cursor"], "members", user, about["ledger"])
     company = get(f"/companies/{about['ledger']}")["company"]  # profile
     return {"name": company["title"], "currency": company["currency"], "year_end": company["year_end"]}
 

@@ -40,18 +40,25 @@ impl Call<'_> {
 
     /// Without its marker nothing is believed of a root: a disk behind the server may not be mounted, or the prefix be
     /// mistyped, and "gone" would then be said of every client.
-    fn unmarked(&self) -> Error {
-        self.err(ErrorKind::Unavailable, format!("the root has no {MARKER}: it is not the right one, or it is new"))
-            .retry(Retry::No)
-            .next(format!(
-                "Check `root` and the server's disk. For a new root set new_root = true until the first folder is made, \
-                 or put a {MARKER} there that holds: {}",
-                map::root_marker()
-            ))
+    async fn unmarked(&self) -> Error {
+        let new = "For a new one set new_root = true until the first folder is made";
+        let marker = map::root_marker();
+        let (is, next) = match self.list("", false).await {
+            Err(e) => return e,
+            Ok(None) => ("is not there".to_owned(), format!("Check `root` and the server's disk. {new}.")),
+            Ok(Some(items)) if items.is_empty() => {
+                ("is empty".to_owned(), format!("Check `root`, and whether the server's disk is mounted. {new}."))
+            }
+            Ok(Some(_)) => (
+                format!("holds other things and no {MARKER}"),
+                format!("Check `root`. If it is the right one, put a {MARKER} there that holds: {marker}"),
+            ),
+        };
+        self.err(ErrorKind::Unavailable, format!("the root {is}")).retry(Retry::No).next(next)
     }
 
     async fn root(&self) -> Result<()> {
-        if self.root_is_marked().await? { Ok(()) } else { Err(self.unmarked()) }
+        if self.root_is_marked().await? { Ok(()) } else { Err(self.unmarked().await) }
     }
 
     async fn is_new(&self) -> Result<bool> {
@@ -109,7 +116,7 @@ impl Call<'_> {
     /// Every folder in the root. Of a root without its marker nothing is believed, unless it is a new one.
     pub async fn folders(&self) -> Result<Vec<SeenFolder>> {
         if !self.root_is_marked().await? {
-            return if self.is_new().await? { Ok(Vec::new()) } else { Err(self.unmarked()) };
+            return if self.is_new().await? { Ok(Vec::new()) } else { Err(self.unmarked().await) };
         }
         let (keys, _) = self.keys().await?;
         let seen = |(name, marker): (String, Option<String>)| SeenFolder { id: name.as_str().into(), name, marker };
@@ -131,7 +138,7 @@ impl Call<'_> {
             // While another call marks a new root it is neither marked nor empty.
             let _one = self.store.marking.lock().await;
             if !self.root_is_marked().await? {
-                return if self.is_new().await? { Ok(None) } else { Err(self.unmarked()) };
+                return if self.is_new().await? { Ok(None) } else { Err(self.unmarked().await) };
             }
         }
         self.only(&self.look_through(key).await?)
@@ -193,7 +200,7 @@ impl Call<'_> {
             return Ok(());
         }
         if !self.is_new().await? {
-            return Err(self.unmarked());
+            return Err(self.unmarked().await);
         }
         self.write(MARKER, &map::root_marker().into(), JSON, &Cond::Any).await?;
         self.root().await
@@ -308,7 +315,7 @@ impl Call<'_> {
             }
             Ok(false) => {
                 if !self.is_new().await? {
-                    let e = self.unmarked();
+                    let e = self.unmarked().await;
                     note(NoteLevel::Blocker, e.message, e.next);
                 }
             }

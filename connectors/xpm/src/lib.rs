@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use self::{
     api::Api,
-    map::{CLIENT_ROLES, Groups, ROLES, Reading, Staff, Work},
+    map::{CLIENT_ELEMENTS, CLIENT_ROLES, Groups, ROLES, Reading, Staff, Work},
     stage::{Clients, Stage},
 };
 
@@ -101,6 +101,7 @@ static MANIFEST: Manifest = Manifest {
     ],
     unverified: &[
         "Rows of client.api/paged-list carry JobManager, as they carry AccountManager (otherwise set clients = \"whole\").",
+        "A client without an account manager or job manager lacks the element (recorded of 3.0), and some client has one.",
         "The last page of clients has no Next, an empty one, or no Pagination.",
         "Staff who were disabled are not in staff.api/list.",
         "job.api/current gives every open job in one answer, without details too with Manager, Partner and Assigned.",
@@ -179,8 +180,20 @@ impl Settings {
         Ok(self)
     }
 
-    fn wants_managers(&self) -> bool {
-        ROLES.iter().take(CLIENT_ROLES).any(|r| self.responsibilities.contains(*r))
+    /// That the list told of each responsibility of a client that counts. An element that stands in no row at all may be one
+    /// that Practice Manager no longer gives, and would end everybody's responsibility of that kind.
+    fn all_told(&self, op: &'static str, at: &Clients) -> Result<()> {
+        let counted = ROLES.iter().zip(CLIENT_ELEMENTS).zip(at.told);
+        let mut untold = counted.filter(|((role, _), told)| !told && self.responsibilities.contains(**role));
+        let Some(((role, element), _)) = untold.next().filter(|_| at.some) else { return Ok(()) };
+        let whole = match self.clients {
+            Listing::Paged => "Set clients = \"whole\", so that all clients come with their details in one answer. ",
+            Listing::Whole => "",
+        };
+        let text = format!("no client in the list has a word about its {element}, so nothing follows about anybody");
+        Err(Error::contract(op, text).with("responsibility", *role).next(format!(
+            "{whole}If this practice has no {role} on any client, take \"{role}\" out of the setting responsibilities."
+        )))
     }
 
     fn wants_jobs(&self) -> bool {
@@ -265,18 +278,14 @@ impl Directory {
                 row.ledgers = ask(cx, Some(practice), request, |op, a| map::ledgers(op, &a.body, field)).await?;
             }
         }
-        at.detailed = at.detailed.max(page.detailed);
-        let refused = |e: Error| Err(api::about(Some(practice), e));
+        at.some |= !page.rows.is_empty();
+        at.told.iter_mut().zip(page.told).for_each(|(all, here)| *all |= here);
+        let refused = |e| api::about(Some(practice), e);
         match page.next {
-            None if at.detailed == Some(false) && s.clients == Listing::Paged && s.wants_managers() => {
-                refused(Error::contract(OP, "the listed clients come without their managers").next(
-                    "Set clients = \"whole\", so that all clients are asked for with their details in one answer.",
-                ))
-            }
-            None => Ok(Page::only(page.rows)),
+            None => s.all_told(OP, &at).map(|()| Page::only(page.rows)).map_err(refused),
             // An empty page that leads on is believed; one that leads to itself is not.
             Some(next) if Some(&next) == at.token.as_ref() => {
-                refused(Error::contract(OP, "a page of clients leads to itself"))
+                Err(refused(Error::contract(OP, "a page of clients leads to itself")))
             }
             next => Stage::Clients(Clients { token: next, ..at }).page(OP, page.rows),
         }

@@ -17,6 +17,8 @@ use crate::xml::{self, Element};
 pub const ROLES: [&str; 6] = ["account_manager", "job_manager", "manager", "partner", "assigned", "task"];
 /// How many of [`ROLES`] stand on the client itself.
 pub const CLIENT_ROLES: usize = 2;
+/// The elements of those.
+pub const CLIENT_ELEMENTS: [&str; CLIENT_ROLES] = ["AccountManager", "JobManager"];
 
 /// All that is kept of any answer.
 const WANTED: &[&str] = &[
@@ -275,17 +277,16 @@ pub struct Reading<'a> {
 pub struct ClientPage {
     pub rows: Vec<ClientRow>,
     pub next: Option<String>,
-    /// Whether some row had what only detailed rows have; `None` for a page without rows. Rows without any detail are no
-    /// statement that a client has no manager.
-    pub detailed: Option<bool>,
+    /// Of [`CLIENT_ELEMENTS`], which stood in some row, be it empty. A client without a manager lacks the element, as
+    /// recorded; a whole list without it is one that does not tell.
+    pub told: [bool; CLIENT_ROLES],
 }
 
 /// `client.api/paged-list` and `client.api/list?detailed=true`.
 pub fn clients(op: &'static str, body: &[u8], how: &Reading, mut staff: Staff) -> Result<ClientPage> {
     let root = opened(op, body)?;
     let items = root.need(op, "Clients")?.items(op, "Client")?;
-    let detail = |e: &Element| e.children.iter().any(|c| ["AccountManager", "JobManager", "Groups"].contains(&c.name));
-    let detailed = (!items.is_empty()).then(|| items.iter().any(detail));
+    let told = CLIENT_ELEMENTS.map(|name| items.iter().any(|e| e.children.iter().any(|c| c.name == name)));
     let rows = items.iter().map(|c| client(op, c, how, &mut staff)).collect::<Result<Vec<_>>>()?;
     let next = match (how.page_size, root.one(op, "Pagination")?) {
         (None, _) => None,
@@ -298,12 +299,12 @@ pub fn clients(op: &'static str, body: &[u8], how: &Reading, mut staff: Staff) -
             Some(links) => links.text(op, "Next")?.map(|link| token(op, link)).transpose()?,
         },
     };
-    Ok(ClientPage { rows, next, detailed })
+    Ok(ClientPage { rows, next, told })
 }
 
 fn client(op: &'static str, row: &Element, how: &Reading, staff: &mut Staff) -> Result<ClientRow> {
     let mut on = BTreeSet::new();
-    for (number, (role, element)) in ROLES.iter().zip(["AccountManager", "JobManager"]).enumerate() {
+    for (number, (role, element)) in ROLES.iter().zip(CLIENT_ELEMENTS).enumerate() {
         if let Some(who) = reference(op, row, element)?.filter(|_| how.roles.contains(*role)) {
             on.insert((number, staff.place(op, who)?));
         }

@@ -5,7 +5,7 @@ use ledgerward_kit::cursor;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::map::{Groups, Staff, Work};
+use crate::map::{CLIENT_ROLES, Groups, Staff, Work};
 
 /// Where a listing stands. A client's row needs the staff's addresses and the work of its jobs, which other lists hold:
 /// they are read first and travel in the cursor, so that nothing is remembered between calls.
@@ -37,13 +37,15 @@ pub struct Clients {
     pub work: Work,
     pub groups: Groups,
     pub token: Option<String>,
-    /// As [`crate::map::ClientPage::detailed`], of all pages so far.
-    pub detailed: Option<bool>,
+    /// As [`crate::map::ClientPage::told`], of all pages so far.
+    pub told: [bool; CLIENT_ROLES],
+    /// Whether there was a client so far.
+    pub some: bool,
 }
 
 impl Stage {
     pub fn clients(practice: Uuid, staff: Staff, work: Work, groups: Groups) -> Self {
-        Self::Clients(Clients { practice, staff, work, groups, token: None, detailed: None })
+        Self::Clients(Clients { practice, staff, work, groups, token: None, told: [false; CLIENT_ROLES], some: false })
     }
 
     /// A page without clients that leads here.

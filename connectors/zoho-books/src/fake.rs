@@ -34,6 +34,9 @@ pub struct Fake {
     signing_in: String,
     tokens: Tokens,
     outages: Vec<Outage>,
+    /// A fault of the vendor: one organisation's requests are answered from another's data.
+    #[serde(default)]
+    swapped: BTreeMap<String, String>,
     requests: BTreeMap<String, u64>,
     limited: BTreeMap<String, u64>,
     /// The vendor's clock as of the last request.
@@ -72,6 +75,7 @@ impl Fake {
             signing_in,
             tokens: Tokens::default(),
             outages: Vec::new(),
+            swapped: BTreeMap::new(),
             requests: BTreeMap::new(),
             limited: BTreeMap::new(),
             clock: None,
@@ -115,14 +119,16 @@ impl Fake {
         if !here.admins.contains(&user.to_ascii_lowercase()) {
             return Err(not_authorised());
         }
+        let data = self.swapped.get(&here.organization_id).unwrap_or(&here.organization_id);
+        let data = self.world.organisations.iter().find(|o| o.organization_id == *data).ok_or_else(not_authorised)?;
         match path {
             ["organizations", asked] => {
                 only(request, &["organization_id"])?;
                 let found = here.organization_id == *asked;
-                let found = found.then(|| ok(json!({"organization": organisation(here, false)})));
+                let found = found.then(|| ok(json!({"organization": organisation(data, false)})));
                 Ok(found.unwrap_or_else(|| refused(404, 5, "Invalid URL Passed")))
             }
-            _ => users(here, &user, app.page_max, request),
+            _ => users(data, &user, app.page_max, request),
         }
     }
 

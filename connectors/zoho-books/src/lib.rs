@@ -4,7 +4,11 @@ pub mod api;
 pub mod fake;
 pub mod map;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::BuildHasher,
+    sync::{Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use ledgerward_contract::{
@@ -106,13 +110,30 @@ impl Factory for ZohoBooks {
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
         let settings: Settings = settings::read(&MANIFEST, &from.settings)?;
-        Ok(Box::new(Books { api: Api { endpoints: from.endpoints }, settings }))
+        Ok(Box::new(Books { api: Api { endpoints: from.endpoints }, settings, proved: Mutex::default() }))
     }
 }
 
 struct Books {
     api: Api,
     settings: Settings,
+    /// Of each organisation, a hash of the last list of users, by page, that was proved to be its own. It saves a request
+    /// and decides nothing: where it is lost, the next list is proved again.
+    proved: Mutex<HashMap<(LedgerId, u32), u64>>,
+}
+
+impl Books {
+    /// `/users` does not say whose list it is. So a page that is not the last one is used only after the organisation behind
+    /// the same `organization_id` has named itself (P09); a list that stays as it was costs no second request.
+    async fn prove(&self, cx: &ReadCx, ledger: &LedgerId, page: u32, users: &[AccessFact]) -> Result<()> {
+        let proved = || self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, list) = ((ledger.clone(), page), proved().hasher().hash_one(format!("{users:?}")));
+        if proved().get(&at) != Some(&list) {
+            self.profile(cx, ledger).await?;
+            proved().insert(at, list);
+        }
+        Ok(())
+    }
 }
 
 impl Connector for Books {
@@ -146,7 +167,9 @@ impl LedgerSource for Books {
             Some(text) => text.parse().map_err(|_| Error::contract(OP, "this cursor is none of ours"))?,
         };
         let answer = ask(cx, Some(ledger), self.api.users(ledger, &self.settings.users_filter, page)?).await?;
-        about(ledger, map::users(OP, ledger, page, &answer.body))
+        let users = about(ledger, map::users(OP, ledger, page, &answer.body))?;
+        self.prove(cx, ledger, page, &users.items).await?;
+        Ok(users)
     }
 
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {

@@ -25,6 +25,15 @@ pub struct SelectArgs {
     pub dry_run: bool,
 }
 
+impl SelectArgs {
+    /// It takes clients away, and does nothing else.
+    pub fn only_ends(&self) -> bool {
+        let BulkArgs { add, remove, connection, like, from, all_granted, .. } = &self.bulk;
+        let gives = !self.clients.is_empty() || !add.is_empty() || connection.is_some() || *all_granted;
+        remove.is_some() && !gives && like.is_none() && from.is_none()
+    }
+}
+
 /// Many clients in one act; `select` does it and `what-if` only shows it.
 #[derive(Debug, Default, Args)]
 pub struct BulkArgs {

@@ -243,6 +243,15 @@ pub enum ClientsAct {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Have a new folder made where the client's is gone for good
+    NewFolder {
+        client: ClientArg,
+        /// As in the configuration
+        target: String,
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: String,
+    },
     /// Which bank accounts are pushed; `--all` for every one
     #[command(group = clap::ArgGroup::new("which").required(true).args(["accounts", "all"]))]
     Accounts {

@@ -6,7 +6,7 @@ use ledgerward_contract::{ClientId, ConnectionName, Date, RoleTable, SourceKind,
 
 use super::{
     AccountRef, Actor, Authority, By, Client, ClientState, Firm, Outcome, PersonId, Refusal, SelectionScope,
-    TargetName, Unlisted, already, client, client_mut, done, name, person, refuse, rights::adds_their_own,
+    TargetName, Unlisted, already, client, client_mut, done, name, person, private, refuse, rights::adds_their_own,
     unlisted_slug,
 };
 use crate::domain::{firm::Selection, names::plain};
@@ -87,7 +87,7 @@ pub(super) fn add(firm: &mut Firm, id: ClientId, name: &str, slug: Option<&str>,
         // Theirs, and bound to no ledger and no folder until an admin binds it.
         client.targets = Some(BTreeSet::new());
         firm.selections.insert((adder, id), Selection { scope: SelectionScope::Whole, when_granted: false });
-        summary.push_str("; it has no ledger and no folder until an admin binds it");
+        summary.push_str("; it has no ledger and no folder until an admin binds it and gives it targets");
     }
     firm.clients.insert(id, client);
     done(summary)
@@ -143,11 +143,14 @@ pub(super) fn bind(firm: &mut Firm, id: ClientId, source: &SourceRef) -> Outcome
         return refuse("a source needs the provider's id", "See the finding that proposes it, or: ledgerward pull");
     }
     let private = client(firm, id)?.private_to.is_some();
+    let given_up: Vec<(ClientId, String)> =
+        private::given_up(firm, id, source).iter().map(|(c, from)| (c.id, private::taken_from(from))).collect();
     // Private books under an ordinary client, or a client's ledger under private books, would get round both rules.
     let clash = firm.clients.values().any(|c| {
         c.id != id
             && c.sources.contains(source)
             && c.state != ClientState::Proposed
+            && !given_up.iter().any(|(gone, _)| *gone == c.id)
             && (private || c.private_to.is_some())
     });
     if clash {
@@ -156,12 +159,12 @@ pub(super) fn bind(firm: &mut Firm, id: ClientId, source: &SourceRef) -> Outcome
             "Ask whoever keeps those books here.",
         );
     }
-    let proposed: Vec<ClientId> = firm
-        .clients
-        .values()
-        .filter(|c| c.id != id && c.state == ClientState::Proposed && c.sources.contains(source))
-        .map(|c| c.id)
-        .collect();
+    let mut also = String::new();
+    for (from, words) in given_up {
+        also.push_str(&format!("; {words}"));
+        take_source(firm, from, source);
+    }
+    let proposed: Vec<ClientId> = private::proposals(firm, id, source).iter().map(|c| c.id).collect();
     for proposal in proposed {
         // The proposal is answered by this binding. It had no folder and was in no selection.
         if let Some(p) = firm.clients.get_mut(&proposal) {
@@ -173,7 +176,27 @@ pub(super) fn bind(firm: &mut Firm, id: ClientId, source: &SourceRef) -> Outcome
     if !client.sources.insert(source.clone()) {
         return already(format!("{} is bound to {} {} already", client.slug, source.connection, source.id));
     }
-    done(format!("{} is bound to {} {}", client.slug, source.connection, source.id))
+    done(format!("{} is bound to {} {}{also}", client.slug, source.connection, source.id))
+}
+
+/// Whether an account is of this ledger.
+fn is_of(source: &SourceRef, a: &AccountRef) -> bool {
+    source.kind == SourceKind::Ledger && a.connection == source.connection && a.ledger.0 == source.id
+}
+
+/// Takes a source from private books that nobody can ask about, with everything that rests on it: unlike somebody who unbinds
+/// it themselves, they are not there to choose first.
+fn take_source(firm: &mut Firm, from: ClientId, source: &SourceRef) {
+    let Some(client) = firm.clients.get_mut(&from) else { return };
+    client.sources.remove(source);
+    if client.authority == Authority::Named(source.clone()) {
+        client.authority = Authority::All;
+    }
+    if let Some(accounts) = &mut client.accounts {
+        accounts.retain(|a| !is_of(source, a));
+    }
+    // An empty list is none that the firm knows.
+    client.accounts = client.accounts.take().filter(|set| !set.is_empty());
 }
 
 pub(super) fn unbind(firm: &mut Firm, id: ClientId, source: &SourceRef) -> Outcome {
@@ -187,9 +210,7 @@ pub(super) fn unbind(firm: &mut Firm, id: ClientId, source: &SourceRef) -> Outco
             "Change that first: ledgerward clients authority CLIENT all",
         );
     }
-    let gone = |a: &AccountRef| {
-        source.kind == SourceKind::Ledger && a.connection == source.connection && a.ledger.0 == source.id
-    };
+    let gone = |a: &AccountRef| is_of(source, a);
     // An emptied list would mean all accounts of the other ledgers.
     if client.accounts.as_ref().is_some_and(|set| set.iter().all(gone)) {
         return refuse(

@@ -137,6 +137,11 @@ impl Model {
         self.has(who, word) && within
     }
 
+    /// Their own private books, of which they may always give less.
+    fn own(&self, who: u128, client: u128) -> bool {
+        self.acts(who) && self.clients.get(&client).is_some_and(|b| b.private == Some(who))
+    }
+
     fn wide_enough(&self, who: u128, (words, group): &Words) -> bool {
         let (own, limit) = self.words(self.people[&who].role);
         words.is_subset(&own) && (limit.is_none() || limit == *group || words.is_empty())
@@ -193,7 +198,7 @@ impl Model {
                 (words.contains("add-clients") || (words.contains("clients") && limit.is_none()))
                     && !self.clients.contains_key(c)
             }
-            Act::Rename(c) => self.reaches(who, "clients", *c),
+            Act::Rename(c) => self.reaches(who, "clients", *c) || self.own(who, *c),
             Act::Archive(c, _) => self.reaches(who, "clients", *c),
             Act::Bind(c) => self.reaches(who, "connections", *c),
             Act::AddPrivate(c) => self.has(who, "private") && !self.clients.contains_key(c),
@@ -207,7 +212,9 @@ impl Model {
             Act::Select(p, c) => {
                 self.reaches(who, "selections", *c) && self.open_ordinary(*c) && self.people.contains_key(p)
             }
-            Act::Unselect(p, c) => self.reaches(who, "selections", *c) && self.people.contains_key(p),
+            Act::Unselect(p, c) => {
+                (self.reaches(who, "selections", *c) || self.own(who, *c)) && self.people.contains_key(p)
+            }
             Act::Guest(p, c) | Act::AskBreakGlass(p, c) => {
                 self.reaches(who, "guests", *c) && self.open_ordinary(*c) && self.acts(*p)
             }
@@ -496,7 +503,8 @@ fn hold(firm: &Firm, model: &Model) -> Result<(), TestCaseError> {
     for (c, books) in model.clients.iter().filter(|(_, b)| b.private.is_some()) {
         for n in model.people.keys() {
             let sees = decider.judge(pid(*n), cid(*c)).answer != Answer::No;
-            prop_assert_eq!(sees, books.shared.contains(n) && model.acts(*n), "{} and the private {}", n, c);
+            let kept = books.private.is_some_and(|owner| model.has(owner, "private"));
+            prop_assert_eq!(sees, kept && books.shared.contains(n) && model.acts(*n), "{} and the private {}", n, c);
         }
         prop_assert!(firm.groups.values().all(|g| !g.has(&firm.clients[&cid(*c)])));
         prop_assert!(firm.guests.iter().all(|g| g.client != cid(*c)));

@@ -1,12 +1,13 @@
 //! Four eyes: what waits until somebody else publishes it (`product` 5).
 
 use super::{
-    Actor, By, ChangeOp, Effect, Firm, Permission, PersonId, Refusal, apply, change_as, person, refuse, require,
+    Actor, By, ChangeOp, Effect, Firm, Permission, PersonId, Refusal, apply, change_as, person, private, refuse,
+    require,
     rights::{adds_their_own, needs_publishing},
 };
 
 /// Whether these acts of this person wait until somebody publishes them. Break-glass always does: that is its second person.
-/// What gives nobody anything does not, and private books are their person's own business. `four_eyes`: the firm's setting.
+/// What gives nobody anything does not, nor what stays within somebody's private books. `four_eyes`: the firm's setting.
 pub fn waits(firm: &Firm, actor: PersonId, ops: &[ChangeOp], four_eyes: Option<bool>) -> bool {
     ops.iter().any(break_glass)
         || (needs_publishing(firm, actor, four_eyes) && !ops.iter().all(|op| own_business(firm, actor, op)))
@@ -31,19 +32,12 @@ pub fn can_be_seconded(firm: &Firm, actor: PersonId, ops: &[ChangeOp]) -> Result
 }
 
 fn own_business(firm: &Firm, actor: PersonId, op: &ChangeOp) -> bool {
-    let theirs = |id| firm.clients.get(id).is_some_and(|c| c.private_to == Some(actor));
     match op {
-        ChangeOp::AddPrivate { .. } | ChangeOp::ConvertPrivate { .. } | ChangeOp::SharePrivate { .. } => true,
-        // Of their own books, nothing is anybody else's to look at before it holds.
-        ChangeOp::Unselect { client, .. }
-        | ChangeOp::RenameClient { client, .. }
-        | ChangeOp::BindSource { client, .. }
-        | ChangeOp::UnbindSource { client, .. }
-        | ChangeOp::SetClientState { client, .. } => theirs(client),
+        ChangeOp::AddPrivate { .. } => true,
         ChangeOp::EditPerson { person, email: None, .. } => *person == actor,
         // Theirs, and bound to no ledger and no folder.
         ChangeOp::AddClient { .. } => adds_their_own(firm, actor),
-        _ => false,
+        _ => private::own_business(firm, actor, op),
     }
 }
 
@@ -70,6 +64,31 @@ pub fn publish(firm: &Firm, op: &ChangeOp, author: Option<PersonId>, by: By) -> 
             let author = author.map(|id| person(firm, id)).transpose()?.map(|p| p.id);
             apply(firm, &ChangeOp::AddGuest { guest: guest.clone(), second: author }, by)
         }
-        _ => apply(firm, op, by),
+        _ => carried(firm, op, author, by, false),
     }
+}
+
+/// What a staged act would do for somebody who publishes it, without asking whether they may.
+pub fn foresee(firm: &Firm, op: &ChangeOp, author: Option<PersonId>, by: By) -> Result<(Firm, Effect), Refusal> {
+    carried(firm, op, author, by, true)
+}
+
+fn carried(
+    firm: &Firm,
+    op: &ChangeOp,
+    author: Option<PersonId>,
+    by: By,
+    alone: bool,
+) -> Result<(Firm, Effect), Refusal> {
+    let mut next = firm.clone();
+    let effect = match private::author_of(firm, op, author) {
+        // These books are there for their person alone, so it is that person's rights that must still allow it.
+        Some(author) => {
+            let effect = change_as(&mut next, op, By { actor: Actor::Person(author), ..by }, alone)?;
+            let summary = private::words_for_others(firm, op).unwrap_or_else(|| effect.summary.clone());
+            Effect { summary, ..effect }
+        }
+        None => change_as(&mut next, op, by, alone)?,
+    };
+    Ok((next, effect))
 }

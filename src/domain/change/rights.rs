@@ -246,6 +246,16 @@ fn check_person(firm: &Firm, actor: &Person, powers: &Powers, op: &ChangeOp) -> 
     }
     let Some(touched) = touched_person(op) else { return Ok(()) };
     let touched = person(firm, touched)?;
+    let covers = |other: &Person| {
+        if other.id == actor.id || powers.cover(&super::powers(firm, &other.office)) {
+            return Ok(());
+        }
+        refuse(format!("{} has a wider role than you", other.email), "Ask an owner, or that person.")
+    };
+    // Who a ledger's user is said to be is taken from whom it was said to be before.
+    if let ChangeOp::ConfirmPin { pin, .. } = op {
+        firm.pins.get(pin).and_then(|was| firm.people.get(was)).map_or(Ok(()), covers)?;
+    }
     if touched.id == actor.id {
         return match op {
             ChangeOp::SetEnabled { enabled: false, .. } | ChangeOp::ClosePerson { .. } => {
@@ -255,10 +265,7 @@ fn check_person(firm: &Firm, actor: &Person, powers: &Powers, op: &ChangeOp) -> 
             _ => Ok(()),
         };
     }
-    if !powers.cover(&super::powers(firm, &touched.office)) {
-        return refuse(format!("{} has a wider role than you", touched.email), "Ask an owner, or that person.");
-    }
-    Ok(())
+    covers(touched)
 }
 
 /// A private client is its person's alone: for everybody else it is not there, primary owner included.

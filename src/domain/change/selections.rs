@@ -89,7 +89,9 @@ pub(super) fn add_guest(firm: &mut Firm, guest: &Guest, second: Option<PersonId>
     let kind = if guest.break_glass { "BREAK-GLASS" } else { "guest" };
     let until = firm.zone.end(guest.until);
     let summary = format!("{kind} access of {} to {} until {until}: {}", who.email, what.slug, guest.reason);
-    firm.guests.retain(|g| (g.person, g.client) != (guest.person, guest.client));
+    // Break-glass lies beside a guest's access and not in its place: when its day is over, that goes on.
+    let same = |g: &Guest| (g.person, g.client, g.break_glass) == (guest.person, guest.client, guest.break_glass);
+    firm.guests.retain(|g| !same(g));
     firm.guests.push(guest.clone());
     done(summary)
 }
@@ -112,12 +114,17 @@ fn check_second(firm: &Firm, second: Option<PersonId>, by: By) -> Result<(), Ref
     Ok(())
 }
 
+/// Both kinds at once: whoever ends extra access wants none of it left, and the answer names what was there.
 pub(super) fn end_guest(firm: &mut Firm, who: PersonId, what: ClientId) -> Outcome {
     let (email, slug) = (person(firm, who)?.email.clone(), client(firm, what)?.slug.clone());
-    let before = firm.guests.len();
-    firm.guests.retain(|g| (g.person, g.client) != (who, what));
-    if firm.guests.len() == before {
-        return already(format!("{email} is no guest of {slug}"));
-    }
-    done(format!("guest access of {email} to {slug} ended"))
+    let (ended, rest) = std::mem::take(&mut firm.guests).into_iter().partition(|g| (g.person, g.client) == (who, what));
+    firm.guests = rest;
+    let ended: Vec<Guest> = ended;
+    let kind = match (ended.iter().any(|g| g.break_glass), ended.iter().any(|g| !g.break_glass)) {
+        (false, false) => return already(format!("{email} is no guest of {slug}")),
+        (true, false) => "BREAK-GLASS",
+        (false, true) => "guest",
+        (true, true) => "guest and BREAK-GLASS",
+    };
+    done(format!("{kind} access of {email} to {slug} ended"))
 }

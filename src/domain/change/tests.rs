@@ -319,6 +319,170 @@ fn private_books_are_for_nobody_else() {
     after(&converted, select(EMPLOYEE, 7, SelectionScope::Whole), OWNER);
 }
 
+/// Ada's own books (7), and a ledger LP that is proposed as Kelp Capital (8).
+fn with_private() -> Firm {
+    let f = after(&firm(), ChangeOp::AddPrivate { id: cid(7), name: "Ada's own".into() }, ADMIN);
+    let propose = ChangeOp::ProposeClient { id: cid(8), name: "Kelp Capital".into(), source: ledger("LP") };
+    apply(&f, &propose, By { actor: Actor::Daemon, at: now() }).unwrap().0
+}
+
+fn share(people: &[u128]) -> ChangeOp {
+    let people = people.iter().map(|n| pid(*n)).collect();
+    ChangeOp::SharePrivate { client: cid(7), target: TargetName("drive".into()), people }
+}
+
+#[test]
+fn what_goes_beyond_private_books_takes_two_people() {
+    let f = with_private();
+    let waits = |op: &ChangeOp| waits(&f, pid(ADMIN), std::slice::from_ref(op), None);
+    let bind = ChangeOp::BindSource { client: cid(7), source: ledger("LP") };
+    let convert = ChangeOp::ConvertPrivate { client: cid(7) };
+    let unseen = ChangeOp::BindSource { client: cid(7), source: ledger("one that comes tomorrow") };
+    assert!(waits(&bind) && waits(&convert) && waits(&unseen));
+    assert!(!super::waits(&f, pid(OWNER), std::slice::from_ref(&bind), None), "an owner may publish");
+    let (client, source) = (cid(7), ledger("LP"));
+    for op in [
+        share(&[EMPLOYEE]),
+        ChangeOp::Unselect { person: pid(EMPLOYEE), client },
+        ChangeOp::RenameClient { client, name: "Boat".into() },
+        ChangeOp::SetClientState { client, state: ClientState::Closed },
+        ChangeOp::UnbindSource { client, source: source.clone() },
+        ChangeOp::SetAuthority { client, authority: Authority::Any },
+        ChangeOp::SetUnlisted { client, unlisted: Some(Unlisted::Deny) },
+        ChangeOp::SetAccounts { client, accounts: None },
+        ChangeOp::SetYearEnd { client, year_end: Some((3, 31)) },
+        ChangeOp::SetStatementsSince { client, since: None },
+    ] {
+        assert!(!waits(&op), "{op:?}");
+        let firms = match op.clone() {
+            ChangeOp::RenameClient { name, .. } => ChangeOp::RenameClient { client: cid(1), name },
+            _ => continue,
+        };
+        assert!(waits(&firms), "of the firm's own clients it does");
+    }
+
+    let (bound, effect) = publish(&f, &bind, Some(pid(ADMIN)), by(OWNER)).unwrap();
+    let told = "private books of ada@harbour.example take the ledger Kelp Capital (LP) of xero; the proposed client \
+                kelp-capital is closed";
+    assert_eq!(effect.summary, told, "and not what they are called");
+    assert_eq!(bound.clients[&cid(8)].state, ClientState::Closed);
+    assert!(bound.clients[&cid(7)].sources.contains(&source) && violations(&bound).is_empty());
+    let (open, effect) = publish(&bound, &convert, Some(pid(ADMIN)), by(OWNER)).unwrap();
+    assert_eq!(open.clients[&cid(7)].private_to, None);
+    assert!(effect.summary.contains("private books of ada@harbour.example"), "{}", effect.summary);
+
+    // Neither of the two is left out.
+    let said = |f: &Firm, op: &ChangeOp, author: Option<u128>, who: u128| {
+        publish(f, op, author.map(pid), by(who)).expect_err("one alone").message
+    };
+    assert!(said(&f, &bind, Some(ADMIN), ADMIN).contains("publish"));
+    assert!(said(&f, &bind, Some(ADMIN), EMPLOYEE).contains("publish"));
+    for author in [None, Some(EMPLOYEE), Some(PRIMARY)] {
+        assert!(said(&f, &bind, author, OWNER).contains("there is no client"), "{author:?}");
+    }
+    let shut = after(&f, ChangeOp::SetEnabled { person: pid(ADMIN), enabled: false }, OWNER);
+    assert!(said(&shut, &bind, Some(ADMIN), OWNER).contains("disabled"));
+    let rename = ChangeOp::RenameClient { client, name: "Boat".into() };
+    assert!(said(&f, &rename, Some(ADMIN), OWNER).contains("there is no client"), "nobody else looks at that");
+    let judges = |op: &ChangeOp, author, who| can_judge(&f, op, Some(pid(author)), pid(who));
+    assert!(judges(&bind, ADMIN, OWNER) && judges(&convert, ADMIN, OWNER));
+    assert!(!judges(&bind, ADMIN, ADMIN) && !judges(&rename, ADMIN, OWNER) && !judges(&bind, OWNER, OWNER));
+}
+
+#[test]
+fn private_books_that_nobody_keeps_give_nothing_and_their_person_may_always_give_less() {
+    let f = after(&with_private(), ChangeOp::BindSource { client: cid(7), source: ledger("LP") }, ADMIN);
+    let f = after(&f, share(&[EMPLOYEE]), ADMIN);
+    let facts = crate::domain::facts::FactsBuilder::new(f.people.keys().copied()).build();
+    let targets = [TargetName("drive".into())];
+    let sees = |f: &Firm| {
+        let d = crate::domain::policy::Decider::new(f, &facts, &targets, now());
+        let judged = d.judge(pid(EMPLOYEE), cid(7)).answer == crate::domain::policy::Answer::Yes;
+        let lane = d.lanes().any(|(lane, _)| lane.lane.folder.client == cid(7));
+        let found = find_client(f, "adas-own", Some(pid(EMPLOYEE))).is_ok();
+        assert!(judged == lane && judged == found, "{judged} {lane} {found}");
+        judged
+    };
+    assert!(sees(&f));
+    let disable = |enabled| ChangeOp::SetEnabled { person: pid(ADMIN), enabled };
+    let disabled = after(&f, disable(false), OWNER);
+    let closed = after(&f, ChangeOp::ClosePerson { person: pid(ADMIN), reason: "left".into() }, OWNER);
+    let office = |office| ChangeOp::SetOffice { person: pid(ADMIN), office, mode: Mode::LedgerSelected };
+    let demoted = after(&f, office(Office::Employee), OWNER);
+    assert!(!sees(&disabled) && !sees(&closed) && !sees(&demoted));
+    assert!(sees(&after(&disabled, disable(true), OWNER)), "and again once they keep them again");
+    let desk = CustomOffice { permissions: [Permission::Private].into(), group: None };
+    let f2 = after(&demoted, ChangeOp::DefineOffice { name: "desk".into(), office: desk }, OWNER);
+    assert!(sees(&after(&f2, office(Office::Custom("desk".into())), OWNER)), "it is the permission that counts");
+
+    let end = ChangeOp::Unselect { person: pid(EMPLOYEE), client: cid(7) };
+    let less = [
+        end.clone(),
+        ChangeOp::RenameClient { client: cid(7), name: "Boat".into() },
+        ChangeOp::UnbindSource { client: cid(7), source: ledger("LP") },
+        ChangeOp::SetClientState { client: cid(7), state: ClientState::Closed },
+    ];
+    for op in less {
+        assert!(!waits(&demoted, pid(ADMIN), std::slice::from_ref(&op), None), "{op:?}");
+        after(&demoted, op.clone(), ADMIN);
+        refused(&demoted, &op, OWNER, "there is no client");
+        refused(&disabled, &op, ADMIN, "disabled");
+    }
+    refused(&demoted, &share(&[VIEWER]), ADMIN, "permission \"private\" is missing");
+    let firms = ChangeOp::Unselect { person: pid(EMPLOYEE), client: cid(1) };
+    refused(&demoted, &firms, ADMIN, "permission \"selections\" is missing");
+
+    let books = books_of(&disabled, pid(ADMIN));
+    assert_eq!(books.len(), 1);
+    assert_eq!((books[0].client.id, books[0].with[0].id), (cid(7), pid(EMPLOYEE)));
+    assert!(books_of(&after(&f, end, ADMIN), pid(ADMIN))[0].with.is_empty());
+    assert!(books_of(&f, pid(OWNER)).is_empty());
+}
+
+#[test]
+fn a_ledger_comes_back_from_the_private_books_of_whoever_left() {
+    let f = after(&with_private(), ChangeOp::BindSource { client: cid(7), source: ledger("LP") }, ADMIN);
+    let f = after(&f, ChangeOp::SetAuthority { client: cid(7), authority: Authority::Named(ledger("LP")) }, ADMIN);
+    let chosen = Some([account("LP", "bank")].into());
+    let f = after(&f, ChangeOp::SetAccounts { client: cid(7), accounts: chosen }, ADMIN);
+    let bind = ChangeOp::BindSource { client: cid(2), source: ledger("LP") };
+    refused(&f, &bind, PRIMARY, "in use elsewhere");
+    let left = after(&f, ChangeOp::SetEnabled { person: pid(ADMIN), enabled: false }, OWNER);
+    let (back, effect) = apply(&left, &bind, by(PRIMARY)).unwrap();
+    assert!(effect.summary.contains("taken from private books of ada@harbour.example"), "{}", effect.summary);
+    assert!(!effect.summary.contains("adas-own"), "{}", effect.summary);
+    let books = &back.clients[&cid(7)];
+    assert!(back.clients[&cid(2)].sources.contains(&ledger("LP")));
+    assert!(books.sources.is_empty() && books.authority == Authority::All && books.accounts.is_none());
+    assert_eq!((books.private_to, violations(&back)), (Some(pid(ADMIN)), vec![]));
+}
+
+#[test]
+fn break_glass_lies_beside_a_guests_access_and_both_end_together() {
+    let guest = |hours: i64, break_glass| ChangeOp::AddGuest {
+        guest: Guest {
+            person: pid(EMPLOYEE),
+            client: cid(1),
+            until: now() + jiff::SignedDuration::from_hours(hours),
+            reason: "audit".into(),
+            break_glass,
+        },
+        second: break_glass.then(|| pid(PRIMARY)),
+    };
+    let f = after(&firm(), guest(300, false), OWNER);
+    let both = after(&f, guest(8, true), OWNER);
+    assert_eq!(both.guests.len(), 2, "the one goes on when the other's day is over");
+    assert_eq!(after(&both, guest(9, true), OWNER).guests.len(), 2, "each kind once");
+    let longer = after(&both, guest(400, false), OWNER);
+    assert_eq!(longer.guests.iter().filter(|g| g.break_glass).count(), 1);
+    let end = ChangeOp::EndGuest { person: pid(EMPLOYEE), client: cid(1) };
+    let (none, effect) = apply(&both, &end, by(OWNER)).unwrap();
+    assert!(none.guests.is_empty());
+    let told = "guest and BREAK-GLASS access of emma@harbour.example to acme-ltd ended";
+    assert_eq!(effect.summary, told);
+    assert!(apply(&f, &end, by(OWNER)).unwrap().1.summary.starts_with("guest access"));
+}
+
 #[test]
 fn break_glass_needs_two_people_and_a_day_at_most() {
     let f = firm();

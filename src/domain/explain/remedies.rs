@@ -52,7 +52,10 @@ pub(super) fn remedies(d: &Decider<'_>, person: PersonId, client: ClientId) -> V
 /// The firm as far as one pair rests on it: trying a remedy costs the same in a large firm.
 fn about(firm: &Firm, person: PersonId, client: ClientId) -> Firm {
     let pair = (person, client);
-    let leads = |p: &Person| p.id == person || matches!(p.office, Office::PrimaryOwner | Office::Owner);
+    // A share of private books rests on who keeps them.
+    let keeper = firm.clients.get(&client).and_then(|c| c.private_to);
+    let leads =
+        |p: &Person| p.id == person || keeper == Some(p.id) || matches!(p.office, Office::PrimaryOwner | Office::Owner);
     Firm {
         name: firm.name.clone(),
         domains: firm.domains.clone(),
@@ -192,6 +195,11 @@ fn steps(d: &Decider<'_>, because: Because, who: &Person, what: &Client) -> Vec<
                 Why::EmailChanged | Why::KnownAddressNewId | Why::TwoUsersOneAddress => {
                     format!("confirm which user of {name} is {email}: ledgerward people confirm-pin")
                 }
+                Why::StandingUnknown => format!("a status of {email} in {name} that is known, such as active"),
+                Why::AbsentOnce | Why::Flapping | Why::FirstReading | Why::NewOnce => {
+                    format!("a second complete list from {name}")
+                }
+                Why::OwnMissing => format!("a list from {name} that has our own user in it"),
                 _ => format!("a complete list from {name}"),
             })]]
         }

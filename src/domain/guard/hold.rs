@@ -112,7 +112,9 @@ impl Group {
                 format!("`{group}`: {why}; {} removals and {} grants wait", self.removed, self.added)
             }
             Gate::RemovedByHand => {
-                format!("{people}: taken out of {clients} by hand and still entitled; put back only if you say so")
+                format!(
+                    "{people}: not on the list of {clients} any more, though entitled and let in by us (taken out by hand, or an invitation that another account accepted); put back only if you say so"
+                )
             }
             Gate::Leavers => format!("{people_n} people would lose everything at once ({people}): {}", removals()),
             Gate::Removed => removals(),

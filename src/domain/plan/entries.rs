@@ -14,6 +14,8 @@ use super::{
     propose::{Granting, Holding, Outside, Work, unusable},
 };
 
+const LINK_ON: &str = "folder.link_on";
+
 impl<'w> Work<'w, '_> {
     pub fn keep(&mut self, p: &SeenPermission, why: KeepWhy) {
         self.plan.keeps.push(Keep { who: p.holder.clone(), role: p.role.clone(), via: p.via.clone(), why });
@@ -65,7 +67,8 @@ impl<'w> Work<'w, '_> {
             self.plan.until.extend(self.until(ix).map(|t| (email.clone(), t)));
             self.plan.removed_by_hand.push(email.clone());
             let op = Op::Grant { who: email.clone(), role };
-            let because = "was taken out by hand and is still entitled; put back only if somebody says so";
+            let because =
+                "is entitled and not on the list any more, though we let them in; put back only if somebody says so";
             self.plan.steps.push(Step::new(op, Cause::Drift, because));
         } else {
             self.grant(ix, email, role, because);
@@ -226,9 +229,11 @@ impl<'w> Work<'w, '_> {
             Holder::Link(_) | Holder::Everyone(_) => {
                 if !self.plan.trouble.contains(&Trouble::LinkOn) {
                     self.plan.trouble.push(Trouble::LinkOn);
+                }
+                if !self.plan.findings.iter().any(|f| f.code == LINK_ON) {
                     self.plan.findings.push(Finding::new(
                         Severity::Urgent,
-                        "folder.link_on",
+                        LINK_ON,
                         self.subject(),
                         format!("{} opens the folder; no file goes in and nobody is added while it is on", p.holder),
                         "turn the link off on the target",

@@ -32,7 +32,8 @@ impl<'a> Decider<'a> {
             Evidence::Unlisted
         };
         let guests = !self.guests.is_empty() && self.guests_of(client).next().is_some();
-        ClientView { decider: self, client, evidence, unlisted, roster, guests }
+        let shared = self.firm.shared(client);
+        ClientView { decider: self, client, evidence, unlisted, roster, guests, shared }
     }
 
     /// The answer for one person and one client, folders and domains aside.
@@ -73,6 +74,8 @@ pub(super) struct ClientView<'s, 'a> {
     roster: Evidence<'a>,
     /// Whether the client has guests at all.
     guests: bool,
+    /// Private books that their person shared and still keeps.
+    shared: bool,
 }
 
 impl<'a> ClientView<'_, 'a> {
@@ -140,7 +143,7 @@ impl<'a> ClientView<'_, 'a> {
             let whole = selection.is_some_and(|s| s.accounts.is_none() && !s.when_granted);
             let live = matches!(self.client.state, ClientState::Active | ClientState::Archived);
             // No mode and no ledger leads here: only its owner's own act for this very person.
-            return if whole && live && self.client.shared() {
+            return if whole && live && self.shared {
                 answer(Answer::Yes, FolderRole::Reader, Because::Shared)
             } else {
                 no(Because::Private)
@@ -157,7 +160,15 @@ impl<'a> ClientView<'_, 'a> {
         if self.guests
             && let Some(guest) = self.decider.guests.get(&(self.client.id, ix))
         {
-            let by_guest = self.by_guest(guest, fact, roster);
+            let mut by_guest = self.by_guest(guest, fact, roster);
+            if guest.break_glass {
+                // What the ledger grants a guest for longer is not cut to break-glass's day.
+                let beside = self.decider.firm.guests.iter().filter(|g| {
+                    (g.person, g.client) == (guest.person, guest.client) && !g.break_glass && g.until >= guest.until
+                });
+                let mut given = beside.map(|g| self.by_guest(g, fact, roster)).filter(|j| j.answer == Answer::Yes);
+                by_guest = given.next().unwrap_or(by_guest);
+            }
             let wider =
                 by_guest.answer == Answer::Yes && (judged.answer != Answer::Yes || judged.reach != Reach::Whole);
             if wider || (by_guest.answer == Answer::Held && judged.answer == Answer::No) {

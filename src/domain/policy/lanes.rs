@@ -7,7 +7,7 @@ use ledgerward_contract::{AccountId, FolderKey};
 use super::{
     super::{
         finding::{Finding, Severity},
-        firm::{Client, ClientState, Person},
+        firm::{Client, ClientState, Firm, Person},
         lane::LaneKey,
     },
     Answer, Because, Decider, DesiredLane, Judgement, LaneState, PersonIx, Reach, Wanted,
@@ -26,7 +26,7 @@ impl<'a> Decider<'a> {
 
     fn client_lanes<'s>(&'s self, ix: usize, room: &mut Room<'s>) -> Vec<(DesiredLane<'a>, Vec<Finding>)> {
         let Some(client) = self.clients.get(ix).copied() else { return vec![] };
-        if client.state == ClientState::Proposed || (client.private_to.is_some() && !client.shared()) {
+        if client.state == ClientState::Proposed || (client.private_to.is_some() && !self.firm.shared(client)) {
             return vec![];
         }
         let (from, to) = self.chosen_range(ix);
@@ -52,7 +52,7 @@ impl<'a> Decider<'a> {
                     target: target.name.clone(),
                     folder: FolderKey { client: client.id, account: account.cloned() },
                 };
-                lanes.push((nobody_yet(key, client), vec![]));
+                lanes.push((nobody_yet(self.firm, key, client), vec![]));
                 room.foreign.push(&target.foreign);
             }
         }
@@ -96,7 +96,7 @@ impl<'a> Decider<'a> {
         };
         let mut findings = vec![];
         let (from, to) = self.chosen_range(ix);
-        let mut lane = nobody_yet(key.clone(), client);
+        let mut lane = nobody_yet(self.firm, key.clone(), client);
         if lane.state == LaneState::Live {
             let chosen = self.chosen.get(from..to).unwrap_or_default();
             let foreign = self.target(&key.target).map(|t| t.foreign.as_slice());
@@ -122,9 +122,9 @@ struct Room<'s> {
 }
 
 /// A client's lane, which takes its people one after the other, in order.
-fn nobody_yet(key: LaneKey, client: &Client) -> DesiredLane<'_> {
+fn nobody_yet<'c>(firm: &Firm, key: LaneKey, client: &'c Client) -> DesiredLane<'c> {
     let state = match client.state {
-        _ if client.private_to.is_some() && !client.shared_on(&key.target) => LaneState::Ending,
+        _ if client.private_to.is_some() && !firm.shared_on(client, &key.target) => LaneState::Ending,
         ClientState::Active => LaneState::Live,
         ClientState::Archived => LaneState::Kept,
         ClientState::Proposed | ClientState::Closed => LaneState::Ending,

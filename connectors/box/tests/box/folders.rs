@@ -113,6 +113,15 @@ async fn the_probe_says_what_is_wrong() {
 
     w.control("share", json!({ "item": ROOT, "login": BEN }));
     assert!(texts(&probe(&w).await, NoteLevel::Warning).contains("1 others are on the root folder"));
+    assert_eq!(texts(&probe(&w).await, NoteLevel::Blocker), "", "of its own people only the firm knows");
+    for share in [json!({ "login": GUEST }), json!({ "group": "Everybody at Harbour" })] {
+        let w = World::rooted();
+        let (mut share, who) = (share.clone(), share.as_object().unwrap().values().next().unwrap().clone());
+        share["item"] = json!(ROOT);
+        w.control("share", share);
+        let blockers = texts(&probe(&w).await, NoteLevel::Blocker);
+        assert!(blockers.contains(who.as_str().unwrap()) && blockers.contains("nothing is delivered"), "{blockers}");
+    }
     w.control("link_on", json!({ "item": ROOT }));
     assert!(texts(&probe(&w).await, NoteLevel::Blocker).contains("shared link"));
     w.control("set_policy", json!({ "roles": ["editor", "previewer"] }));
@@ -139,6 +148,7 @@ async fn the_probe_says_what_is_wrong() {
     assert!(blockers.contains("may not put anything") && blockers.contains("may not invite"), "{blockers}");
     assert!(p.inherited.iter().any(|p| p.role == SeenRole::Owner && !p.ourselves), "{:?}", p.inherited);
     assert!(p.inherited.iter().any(|p| p.ourselves));
+    assert!(texts(&p, NoteLevel::Warning).contains(&format!("belongs to {ANA}")), "{:?}", p.notes);
 }
 
 #[tokio::test(start_paused = true)]

@@ -217,6 +217,12 @@ async fn every_refusal_is_told_in_words() {
         assert_eq!((e.kind, e.get("code")), (kind, Some(code)), "{e:?}");
         assert!(e.next.is_some(), "{e:?}");
     }
+    for (status, code) in [(409, "brand_new_code"), (400, "brand_new_code"), (409, "conflict")] {
+        w.control("outage", json!({ "path": "/collaborations", "method": "POST", "status": status, "code": code }));
+        let e = w.grant(&f, CARA, FolderRole::Reader).await.unwrap_err();
+        assert!(e.message.ends_with(&format!("a reason that we do not know: {code}")), "{e:?}");
+        assert!(e.next.unwrap().starts_with("Report it"));
+    }
     w.control("outage", json!({ "path": "/collaborations", "status": 429, "retry_after": "9" }));
     let e = w.grant(&f, CARA, FolderRole::Reader).await.unwrap_err();
     assert_eq!(e.retry, Retry::After(std::time::Duration::from_secs(9)));

@@ -184,6 +184,35 @@ fn roles_flow_down_and_are_kept() {
 }
 
 #[test]
+fn shares_by_hand_are_of_the_one_who_is_named() {
+    let mut raw = Raw::new();
+    let mut hand = |verb: &str, who: Value| {
+        let mut args = who;
+        args["item"] = json!(ROOT);
+        raw.fake.control(verb, &args)
+    };
+    // Ben and Cara have accounts, Late has none, and a group is nobody's account.
+    let all = [
+        json!({ "login": BEN }),
+        json!({ "login": CARA }),
+        json!({ "login": "late@nowhere.example" }),
+        json!({ "group": "Everybody at Harbour" }),
+    ];
+    let ids: std::collections::BTreeSet<_> =
+        all.iter().map(|who| hand("share", who.clone()).unwrap()["collaboration"].to_string()).collect();
+    assert_eq!(ids.len(), 4);
+    for who in &all {
+        let again = hand("share", who.clone()).unwrap()["collaboration"].to_string();
+        assert!(ids.contains(&again), "{who} is on it twice");
+    }
+    hand("unshare", all[1].clone()).unwrap();
+    assert!(hand("unshare", all[1].clone()).is_err(), "somebody else was taken off");
+    for who in [&all[0], &all[2], &all[3]] {
+        hand("unshare", who.clone()).unwrap();
+    }
+}
+
+#[test]
 fn passing_refusals_are_known_to_the_retry_layer() {
     let answer = |status, code: &str| Response {
         status,

@@ -113,11 +113,13 @@ async fn nested_shares_are_refused_before_anything_is_written() {
         assert_eq!((e.kind, w.writes()), (ErrorKind::Config, 0), "{e:?}");
         assert!(e.next.unwrap().contains("private folder"));
     }
-    let w = World::seeded(json!({ "root": "/Office" }), "personal");
-    w.control("make", made);
-    w.control("share", json!({ "folder": "/Office", "email": BEN }));
-    let p = w.target().probe(&w.read()).await.unwrap();
-    assert!(!p.may_share && blockers(&p)[0].contains("does not nest"), "{:?}", p.notes);
+    for root in ["/Office", "/Office/Clients", "/Office/Clients/All"] {
+        let w = World::seeded(json!({ "root": root }), "personal");
+        w.control("make", made.clone());
+        w.control("share", json!({ "folder": "/Office", "email": BEN }));
+        let p = w.target().probe(&w.read()).await.unwrap();
+        assert!(!p.may_share && blockers(&p)[0].contains("does not nest"), "{:?}", p.notes);
+    }
     // On a team the other way round: outside of a team folder there is nothing to cut.
     let w = World::seeded(json!({ "root": "/Elsewhere", "team_space": true }), "team");
     let e = w.target().create(&w.write(), &key(1), "Acme Ltd", None).await.unwrap_err();

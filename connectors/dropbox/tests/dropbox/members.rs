@@ -242,6 +242,11 @@ fn every_refusal_is_told_in_words_with_the_next_step_and_without_the_vendors_tex
         assert_ne!(e.message, "something else changed it in the meantime", "{tag}");
         said.insert(tag, e.message);
     }
+    for status in [400, 409] {
+        let e = classify("x.y", &answer(status, &nested("path/brand_new_tag"))).unwrap_err();
+        assert!(e.message.ends_with("a reason that we do not know: path.brand_new_tag"), "{e:?}");
+        assert!(e.next.unwrap().starts_with("Report it"));
+    }
     // The values of some tags are numbers, and uploads have their union under another key.
     let e =
         classify("x.y", &answer(409, &json!({ ".tag": "too_many_members", "too_many_members": 1000 }))).unwrap_err();
@@ -263,6 +268,32 @@ fn every_refusal_is_told_in_words_with_the_next_step_and_without_the_vendors_tex
     ] {
         let e = classify("x.y", &answer(401, &nested(tag))).unwrap_err();
         assert_eq!((e.kind, e.retry), (kind, Retry::No), "{tag}");
+    }
+}
+
+#[test]
+fn x07_a_plain_400_is_told_in_our_words_and_never_in_its_own() {
+    let said = |text: &str| {
+        let plain = Response { status: 400, headers: Default::default(), body: text.to_owned().into() };
+        let e = classify("x.y", &plain).unwrap_err();
+        assert!(!format!("{e:?}").contains("canary"), "{e:?}");
+        (e.kind, e.message.clone(), e.next.clone().unwrap(), e.get("permission").map(str::to_owned))
+    };
+    let call = "Error in call to API function \"sharing/add_folder_member\": ";
+    let (kind, says, next, _) = said(&format!("{call}request body: could not decode input as JSON: canary"));
+    assert_eq!(kind, ErrorKind::Contract);
+    assert!(says.contains("our request to sharing/add_folder_member") && next.starts_with("Report it"), "{says}");
+    let (kind, says, next, _) =
+        said(&format!("{call}request body: email: 'canary@client.example' did not match pattern '^x$'"));
+    assert_eq!(kind, ErrorKind::Unsupported);
+    assert!(says.contains("as it is written") && next.contains("address"), "{says}");
+    let (kind, _, next, scope) = said(&format!(
+        "{call}Your app (ID: 1) is not permitted to access this endpoint because it does not have the required scope 'sharing.write'."
+    ));
+    assert_eq!((kind, scope.as_deref()), (ErrorKind::Forbidden, Some("sharing.write")));
+    assert!(next.contains("Tick the permission"), "{next}");
+    for odd in ["", "canary", "Error in call to API function \"canary Ltd\": x", "API function \"canary"] {
+        assert!(said(odd).1.starts_with("Dropbox cannot read our request (HTTP 400)"), "{odd}");
     }
 }
 

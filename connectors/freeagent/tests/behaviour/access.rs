@@ -121,11 +121,47 @@ async fn p09_another_companys_answer_is_refused() {
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(ACME)));
 }
 
+/// `/users` names no company: whose list it is, `/company` says.
+#[tokio::test(start_paused = true)]
+async fn p09_another_companys_list_of_users_is_not_believed() {
+    let w = sample();
+    let acme = access(&w, ACME).await.unwrap().items;
+    w.control("swap_clients", json!({"a": "acme", "b": "birch"}));
+    for ledger in [ACME, ACME, BIRCH] {
+        let e = access(&w, ledger).await.unwrap_err();
+        assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(ledger)));
+    }
+    w.control("swap_clients", json!({"a": "acme", "b": "birch"}));
+    assert_eq!(access(&w, ACME).await.unwrap().items, acme);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p09_a_list_that_stays_as_it_was_costs_one_request() {
+    let w = sample();
+    let asked = |w: &World| {
+        let stats = w.control("stats", json!({}));
+        ["users", "company"].map(|what| stats["requests"][format!("GET /v2/{what}")].as_u64().unwrap_or(0))
+    };
+    for _ in 0..5 {
+        access(&w, ACME).await.unwrap();
+    }
+    assert_eq!(asked(&w), [5, 1]);
+    w.control("set_level", json!({"client": "acme", "user": "59", "level": 7}));
+    for _ in 0..5 {
+        access(&w, ACME).await.unwrap();
+    }
+    assert_eq!(asked(&w), [10, 2], "what changed is proved once");
+    access(&w, BIRCH).await.unwrap();
+    assert_eq!(asked(&w), [11, 3], "each client for itself");
+}
+
 #[tokio::test(start_paused = true)]
 async fn p10_the_wait_is_the_vendors_or_a_minute() {
     for (said, wait) in [(true, 50), (false, 60)] {
         let w = sample();
-        tokio::time::advance(Duration::from_secs(10)).await;
+        // Before the limit counts: the first list is proved to be this client's, which is a request more.
+        access(&w, ACME).await.unwrap();
+        tokio::time::advance(Duration::from_secs(70)).await;
         w.control("set_limit", json!({"minute": 2, "retry_after": said}));
         access(&w, ACME).await.unwrap();
         access(&w, ACME).await.unwrap();

@@ -84,9 +84,62 @@ async fn p14_a_full_drive_and_a_locked_file_say_so() {
     let notes = w.target().probe(&w.read()).await.unwrap().notes;
     assert!(notes.iter().any(|n| n.text.contains("storage is full")), "{notes:?}");
     w.control("quota_full", json!({ "drive": DRIVE, "full": false }));
+    for code in ["quotaLimitReached", "insufficientStorage", "brandNew"] {
+        w.control("outage", json!({ "path": "content", "status": 507, "code": code }));
+        let e = w.put(&f, &file("a.pdf", "statement"), Expect::Absent).await.unwrap_err();
+        assert_eq!((e.kind, e.retry), (ErrorKind::Forbidden, Retry::No), "{code}");
+        assert!(e.message.contains("storage is full") && e.next.unwrap().contains("buy more"), "{code}");
+    }
     w.control("outage", json!({ "path": "content", "status": 423, "code": "resourceLocked", "retry_after": "120" }));
     let e = w.put(&f, &file("a.pdf", "statement"), Expect::Absent).await.unwrap_err();
     assert_eq!((e.kind, e.retry), (ErrorKind::Unavailable, Retry::After(std::time::Duration::from_secs(120))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_a_file_speak_of_files() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    let stored = w.put(&f, &file("a.pdf", "one"), Expect::Absent).await.unwrap();
+    let refused = async |path: &str, status: u16, code: &str, file: &StatementFile, expect: Expect| {
+        w.control("outage", json!({ "path": path, "status": status, "code": code, "count": 1 }));
+        let e = w.put(&f, file, expect).await.unwrap_err();
+        w.control("outage", json!({ "count": 0 }));
+        e
+    };
+    let over = Expect::Unchanged(stored.id, stored.tag);
+    for (path, file, expect) in [
+        ("content", file("b.pdf", "two"), Expect::Absent),
+        ("content", file("a.pdf", "two"), over),
+        ("createUploadSession", file("big.pdf", big()), Expect::Absent),
+        ("children", file("2026/b.pdf", "two"), Expect::Absent),
+    ] {
+        let e = refused(path, 403, "accessDenied", &file, expect).await;
+        let next = e.next.unwrap();
+        assert_eq!(e.kind, ErrorKind::Forbidden);
+        assert!(e.message.contains("may not write there") && !next.contains("guest"), "{path}: {} {next}", e.message);
+    }
+    let e = refused("content", 501, "notSupported", &file("b.pdf", "two"), Expect::Absent).await;
+    assert_eq!((e.kind, e.next.unwrap().contains("SharePoint library")), (ErrorKind::Unsupported, true));
+    let e = refused("content", 409, "brandNew", &file("b.pdf", "two"), Expect::Absent).await;
+    assert!(e.message.ends_with("do not know: brandNew") && e.next.is_some(), "{e:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_too_many_bytes_are_a_long_pause_for_files_and_none_for_access() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    let hour = std::time::Duration::from_secs(3600);
+    for (named, wait) in [(None, hour), (Some("30"), hour), (Some("7200"), hour * 2)] {
+        let code = "bandwidthLimitExceeded";
+        w.control("outage", json!({ "path": "content", "status": 509, "code": code, "retry_after": named }));
+        let e = w.put(&f, &file("a.pdf", "statement"), Expect::Absent).await.unwrap_err();
+        assert_eq!((e.kind, e.retry), (ErrorKind::RateLimited, Retry::After(wait)));
+        assert!(e.message.contains("too much was transferred") && e.next.is_some(), "{e:?}");
+    }
+    let seen = w.wire.seen.lock().unwrap();
+    let (_, refused) = seen.iter().find(|(_, a)| a.status == 509).unwrap();
+    // So the layers neither send it again nor hold what is not about bytes.
+    assert_eq!(ledgerward_microsoft_graph::retry_hint(refused), None);
 }
 
 /// Sends once more what may be sent twice, as the retry layer does.

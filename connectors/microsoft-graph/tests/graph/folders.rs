@@ -51,6 +51,13 @@ async fn doctor_proves_that_nothing_is_inherited_and_refuses_a_team_library() {
     w.control("share", json!({ "item": ROOT, "user": BEN }));
     let probe = w.target().probe(&w.read()).await.unwrap();
     assert!(notes(&probe, NoteLevel::Blocker).is_empty() && !notes(&probe, NoteLevel::Warning).is_empty());
+    for who in [GUEST, STRANGER] {
+        let w = World::rooted();
+        w.control("share", json!({ "item": ROOT, "user": who }));
+        let probe = w.target().probe(&w.read()).await.unwrap();
+        let blockers = notes(&probe, NoteLevel::Blocker);
+        assert!(blockers.len() == 1 && blockers[0].contains(who) && blockers[0].contains("nothing is delivered"));
+    }
     // A team's library: its members get into every folder.
     let w = World::new(json!({ "group": "6f4e0000-0000-4000-8000-000000000001" }));
     w.create(1).await;

@@ -47,7 +47,13 @@ async fn refusals_of_people_say_what_to_do() {
     assert!(seen.pending && seen.via == Via::Direct);
     w.control("set_policy", json!({ "domains": null, "old_sharing": true }));
     let e = w.grant(&f, "y@elsewhere.example", FolderRole::Reader).await.unwrap_err();
-    assert_eq!(e.kind, ErrorKind::Unavailable);
+    assert_eq!((e.kind, e.retry), (ErrorKind::Unavailable, Retry::No));
+    assert!(e.message.contains("this invitation") && e.next.unwrap().contains("guest"));
+    {
+        let seen = w.wire.seen.lock().unwrap();
+        let mut failed = seen.iter().filter(|(_, a)| a.status == 500);
+        assert!(failed.next().is_some_and(|(r, _)| !r.idempotent) && failed.next().is_none(), "it is asked once");
+    }
     let until = Some("2027-01-01T00:00:00Z".parse().unwrap());
     let who = Email::parse(CARA).unwrap();
     let e = w.target().grant(&w.write(), &f, &who, FolderRole::Reader, until).await.unwrap_err();

@@ -79,6 +79,21 @@ async fn every_user_is_a_row_whatever_they_are() {
     assert_eq!(roles.resolve(&by("Dev Patel").role), LedgerRole::Unmapped("Payroll".to_owned()));
 }
 
+/// A user's own address says in which file they are.
+#[test]
+fn p09_a_user_of_another_company_file_is_refused() {
+    let (lark, mistral) = (LedgerId::from(LARK), LedgerId::from(MISTRAL));
+    let read = |uri: serde_json::Value| {
+        let user = json!({"UID": "0d1e0000-0000-4000-8000-0000000000aa", "Name": "A", "MYDOTIdentity": "a@firm.example",
+            "Roles": [{"Name": "Administrator"}], "IsActive": true, "URI": uri});
+        map::user(&lark, serde_json::from_value(user).unwrap())
+    };
+    let at = |file: &LedgerId| json!(format!("https://arl2.api.myob.com/accountright/{file}/Security/User/1"));
+    assert!(read(at(&lark)).is_ok() && read(json!(null)).is_ok());
+    let e = read(at(&mistral)).unwrap_err();
+    assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(LARK)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn several_roles_are_one_word_and_flags_stand_in_for_none() {
     let w = lark();

@@ -44,7 +44,7 @@ impl Vendor {
             }),
             ["companies", id, "members"] => {
                 let (rows, next) = cut(members.get(*id)?.clone());
-                Some(json!({"members": rows, "next_page": next}))
+                Some(json!({"company": id.parse::<u64>().unwrap(), "members": rows, "next_page": next}))
             }
             _ => None,
         }

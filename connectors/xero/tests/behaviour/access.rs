@@ -151,6 +151,49 @@ async fn p09_the_organisation_that_answers_is_the_one_asked() {
     assert_eq!(source.profile(&w.read(), &BIRCH.into()).await.unwrap().locked_to, Some("2026-09-30".parse().unwrap()));
 }
 
+/// `/Users` names no organisation: whose list it is, `/Organisation` says.
+#[tokio::test(start_paused = true)]
+async fn p09_another_organisations_list_of_users_is_not_believed() {
+    let w = sample(json!({}));
+    let birch = users(&w, BIRCH).await.unwrap();
+    let acme = users(&w, ACME).await.unwrap();
+    w.control("swap_tenants", json!({"a": ACME, "b": BIRCH}));
+    for _ in 0..2 {
+        let e = users(&w, ACME).await.unwrap_err();
+        assert_eq!((e.kind, e.get("ledger"), e.get("answered")), (ErrorKind::Contract, Some(ACME), Some(BIRCH)));
+    }
+    w.control("swap_tenants", json!({"a": ACME, "b": BIRCH}));
+    assert_eq!((users(&w, ACME).await.unwrap(), users(&w, BIRCH).await.unwrap()), (acme, birch));
+    // A process that begins while it lasts has seen no list before.
+    let w = sample(json!({}));
+    w.control("swap_tenants", json!({"a": ACME, "b": BIRCH}));
+    assert_eq!(users(&w, ACME).await.unwrap_err().kind, ErrorKind::Contract);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p09_a_list_that_stays_as_it_was_costs_one_request() {
+    let w = sample(json!({}));
+    let asked = |w: &World| {
+        let stats = w.control("stats", json!({}));
+        ["Users", "Organisation"]
+            .map(|what| stats["requests"][format!("GET /api.xro/2.0/{what}")].as_u64().unwrap_or(0))
+    };
+    for _ in 0..5 {
+        users(&w, ACME).await.unwrap();
+    }
+    assert_eq!(asked(&w), [5, 1]);
+    w.control("remove_user", json!({"tenant": ACME, "user": "bob@harbour.example"}));
+    for _ in 0..5 {
+        users(&w, ACME).await.unwrap();
+    }
+    assert_eq!(asked(&w), [10, 2], "what changed is proved once");
+    users(&w, BIRCH).await.unwrap();
+    assert_eq!(asked(&w), [11, 3], "each organisation for itself");
+    let w = sample(json!({"tenant_is_organisation": false}));
+    users(&w, ACME).await.unwrap();
+    assert_eq!(asked(&w), [1, 0], "nothing to compare with");
+}
+
 #[tokio::test(start_paused = true)]
 async fn xml_is_not_data() {
     let w = sample(json!({}));

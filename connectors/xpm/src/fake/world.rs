@@ -279,7 +279,7 @@ pub fn many(n: usize) -> Result<World, String> {
                 archived: false,
                 deleted: false,
                 account_manager: who(i),
-                job_manager: None,
+                job_manager: who(i / 7),
                 groups: Vec::new(),
                 fields: BTreeMap::new(),
             });

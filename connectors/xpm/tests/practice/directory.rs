@@ -150,6 +150,34 @@ async fn pages_without_managers_are_not_clients_without_managers() {
     assert_eq!(people(&w, "Acme Ltd").await, ["assigned Cleo Marsh"]);
 }
 
+/// One of the two elements stands in for the other no longer: each is a rule of its own.
+#[tokio::test(start_paused = true)]
+async fn a_responsibility_that_no_client_tells_of_is_not_nobodys() {
+    for (settings, ways) in [(json!({}), 2), (json!({"clients": "whole"}), 1)] {
+        for (element, role) in [("AccountManager", "account_manager"), ("JobManager", "job_manager")] {
+            let w = sample(settings.clone());
+            w.control("set_app", json!({"page_max": 3}));
+            w.control("set_outage", json!({"kind": "missing_element", "text": element, "path": "/practicemanager"}));
+            let e = w.clients().await.unwrap_err();
+            assert_eq!(
+                (e.kind, e.get("responsibility"), e.get("practice")),
+                (ErrorKind::Contract, Some(role), Some(PRACTICE))
+            );
+            let next = e.next.unwrap();
+            assert!(next.contains(&format!("take \"{role}\" out of the setting responsibilities")), "{next}");
+            assert_eq!(next.matches(". ").count() + 1, ways, "{next}");
+            // The way out of a practice that has nobody of the kind: the rule is switched off, the other one still counts.
+            let mut without = settings.clone();
+            let rest = ["account_manager", "job_manager", "assigned"].map(str::to_owned);
+            without["responsibilities"] = rest.into_iter().filter(|r| r != role).collect();
+            let w = sample(without);
+            w.control("set_outage", json!({"kind": "missing_element", "text": element, "path": "/practicemanager"}));
+            let others = people(&w, "Acme Ltd").await;
+            assert_eq!(others.len(), 2, "{others:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_ledger_is_linked_by_custom_field_or_number_and_never_by_name() {
     let w = sample(json!({"ledger_field": "xero organisation", "number": "ExportCode"}));

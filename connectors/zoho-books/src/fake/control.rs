@@ -27,6 +27,7 @@ const VERBS: &[&str] = &[
     "set_users",
     "sign_in_as",
     "stats",
+    "swap_organizations",
     "token",
 ];
 
@@ -208,6 +209,15 @@ impl Fake {
             }
             "clear_outages" => {
                 self.outages.clear();
+                DONE
+            }
+            "swap_organizations" => {
+                let mut one =
+                    |key| self.named(&json!({"organization": text(args, key)?})).map(|o| o.organization_id.clone());
+                let (a, b) = (one("a")?, one("b")?);
+                if self.swapped.remove(&a).is_none() | self.swapped.remove(&b).is_none() {
+                    self.swapped.extend([(a.clone(), b.clone()), (b, a)]);
+                }
                 DONE
             }
             "set_limit" => {

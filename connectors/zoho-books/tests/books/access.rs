@@ -75,7 +75,8 @@ async fn a_dead_token_is_the_sign_ins_matter() {
 #[tokio::test(start_paused = true)]
 async fn p10_a_hundred_a_minute_a_days_calls_and_five_at_once() {
     let w = sample(json!({}));
-    for _ in 0..100 {
+    // The first list is proved to be Cedar's, which is a request more.
+    for _ in 0..99 {
         w.access(CEDAR).await.unwrap();
     }
     let e = w.access(CEDAR).await.unwrap_err();
@@ -92,9 +93,44 @@ async fn p10_a_hundred_a_minute_a_days_calls_and_five_at_once() {
     seed["app"]["latency_ms"] = json!(400);
     let w = world(Fake::from_seed(&seed).unwrap(), json!({}), SCOPE);
     let ask = || w.access(CEDAR);
+    ask().await.unwrap();
     let all = tokio::join!(ask(), ask(), ask(), ask(), ask(), ask());
     assert_eq!(all.5.unwrap_err().get("limit"), Some("concurrent"));
     assert!(all.4.is_ok());
+}
+
+/// `/users` names no organisation: whose list it is, `/organizations/{id}` says.
+#[tokio::test(start_paused = true)]
+async fn p09_another_organisations_list_of_users_is_not_believed() {
+    let w = sample(json!({}));
+    let cedar = w.access(CEDAR).await.unwrap();
+    w.control("swap_organizations", json!({"a": CEDAR, "b": FJORD}));
+    for ledger in [CEDAR, CEDAR, FJORD] {
+        let e = w.access(ledger).await.unwrap_err();
+        let other = if ledger == CEDAR { FJORD } else { CEDAR };
+        assert_eq!((e.kind, e.get("ledger"), e.get("answered")), (ErrorKind::Contract, Some(ledger), Some(other)));
+    }
+    w.control("swap_organizations", json!({"a": CEDAR, "b": FJORD}));
+    assert_eq!(w.access(CEDAR).await.unwrap(), cedar);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p09_a_list_that_stays_as_it_was_costs_one_request() {
+    let w = sample(json!({}));
+    let asked = || {
+        let stats = w.control("stats", json!({}));
+        let of = |path: String| stats["requests"][format!("GET /books/v3/{path}")].as_u64().unwrap_or(0);
+        [of("users".to_owned()), of(format!("organizations/{CEDAR}"))]
+    };
+    for _ in 0..5 {
+        w.access(CEDAR).await.unwrap();
+    }
+    assert_eq!(asked(), [5, 1]);
+    w.control("set_role", json!({"organization": CEDAR, "user": "ann@harbour.example", "role": "staff"}));
+    for _ in 0..5 {
+        w.access(CEDAR).await.unwrap();
+    }
+    assert_eq!(asked(), [10, 2], "what changed is proved once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ async fn sign_ins_users_faults_and_limits_outlive_the_process() {
             "change_email",
             json!({"organization": CEDAR, "user": "dev@harbour.example", "email": "dev.p@harbour.example"}),
         ),
-        ("set_limit", json!({"day": 3})),
+        ("set_limit", json!({"day": 5})),
         ("set_outage", json!({"kind": 503, "path": "/books/v3/users", "skip": 1, "count": 1})),
     ] {
         w.control(verb, args);
