@@ -6,12 +6,7 @@ pub mod map;
 mod partial;
 mod statements;
 
-use std::{
-    collections::HashMap,
-    hash::BuildHasher,
-    str::FromStr,
-    sync::{Mutex, PoisonError},
-};
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use ledgerward_contract::{
@@ -19,7 +14,7 @@ use ledgerward_contract::{
     LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, OwnUser, Page, Quota,
     QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
 };
-use ledgerward_kit::{about, settings};
+use ledgerward_kit::{Proved, about, settings};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -121,30 +116,14 @@ impl Factory for FreeAgent {
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
         let settings = Settings::read(&from.settings)?;
-        Ok(Box::new(FreeAgentConnector { api: Api::new(from.endpoints)?, settings, proved: Mutex::default() }))
+        Ok(Box::new(FreeAgentConnector { api: Api::new(from.endpoints)?, settings, proved: Proved::default() }))
     }
 }
 
 struct FreeAgentConnector {
     api: Api,
     settings: Settings,
-    /// Of each client, a hash of the last list of users, by page, that was proved to be its own. It saves a request and
-    /// decides nothing: where it is lost, the next list is proved again.
-    proved: Mutex<HashMap<(LedgerId, u32), u64>>,
-}
-
-impl FreeAgentConnector {
-    /// `/users` does not say whose list it is. So a page that is not the last one is used only after the company behind the
-    /// same subdomain has named itself (P09); a list that stays as it was costs no second request.
-    async fn prove(&self, cx: &ReadCx, ledger: &LedgerId, page: u32, users: &[AccessFact]) -> Result<()> {
-        let proved = || self.proved.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, list) = ((ledger.clone(), page), proved().hasher().hash_one(format!("{users:?}")));
-        if proved().get(&at) != Some(&list) {
-            self.profile(cx, ledger).await?;
-            proved().insert(at, list);
-        }
-        Ok(())
-    }
+    proved: Proved,
 }
 
 impl Connector for FreeAgentConnector {
@@ -196,7 +175,8 @@ impl LedgerSource for FreeAgentConnector {
         let number = page_number(OP, &at)?;
         let request = self.api.users(ledger, number)?;
         let page = ask_page(cx, Some(ledger), request, |body| map::users(&self.api, ledger, body)).await?;
-        self.prove(cx, ledger, number, &page.items).await?;
+        // It does not say whose it is; the company behind the same subdomain does.
+        self.proved.check(ledger, number, &page.items, self.profile(cx, ledger)).await?;
         Ok(page)
     }
 

@@ -22,6 +22,7 @@ pub mod layers;
 mod minted;
 pub mod neighbours;
 pub mod oauth;
+pub mod proved;
 pub mod service_account;
 pub mod settings;
 pub mod signin;
@@ -50,6 +51,7 @@ pub use layers::{
 };
 pub use neighbours::{Neighbours, RootMemory, Spot};
 pub use oauth::OAuthClient;
+pub use proved::Proved;
 pub use service_account::ServiceAccount;
 pub use signin::{Callback, Claims, SignInFlow, SignedIn};
 pub use stack::{Stack, StackConfig};

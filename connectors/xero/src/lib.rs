@@ -5,12 +5,7 @@ pub mod fake;
 pub mod map;
 mod statements;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    hash::BuildHasher,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use ledgerward_contract::{
@@ -18,7 +13,7 @@ use ledgerward_contract::{
     LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaWindow,
     ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet, StatementKind, StatementSource,
 };
-use ledgerward_kit::{about, settings};
+use ledgerward_kit::{Proved, about, settings};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -130,35 +125,14 @@ impl Factory for Xero {
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
         let settings: Settings = settings::read(&MANIFEST, &from.settings)?;
-        Ok(Box::new(XeroConnector { api: Api { endpoints: from.endpoints }, settings, proved: Mutex::default() }))
+        Ok(Box::new(XeroConnector { api: Api { endpoints: from.endpoints }, settings, proved: Proved::default() }))
     }
 }
 
 struct XeroConnector {
     api: Api,
     settings: Settings,
-    /// Of each organisation, a hash of the last list of users that was proved to be its own. It saves a request and decides
-    /// nothing: where it is lost, the next list is proved again.
-    proved: Mutex<HashMap<LedgerId, u64>>,
-}
-
-impl XeroConnector {
-    /// `/Users` does not say whose list it is. So a list that is not the last one is used only after the organisation behind
-    /// the same tenant has named itself (P09); a list that stays as it was costs no second request.
-    async fn prove(&self, cx: &ReadCx, ledger: &LedgerId, users: &[AccessFact]) -> Result<()> {
-        // Where tenant ids are no organisation ids there is nothing to compare.
-        if !self.settings.tenant_is_organisation {
-            return Ok(());
-        }
-        let proved = || self.proved.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of what was read and not of the body, in which Xero writes the time.
-        let list = proved().hasher().hash_one(format!("{users:?}"));
-        if proved().get(ledger) != Some(&list) {
-            self.profile(cx, ledger).await?;
-            proved().insert(ledger.clone(), list);
-        }
-        Ok(())
-    }
+    proved: Proved,
 }
 
 impl Connector for XeroConnector {
@@ -201,7 +175,10 @@ impl LedgerSource for XeroConnector {
         at.one_page(OP)?;
         let answer = ask_json(cx, ledger, self.api.users(ledger)?).await?;
         let users = about(ledger, map::users(ledger, &answer.body))?;
-        self.prove(cx, ledger, &users).await?;
+        // It does not say whose it is. Where tenant ids are no organisation ids there is nothing to compare.
+        if self.settings.tenant_is_organisation {
+            self.proved.check(ledger, 0, &users, self.profile(cx, ledger)).await?;
+        }
         Ok(Page::only(users))
     }
 

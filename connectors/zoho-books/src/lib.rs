@@ -4,11 +4,7 @@ pub mod api;
 pub mod fake;
 pub mod map;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    hash::BuildHasher,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use ledgerward_contract::{
@@ -16,7 +12,7 @@ use ledgerward_contract::{
     LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaWindow,
     ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
 };
-use ledgerward_kit::{about, settings};
+use ledgerward_kit::{Proved, about, settings};
 use serde::Deserialize;
 
 use self::api::Api;
@@ -110,30 +106,14 @@ impl Factory for ZohoBooks {
 
     fn build(&self, from: Build) -> Result<Box<dyn Connector>> {
         let settings: Settings = settings::read(&MANIFEST, &from.settings)?;
-        Ok(Box::new(Books { api: Api { endpoints: from.endpoints }, settings, proved: Mutex::default() }))
+        Ok(Box::new(Books { api: Api { endpoints: from.endpoints }, settings, proved: Proved::default() }))
     }
 }
 
 struct Books {
     api: Api,
     settings: Settings,
-    /// Of each organisation, a hash of the last list of users, by page, that was proved to be its own. It saves a request
-    /// and decides nothing: where it is lost, the next list is proved again.
-    proved: Mutex<HashMap<(LedgerId, u32), u64>>,
-}
-
-impl Books {
-    /// `/users` does not say whose list it is. So a page that is not the last one is used only after the organisation behind
-    /// the same `organization_id` has named itself (P09); a list that stays as it was costs no second request.
-    async fn prove(&self, cx: &ReadCx, ledger: &LedgerId, page: u32, users: &[AccessFact]) -> Result<()> {
-        let proved = || self.proved.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, list) = ((ledger.clone(), page), proved().hasher().hash_one(format!("{users:?}")));
-        if proved().get(&at) != Some(&list) {
-            self.profile(cx, ledger).await?;
-            proved().insert(at, list);
-        }
-        Ok(())
-    }
+    proved: Proved,
 }
 
 impl Connector for Books {
@@ -168,7 +148,8 @@ impl LedgerSource for Books {
         };
         let answer = ask(cx, Some(ledger), self.api.users(ledger, &self.settings.users_filter, page)?).await?;
         let users = about(ledger, map::users(OP, ledger, page, &answer.body))?;
-        self.prove(cx, ledger, page, &users.items).await?;
+        // It does not say whose it is; the organisation behind the same `organization_id` does.
+        self.proved.check(ledger, page, &users.items, self.profile(cx, ledger)).await?;
         Ok(users)
     }
 
