@@ -106,7 +106,7 @@ fn foot(out: &mut String, matrix: &Matrix) {
     if matrix.proposed > 0 {
         let _ = writeln!(
             out,
-            "{} only proposed and gives nobody anything: ledgerward clients list",
+            "{} only proposed, which gives nobody anything: ledgerward clients list",
             count(matrix.proposed, "client")
         );
     }

@@ -424,5 +424,6 @@ pub(super) fn share(firm: &mut Firm, id: ClientId, target: &TargetName, people: 
         targets.clear();
     }
     targets.insert(target.clone());
-    done(format!("{} is shared with {} people on {target}", client.slug, people.len()))
+    let who = if people.len() == 1 { "1 person".to_owned() } else { format!("{} people", people.len()) };
+    done(format!("{} is shared with {who} on {target}", client.slug))
 }
