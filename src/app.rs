@@ -13,7 +13,10 @@ use crate::{
         args::Global,
         outcome::{Exit, Failure, Fault},
     },
-    config::{self, Config, LoadError, secret::SecretPlaces},
+    config::{
+        self, Config, LoadError,
+        secret::{SecretPlaces, SecretRef},
+    },
     domain::{
         firm::{Firm, Person, TargetName, Zone},
         identity::OwnIdentity,
@@ -86,8 +89,7 @@ pub fn manifests() -> Vec<&'static ledgerward_contract::Manifest> {
 /// Reads and checks the configuration. Every problem is told at once, each with its line.
 pub fn load_config(file: &Path) -> Result<Config, Failure> {
     config::load(file, &manifests()).map_err(|e| match e {
-        LoadError::Unreadable { .. } => Failure::new(Exit::Refused, e.to_string())
-            .next("Write one with `ledgerward init --owner EMAIL --name NAME`, or name yours with --config FILE."),
+        LoadError::Unreadable { ref next, .. } => Failure::new(Exit::Refused, e.to_string()).next(next.clone()),
         LoadError::Refused(_) => Failure::new(Exit::Refused, e.to_string().trim_end().to_owned())
             .next("Put these lines right and run the command again. Nothing was changed."),
     })
@@ -187,9 +189,12 @@ pub fn with_settings(mut firm: Firm, config: &Config) -> Firm {
     firm.zone = Zone(config.firm.timezone.clone());
     firm.domains.clone_from(&config.firm.domains);
     firm.policy.unlisted = config.policy.unlisted;
+    firm.policy.authority.clone_from(&config.policy.authority);
     firm.policy.confirm_after_seconds = config.policy.confirm_after_seconds;
     firm.policy.additive_only = config.policy.additive_only;
     firm.policy.always_allowed = config.policy.always_allowed.clone();
+    let on = config.targets.iter().map(|(name, t)| (name.clone(), t.always_allowed.clone()));
+    firm.policy.always_allowed_on = on.filter(|(_, who)| !who.is_empty()).collect();
     firm.roles = config
         .connections
         .iter()
@@ -220,7 +225,10 @@ pub fn options(place: &Place, config: &Config, now: Timestamp) -> Result<Options
     let path = secret
         .path(&SecretPlaces::of_process(&place.config))
         .map_err(|e| Failure::new(Exit::Refused, e.message).next(e.next))?;
-    Ok(options.key(KeySource::File(path)))
+    Ok(options.key(match secret {
+        SecretRef::File(_) => KeySource::File(path),
+        SecretRef::Credential(_) => KeySource::Credential(path),
+    }))
 }
 
 /// Who acts: `[operators]` names a local user's person; root and the state's own user may say `--as`, and without it

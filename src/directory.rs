@@ -1,7 +1,7 @@
 //! Practice managers and rosters: whether a list is believed, and which of its lines may be which client.
 //!
-//! A list that is suddenly much shorter is more often half an export than half a firm: it is held until a person says that
-//! it is right (`roster accept`). A line becomes a client's source only by `clients bind`; here it is only proposed.
+//! A list that is suddenly much shorter is more often half an export than half a firm, and one in which nobody is responsible
+//! in some way any more is more often an empty answer: it is held until a person says that it is right (`roster accept`). A line becomes a client's source only by `clients bind`; here it is only proposed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +33,13 @@ pub struct Believed {
     /// The practice manager's own groups of clients: the lines in each, by the group's name.
     #[serde(default)]
     pub groups: BTreeMap<String, BTreeSet<String>>,
+    /// Of a practice manager, how many are responsible in each way. Each may be a list of its own (jobs, those assigned), so
+    /// that one can be empty while the others are not.
+    #[serde(default)]
+    pub roles: BTreeMap<String, usize>,
+    /// When the list was made, where it is a copy.
+    #[serde(default)]
+    pub issued: Option<Timestamp>,
 }
 
 /// How many pairs of a client and a person a list has. A member of whom the vendor does not say who or what they are may be
@@ -43,13 +50,27 @@ pub fn pairs(rows: &BTreeMap<String, ClientRow>) -> usize {
 
 /// What is believed after a list that is. One with members of unknown standing is half an answer: it never lowers what the next
 /// one is measured by. Where a firm has such a member for good, a list with more known people still raises it.
-fn after(old: &Believed, rows: &BTreeMap<String, ClientRow>, now: Timestamp) -> Believed {
+fn after(old: &Believed, list: &Directory, now: Timestamp) -> Believed {
+    let (rows, issued) = (&list.rows, list.issued);
     let (count, groups) = (pairs(rows), groups(rows));
     let whole = rows.values().map(|r| r.people.len()).sum::<usize>() == count;
     if !whole && count <= old.pairs {
-        return Believed { groups, ..old.clone() };
+        return Believed { groups, issued, ..old.clone() };
     }
-    Believed { pairs: count, clients: rows.len(), at: Some(now), accepted: None, groups }
+    let roles = roles(list);
+    Believed { pairs: count, clients: rows.len(), at: Some(now), accepted: None, groups, roles, issued }
+}
+
+/// Whoever it is who is responsible in that way: a colleague who cannot be named leaves no list empty. The words of a file are
+/// no lists.
+fn roles(list: &Directory) -> BTreeMap<String, usize> {
+    let mut roles = BTreeMap::new();
+    if list.kind == SourceKind::PracticeClient {
+        for one in list.rows.values().flat_map(|r| &r.people) {
+            *roles.entry(one.role.clone()).or_default() += 1;
+        }
+    }
+    roles
 }
 
 fn groups(rows: &BTreeMap<String, ClientRow>) -> BTreeMap<String, BTreeSet<String>> {
@@ -95,19 +116,19 @@ pub async fn doubts(
     readings: &BTreeMap<ConnectionName, ConnectionReading>,
     now: Timestamp,
 ) -> Result<BTreeMap<ConnectionName, String>, Failure> {
-    let lists: Vec<_> = readings.iter().filter_map(|(name, r)| r.directory.as_ref().map(|d| (name, &d.rows))).collect();
+    let lists: Vec<_> = readings.iter().filter_map(|(name, r)| r.directory.as_ref().map(|d| (name, d))).collect();
     if lists.is_empty() {
         return Ok(BTreeMap::new());
     }
     let kept: BTreeMap<String, Believed> = app.store.run(|db| db.doc_all(MEMORY)).await?;
     let (mut doubts, mut fresh) = (BTreeMap::new(), Vec::new());
-    for (name, rows) in lists {
+    for (name, list) in lists {
         let old = kept.get(name.as_str()).cloned().unwrap_or_default();
-        if let Some(why) = doubt(&old, rows) {
+        if let Some(why) = doubt(&old, list) {
             doubts.insert(name.clone(), why);
             continue;
         }
-        let new = after(&old, rows, now);
+        let new = after(&old, list, now);
         // The time alone is not worth a write in each of a day's runs.
         if (Believed { at: old.at, ..new.clone() }) != old {
             fresh.push((name.as_str().to_owned(), new));
@@ -120,23 +141,35 @@ pub async fn doubts(
 }
 
 /// Why a list is not believed after the one that was believed before.
-pub fn doubt(old: &Believed, rows: &BTreeMap<String, ClientRow>) -> Option<String> {
-    let count = pairs(rows);
-    if !shrunk(old.pairs, count) || old.accepted.is_some_and(|a| count >= a) {
+pub fn doubt(old: &Believed, list: &Directory) -> Option<String> {
+    let count = pairs(&list.rows);
+    if old.accepted.is_some_and(|a| count >= a) {
         return None;
     }
     let when = old.at.map_or_else(String::new, |t| format!(" at {t}"));
+    if let (Some(issued), Some(last)) = (list.issued, old.issued)
+        && issued < last
+    {
+        return Some(format!("its list was made at {issued}, before the one of {last} that is believed"));
+    }
+    if shrunk(old.pairs, count) {
+        return Some(format!(
+            "its list names {count} people of {} clients, and named {} of {}{when}; a third less is not believed by itself",
+            list.rows.len(),
+            old.pairs,
+            old.clients
+        ));
+    }
+    let now = roles(list);
+    let (role, before) = old.roles.iter().find(|(role, _)| !now.contains_key(*role))?;
     Some(format!(
-        "its list names {count} people of {} clients, and named {} of {}{when}; a third less is not believed by itself",
-        rows.len(),
-        old.pairs,
-        old.clients
+        "its list names nobody as {role} any more, and named {before}{when}; one that becomes empty is not believed by itself"
     ))
 }
 
-/// Shorter by more than a third. Small lists change by more than that on any day.
+/// Shorter by a third or more. Small lists change by more than that on any day.
 fn shrunk(before: usize, now: usize) -> bool {
-    before >= 6 && now * 3 < before * 2
+    before >= 6 && now * 3 <= before * 2
 }
 
 /// What is believed of a connection's list, for `roster`.
@@ -227,7 +260,7 @@ pub fn links(firm: &Firm, readings: &BTreeMap<ConnectionName, ConnectionReading>
     let known = Links::new(firm);
     let mut found = Vec::new();
     for (connection, reading) in readings {
-        let Some(Directory { kind, rows }) = &reading.directory else { continue };
+        let Some(Directory { kind, rows, issued: _ }) = &reading.directory else { continue };
         let mut unlinked = 0;
         for row in rows.values().filter(|r| r.active) {
             let (client, why) = match known.of(connection, row) {
@@ -278,10 +311,54 @@ mod tests {
 
     #[test]
     fn a_third_less_is_held_and_small_lists_are_not() {
-        assert!(shrunk(300, 199) && shrunk(6, 3) && shrunk(6, 0));
-        assert!(!shrunk(300, 200) && !shrunk(300, 300) && !shrunk(0, 0) && !shrunk(5, 1));
+        assert!(shrunk(300, 200) && shrunk(6, 4) && shrunk(6, 0));
+        assert!(!shrunk(300, 201) && !shrunk(300, 300) && !shrunk(0, 0) && !shrunk(5, 1));
     }
-    fn list(people: impl IntoIterator<Item = (usize, Standing)>) -> BTreeMap<String, ClientRow> {
+
+    /// Two clients, each with one person in each of these ways.
+    fn roles_of(kind: SourceKind, roles: &[&str], issued: Option<&str>) -> Directory {
+        let mut list = list((0..2).flat_map(|client| roles.iter().map(move |_| (client, Standing::Active))));
+        for row in list.rows.values_mut() {
+            row.people.iter_mut().zip(roles).for_each(|(one, role)| (*role).clone_into(&mut one.role));
+        }
+        Directory { kind, issued: issued.map(|t| t.parse().unwrap()), ..list }
+    }
+
+    #[test]
+    fn g2_a_practice_managers_list_that_becomes_empty_is_held_until_it_is_accepted() {
+        let now = Timestamp::UNIX_EPOCH;
+        let of = |roles: &[&str]| roles_of(SourceKind::PracticeClient, roles, None);
+        let believed =
+            after(&Believed::default(), &of(&["account_manager", "job_manager", "partner", "assigned"]), now);
+        // A fourth of eight: less than a third, and no jobs at all.
+        let without = of(&["account_manager", "job_manager", "partner"]);
+        let why = doubt(&believed, &without).unwrap();
+        assert!(why.contains("nobody as assigned any more, and named 2"), "{why}");
+        let accepted = Believed { accepted: Some(pairs(&without.rows)), ..believed.clone() };
+        assert_eq!(doubt(&accepted, &without), None);
+        assert_eq!(doubt(&after(&accepted, &without, now), &without), None, "and it is the measure from now on");
+        // A colleague of whom nothing is known is somebody.
+        let mut odd = of(&["account_manager", "job_manager", "partner", "assigned"]);
+        odd.rows.values_mut().for_each(|r| r.people[3].standing = Standing::Unknown(String::new()));
+        assert_eq!(doubt(&believed, &odd), None);
+        // The words of one file are no lists.
+        let roster = |roles: &[&str]| roles_of(SourceKind::Roster, roles, None);
+        let believed = after(&Believed::default(), &roster(&["Partner", "Manager", "Payroll", "Tax"]), now);
+        assert_eq!(doubt(&believed, &roster(&["Partner", "Manager", "Payroll"])), None);
+    }
+
+    #[test]
+    fn an_older_export_replaces_no_newer_one() {
+        let of = |day: &str| roles_of(SourceKind::Roster, &["Partner"], Some(day));
+        let (old, new) = (of("2026-11-01T00:00:00Z"), of("2026-11-20T00:00:00Z"));
+        let believed = after(&Believed::default(), &new, Timestamp::UNIX_EPOCH);
+        assert!(doubt(&believed, &old).unwrap().contains("made at 2026-11-01T00:00:00Z, before the one of 2026-11-20"));
+        assert_eq!(doubt(&believed, &new), None);
+        assert_eq!(doubt(&believed, &of("2026-11-21T00:00:00Z")), None);
+        assert_eq!(doubt(&Believed { accepted: Some(2), ..believed }, &old), None, "a person says that it is right");
+    }
+
+    fn list(people: impl IntoIterator<Item = (usize, Standing)>) -> Directory {
         let mut rows: BTreeMap<String, ClientRow> = BTreeMap::new();
         for (n, (client, standing)) in people.into_iter().enumerate() {
             let id = format!("c{client}");
@@ -302,7 +379,7 @@ mod tests {
                 standing,
             });
         }
-        rows
+        Directory { kind: SourceKind::PracticeClient, rows, issued: None }
     }
 
     #[test]
@@ -313,7 +390,7 @@ mod tests {
         assert_eq!((believed.pairs, believed.clients, doubt(&Believed::default(), &good)), (28, 7, None));
         // The vendor's answer about its users was empty: each id is somebody else's, and counts as several.
         let poisoned = list((0..49).map(|n| (n % 7, stranger())));
-        assert_eq!(pairs(&poisoned), 0);
+        assert_eq!(pairs(&poisoned.rows), 0);
         assert!(doubt(&believed, &poisoned).is_some());
         // Too few of them to be doubted, and still no measure.
         let partly = list((0..49).map(|n| (n % 7, if n < 20 { Standing::Active } else { stranger() })));

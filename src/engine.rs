@@ -24,7 +24,7 @@ use crate::{
         self,
         facts::{Facts, FactsBuilder},
         firm::{Firm, PersonId, TargetName},
-        guard::{Check, Guards, Limit, Verdict},
+        guard::{Check, Gate, Guards, Limit, Verdict},
         lane::{LaneKey, Op},
         plan::Plan,
         policy::Decider,
@@ -173,7 +173,11 @@ pub async fn sync(app: &App, world: &World, run: i64, ask: &Ask, console: &mut d
 pub async fn finish(app: &App, world: &World, picture: Picture, console: &mut dyn Console) -> Result<Done, Failure> {
     step(app, picture.run, "apply").await?;
     let lanes = apply::run(app, world, &picture, console).await?;
-    deliver::sweep(app, world, &picture).await?;
+    // Looking changes nothing here, too.
+    tokio::select! {
+        swept = deliver::sweep(app, world, &picture) => swept?,
+        () = app.process.stopped() => {}
+    }
     if picture.access_only {
         return Ok(Done { picture, lanes, delivered: deliver::Delivery::default() });
     }
@@ -270,6 +274,11 @@ async fn guard(
     let rests = if held.is_empty() { Vec::new() } else { rests(app, now).await? };
     let (mut still, mut approved, mut steps) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
     for hold in held {
+        // No approval lifts a freeze. One that was given before stays unused until the freeze is off.
+        if hold.gate == Gate::Freeze {
+            still.push(hold);
+            continue;
+        }
         let word = approvals.iter().find(|a| hold.digest.starts_with(&a.digest)).cloned();
         let first = word.as_ref().map(|approval| (approval.digest.clone(), Rest::of(&hold, approval, now)));
         let word = word.or_else(|| rests.iter().find_map(|(rest, done)| rest.covers(&hold, done, now)));

@@ -3,14 +3,19 @@
 //! A ledger that cannot be read holds its own pairs and nothing else; a sign-in that is dead holds the ledgers that only it
 //! reaches. Nothing here decides anything.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use futures::{StreamExt as _, stream};
-use ledgerward_contract::{
-    AccessFact, ClientDirectory, ClientRow, ConnectionName, Error, ErrorKind, FolderId, Grade, LedgerId, LedgerProfile,
-    LedgerRole, LedgerRow, LedgerSource, ProviderUserId, Result, Scope, Seats, SeenPermission, Snapshot, SourceKind,
-    SourceRef, Standing, Stat, Timestamp,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
+
+use futures::{StreamExt as _, future::BoxFuture, stream};
+use ledgerward_contract::{
+    AccessFact, ClientDirectory, ClientRow, ConnectionName, Cursor, Error, ErrorKind, FolderId, Grade, LedgerId,
+    LedgerProfile, LedgerRole, LedgerRow, LedgerSource, Listed, Page, ProviderUserId, Result, Scope, Seats,
+    SeenPermission, Snapshot, SourceKind, SourceRef, Standing, Stat, Timestamp,
+};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     domain::{
@@ -25,6 +30,31 @@ use crate::{
 const LEDGERS_AT_ONCE: usize = 64;
 const SIGN_INS_AT_ONCE: usize = 8;
 const PAGES_MAX: u32 = 10_000;
+/// How long one connection may take to be read. Whatever was not read by then is held as in an outage, so that a vendor
+/// that never comes to an end stops nobody else's revokes.
+const READING_MAX: Duration = Duration::from_secs(3600);
+/// And for each row that it listed: two requests at 60 a minute, the slowest limit of all, and as much again. A firm of
+/// thousands of clients takes hours there, and must come to its end.
+const PER_ROW: Duration = Duration::from_secs(4);
+
+/// The time that one connection has.
+#[derive(Debug)]
+struct Time {
+    /// Of the run, for what is read.
+    now: Timestamp,
+    begun: Instant,
+    rows: AtomicU32,
+}
+
+impl Time {
+    fn of(now: Timestamp) -> Self {
+        Self { now, begun: Instant::now(), rows: AtomicU32::new(0) }
+    }
+
+    fn until(&self) -> Instant {
+        self.begun + READING_MAX + PER_ROW * self.rows.load(Ordering::Relaxed)
+    }
+}
 
 /// What one reading of one ledger gave, by one sign-in.
 #[derive(Debug)]
@@ -78,6 +108,8 @@ impl Reading {
 pub struct Directory {
     pub kind: SourceKind,
     pub rows: BTreeMap<String, ClientRow>,
+    /// When it was made, where it is a copy that somebody made.
+    pub issued: Option<Timestamp>,
 }
 
 /// What a connection's sign-ins gave in this run.
@@ -116,12 +148,13 @@ pub struct Known {
 /// Reads one connection: its ledgers and everybody in each of them, and its directory.
 pub async fn source(source: &Source, known: &Known, wanted: &Wanted, now: Timestamp) -> ConnectionReading {
     let mut reading = ConnectionReading { whole: matches!(wanted, Wanted::All), ..ConnectionReading::default() };
+    let time = Time::of(now);
     if let Some(api) = source.connector.ledgers() {
-        ledgers(source, api, &known.ledgers, wanted, now, &mut reading).await;
+        ledgers(source, api, &known.ledgers, wanted, &time, &mut reading).await;
     }
     let whole = matches!(wanted, Wanted::All | Wanted::Only { directory: true, .. });
     if let Some(api) = source.connector.directory().filter(|_| whole) {
-        directory(source, api, &known.directory, now, &mut reading).await;
+        directory(source, api, &known.directory, &time, &mut reading).await;
     }
     reading.needs_sign_in = source.reaches.iter().all(|r| r.dead.is_some())
         || reading.troubles.iter().any(|e| e.kind == ErrorKind::Unauthenticated);
@@ -134,7 +167,7 @@ async fn ledgers(
     api: &dyn LedgerSource,
     known: &BTreeMap<LedgerId, String>,
     wanted: &Wanted,
-    now: Timestamp,
+    time: &Time,
     reading: &mut ConnectionReading,
 ) {
     let grade = source.manifest.grade.unwrap_or(Grade::C);
@@ -146,7 +179,7 @@ async fn ledgers(
     let mut unseen: BTreeMap<Option<&str>, Error> = BTreeMap::new();
     // Where one consent is one company there are hundreds of sign-ins, each with a list of one.
     let ways = source.reaches.iter().filter(|r| r.realm.as_deref().is_none_or(|realm| asked(&realm.into())));
-    let lists = stream::iter(ways.map(|reach| async move { (reach, rows(source, api, reach, now).await) }));
+    let lists = stream::iter(ways.map(|reach| async move { (reach, rows(source, api, reach, time).await) }));
     let mut found = Vec::new();
     for (reach, rows) in lists.buffered(SIGN_INS_AT_ONCE).collect::<Vec<_>>().await {
         match rows {
@@ -159,16 +192,16 @@ async fn ledgers(
     }
     reached.extend(found.iter().map(|(_, row)| row.id.clone()));
     let jobs = found.iter().filter(|(_, row)| asked(&row.id)).map(|(reach, row)| async move {
-        let (outcome, seats) = match access(api, reach, &row.id, now).await {
+        let (outcome, seats) = match access(api, reach, &row.id, time).await {
             Ok(list) => (ReadOutcome::Listed(list), None),
-            Err(e) if e.kind == ErrorKind::Unsupported => match api.seats(&reach.read(now), &row.id).await {
+            Err(e) if e.kind == ErrorKind::Unsupported => match api.seats(&reach.read(time.now), &row.id).await {
                 Ok(seats) => (ReadOutcome::Failed(e), seats),
                 Err(closed) => (ReadOutcome::Failed(closed), None),
             },
             Err(e) => (ReadOutcome::Failed(e), None),
         };
         let own = reach.own.clone();
-        Reading { seats, ..finish(source, row.id.clone(), row.name.clone(), grade, now, own, outcome) }
+        Reading { seats, ..finish(source, row.id.clone(), row.name.clone(), grade, time.now, own, outcome) }
     });
     let got: Vec<_> = stream::iter(jobs).buffer_unordered(LEDGERS_AT_ONCE).collect().await;
     reading.readings.extend(got);
@@ -180,7 +213,7 @@ async fn ledgers(
             None => ReadOutcome::LostSight,
         };
         let own = OwnIdentity::default();
-        reading.readings.push(finish(source, id.clone(), name.clone(), grade, now, own, outcome));
+        reading.readings.push(finish(source, id.clone(), name.clone(), grade, time.now, own, outcome));
     }
 }
 
@@ -202,16 +235,19 @@ async fn directory(
     source: &Source,
     api: &dyn ClientDirectory,
     known: &BTreeMap<String, String>,
-    now: Timestamp,
+    time: &Time,
     reading: &mut ConnectionReading,
 ) {
     let kind = directory_kind(source.manifest.grade);
     let grade = if kind == SourceKind::Roster { Grade::C } else { Grade::B };
-    let mut listed = BTreeMap::new();
+    let (mut listed, mut issued) = (BTreeMap::new(), None);
     let mut failed = source.reaches.is_empty().then(|| nobody_signed_in(&source.name));
     for reach in &source.reaches {
-        match clients(source, api, reach, now).await {
-            Ok(rows) => listed.extend(rows.items().iter().map(|row| (row.id.clone(), row.clone()))),
+        match clients(source, api, reach, time).await {
+            Ok((made, rows)) => {
+                issued = issued.max(made);
+                listed.extend(rows.items().iter().map(|row| (row.id.clone(), row.clone())));
+            }
             Err(e) => {
                 failed.get_or_insert_with(|| Error::new(e.kind, e.op, e.message.clone()));
                 reading.troubles.push(e.with("connection", source.name.as_str()));
@@ -230,24 +266,47 @@ async fn directory(
         let at = SourceRef { connection: source.name.clone(), kind, id: id.clone() };
         let own = OwnIdentity::default();
         let name = name.clone();
-        reading.readings.push(Reading { source: at, name, grade, at: now, own, outcome, seats: None });
+        reading.readings.push(Reading { source: at, name, grade, at: time.now, own, outcome, seats: None });
     }
-    reading.directory = failed.is_none().then_some(Directory { kind, rows: listed });
+    reading.directory = failed.is_none().then_some(Directory { kind, rows: listed, issued });
+}
+
+/// A listing to its end, or to the end of the time that its connection has.
+async fn whole<'a, T: Listed + PartialEq>(
+    op: &'static str,
+    time: &'a Time,
+    mut fetch: impl FnMut(Cursor) -> BoxFuture<'a, Result<Page<T>>>,
+) -> Result<Snapshot<T>> {
+    Snapshot::gather(op, time.now, PAGES_MAX, |at| {
+        let page = fetch(at);
+        Box::pin(async move {
+            let page = timeout_at(time.until(), page).await.unwrap_or_else(|_| {
+                let minutes = time.begun.elapsed().as_secs() / 60;
+                let what = format!("the connection was not read to its end in {minutes} minutes");
+                Err(Error::new(ErrorKind::Unavailable, op, what)
+                    .next("It is tried again by itself; what was not read stays as it is."))
+            })?;
+            time.rows.fetch_add(u32::try_from(page.items.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+            Ok(page)
+        })
+    })
+    .await
 }
 
 async fn clients(
     source: &Source,
     api: &dyn ClientDirectory,
     reach: &Reach,
-    now: Timestamp,
-) -> Result<Snapshot<ClientRow>> {
+    time: &Time,
+) -> Result<(Option<Timestamp>, Snapshot<ClientRow>)> {
     alive(source, reach, "clients.list")?;
-    let cx = reach.read(now);
-    Snapshot::gather("clients.list", now, PAGES_MAX, |at| {
+    let cx = reach.read(time.now);
+    let issued = api.issued(&cx).await?;
+    let rows = whole("clients.list", time, |page| {
         let cx = cx.clone();
-        Box::pin(async move { api.clients(&cx, at).await })
-    })
-    .await
+        Box::pin(async move { api.clients(&cx, page).await })
+    });
+    Ok((issued, rows.await?))
 }
 
 /// Somebody is responsible for the client whom the list cannot name, and in a standing that it does not know: whoever is
@@ -321,26 +380,21 @@ fn alive(source: &Source, reach: &Reach, op: &'static str) -> Result<()> {
     }
 }
 
-async fn rows(source: &Source, api: &dyn LedgerSource, reach: &Reach, now: Timestamp) -> Result<Snapshot<LedgerRow>> {
+async fn rows(source: &Source, api: &dyn LedgerSource, reach: &Reach, time: &Time) -> Result<Snapshot<LedgerRow>> {
     alive(source, reach, "ledgers.list")?;
-    let cx = reach.read(now);
-    Snapshot::gather("ledgers.list", now, PAGES_MAX, |at| {
+    let cx = reach.read(time.now);
+    whole("ledgers.list", time, |page| {
         let cx = cx.clone();
-        Box::pin(async move { api.ledgers(&cx, at).await })
+        Box::pin(async move { api.ledgers(&cx, page).await })
     })
     .await
 }
 
-async fn access(
-    api: &dyn LedgerSource,
-    reach: &Reach,
-    ledger: &LedgerId,
-    now: Timestamp,
-) -> Result<Snapshot<AccessFact>> {
-    let cx = reach.read(now);
-    let list = Snapshot::gather("access.list", now, PAGES_MAX, |at| {
+async fn access(api: &dyn LedgerSource, reach: &Reach, ledger: &LedgerId, time: &Time) -> Result<Snapshot<AccessFact>> {
+    let cx = reach.read(time.now);
+    let list = whole("access.list", time, |page| {
         let cx = cx.clone();
-        Box::pin(async move { api.access(&cx, Scope::One(ledger), at).await })
+        Box::pin(async move { api.access(&cx, Scope::One(ledger), page).await })
     })
     .await?;
     if list.items().iter().any(|f: &AccessFact| &f.ledger != ledger) {
@@ -413,6 +467,42 @@ pub async fn sharing(target: &Target, folder: &FolderId, now: Timestamp) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A list of `last` pages with a new person on each, a page every `every`.
+    async fn read(last: u32, every: Duration) -> (Result<Snapshot<AccessFact>>, Duration) {
+        let time = Time::of(Timestamp::UNIX_EPOCH);
+        let mut pages = 0_u32;
+        let list = whole("access.list", &time, |_| {
+            pages += 1;
+            let fact = AccessFact {
+                ledger: "71".into(),
+                user: pages.to_string().as_str().into(),
+                email: None,
+                name: String::new(),
+                role: "reader".to_owned(),
+                standing: Standing::Active,
+            };
+            let next = (pages < last).then(|| Cursor::At(pages.to_string()));
+            Box::pin(async move {
+                tokio::time::sleep(every).await;
+                Ok(Page { items: vec![fact], next, total: None })
+            })
+        });
+        (list.await, time.begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_without_end_is_an_outage_in_time() {
+        let (list, took) = read(u32::MAX, Duration::from_secs(60)).await;
+        assert_eq!(list.unwrap_err().kind, ErrorKind::Unavailable);
+        assert!(took < READING_MAX + Duration::from_secs(600), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_list_at_the_vendors_own_pace_comes_to_its_end() {
+        let (list, took) = read(9_000, Duration::from_secs(2)).await;
+        assert_eq!((list.unwrap().items().len(), took.as_secs()), (9_000, 18_000));
+    }
 
     #[test]
     fn a_ledger_is_told_with_what_is_wrong_with_its_own_sign_in() {

@@ -16,27 +16,35 @@ use crate::{
     cli::{console::Console, outcome::Failure},
     config::schema,
     decided::Decided,
+    deliver,
     domain::{
         finding::{Finding, Severity},
-        firm::{AcceptedHolder, Firm, TargetName},
-        guard::{self, Approval, CauseKey, History, Past, Verdict},
-        lane::{LaneKey, Op, OwnedGrant},
+        firm::{AcceptedHolder, AccountRef, Firm, TargetName},
+        guard::{self, Verdict},
+        lane::{LaneKey, OwnedGrant},
         plan::{self, ActualLane, LaneCx, LanePlan, Listing, Plan, Proposed, Trouble},
-        policy::{Decider, DesiredLane},
+        policy::{Decider, DesiredLane, Papers},
     },
     drift::{self, Hint, Seen},
     engine::Ask,
     gather::{self, FolderReading},
     moves::{self, Move},
-    store::{AppliedRow, LaneRow, OwnedRow},
+    store::{LaneRow, OwnedRow},
     world::{Target, World},
 };
 
 mod behind;
+mod ground;
 mod naming;
+mod settled;
+
+pub use self::{ground::guard_ground, settled::settled};
 
 /// The plan of a target was approved, or it had none to approve.
 pub const APPROVED: &str = "target_approved";
+/// Lanes that nobody could see when the first plan of their target was approved, and since when: they have a first plan of
+/// their own.
+const FIRST: &str = "lane_first";
 /// Under which settings a lane was last planned and not held.
 const POLICY: &str = "lane_policy";
 /// The turn of the last change of the firm that a lane's cleared plan took in.
@@ -75,6 +83,10 @@ pub struct Known {
     shared_on: bool,
     /// It could not be read because the sign-in is dead.
     signed_out: bool,
+    /// Who belongs in it is not known for now: a source of its client gave no answer in this run, or none to rely on yet.
+    unsaid: bool,
+    /// Nothing of it was ever approved: everything in it is held until somebody does (`decisions` 13).
+    first: bool,
     pub name: String,
     policy: String,
     policy_before: Option<String>,
@@ -104,6 +116,12 @@ impl Known {
         self.remembered.is_some()
     }
 
+    /// Whether this run saw what the folder should be and what it is. That there is nothing to do says nothing of any other.
+    fn in_sight(&self) -> bool {
+        let away = |t: &Trouble| matches!(t, Trouble::Gone | Trouble::Trashed | Trouble::NoAccess);
+        !self.unsaid && self.unreadable.is_none() && !self.trouble.iter().any(away)
+    }
+
     /// Ids in the list that are planned people under another address.
     pub fn known_ids(&self) -> &BTreeMap<PermissionId, Email> {
         &self.known_ids
@@ -125,15 +143,13 @@ pub struct Book {
     /// Desired lanes were looked at together with these.
     findings: Vec<Finding>,
     last_change: i64,
+    /// Of which account an account's folder has papers, by [`lane_text`].
+    papers_of: BTreeMap<String, AccountRef>,
 }
 
 impl Book {
     pub fn sharing(&self, target: &TargetName) -> plan::Sharing {
         self.sharing.get(target).copied().unwrap_or(plan::Sharing::Off)
-    }
-
-    pub fn is_first(&self, target: &TargetName) -> bool {
-        self.first.contains(target)
     }
 }
 
@@ -152,11 +168,13 @@ pub async fn read(
         owned: BTreeMap<LaneKey, Vec<OwnedRow>>,
         accepted: BTreeMap<LaneKey, Vec<crate::store::Accepted>>,
         approved: BTreeMap<String, Timestamp>,
+        first: BTreeMap<String, Timestamp>,
         policy: BTreeMap<String, String>,
         seen_change: BTreeMap<String, i64>,
         adopt: BTreeMap<String, Vec<Email>>,
         adopted_name: BTreeMap<String, AdoptedName>,
         behind: BTreeMap<String, behind::All>,
+        papers_of: BTreeMap<String, AccountRef>,
         moves: Vec<Move>,
     }
     let stored = app
@@ -167,17 +185,23 @@ pub async fn read(
                 owned: db.owned()?,
                 accepted: db.accepted()?,
                 approved: db.doc_all(APPROVED)?,
+                first: db.doc_all(FIRST)?,
                 policy: db.doc_all(POLICY)?,
                 seen_change: db.doc_all(SEEN_CHANGE)?,
                 adopt: db.doc_all(ADOPT)?,
                 adopted_name: db.doc_all(ADOPTED_NAME)?,
                 behind: db.doc_all(behind::BEHIND)?,
+                papers_of: db.doc_all(deliver::ACCOUNT)?,
                 moves: moves::all(db)?,
             })
         })
         .await?;
     let mut keys: BTreeSet<LaneKey> = stored.lanes.keys().cloned().collect();
-    keys.extend(decider.lanes().map(|(lane, _)| lane.lane));
+    let mut unsaid = BTreeMap::new();
+    for (lane, _) in decider.lanes() {
+        unsaid.insert(lane.lane.clone(), settled::unsaid(&lane, ask));
+        keys.insert(lane.lane);
+    }
     keys.retain(|k| world.targets.contains_key(&k.target) && wanted(ask, k));
     let seen: BTreeMap<LaneKey, Option<i64>> =
         keys.iter().map(|k| (k.clone(), stored.seen_change.get(&lane_text(k)).copied())).collect();
@@ -187,6 +211,7 @@ pub async fn read(
     let holds = |m: &Move| decider.firm().clients.get(&m.client).is_some_and(|c| m.holds(c));
     let mut book = Book {
         last_change: decided.last(),
+        papers_of: stored.papers_of,
         moves: stored.moves.into_iter().filter(holds).collect(),
         ..Book::default()
     };
@@ -235,6 +260,8 @@ pub async fn read(
     }
     let (nothing, mut news) = (behind::All::new(), Vec::new());
     for key in keys {
+        let asks = world.targets.get(&key.target).is_some_and(|t| t.settings.first_plan == schema::FirstPlan::Approve);
+        let first = asks && stored.first.contains_key(&lane_text(&key));
         let row = stored.lanes.get(&key).cloned();
         let owned = stored.owned.get(&key).cloned().unwrap_or_default();
         let mut known = Known {
@@ -251,6 +278,9 @@ pub async fn read(
             unreadable: None,
             shared_on: false,
             signed_out: false,
+            unsaid: book.sharing(&key.target) == plan::Sharing::Mirror
+                && unsaid.get(&key).copied().unwrap_or_else(|| settled::unsaid(&decider.lane(&key).0, ask)),
+            first: first || book.first.contains(&key.target),
             name: String::new(),
             policy: policy(decider.firm(), world, &key),
             policy_before: stored.policy.get(&lane_text(&key)).cloned(),
@@ -417,6 +447,11 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
     if moved.is_some() {
         desired.end();
     }
+    if let (Papers::Of(is), Some(was)) = (desired.papers, book.papers_of.get(&lane_text(&desired.lane)))
+        && was.clashes(is)
+    {
+        desired.dispute();
+    }
     let list = match (&known.unreadable, known.folder(), known.entries()) {
         (_, None, _) => Listing::NoFolder,
         (Some(why), ..) => Listing::Unreadable(why),
@@ -437,7 +472,7 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
         sharing: book.sharing(&desired.lane.target),
         name: &known.name,
         renames: book.renames.get(&desired.lane.target).copied().unwrap_or(false),
-        first_plan: book.is_first(&desired.lane.target),
+        first_plan: known.first,
         policy: &known.policy,
         policy_before: known.policy_before.as_deref(),
         changes: &known.changes,
@@ -447,68 +482,6 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
         plan.decided(&moved.change, &moved.because());
     }
     Some(plan)
-}
-
-/// What the guard counts with: the last 24 hours, the freeze switch, and the approvals that are still good.
-pub async fn guard_ground(app: &App, firm: &Firm, now: Timestamp) -> Result<(History, bool, Vec<Approval>), Failure> {
-    let day_ago = now.saturating_sub(jiff::SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
-    let (changes, then, freeze, approvals, restored) = app
-        .store
-        .run(move |db| {
-            Ok((
-                db.access_changes_since(day_ago)?,
-                db.managed_pairs_at(day_ago)?,
-                db.freeze()?,
-                db.approvals_valid(now)?,
-                db.restored()?,
-            ))
-        })
-        .await?;
-    let mut history = History {
-        recent: changes
-            .iter()
-            .filter_map(|c| {
-                let removed = match c.op {
-                    Op::Revoke { .. } => true,
-                    Op::Grant { .. } => false,
-                    _ => return None,
-                };
-                Some(Past {
-                    removed,
-                    who: Email::parse(&c.holder).ok()?,
-                    client: c.lane.folder.client,
-                    cause: c.cause.as_ref().map(CauseKey::of)?,
-                })
-            })
-            .collect(),
-        clients: firm.clients.len() as u64,
-        ..History::default()
-    };
-    count_pairs(&mut history, &then, firm);
-    let approvals = approvals
-        .into_iter()
-        .map(|a| Approval { digest: a.digest, by: a.by, reason: a.reason, at: a.at, expires: a.expires })
-        .collect();
-    Ok((history, freeze.is_some() || restored.is_some(), approvals))
-}
-
-/// The managed pairs of 24 hours ago. A pair counts for the connection of its client's first source: that is whose fault
-/// would take it away.
-fn count_pairs(history: &mut History, then: &[AppliedRow], firm: &Firm) {
-    let mut pairs: BTreeSet<(Email, ledgerward_contract::ClientId)> = BTreeSet::new();
-    for row in then {
-        pairs.insert((row.who.clone(), row.lane.folder.client));
-    }
-    let mut people: BTreeMap<CauseKey, BTreeSet<&Email>> = BTreeMap::new();
-    for (who, client) in &pairs {
-        *history.clients_of.entry(who.clone()).or_default() += 1;
-        *history.people_of.entry(*client).or_default() += 1;
-        let source = firm.clients.get(client).and_then(|c| c.sources.first());
-        let cause = source.map_or(CauseKey::Decision, |s| CauseKey::Connection(s.connection.to_string()));
-        *history.pairs_by_cause.entry(cause.clone()).or_default() += 1;
-        people.entry(cause).or_default().insert(who);
-    }
-    history.people_by_cause = people.into_iter().map(|(cause, who)| (cause, who.len() as u64)).collect();
 }
 
 /// Keeps the plan and its holds, so that they can be named by their digests.
@@ -530,49 +503,6 @@ pub async fn remember(app: &App, run: i64, verdict: &Verdict, now: Timestamp) ->
 fn to_json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, Failure> {
     serde_json::to_value(value)
         .map_err(|e| Failure::new(crate::cli::outcome::Exit::Failed, format!("a plan cannot be written down: {e}")))
-}
-
-/// A lane's plan went through: its settings and the firm's changes so far are taken in.
-pub async fn settled(app: &App, picture: &crate::engine::Picture, lanes: &BTreeSet<LaneKey>) -> Result<(), Failure> {
-    let now = picture.now;
-    let last = picture.book.last_change;
-    let rows: Vec<(String, String)> =
-        lanes.iter().filter_map(|key| Some((lane_text(key), picture.book.lanes.get(key)?.policy.clone()))).collect();
-    let approved = first_plans_done(picture, lanes);
-    app.store
-        .run(move |db| {
-            db.tx(|db| {
-                for (key, policy) in &rows {
-                    if db.doc_get::<String>(POLICY, key)?.as_ref() != Some(policy) {
-                        db.doc_put(POLICY, key, policy)?;
-                    }
-                    if db.doc_get::<i64>(SEEN_CHANGE, key)? != Some(last) {
-                        db.doc_put(SEEN_CHANGE, key, &last)?;
-                    }
-                }
-                for target in &approved {
-                    db.doc_put(APPROVED, &target.0, &now)?;
-                }
-                Ok(())
-            })
-        })
-        .await?;
-    Ok(())
-}
-
-/// Targets whose first plan is behind them: a run over all clients held nothing of it, and every folder of it went through.
-/// While a part is still to do, what was not shown with it is held: neither a plan for one client nor half an approved one
-/// opens a target for the rest.
-fn first_plans_done(picture: &crate::engine::Picture, done: &BTreeSet<LaneKey>) -> Vec<TargetName> {
-    // The plan of a revoke (no epoch) is a part as well.
-    if picture.clients.is_some() || picture.epoch.is_none() {
-        return vec![];
-    }
-    let held = picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane);
-    let failed = picture.verdict.cleared.lanes().iter().map(|l| &l.lane).filter(|l| !done.contains(*l));
-    let open: BTreeSet<&TargetName> = held.chain(failed).map(|l| &l.target).collect();
-    let begun = |t: &&TargetName| done.iter().any(|l| l.target == **t);
-    picture.book.first.iter().filter(|t| !open.contains(t)).filter(begun).cloned().collect()
 }
 
 /// A short digest of a sharing list, stored with the lane.

@@ -81,7 +81,8 @@ pub async fn join(
     let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
     let doubts = directory::doubts(app, readings, now).await?;
     let mut out = JoinedAll { churned: churn::doubts(app, firm, readings, now).await?, ..JoinedAll::default() };
-    let mut fresh: BTreeMap<String, Kept> = BTreeMap::new();
+    // A ledger that several sign-ins reach is one source: what they say of it together is told and kept.
+    let mut fresh: BTreeMap<String, Joined> = BTreeMap::new();
     for (connection, reading) in readings {
         let book = AddressBook::new(firm, connection);
         for one in &reading.readings {
@@ -108,22 +109,20 @@ pub async fn join(
                 let due = out.reread.entry(one.source.clone()).or_insert(at);
                 *due = at.min(*due);
             }
-            // A second sign-in that reaches the same ledger must not overwrite what the first one saw: only a complete
-            // list that is believed, or the only reading there is, becomes the memory.
-            let listed = matches!(one.outcome, ReadOutcome::Listed(_) | ReadOutcome::Assigned(_));
-            if (listed && joined.unknown_since.is_none()) || !fresh.contains_key(&key) {
-                fresh.insert(key, keep(&joined));
-            }
-            out.sources.push(joined);
+            let joined = match fresh.remove(&key) {
+                Some(other) => other.agreed(joined, &before, now),
+                None => joined,
+            };
+            fresh.insert(key, joined);
         }
     }
-    for (key, old) in &kept {
-        if !fresh.contains_key(key) {
-            let configured = app.config.connections.contains_key(&old.source.connection);
-            out.sources.push(if configured { recall(old) } else { out_of_reach(old, now) });
-        }
+    for (key, old) in kept.iter().filter(|(_, k)| !app.config.connections.contains_key(&k.source.connection)) {
+        fresh.entry(key.clone()).or_insert_with(|| out_of_reach(old, now));
     }
-    save(app, firm, run, readings, &kept, fresh, &mut out, now).await?;
+    out.sources.extend(kept.iter().filter(|(key, _)| !fresh.contains_key(*key)).map(|(_, old)| recall(old)));
+    let keeps = fresh.iter().map(|(key, joined)| (key.clone(), keep(joined))).collect();
+    out.sources.extend(fresh.into_values());
+    save(app, firm, run, readings, &kept, keeps, &mut out, now).await?;
     out.proposals.extend(doubts.iter().map(|(connection, why)| shrunk(connection, why)));
     out.proposals.extend(churn::findings(&out.churned));
     out.proposals.extend(roles_without_a_column(app, readings));
@@ -253,15 +252,12 @@ fn recall(old: &Kept) -> Joined {
     }
 }
 
-/// A source whose connection was taken out of the configuration: nobody reads it any more, so it proves nothing any more.
+/// A source whose connection was taken out of the configuration: nobody reads it any more, so it proves nothing any more. That
+/// is kept as well, for how long it has been so counts.
 fn out_of_reach(old: &Kept, now: Timestamp) -> Joined {
     let mut joined = recall(old);
-    for fact in joined.facts.values_mut() {
-        fact.why = Why::Unreadable;
-    }
-    joined.rest = Why::Unreadable;
-    joined.unknown_since = joined.unknown_since.or(Some(now));
-    joined.trouble = Some("its connection is not in the configuration".to_owned());
+    joined.memory = joined.memory.not_ahead_of(now);
+    joined.silent(Why::Unreadable, now, "its connection is not in the configuration".to_owned());
     joined
 }
 
@@ -428,3 +424,6 @@ pub async fn findings(
     app.store.run(move |db| db.sync_scopes(run, &by_source, now)).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,6 +79,11 @@ impl Process {
         *self.stop.borrow()
     }
 
+    /// True once [`Process::stop`] was called: what the layers below a connector heed.
+    pub fn stop_signal(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
     /// Ends when [`Process::stop`] was called.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut seen = self.stop.subscribe();

@@ -450,6 +450,143 @@ fn a_token_is_its_person_and_no_more() {
     assert!(trail.contains("token.add") && trail.contains("token.revoke"));
 }
 
+#[test]
+fn a_token_ends_for_good_with_its_person() {
+    let daemon = Daemon::start(firm::firm(5, 1));
+    let post = |acting: &str, path: &str, body: Value| ask(&daemon, acting, "POST", path, body);
+    let made = post(EMPLOYEE, "/tokens", json!({"name": "crm", "person": "emma"}));
+    let token = made.json["token"].as_str().unwrap().to_owned();
+    let other = post(ADMIN, "/tokens", json!({"name": "books", "person": "adam"}));
+    let headers = |token: &str| format!("Host: 127.0.0.1:{}\r\nAuthorization: Bearer {token}\r\n", daemon.tcp);
+    let with = |token: &str| daemon.tcp(&headers(token), "GET", "/api/v1/people", None).status;
+    assert_eq!(with(&token), 200);
+    assert_eq!(post(OWNER, "/people/emma/disable", Value::Null).status, 200);
+    assert_eq!(get(&daemon, OWNER, "/tokens").json["tokens"].as_array().unwrap().len(), 1);
+    assert_eq!(post(OWNER, "/people/emma/enable", Value::Null).status, 200);
+    assert_eq!(with(&token), 401, "it does not come back with her");
+    assert_eq!(with(other.json["token"].as_str().unwrap()), 200, "and nobody else's ends");
+    assert!(get(&daemon, OWNER, "/audit?limit=1000").json.to_string().contains("token.revoke"));
+    // Whoever was closed by a revoke: at the latest when they are lifted.
+    let again = post(EMPLOYEE, "/tokens", json!({"name": "crm", "person": "emma"})).json["token"].clone();
+    assert!(daemon.cli(&["revoke", "emma", "--now", "--as", OWNER]).status.code().is_some());
+    assert_eq!(get(&daemon, OWNER, "/people?all=true").json.to_string().matches("\"reason\":").count(), 1);
+    assert!(daemon.cli(&["people", "lift", "emma", "--as", OWNER]).status.success());
+    assert_eq!(with(again.as_str().unwrap()), 401);
+}
+
+/// What comes back, as text. The head goes first, and the body a moment later, as many programs write it.
+fn slowly<S: std::io::Read + std::io::Write>(mut stream: S, head: &str, body: &[u8]) -> String {
+    stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+    stream.flush().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(if body.is_empty() { 0 } else { 100 }));
+    stream.write_all(body).unwrap_or_else(|e| panic!("{head}: nobody reads the body: {e}"));
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap_or_else(|e| panic!("{head}: {e}"));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn a_refusal_reaches_whoever_still_writes() {
+    use std::os::unix::net::UnixStream;
+    let daemon = Daemon::start(firm::firm(5, 1));
+    // More than the buffers between the two take.
+    let body = vec![b' '; 4 << 20];
+    let head = |acting: &str, path: &str| {
+        format!(
+            "POST /api/v1{path} HTTP/1.1\r\nHost: x\r\nLedgerward-As: {acting}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n",
+            body.len()
+        )
+    };
+    for (acting, path, status) in [
+        (VIEWER, "/sync", 403),
+        (VIEWER, "/firm/apply", 403),
+        (OWNER, "/nothing", 404),
+        ("z@harbour.example", "/sync", 403),
+    ] {
+        let got = slowly(UnixStream::connect(daemon.socket()).unwrap(), &head(acting, path), &body);
+        assert!(got.starts_with(&format!("HTTP/1.1 {status} ")), "{acting} {path}: {got}");
+    }
+    let tcp = std::net::TcpStream::connect(("127.0.0.1", daemon.tcp)).unwrap();
+    let got = slowly(tcp, &head("", "/sync").replace("Host: x", &format!("Host: 127.0.0.1:{}", daemon.tcp)), &body);
+    assert!(got.starts_with("HTTP/1.1 401 "), "{got}");
+}
+
+#[test]
+fn the_firms_numbers_are_for_whoever_sees_the_firm() {
+    use std::os::unix::net::UnixStream;
+    let daemon = Daemon::start(firm::firm(5, 1));
+    let metrics = |acting: &str| {
+        let acting = if acting.is_empty() { String::new() } else { format!("Ledgerward-As: {acting}\r\n") };
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{acting}");
+        slowly(UnixStream::connect(daemon.socket()).unwrap(), &head, b"")
+    };
+    for who in [OWNER, ADMIN, ""] {
+        let got = metrics(who);
+        assert!(got.starts_with("HTTP/1.1 200 ") && got.contains("ledgerward_exposure_removals"), "{who}: {got}");
+    }
+    for who in [VIEWER, EMPLOYEE, "z@harbour.example"] {
+        let got = metrics(who);
+        assert!(got.starts_with("HTTP/1.1 403 ") && !got.contains("ledgerward_"), "{who}: {got}");
+    }
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused_by_its_name() {
+    let daemon = Daemon::start(firm::firm(5, 2));
+    for (path, text) in [
+        ("/clients", r#"{"name": "Acme", "name": "Birch"}"#),
+        ("/access/check", r#"{"pairs": [{"person": "emma", "client": "client-0", "name": 1, "name": 2}]}"#),
+    ] {
+        let path = format!("/api/v1{path}");
+        let twice = daemon.send(OWNER, "POST", &path, Some(("application/json", text.as_bytes())));
+        assert_eq!(twice.status, 400, "{:?}", twice.json);
+        let detail = twice.json["detail"].as_str().unwrap();
+        assert!(detail.contains("the key \"name\" is there twice"), "{detail}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_not_told_at_its_whole_length() {
+    let daemon = Daemon::start(firm::firm(5, 1));
+    let long = "x".repeat(1 << 19);
+    for (path, text, status) in [
+        ("/firm/apply", json!({"file": long}).to_string(), 422),
+        ("/firm/apply", json!({"file": format!("version = 1\n{long} = 1\n")}).to_string(), 422),
+        ("/firm/what-if", json!({"file": format!("version = 1\nname = \"{long}\"\n")}).to_string(), 422),
+        ("/clients", format!("{{\"{long}\": 1}}"), 400),
+        ("/clients", format!("{{\"{long}\": 1, \"{long}\": 1}}"), 400),
+    ] {
+        let path = format!("/api/v1{path}");
+        let got = daemon.send(OWNER, "POST", &path, Some(("application/json", text.as_bytes())));
+        let told = got.json.to_string();
+        assert!(got.status == status && told.len() < 3_000, "{path}: {}: {}", got.status, told.len());
+    }
+}
+
+#[test]
+fn whoever_sees_only_themselves_is_told_the_same_of_everybody_else() {
+    let daemon = Daemon::start(firm::firm(5, 2));
+    for (method, path, body) in [
+        ("GET", "/why?person=OTHER&client=client-0", Value::Null),
+        ("GET", "/access?person=OTHER", Value::Null),
+        ("PATCH", "/people/OTHER", json!({"first": "X"})),
+        ("POST", "/people/OTHER/disable", Value::Null),
+        ("POST", "/tokens", json!({"name": "t", "person": "OTHER"})),
+    ] {
+        for who in [VIEWER, EMPLOYEE] {
+            let as_told = |other: &str| {
+                let body: Value = serde_json::from_str(&body.to_string().replace("OTHER", other)).unwrap();
+                let got = ask(&daemon, who, method, &path.replace("OTHER", other), body);
+                (got.status, got.json.to_string().replace(other, "OTHER"))
+            };
+            let there = as_told("olga");
+            assert_eq!(there.0, 403, "{who} {path}: {there:?}");
+            assert_eq!(there, as_told("zelda"), "{who} {path}");
+        }
+    }
+}
+
 fn put_input(daemon: &Daemon, args: &[&str], input: &str) -> std::process::Output {
     use std::io::Write as _;
     let mut child = daemon.command(args).stdin(std::process::Stdio::piped()).spawn().unwrap();

@@ -510,6 +510,8 @@ fn h06_status_check_is_quiet_when_all_is_well() {
     fs::write(world.path("config.toml"), format!("{firm}[targets.disk]{disk}")).unwrap();
     let now = Timestamp::now();
     let mut db = world.open(false);
+    // A ledger that cannot be read is not well.
+    assert!(db.doc_delete("source", "xero/ledger/L12").unwrap());
     let run = db.run_start("sync", now).unwrap();
     db.run_end(run, 0, true, &json!({}), now).unwrap();
     // A failing attempt afterwards is told by `runs`; it makes the last complete one no older.

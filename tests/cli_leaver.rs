@@ -961,7 +961,10 @@ fn a_review_takes_who_may_change_access_and_a_sheet_its_own_reviewer() {
         has(&world.text(&format!("{line} --as cas@harbour.example"), 1), &[missing]);
     }
     world.text("people office cas custom:desk --mode ledger+selected", 0);
-    has(&world.text("review start Q2 --as cas@harbour.example", 1), &["permission \"read-all\" is missing"]);
+    has(
+        &world.text("review start Q2 --as cas@harbour.example", 1),
+        &["\"read-all\" is theirs for the clients of the group north only"],
+    );
     // Not even an administrator decides for an owner.
     has(
         &world.text("review import Q1 sheets/ana@harbour.example.csv --as bob@harbour.example", 1),
@@ -1025,7 +1028,10 @@ fn a_review_goes_out_comes_back_and_is_sealed() {
     let world = office();
     world.text("people mode ana ledger+selected", 0);
     has(&world.text("review start 2026-Q4 --as bob@harbour.example", 1), &["the permission \"read-all\" is missing"]);
-    has(&world.text("review start 2026-Q4 --reviewer cas=client-1002", 0), &["2 lines for 2 reviewers"]);
+    let start = "review start 2026-Q4 --reviewer cas=client-1002";
+    has(&world.text(start, 1), &["cas@harbour.example cannot sign off", "\"read-all\" is missing"]);
+    world.text("people office cas admin --mode ledger+selected", 0);
+    has(&world.text(start, 0), &["2 lines for 2 reviewers"]);
     has(&world.text("review start 2026-Q4", 1), &["already"]);
     has(&world.text("review seal 2026-Q4 --out signed", 1), &["2 lines not decided yet"]);
     world.text("review export 2026-Q4 --out sheets", 0);

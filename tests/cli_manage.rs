@@ -90,7 +90,10 @@ impl Place {
         self.dir.path().join("state")
     }
 
+    /// What a person fills in after `init`.
     fn secrets(&self) {
+        let config = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), config.replace("YOUR-CLIENT-ID", "an-app")).unwrap();
         for name in ["xero-secret", "drive-secret"] {
             let file = self.dir.path().join("etc").join(name);
             std::fs::write(&file, "not-a-secret").unwrap();
@@ -849,4 +852,46 @@ fn private_books_leave_privacy_by_two_recorded_acts_and_by_nothing_else() {
     );
     bob("private convert hobby --reason sold").ok();
     assert!(place.run("clients").ok().out.contains("hobby"));
+}
+
+#[test]
+fn who_closed_somebody_is_who_acted_and_a_person_with_nothing_is_told_so() {
+    let place = Place::firm();
+    place.run("access --person bob").ok().says("Bob Brown sees nothing.");
+    place.run("access").ok().says("Nobody sees anything.");
+    let closed_by = |line: &str, email: &str| {
+        let _exit = place.run(line);
+        let db = Db::open(Options::new(place.state(), Timestamp::now())).unwrap();
+        let firm = db.firm().unwrap();
+        firm.people.values().find(|p| p.email.key() == email).unwrap().closed.clone().unwrap().by
+    };
+    let own = if rustix::process::getuid().is_root() { "root" } else { "uid " };
+    assert!(closed_by("revoke bob --now", "bob@harbour.example").starts_with(own), "Ana did nothing of this");
+    let by = closed_by("--as ana@harbour.example revoke cleo --now", "cleo@harbour.example");
+    assert_eq!(by, "ana@harbour.example");
+}
+
+#[test]
+fn a_lost_key_is_told_before_a_consent_is_spent_and_there_is_a_way_out() {
+    let place = Place::firm();
+    place.run("key replace --reason lost --yes").exits(1).warns("nothing is lost");
+    let key = place.state().join("key");
+    let right = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let connect = place.run("connect xero --no-browser").exits(78).warns("ledgerward key replace");
+    assert!(!connect.err.contains("Sign in to"), "the consent would be spent: {}", connect.err);
+    place.run("status --check").exits(1).warns("").says("key file");
+    place.run("key replace --reason lost").exits(64).warns("--yes");
+    assert!(!key.exists(), "nothing is made without a yes");
+    place.run("key replace --reason lost --yes").ok().says("The key is now");
+    assert!(std::fs::read(&key).unwrap().len() == 32 && std::fs::read(&key).unwrap() != right);
+    place.run("doctor --offline").warns("").says("the sign-ins' key opens them");
+    place.run("audit export --json").ok().says("key.replace");
+}
+
+#[test]
+fn init_refuses_a_name_that_the_configuration_would_refuse() {
+    let place = Place::empty();
+    place.args(&["init", "--owner", "ana@harbour.example", "--name", &"x".repeat(5000)]).exits(64).warns("at most 200");
+    assert!(!place.config().exists() && !place.state().exists());
 }

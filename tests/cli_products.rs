@@ -18,6 +18,7 @@ use std::{
 use ledgerward::{
     domain::{
         change::{self, Actor, By, ChangeOp},
+        finding::{Finding, Severity},
         firm::Firm,
     },
     store::{Db, Options},
@@ -144,7 +145,10 @@ const EXTEND: &[Case] = &[
     Case("named accounts are not the client's folder", &["select emma acme-ltd --account 1000"], ANA, "why emma acme-ltd", 0, &["selected for 1 account"]),
     Case("a client in no group of theirs is a number", &["groups add north acme-ltd", "roles define desk --may read-all --group north", "people office vic custom:desk --mode selected"], "vic", "clients", 0, &["acme-ltd", "4 more that you do not see", "!Birch"]),
     Case("access of their group, and a number", &["select emma acme-ltd elm-co", "groups add north acme-ltd", "roles define desk --may read-all --group north", "people office vic custom:desk --mode selected"], "vic", "access", 0, &["Emma Reed", "Acme Ltd", "!Elm", "more that you do not see"]),
-    Case("own counts, not the firm's", &["groups add north acme-ltd", "roles define desk --may read-all --group north", "people office vic custom:desk --mode selected"], "vic", "status", 0, &["You see 0 clients"]),
+    Case("own counts, not the firm's", &["groups add north acme-ltd", "roles define desk --may read-all --group north", "people office vic custom:desk --mode selected"], "vic", "status", 0, &["You see 1 clients"]),
+    Case("a group's clients that one does not see are a number", &["groups add south birch-llp elm-co", "roles define picker --may selections", "people office emma custom:picker --mode ledger+selected"], "emma", "groups show south", 0, &["2 more that you do not see", "!irch", "!lm"]),
+    Case("a group that one does not see has no name in a role", &["groups add north acme-ltd", "roles define desk --may read-all --group north"], "vic", "roles list", 0, &["custom:desk", "a group that you do not see", "!north"]),
+    Case("what somebody may for their group only is not missing", &["groups add north acme-ltd", "roles define desk --may read-all --group north", "people office vic custom:desk --mode selected"], "vic", "findings", 1, &["\"read-all\" is theirs for the clients of the group north only", "!missing"]),
     Case("a guest has an end and a reason", &[], ANA, "guests add vic acme-ltd --until 2999-01-01 --reason audit", 1, &["within a year"]),
     Case("a guest needs a reason", &[], ANA, "guests add vic acme-ltd --until 8h", 64, &["--reason"]),
     Case("a guest is never wider than the ledger", &[], ANA, "guests add emma birch-llp --until 8h --reason audit", 1, &["needs Xero access"]),
@@ -154,6 +158,9 @@ const EXTEND: &[Case] = &[
     Case("and needs two", &["guests add emma birch-llp --until 8h --reason fire --break-glass"], ANA, "access --person emma", 0, &["!Birch"]),
     Case("and a day at most", &[], ANA, "guests add emma birch-llp --until '25 hours' --reason fire --break-glass", 1, &["24 hours"]),
     Case("and somebody to be the second", &["people disable oli"], ANA, "guests add emma birch-llp --until 8h --reason fire --break-glass", 1, &["second owner, and there is none"]),
+    Case("and its asker's hand to the end", &["oli: guests add emma birch-llp --until 8h --reason fire --break-glass", "ada: people mode vic all", "people disable oli"], ANA, "changes publish --all", 0, &["mode of vic", "1 change left out", "disabled or closed since", "!BREAK-GLASS"]),
+    Case("which is the reason that is told", &["oli: guests add emma birch-llp --until 8h --reason fire --break-glass", "people disable oli"], ANA, "changes publish C-{last}", 1, &["oli@harbour.example, who asked for this break-glass access, is disabled or closed since"]),
+    Case("a reviewer is somebody who can bring their sheet in", &[], ANA, "review start Q4 --reviewer emma=acme-ltd", 1, &["emma@harbour.example cannot sign off", "\"read-all\" is missing", "Nothing was started"]),
 ];
 
 #[rustfmt::skip]
@@ -219,11 +226,11 @@ fn ledger_sync_a_private_account() {
 fn who_sees_some_clients_learns_of_no_other() {
     const LIMITED: [&str; 4] = ["emma", "vic", "desk", "op"];
     #[rustfmt::skip]
-    const ANSWERS: [&str; 43] = [
+    const ANSWERS: [&str; 44] = [
         "access", "access --json", "access --format csv", "access --at 2026-11-20", "access --person {me}", "access --client {other}",
         "access --person ada", "access --client {other} --at 2026-11-20", "why {me} {other}", "why-not {me} {other}", "why ada {other}",
         "gaps --offline", "status", "status --json", "findings", "runs", "plan --offline", "hold", "audit export", "clients list --all",
-        "clients --json", "people --json", "people list --all", "groups", "groups show south", "guests --json", "changes --json",
+        "clients --json", "people --json", "people list --all", "groups", "groups show south", "roles list", "guests --json", "changes --json",
         "changes show --all", "private list", "firm export", "statements --json", "statements --client {other}", "roles table --json",
         "leaver --all", "forecast --offline", "plan --offline --json", "plan --offline --client {other}", "pull", "pull --json", "sync --yes",
         "sync --yes --json", "status --check", "apply 00000000",
@@ -291,6 +298,102 @@ fn who_sees_some_clients_learns_of_no_other() {
     assert!(code == 0 && text.contains("Ada Reed sees Acme Ltd"), "{text}");
 }
 
+/// Whoever sees only themselves is told the same of everybody else, whether they work here or not, and of every change.
+#[test]
+fn who_sees_only_themselves_learns_of_no_colleague() {
+    let place = Place::copy();
+    for line in ["roles define picker --may selections", "people office emma custom:picker --mode ledger+selected"] {
+        assert_eq!(place.say(ANA, line).0, 0, "{line}");
+    }
+    assert_eq!(place.say("ada", "people mode vic all").0, 0);
+    let staged = place.last_staged();
+    for who in ["vic", "emma"] {
+        for line in [
+            "why {other} acme-ltd",
+            "why-not {other} acme-ltd",
+            "access --person {other}",
+            "access --person {other} --at 2026-11-20",
+            "people edit {other} --first X",
+            "people disable {other}",
+            "people enable {other}",
+            "people mode {other} all",
+            "people office {other} viewer --mode all",
+            "people hand-over {other}",
+            "people accept-domain {other}",
+            "people lift {other}",
+            "guests add {other} acme-ltd --until 8h --reason x",
+            "guests end {other} acme-ltd",
+            "private share boat --target drive --with {other}",
+            "api token add t --person {other}",
+            "revoke {other} --now",
+            "leaver {other}",
+        ] {
+            let ask = |other: &str| {
+                let (code, text) = place.say(who, &line.replace("{other}", other));
+                (code, text.replace(other, "OTHER"))
+            };
+            let there = ask("oli@harbour.example");
+            assert_eq!(there.0, 1, "{who} typed {line}: {}", there.1);
+            assert_eq!(there, ask("zed@harbour.example"), "{who} typed {line}");
+        }
+        let reject = |id: &str| place.say(who, &format!("changes reject C-{id} --reason no"));
+        assert_eq!(reject(&staged), reject("9999"), "{who}");
+    }
+    let (code, text) = place.say("emma", "access --person emma");
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = place.say("emma", "people edit emma --first Emmeline");
+    assert!(code == 1 && text.contains("permission"), "their own record is theirs to name: {text}");
+    let (code, text) = place.say("emma", "select vic acme-ltd --dry-run");
+    assert!(code == 0 && text.contains("acme-ltd"), "whom a role selects for it can name: {text}");
+}
+
+/// What was found about private books is their person's, and theirs whom they are shared with; whoever calls their books like
+/// something else hides nothing.
+#[test]
+fn a_finding_about_private_books_is_not_there_for_others() {
+    let place = Place::copy();
+    for (who, line) in [
+        ("ada", "private add Boat"),
+        ("ada", "private share boat --target drive --with emma --with oli --reason tax"),
+        ("ada", "private add Drive"),
+        ("ada", "private add Acme"),
+    ] {
+        let (code, text) = place.say(who, line);
+        assert_eq!(code, 0, "{line}: {text}");
+    }
+    let found = [
+        ("step.refused", "drive/boat/emma@harbour.example", "emma could not be let into the folder of boat."),
+        ("statement.not_available", "boat/L1/bank-statement", "Boat has no bank statement."),
+        ("heard.never_of", "somewhere/boat", "Something of boat."),
+        ("folder.link_on", "drive/acme-ltd", "A link is on."),
+        ("state.damaged", "drive", "The state is damaged."),
+    ];
+    let now = Timestamp::now();
+    let findings: Vec<Finding> = found
+        .into_iter()
+        .map(|(code, subject, text)| Finding::new(Severity::Urgent, code, subject, text, "Look."))
+        .collect();
+    let mut db = place.db();
+    let run = db.run_start("sync", now).unwrap();
+    db.sync_findings(run, "lanes", &findings, now).unwrap();
+    drop(db);
+    for (line, all, rest) in [
+        ("findings", "5 open findings: 5 urgent", "2 open findings: 2 urgent"),
+        ("findings --all --json", "\"urgent\":5", "\"urgent\":2"),
+        ("status", "5 urgent findings; a target refuses something", "2 urgent findings"),
+        ("status --json", "\"urgent\":5", "\"urgent\":2"),
+        ("status --check", "5 urgent findings; a target refuses something", "2 urgent findings"),
+    ] {
+        for who in ["ada", "oli", ""] {
+            let (_, text) = place.say(who, line);
+            assert!(text.contains(all), "{who} typed {line}:\n{text}");
+        }
+        let (_, text) = place.say(ANA, line);
+        assert!(text.contains(rest), "{line}:\n{text}");
+        assert!(!text.contains("refuses something") && !text.contains("oat"), "{line}:\n{text}");
+    }
+}
+
 /// Runs all and tells all that differ, so that a table is read as one.
 fn run(cases: &[Case]) {
     let mut wrong = Vec::new();
@@ -303,7 +406,8 @@ fn run(cases: &[Case]) {
                 wrong.push(format!("{what}: before it, {who} typed {line}, exit {code}:\n{text}"));
             }
         }
-        let (code, text) = place.say(who, line);
+        let line = line.replace("{last}", &place.last_staged());
+        let (code, text) = place.say(who, &line);
         let missing = |part: &&&str| match part.strip_prefix('!') {
             Some(not) => text.contains(not),
             None => !text.contains(**part),
@@ -337,6 +441,9 @@ impl Place {
             assert_eq!(code, 0, "{line}: {text}");
         };
         must("init --owner ana@harbour.example --name Harbour --first Ana --last Reed");
+        let config = place.dir.path().join("etc/config.toml");
+        let filled = std::fs::read_to_string(&config).unwrap().replace("YOUR-CLIENT-ID", "an-app");
+        std::fs::write(&config, filled).unwrap();
         for name in ["xero-secret", "drive-secret"] {
             let file = place.dir.path().join("etc").join(name);
             std::fs::write(&file, "not-a-secret").unwrap();
@@ -359,6 +466,15 @@ impl Place {
 
     fn state(&self) -> PathBuf {
         self.dir.path().join("state")
+    }
+
+    fn db(&self) -> Db {
+        Db::open(Options::new(self.state(), Timestamp::now())).unwrap()
+    }
+
+    /// The number of the newest change that waits.
+    fn last_staged(&self) -> String {
+        self.db().staged_changes().unwrap().iter().map(|c| c.id).max().unwrap_or_default().to_string()
     }
 
     /// What somebody types, as a shell reads it. `who` is empty for root.

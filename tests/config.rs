@@ -1,6 +1,11 @@
 //! The configuration: what is accepted, and how everything that is not is told.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper of a test fails like the test")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper of a test fails like the test"
+)]
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
@@ -167,12 +172,18 @@ fn a_whole_configuration_is_read() {
     assert_eq!(c.operators[&1000].key(), "ana@harbour.example");
 }
 
+/// With what only the firm knows filled in.
+fn template(name: &str) -> String {
+    config::template("ana@Harbour.example", name).replace("\"YOUR-CLIENT-ID\"", "\"abc\"")
+}
+
 #[test]
 fn the_template_of_init_is_a_configuration() {
     let text = config::template("ana@Harbour.example", "Harbour \"& Co\\ \t");
     // Outer blanks of a name are refused like anybody's, so the caller trims.
-    assert!(config::parse(&text, &ALL).problems.iter().all(|p| p.path == "firm.name"));
-    let c = good(&config::template("ana@Harbour.example", "Harbour \"& Co\\"));
+    let wrong: Vec<String> = config::parse(&text, &ALL).problems.into_iter().map(|p| p.path).collect();
+    assert_eq!(wrong, ["firm.name", "connections.xero.client_id", "targets.drive.client_id"]);
+    let c = good(&template("Harbour \"& Co\\"));
     assert_eq!(c.firm.name, "Harbour \"& Co\\");
     assert_eq!(c.firm.domains.first().unwrap(), "harbour.example");
     assert!(c.targets.values().all(|t| t.sharing == Sharing::Report), "the first run changes no sharing list");
@@ -180,7 +191,7 @@ fn the_template_of_init_is_a_configuration() {
 
 #[test]
 fn what_the_template_offers_in_comments_is_accepted_too() {
-    let text = config::template("ana@harbour.example", "Harbour & Co");
+    let text = template("Harbour & Co");
     let uncommented: String = text
         .lines()
         .map(|line| match line.strip_prefix("# ") {
@@ -272,6 +283,17 @@ fn each_wrong_setting_is_one_problem() {
     one("1000 =", "0 =", "root is nobody's own user");
     one("127.0.0.1:9464", "0.0.0.0:9464", "for this machine only");
     one("unlisted = \"deny\"", "unlisted = \"maual\"", "Did you mean \"manual\"?");
+    one("client_id = \"abc\"", "client_id = \"YOUR-CLIENT-ID\"", "still what `init` wrote");
+    one("[log]", "[api]\nlisten = \"127.0.0.1:9464\"\n[log]", "only one of the two");
+    one("Harbour & Co", &"x".repeat(5000), "at most 200 letters");
+    // The one true error, and none that comes of what is left of the list.
+    one("[\"pdf\", \"ofx\"]", "[\"docx\"]", "\"docx\" is not known here");
+    one("after_days = 5", "periods = [\"weak\"]", "\"weak\" is not known here");
+    one("[\"Harbour.example\"]", "[\"harbour\"]", "is no internet domain");
+    one("\"bank-statement\"]", "\"bank-statment\"]", "Did you mean \"bank-statement\"?");
+    // A ledger is only read.
+    one("scopes = \"broad\"", "scopes = [\"a\", \"accounting.transactions\"]", "changes nothing in a ledger");
+    good(&GOOD.replace("scopes = \"broad\"", "scopes = [\"a\", \"accounting.contacts.read\"]"));
 }
 
 #[test]
@@ -333,6 +355,96 @@ fn a_secret_in_the_file_is_refused_and_never_repeated() {
     }
 }
 
+/// What anybody sees of a configuration that holds `line` where the secret's place should be: each problem of its text and,
+/// where it has none, of its secrets.
+fn told(text: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    std::fs::write(&file, text).unwrap();
+    match config::load(&file, &ALL) {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(e) => e.to_string(),
+    }
+}
+
+const SECRET_LINE: &str = "client_secret = { file = \"xero-secret\" }";
+const CANARY: &str = "Zk3-9fQ~8aB2.c7D/WxE";
+
+#[test]
+fn no_form_of_a_pasted_secret_is_repeated() {
+    // The template's own comment, which says where a secret may be.
+    let line =
+        "client_secret = \"CANARY\"  # beside this file, chmod 0400; or { credential = \"xero-secret\" } of systemd";
+    let shown = told(&GOOD.replace(SECRET_LINE, &line.replace("CANARY", CANARY)));
+    assert!(shown.contains("14 | client_secret = (not shown)\n"), "{shown}");
+    for line in [
+        "client_secret = CANARY # { credential = \"x\" }",
+        "client_secret = \"CANARY",
+        "client_secret = \"\"\"\nCANARY\"\"\"",
+        "client_secret = \"\"\"\nCANARY=\n\\q\n\"\"\"",
+        "client_secret = \"\"\"\nCANARY\nscopes = 'CANARY'",
+        "client_secret = [\"CANARY\"]",
+        "client_secret = [\n  \"CANARY\",\n  [\"CANARY\"],\n]",
+        "client_secret = [\n  \"CANARY\"\n  \"CANARY\"\n]",
+        "client_secret = { file = \"CANARY\" }",
+        "client_secret = { file = \"/CANARY\" } # credential = \"x\"",
+        "client_secret = { credential = \"CANARY\" }",
+        "client_secret = { credential = \"Zk39fQ8aB2c7DWxE\" }",
+        "client_secret = { value = \"CANARY\" } # { credential = \"x\" }",
+        "client_secret = { file = \"x-secret\", name = \"CANARY\" }",
+        "client_secret = { \"CANARY\" = 1 }",
+        "client_secret = { file = CANARY }",
+        "client_secret = { file = [\"CANARY\"] }",
+        "\"client_secret\" = \"CANARY\" # file = 1",
+        "'client_secret' = 'CANARY'",
+        "client_secret.file = \"CANARY\"",
+        "client_secret.value = \"CANARY\"",
+        "client_secret.name = \"CANARY\"\nclient_secret.name = \"CANARY\"",
+        "client_secret = \"x\"\nclient_secret = \"CANARY\"",
+        "scopes = \"CANARY\\q\"",
+        "[connections.xero.client_secret]\nvalue = \"CANARY\"",
+        "[connections.xero.client_secret]\nname = \"CANARY",
+        "[connections.xero.client_secret]\nname = \"CANARY\"\nname = \"CANARY\"",
+        "[[connections.xero.client_secret]]\nname = \"CANARY\"",
+        "clientsecret = \"CANARY\"",
+        "client_secrt = { file = \"CANARY\" }",
+        "service_account = { file = \"CANARY\" }",
+        "scopes = \"braod\" # client_secret = \"CANARY\"",
+        "endpoints = { api = \"https://user:CANARY@api.vendor.example\" }",
+        "proxy = \"http://user:CANARY@proxy.example:3128\"",
+        "redirect_url = \"http://user:CANARY@proxy.example:3128\"",
+        "# client_secret = \"CANARY\"\u{1}",
+    ] {
+        let text = GOOD.replace(SECRET_LINE, &line.replace("CANARY", CANARY));
+        let shown = told(&text);
+        assert!(!shown.contains(CANARY) && !shown.contains("Zk39fQ8aB2c7DWxE"), "{line}\n{shown}");
+    }
+    let inline = GOOD.replace(
+        "[targets.disk]\n",
+        "[targets]\nbox = { connector = \"google-drive\", scopes = \"braod\", client_secret = \"CANARY\", sharing = \"mirror\" }\n[targets.disk]\n",
+    );
+    assert!(!told(&inline.replace("CANARY", CANARY)).contains(CANARY));
+    let dotted = GOOD.replace("version = 1", "version = 1\nconnections.a.client_secret = \"CANARY\" # file = 1");
+    assert!(!told(&dotted.replace("CANARY", CANARY)).contains(CANARY));
+}
+
+#[test]
+fn what_is_harmless_is_still_shown() {
+    for (from, to, line) in [
+        ("scopes = \"broad\"", "scopes = \"braod\"   # \"broad\"", " | scopes = \"braod\"\n"),
+        ("ADMIN = \"reader\"", "ADMIN = \"owner\"", " | ADMIN = \"owner\"\n"),
+        ("{ floor = 2 }", "{ percent = 90 }", " | leavers = { percent = 90 }\n"),
+        ("[\"pdf\", \"ofx\"]", "[\n  \"pdf\",\n  \"docx\", # no\n]", " |   \"docx\"\n"),
+        ("[targets.disk]", "[targets.Disk_1] # ours", " | [targets.Disk_1]\n"),
+        ("shared_drive = \"0A\"", "shared_driv = \"0A\"", " | shared_driv = (not shown)\n"),
+    ] {
+        let text = GOOD.replace(from, to);
+        let parsed = config::parse(&text, &ALL);
+        let shown = config::render_all(&parsed.problems, "config.toml", &text);
+        assert!(shown.contains(line), "{shown}");
+    }
+}
+
 fn places(dir: &Path) -> SecretPlaces {
     SecretPlaces { credentials: Some(dir.to_path_buf()), ..SecretPlaces::of_process(&dir.join("config.toml")) }
 }
@@ -356,7 +468,13 @@ fn a_secret_file_must_be_closed_to_others() {
     check(0o400).unwrap();
     assert_eq!(SecretRef::Credential("s".into()).read(&here).unwrap().expose(), "value");
     let nobody = SecretPlaces { credentials: None, ..here.clone() };
-    assert!(SecretRef::Credential("s".into()).read(&nobody).unwrap_err().next.contains("LoadCredential=s"));
+    assert!(
+        SecretRef::Credential("xero-secret".into())
+            .read(&nobody)
+            .unwrap_err()
+            .next
+            .contains("LoadCredential=xero-secret:")
+    );
     assert!(SecretRef::File("none".into()).read(&here).unwrap_err().message.contains("no such file"));
     assert!(SecretRef::File(".".into()).read(&here).unwrap_err().message.contains("is not a file"));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -364,6 +482,51 @@ fn a_secret_file_must_be_closed_to_others() {
     assert!(secret.read(&here).unwrap_err().message.contains("is empty"));
     std::fs::write(&file, [0xff, 0xfe]).unwrap();
     assert!(secret.read(&here).unwrap_err().message.contains("not text"));
+}
+
+#[test]
+fn the_key_of_the_state_is_bytes_and_exactly_thirty_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, key) = (dir.path().join("config.toml"), dir.path().join("mykey"));
+    let start = GOOD.find("[connections.xero]").unwrap();
+    std::fs::write(&config, format!("{}[state]\nkey = {{ file = \"mykey\" }}\n", &GOOD[..start])).unwrap();
+    let load = |bytes: &[u8], mode: u32| {
+        std::fs::write(&key, bytes).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let loaded = config::load(&config, &ALL).map(|c| c.state_key).map_err(|e| e.to_string());
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        loaded
+    };
+    // No text, and with a line break at its end that is part of it.
+    let mut bytes: Vec<u8> = (230..=255).chain(0..=5).collect();
+    bytes[31] = b'\n';
+    assert_eq!(load(&bytes, 0o400).unwrap(), Some(SecretRef::File("mykey".into())));
+    assert!(load(&bytes, 0o644).unwrap_err().contains("others may open"));
+    for bad in [&b"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=\n"[..], &bytes[..31], &[]] {
+        let told = load(bad, 0o400).unwrap_err();
+        assert!(told.contains(&format!("holds {}", bad.len())) && told.contains("head -c 32 /dev/urandom"), "{told}");
+    }
+    assert!(load(&vec![7; 70_000], 0o400).unwrap_err().contains("larger than 64 KiB"));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_says_what_to_do_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    let next = |file: &Path| match config::load(file, &ALL) {
+        Err(LoadError::Unreadable { reason, next, .. }) => format!("{reason}. {next}"),
+        other => panic!("{other:?}"),
+    };
+    assert!(next(&file).contains("ledgerward init"));
+    let folder = next(dir.path());
+    assert!(folder.contains("is a folder") && !folder.contains("init"), "{folder}");
+    std::fs::write(&file, b"version = 1\n[firm]\nname = \"Bj\xf6rn\"\n").unwrap();
+    let latin = next(&file);
+    assert!(latin.contains("line 3") && !latin.contains("init"), "{latin}");
+    std::fs::write(&file, GOOD).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let open = next(&file);
+    assert!(open.contains("0666") && open.contains("chmod o-w"), "{open}");
 }
 
 #[test]
@@ -421,5 +584,30 @@ proptest::proptest! {
         let parsed = config::parse(&text, &ALL);
         let _ = config::render_all(&parsed.problems, "config.toml", &text);
         proptest::prop_assert_eq!(parsed.config.is_some(), parsed.problems.is_empty());
+    }
+    #[test]
+    fn no_place_of_a_secret_shows_it(
+        before in "[\\[\\]{}=\"'.#, \na-c]{0,10}",
+        after in "[\\[\\]{}=\"'.#, \n0-9]{0,10}",
+        form in 0usize..8,
+        comment in 0usize..3,
+        cut in 0usize..60,
+    ) {
+        let value = ["\"CANARY\"", "CANARY", "{ file = \"CANARY\" }", "{ credential = \"CANARY\" }", "{ value = 'CANARY' }",
+            "[\n\"CANARY\"\n]", "\"\"\"\nCANARY=\n\"\"\"", "{ file = \"x\", name = \"CANARY\" }"][form];
+        let comment = ["", " # or { credential = \"xero-secret\" } of systemd", " # file = 1"][comment];
+        let line = format!("client_secret = {before}{value}{after}{comment}").replace("CANARY", CANARY);
+        let mut text = GOOD.replace(SECRET_LINE, &line);
+        // What stands after it may be gone: quotes and brackets that nothing closes.
+        let end = text.find(CANARY).unwrap() + CANARY.len() + cut;
+        if cut < 30 {
+            text.truncate((end..text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(text.len()));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        std::fs::write(&file, &text).unwrap();
+        if let Err(e) = config::load(&file, &ALL) {
+            proptest::prop_assert!(!e.to_string().contains(CANARY), "{}\n{}", text, e);
+        }
     }
 }

@@ -80,6 +80,25 @@ fn a_careless_program_is_told_what_is_wrong() {
         ),
         ("a page without next", "\"next\": None if following is None else str(following)", "\"more\": False"),
         ("a standing of its own", "states.get(m[\"state\"], m[\"state\"])", "m[\"state\"]"),
+        ("a missing next page is the last one", "data[\"next_page\"]", "data.get(\"next_page\")"),
+        ("every page is the last one", "None if following is None else str(following)", "None"),
+        ("no id is an id called None", "key(m[\"id\"])", "str(m[\"id\"])"),
+        ("a missing role is a role", "m[\"level\"]", "m.get(\"level\") or \"reader\""),
+        (
+            "a missing state is active",
+            "states.get(m[\"state\"], m[\"state\"])",
+            "states.get(m.get(\"state\"), \"active\")",
+        ),
+        (
+            "no list is an empty one",
+            "    if not isinstance(data[key], list):\n        raise TypeError(f\"{key} is no list\")  # An object would pass for a list of nobody.\n    return {\"items\": [row(r) for r in data[key]]",
+            "    return {\"items\": [row(r) for r in data.get(key) or []]",
+        ),
+        (
+            "what comes after the end is not looked at",
+            "json.loads(json.loads(sys.stdin.readline())[\"answer\"][\"body\"])",
+            "json.JSONDecoder().raw_decode(json.loads(sys.stdin.readline())[\"answer\"][\"body\"])[0]",
+        ),
     ] {
         let text = example();
         assert!(text.contains(from), "the example changed: {from}");
@@ -88,5 +107,36 @@ fn a_careless_program_is_told_what_is_wrong() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let (code, json) = check(&path);
         assert_eq!((code, &json["ok"]), (1, &false.into()), "{habit}: {json:#}");
+        let text = json.to_string();
+        assert!(!text.contains("AccessFact") && !text.contains("connector check"), "{habit}: {text}");
     }
+}
+
+/// Each habit is told in words that name the field.
+#[test]
+fn a_field_that_is_left_out_is_told_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("program.py");
+    fs::write(&path, example().replace("m[\"level\"]", "m.get(\"level\") or \"reader\"")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let (_, json) = check(&path);
+    let text = json.to_string();
+    assert!(text.contains("without $.members[0].level: 903 has the role reader all at once"), "{json:#}");
+    let lazy = example().replace("None if following is None else str(following)", "None");
+    fs::write(&path, lazy).unwrap();
+    let (_, json) = check(&path);
+    assert!(json.to_string().contains("recorded answers were never asked for"), "{json:#}");
+}
+
+/// What the vendor itself leaves out at the end of a list is no fault; neither is UTF-16 that a shell could read.
+#[test]
+fn a_vendor_that_ends_a_list_without_a_word_is_understood() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, answers) = (dir.path().join("program.py"), dir.path().join("answers.json"));
+    fs::write(&path, example().replace("data[\"next_page\"]", "data.get(\"next_page\")")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let silent = fs::read_to_string("fixtures/process/harbour.json").unwrap().replace(", \"next_page\": null", "");
+    fs::write(&answers, silent).unwrap();
+    let (code, json) = check_with(&path, &answers);
+    assert_eq!(code, 0, "{json:#}");
 }

@@ -192,10 +192,8 @@ fn h05_a_connection_that_is_taken_out_of_the_configuration_takes_nobody_off() {
     assert!(owned.values().map(Vec::len).sum::<usize>() > 0, "what is ours stays known");
 }
 
-#[test]
-fn s11_a_revoke_that_is_answered_well_and_not_done_is_told_and_stops_the_files() {
-    let firm = Firm::at_rest();
-    firm.at("xero", "set_role", json!({"tenant": "Acme Ltd", "user": BOB, "role": "REMOVED"}));
+/// Last month's books of Acme change, and every statement is due to be read again.
+fn restated(firm: &Firm) {
     let month = jiff::Zoned::now().date().first_of_month().saturating_sub(jiff::Span::new().months(1));
     let what = json!({"date": month, "type": "SPEND", "bank": "090", "account": "404", "amount": "12.50"});
     firm.at("xero", "post_transaction", json!({"tenant": "Acme Ltd", "transaction": what}));
@@ -203,6 +201,13 @@ fn s11_a_revoke_that_is_answered_well_and_not_done_is_told_and_stops_the_files()
         let keys: Vec<String> = db.doc_all::<Value>("statement_read")?.into_keys().collect();
         keys.iter().try_for_each(|key| db.doc_delete("statement_read", key).map(drop))
     });
+}
+
+#[test]
+fn s11_a_revoke_that_is_answered_well_and_not_done_is_told_and_stops_the_files() {
+    let firm = Firm::at_rest();
+    firm.at("xero", "set_role", json!({"tenant": "Acme Ltd", "user": BOB, "role": "REMOVED"}));
+    restated(&firm);
     let files = firm.drive_files();
     let rule =
         Rule { method: "DELETE", path: "/permissions/", skip: 0, times: usize::MAX, fault: Fault::Status(204, None) };
@@ -267,13 +272,7 @@ fn s16_a_refused_invitation_is_a_finding_until_it_is_taken() {
 #[test]
 fn s09_a_refused_file_is_a_finding_until_it_is_taken() {
     let firm = Firm::at_rest();
-    let month = jiff::Zoned::now().date().first_of_month().saturating_sub(jiff::Span::new().months(1));
-    let what = json!({"date": month, "type": "SPEND", "bank": "090", "account": "404", "amount": "12.50"});
-    firm.at("xero", "post_transaction", json!({"tenant": "Acme Ltd", "transaction": what}));
-    firm.state(|db| {
-        let keys: Vec<String> = db.doc_all::<Value>("statement_read")?.into_keys().collect();
-        keys.iter().try_for_each(|key| db.doc_delete("statement_read", key).map(drop))
-    });
+    restated(&firm);
     let rule = Rule { method: "POST", path: "/upload/", skip: 0, times: usize::MAX, fault: Fault::Status(403, None) };
     firm.proxies["drive"].spoil(Some(rule));
     assert_eq!(firm.sync().exit, 5);
@@ -489,4 +488,224 @@ fn a_sign_in_whose_token_does_not_say_whose_it_is_is_known_by_the_provider() {
     let rows = told["sign_ins"].as_array().unwrap();
     let row = rows.iter().find(|r| r["name"] == "freeagent").unwrap();
     assert!(row["account"].as_str().unwrap().ends_with("@harbour.example"), "{row}");
+}
+
+fn files(firm: &Firm) -> usize {
+    firm.drive_files().len() + firm.disk().len()
+}
+
+/// The holds that wait, as `hold` shows them.
+fn holds(firm: &Firm) -> Vec<Value> {
+    firm.must(&["hold", "--json", "--quiet"]).json().pointer("/holds").and_then(Value::as_array).unwrap().clone()
+}
+
+#[test]
+fn a_freeze_stops_everything_but_revokes_whatever_was_approved_before() {
+    let firm = Firm::on_first_day();
+    let shown = firm.must(&["hold"]).out;
+    assert!(shown.contains("approved by") && shown.contains("done with the next sync"), "{shown}");
+    let approved = holds(&firm);
+    assert!(!approved.is_empty() && approved.iter().all(|h| h["approved"]["reason"] == "looked at"), "{approved:?}");
+    let digest = approved[0]["digest"].as_str().unwrap().to_owned();
+    let again = firm.must(&["approve", &digest, "--reason", "once more"]);
+    assert!(again.out.contains("already approved by"), "{again:?}");
+
+    firm.must(&["freeze", "on", "--reason", "audit"]);
+    let shown = firm.must(&["hold"]).out;
+    assert!(shown.contains("the first sync after the freeze"), "{shown}");
+    let told = firm.sync();
+    assert_eq!(told.exit, 3, "{told:?}");
+    assert!(firm.lists().is_empty() && files(&firm) == 0, "nothing was made: {told:?}");
+    let frozen = holds(&firm);
+    assert_eq!(frozen.len(), 1, "{frozen:?}");
+    let digest = frozen[0]["digest"].as_str().unwrap().to_owned();
+    let refused = firm.ask(&["approve", &digest, "--reason", "do it"]);
+    assert!(refused.exit == 3 && refused.err.contains("freeze off"), "{refused:?}");
+    let told = firm.sync();
+    assert!(told.exit == 3 && firm.lists().is_empty(), "{told:?}");
+
+    firm.must(&["freeze", "off"]);
+    // Nobody has to approve a second time.
+    let told = firm.sync();
+    assert!([0, 5].contains(&told.exit), "{told:?}");
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(firm.lists().len(), 3);
+    assert!(files(&firm) > 0);
+    firm.check_whole("after the freeze");
+}
+
+#[test]
+fn an_approval_of_the_very_steps_that_a_freeze_holds_waits_for_its_end() {
+    let firm = Firm::at_rest();
+    // Taken out by hand: put back only if somebody says so.
+    let lists = firm.lists();
+    let owned = folders_of(&firm, BOB);
+    firm.at("drive", "unshare", json!({"file": "Acme Ltd", "type": "user", "email": BOB, "role": "reader"}));
+    assert_eq!(folders_of(&firm, BOB), owned - 1);
+    assert_eq!(firm.sync().exit, 3);
+    firm.approve_all();
+    let digest = holds(&firm)[0]["digest"].clone();
+    firm.must(&["freeze", "on", "--reason", "audit"]);
+    let told = firm.sync();
+    assert_eq!(told.exit, 3, "{told:?}");
+    assert_eq!(folders_of(&firm, BOB), owned - 1, "{told:?}");
+    let held = holds(&firm);
+    assert_eq!(held[0]["digest"], digest, "the very same steps: {held:?}");
+    assert_eq!(held[0]["hold"]["gate"], "freeze", "and the words of now");
+    let check = firm.ask(&["status", "--check"]);
+    assert!(check.exit == 1 && check.out.contains("frozen"), "{check:?}");
+    assert!(!firm.must(&["status"]).out.contains("All is well"));
+
+    firm.must(&["freeze", "off"]);
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(firm.lists(), lists, "by the approval that was given before");
+    assert_eq!(firm.ask(&["status", "--check"]).exit, 0);
+}
+
+#[test]
+fn a_hold_has_the_words_of_now() {
+    let firm = Firm::at_rest();
+    firm.at("drive", "unshare", json!({"file": "Acme Ltd", "type": "user", "email": BOB, "role": "reader"}));
+    firm.must(&["freeze", "on", "--reason", "audit"]);
+    assert_eq!(firm.sync().exit, 3);
+    assert!(firm.must(&["hold"]).out.contains("frozen"));
+    firm.must(&["freeze", "off"]);
+    assert_eq!(firm.sync().exit, 3);
+    let told = firm.must(&["hold"]).out;
+    assert!(told.contains("taken out by hand") && !told.contains("frozen"), "{told}");
+    let told = firm.ask(&["status", "--check"]);
+    assert!(told.exit == 1 && told.out.contains("1 hold waiting"), "{told:?}");
+}
+
+#[test]
+fn a_freeze_keeps_the_files_and_loses_none() {
+    let firm = Firm::at_rest();
+    restated(&firm);
+    let before = files(&firm);
+    firm.must(&["freeze", "on", "--reason", "audit"]);
+    for _ in 0..2 {
+        let told = firm.ask(&["sync", "--yes"]);
+        assert_eq!(told.exit, 5, "{told:?}");
+        assert!(told.out.contains("files wait: the firm is frozen"), "{told:?}");
+        assert_eq!(files(&firm), before, "{told:?}");
+    }
+    assert_eq!(open(&firm, "files.waiting"), [], "it is no folder's fault");
+    assert_eq!(firm.ask(&["statements", "push"]).exit, 3);
+    firm.must(&["freeze", "off"]);
+    assert_eq!(firm.sync().exit, 0);
+    assert!(files(&firm) > before);
+    firm.check_whole("after the freeze");
+}
+
+#[test]
+fn a_freeze_that_comes_while_files_go_stops_them() {
+    let firm = Firm::on_first_day();
+    let slow = Rule {
+        method: "POST",
+        path: "/upload/",
+        skip: 0,
+        times: usize::MAX,
+        fault: Fault::Delay(Duration::from_millis(1_500)),
+    };
+    firm.proxies["drive"].spoil(Some(slow));
+    let mut daemon = Daemon::start(&firm);
+    let begun = Instant::now();
+    while firm.proxies["drive"].hits() == 0 {
+        assert!(begun.elapsed() < WAIT, "no file goes:\n{}", daemon.log());
+        thread::sleep(Duration::from_millis(20));
+    }
+    firm.must(&["freeze", "on", "--reason", "audit"]);
+    daemon.until("kind=\"statements\" exit");
+    let some = firm.drive_files().len();
+    firm.proxies["drive"].spoil(None);
+    daemon.stop();
+    firm.must(&["freeze", "off"]);
+    for _ in 0..2 {
+        firm.sync();
+    }
+    let all = firm.drive_files().len();
+    assert!(some > 0 && some < all, "{some} of {all} went:\n{}", daemon.log());
+    assert_eq!(firm.sync().exit, 0);
+    firm.check_whole("after the freeze");
+}
+
+#[test]
+fn a_stop_is_seen_between_statements_and_while_they_wait_for_a_quota() {
+    let firm = Firm::on_first_day();
+    let rule =
+        Rule { method: "GET", path: "/Reports/", skip: 1, times: usize::MAX, fault: Fault::Status(429, Some(50)) };
+    firm.proxies["xero"].spoil(Some(rule));
+    let mut daemon = Daemon::start(&firm);
+    let begun = Instant::now();
+    while firm.proxies["xero"].hits() == 0 {
+        assert!(begun.elapsed() < WAIT, "no statement is read:\n{}", daemon.log());
+        thread::sleep(Duration::from_millis(20));
+    }
+    let begun = Instant::now();
+    daemon.stop();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}\n{}", begun.elapsed(), daemon.log());
+    let log = daemon.log();
+    assert!(!log.contains("panicked") && log.contains("quiet=true"), "{log}");
+    let runs = firm.must(&["runs"]).out;
+    assert!(runs.lines().next().unwrap().contains("stopped"), "{runs}");
+    let some = files(&firm);
+
+    firm.proxies["xero"].spoil(None);
+    let mut daemon = Daemon::start(&firm);
+    // What was left is done now, and not at its next time.
+    daemon.until("kind=\"statements\" exit");
+    daemon.stop();
+    assert!(files(&firm) > some, "{}", daemon.log());
+    assert_eq!(firm.sync().exit, 0);
+    firm.check_whole("after the stop");
+}
+
+#[test]
+fn a_run_that_was_killed_is_told_as_killed() {
+    let firm = Firm::at_rest();
+    let slow =
+        Rule { method: "GET", path: "/Users", skip: 0, times: usize::MAX, fault: Fault::Delay(Duration::from_secs(9)) };
+    firm.proxies["xero"].spoil(Some(slow));
+    let mut sync = firm.start_sync();
+    let begun = Instant::now();
+    while firm.proxies["xero"].hits() == 0 {
+        assert!(begun.elapsed() < WAIT);
+        thread::sleep(Duration::from_millis(20));
+    }
+    sync.kill().unwrap();
+    sync.wait().unwrap();
+    firm.proxies["xero"].spoil(None);
+    assert_eq!(firm.sync().exit, 0);
+    let runs = firm.must(&["runs"]).out;
+    let lines: Vec<&str> = runs.lines().collect();
+    assert!(lines[0].contains("done") && lines[1].contains("killed") && !runs.contains("not ended"), "{runs}");
+}
+
+#[test]
+fn one_ledger_that_cannot_be_read_is_not_well() {
+    let firm = Firm::at_rest();
+    let rule = Rule { method: "GET", path: "/Users", skip: 0, times: 1, fault: Fault::Status(403, None) };
+    firm.proxies["xero"].spoil(Some(rule));
+    assert_eq!(firm.sync().exit, 5);
+    let told = firm.ask(&["status", "--check"]);
+    assert!(told.exit == 1 && told.out.contains("cannot be read"), "{told:?}");
+    assert!(firm.must(&["status"]).out.contains("Not well"));
+    firm.proxies["xero"].spoil(None);
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(firm.ask(&["status", "--check"]).exit, 0);
+}
+
+#[test]
+fn what_could_not_be_judged_is_told_with_what_helps() {
+    let firm = Firm::at_rest();
+    firm.at("xero", "drop_user", json!({"tenant": "Acme Ltd", "user": "cleo@harbour.example"}));
+    // A person whom no list was asked for yet.
+    firm.must(&["people", "add", "eve@harbour.example", "--first", "Eve", "--last", "H", "--mode", "ledger+selected"]);
+    let told = firm.ask(&["select", "eve", "--all-granted"]);
+    assert!(told.err.contains("No list that was read so far has eve@harbour.example"), "{told:?}");
+    firm.must(&["select", "cleo", "--remove", "acme-ltd"]);
+    firm.sync();
+    let told = firm.ask(&["select", "cleo", "--all-granted"]);
+    assert_eq!(told.exit, 5, "{told:?}");
+    assert!(told.err.contains("1 client could not be judged") && told.err.contains("next pull"), "{told:?}");
 }

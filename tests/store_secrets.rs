@@ -11,7 +11,8 @@ use ledgerward::{
         lane::{LaneKey, Op},
     },
     store::{
-        Db, Intent, JournalOp, Kind, NewSignIn, NewTokens, Note, Options, PendingOAuth, SignInState, Store, StoreError,
+        Db, Intent, JournalOp, KeySource, Kind, NewSignIn, NewTokens, Note, Options, PendingOAuth, SignInState, Store,
+        StoreError,
     },
 };
 use ledgerward_contract::{ClientId, Email, ErrorKind, FolderKey, FolderRole, Secret, Timestamp};
@@ -147,6 +148,92 @@ fn t15_a_missing_or_wrong_key_shuts_the_sign_ins_and_nothing_is_replaced() {
         assert_eq!(fs::read(&key).ok(), wrong, "the key file was replaced");
     }
     fs::write(&key, right).unwrap();
+    assert_eq!(refresh(&Db::open(options(&dir)).unwrap(), &id), "refresh-1");
+}
+
+#[test]
+fn t15_a_key_that_is_lost_for_good_is_replaced_and_only_the_tokens_go() {
+    for lost in [None, Some(vec![7; 31]), Some(vec![7; 32])] {
+        let dir = dir();
+        let mut db = create(&dir);
+        let id = sign_in(&mut db, "a");
+        let key = dir.path().join("state/key");
+        let refused = db.replace_lost_key(&KeySource::State, "lost", t(2)).unwrap_err();
+        assert_eq!(refused.kind, Kind::Conflict, "the key is there");
+        let before = db.signins().unwrap();
+        db.tokens_spool(&id, 1, &tokens(2)).unwrap();
+        drop(db);
+        let right = fs::read(&key).unwrap();
+        match &lost {
+            None => fs::remove_file(&key).unwrap(),
+            Some(bytes) => fs::write(&key, bytes).unwrap(),
+        }
+        let mut db = Db::open(options(&dir)).unwrap();
+        assert!(db.keys_problem().unwrap().next.unwrap().contains("ledgerward key replace"));
+        let shut = db.signins().unwrap();
+        assert!(matches!(shut[0].state, SignInState::NeedsReauth { .. }), "status would call it active");
+
+        db.replace_lost_key(&KeySource::State, "the disk died", t(3)).unwrap();
+        assert!(db.keys_problem().is_none() && db.notes().is_empty(), "{:?}", db.notes());
+        let after = db.signins().unwrap();
+        assert!(matches!(after[0].state, SignInState::NeedsReauth { .. }));
+        assert_eq!((&after[0].id, &after[0].who), (&before[0].id, &before[0].who), "whose sign-in it is stays");
+        let empty = db.tokens(&id).unwrap();
+        assert!(empty.access.is_none() && empty.refresh.is_none() && empty.previous.is_none());
+        let last: (String, Option<String>) = db
+            .raw()
+            .query_row("SELECT act, reason FROM audit ORDER BY seq DESC LIMIT 1", [], |r| Ok((r.get(0)?, r.get(1)?)))
+            .unwrap();
+        assert_eq!(last, ("key.replace".to_owned(), Some("the disk died".to_owned())));
+
+        assert_eq!(sign_in(&mut db, "a"), id, "the same account signs in again into its old row");
+        drop(db);
+        let db = Db::open(options(&dir)).unwrap();
+        assert_eq!((refresh(&db, &id), db.notes()), ("refresh-1".to_owned(), &[][..]));
+        if lost.as_ref().is_some_and(|bytes| bytes.len() == 31) {
+            let kept = fs::read_dir(dir.path().join("state")).unwrap().map(|e| e.unwrap().path());
+            let kept: Vec<_> = kept.filter(|p| p.to_str().unwrap().contains("key.unusable-")).collect();
+            assert_eq!(kept.iter().map(|p| fs::read(p).unwrap()).collect::<Vec<_>>(), [lost.unwrap()]);
+        }
+        assert_ne!(fs::read(&key).unwrap(), right);
+    }
+}
+
+#[test]
+fn t15_a_key_that_is_there_after_all_is_not_replaced() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = dir();
+    let mut db = create(&dir);
+    let id = sign_in(&mut db, "a");
+    drop(db);
+    let (key, away) = (dir.path().join("state/key"), dir.path().join("away"));
+    let replace = |db: &mut Db| db.replace_lost_key(&KeySource::State, "lost", t(3)).unwrap_err();
+
+    // Open to others: the right one, and only refused as it stands.
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut db = Db::open(options(&dir)).unwrap();
+    assert_eq!(replace(&mut db).kind, Kind::Secret);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(replace(&mut db).kind, Kind::Conflict, "it was put right since the start");
+    assert_eq!(refresh(&db, &id), "refresh-1", "and opens the state from then on");
+
+    // Kept beside it by a rotation, and the state is one of the time before.
+    let was: String = db.raw().query_row("SELECT kek_id FROM data_key", [], |r| r.get(0)).unwrap();
+    drop(db);
+    fs::copy(&key, &away).unwrap();
+    fs::rename(&key, dir.path().join(format!("state/key.{was}"))).unwrap();
+    let mut db = Db::open(options(&dir)).unwrap();
+    assert!(replace(&mut db).next.unwrap().starts_with("cp -p "));
+    drop(db);
+
+    // A file that the configuration names is never made and never moved.
+    fs::remove_file(dir.path().join(format!("state/key.{was}"))).unwrap();
+    let named = KeySource::File(dir.path().join("named"));
+    let mut db = Db::open(options(&dir).key(named.clone())).unwrap();
+    assert_eq!(db.replace_lost_key(&named, "lost", t(3)).unwrap_err().kind, Kind::Secret);
+    assert!(!dir.path().join("named").exists());
+    drop(db);
+    fs::rename(&away, &key).unwrap();
     assert_eq!(refresh(&Db::open(options(&dir)).unwrap(), &id), "refresh-1");
 }
 
@@ -541,4 +628,22 @@ fn f06_after_a_failed_disk_this_process_writes_nothing_more() {
     let mut db = Db::open(options(&dir)).unwrap();
     assert!(db.doc_all::<i32>("k").unwrap().is_empty());
     db.tokens_intend(&id, 1, 1, t(2)).unwrap();
+}
+
+#[test]
+fn f05_a_log_that_cannot_grow_is_a_full_disk_and_not_a_broken_one() {
+    let dir = dir();
+    let mut db = create(&dir);
+    let fail = |db: &mut Db, code| {
+        db.tx(|_| -> Result<(), StoreError> {
+            Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None).into())
+        })
+        .unwrap_err()
+    };
+    let e = fail(&mut db, rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+    assert_eq!((e.kind, e.exit_code()), (Kind::Full, 75));
+    assert!(e.message.contains("is full") && e.next.unwrap().contains("Make room"));
+    db.doc_put("k", "y", &1).unwrap();
+    let e = fail(&mut db, rusqlite::ffi::SQLITE_IOERR_WRITE);
+    assert_eq!(e.kind, Kind::Io);
 }

@@ -223,6 +223,12 @@ fn an_old_tree_is_proposed_confirmed_and_nobody_in_it_is_taken_away() {
         .collect();
     let pair = |client: &str, name: &str| (client.to_owned(), name.to_owned(), true);
     assert_eq!(pairs, [pair("acme-ltd", "ACME Limited"), pair("birch-llp", "1042 Birch LLP")], "{told}");
+    let birch = &told["candidates"][1];
+    let visitor = json!(["visitor@elsewhere.example writer"]);
+    assert!(
+        birch["holders"].to_string().contains("bob@harbour.example reader") && birch["outside"] == visitor,
+        "{told}"
+    );
     assert_eq!(told["folders"][0]["name"], "Templates", "{told}");
     assert_eq!(firm.at("box", "dump", json!({})).to_string(), before, "a proposal writes nothing");
     assert_eq!(firm.ask(&["adopt", "box", "--all-certain"]).exit, 64, "a reason is asked for");
@@ -233,7 +239,14 @@ fn an_old_tree_is_proposed_confirmed_and_nobody_in_it_is_taken_away() {
     assert_eq!(one["adopted"][0]["accepted"], json!(["visitor@elsewhere.example"]), "{one}");
     let again = firm.ask(&["adopt", "box", "birch-llp", "ACME Limited", "--reason", "no"]);
     assert_eq!(again.exit, 1, "a folder that is somebody's is not taken over: {again:?}");
-    firm.must(&["adopt", "box", "--all-certain", "--reason", "looked at", "--quiet"]);
+    let shown = firm.must(&["adopt", "box"]);
+    assert!(shown.out.contains("NOT OF THE FIRM: visitor@elsewhere.example writer"), "{shown:?}");
+    let done = firm.must(&["adopt", "box", "--all-certain", "--reason", "looked at"]);
+    assert!(
+        done.err.contains("Not of the firm, and on box:/1042 Birch LLP (birch-llp): visitor@elsewhere.example"),
+        "{done:?}"
+    );
+    assert!(done.out.contains("NOT OF THE FIRM: visitor@elsewhere.example writer"), "{done:?}");
 
     assert_eq!(on(&firm, "acme-ltd", "box", "accepted"), BTreeSet::from(["visitor@elsewhere.example".to_owned()]));
     assert_eq!(on(&firm, "birch-llp", "box", "entitled"), BTreeSet::from(["bob@harbour.example".to_owned()]));
@@ -420,6 +433,67 @@ fn an_account_has_a_folder_of_its_name_and_leaves_no_gap_behind() {
 }
 
 #[test]
+fn an_accounts_folder_takes_no_papers_of_another_ledgers_account_with_the_same_id() {
+    let mut firm = Firm::at_rest();
+    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
+    let config = config.replace(r#"kinds = ["profit-and-loss", "balance-sheet"]"#, r#"kinds = ["bank-register"]"#);
+    fs::write(firm.path("config.toml"), config).unwrap();
+    // As QuickBooks does it: every company numbers its accounts from one.
+    let cheque = "c4d9a7f2-0000-4000-8000-000000000035";
+    let account = |id: Option<&str>, code: &str, kind: &str| json!({"id": id, "code": code, "name": format!("Account {code}"), "type": kind, "feed": null});
+    let org = |n: u8, name: &str| {
+        let sale = json!({"type": "RECEIVE", "bank": "090", "account": "200", "amount": "35.00", "contact": name});
+        let accounts = [
+            account(Some(cheque), "090", "BANK"),
+            account(None, "200", "REVENUE"),
+            account(None, "820", "CURRLIAB"),
+            account(None, "960", "EQUITY"),
+            account(None, "610", "CURRENT"),
+            account(None, "800", "CURRLIAB"),
+        ];
+        json!({
+            "tenant_id": format!("c4d9a7f2-0000-4000-8000-00000000012{n}"), "name": name, "accounts": accounts,
+            "users": [{"email": "ana@harbour.example", "first": "Ana", "last": "Ruiz", "role": "FINANCIALADVISER"}],
+            "recurring": [{"from": "2025-04-01", "to": "2035-03-31", "day": 3, "transaction": sale}],
+        })
+    };
+    let seed = json!({
+        "app": {"client_id": "test-app", "client_secret": "test-secret", "scopes": "granular", "finance": true},
+        "users": [{"email": "ana@harbour.example", "first": "Ana", "last": "Ruiz"}],
+        "organisations": [org(1, "Elm Co"), org(2, "Oak Shop")],
+    });
+    let section = "client_id = \"test-app\"\nclient_secret = { file = \"xero-secret\" }\nscopes = \"granular-finance\"\n\
+                   endpoints = { login = \"{url}\", identity = \"{url}\", api = \"{url}\" }\n";
+    firm.add("connections", "books", "xero", &seed, section);
+    firm.connect("books");
+    firm.ask(&["pull"]);
+    let ledger = |n: u8| format!("c4d9a7f2-0000-4000-8000-00000000012{n}");
+    firm.must(&["clients", "accept", "elm-co"]);
+    firm.must(&["clients", "bind", "elm-co", "books", &ledger(2)]);
+    let since = jiff::Zoned::now().date().first_of_month().saturating_sub(jiff::Span::new().months(1)).to_string();
+    firm.must(&["clients", "since", "elm-co", &since]);
+    for name in ["eve", "fay"] {
+        let email = format!("{name}@harbour.example");
+        firm.must(&["people", "add", &email, "--first", name, "--last", "Harbour", "--mode", "selected"]);
+    }
+    let own = |n: u8| format!("books:{}:{cheque}", ledger(n));
+    firm.must(&["select", "eve", "elm-co", "--account", &own(1)]);
+    let refused = firm.ask(&["select", "fay", "elm-co", "--account", &own(2)]);
+    assert!(refused.exit == 1 && refused.err.contains("would have the same folder of elm-co"), "{refused:?}");
+    assert!(refused.err.contains("make the second ledger a client of its own"), "{refused:?}");
+    let told = firm.sync();
+    assert!([0, 5].contains(&told.exit), "{told:?}");
+    let disk: BTreeSet<String> = firm.disk().into_keys().filter(|path| path.starts_with("Elm Co")).collect();
+    let of = |folder: &str, ledger: &str| {
+        let all = disk.iter().filter(|path| path.starts_with(folder) && path.ends_with(".csv"));
+        all.filter(|path| path.contains(ledger)).count()
+    };
+    assert!(of("Elm Co/", "Bank register Elm Co") > 0 && of("Elm Co/", "Bank register Oak Shop") > 0, "{disk:?}");
+    assert!(of("Elm Co – ", "Bank register Elm Co") > 0, "{disk:?}");
+    assert_eq!(of("Elm Co – ", "Oak Shop"), 0, "another ledger's account: {disk:?}");
+}
+
+#[test]
 fn a_folder_whose_writers_may_let_others_in_is_told() {
     let firm = Firm::at_rest();
     let told =
@@ -443,7 +517,8 @@ fn a_target_whose_sign_in_is_dead_ends_with_4_and_says_what_to_run() {
     }
     let findings = firm.ask(&["findings"]).out;
     assert!(findings.contains("the sharing list of acme-ltd on drive could not be read"), "{findings}");
-    assert!(findings.contains("ledgerward connect drive"), "{findings}");
+    let told = open(&firm, "folder.list_unreadable");
+    assert!(!told.is_empty() && told.iter().all(|(_, next)| next.contains("ledgerward connect drive")), "{told:?}");
     assert_eq!(firm.lists(), before, "nobody is taken off for it");
 }
 
@@ -545,6 +620,102 @@ fn s08_a_folder_that_is_gone_for_good_is_replaced_by_a_persons_word() {
     assert_eq!(firm.lists(), lists, "the same people");
     assert_eq!(firm.drive_files(), files, "the same files");
     assert_eq!(open(&firm, "files.waiting"), []);
+    firm.must(&["audit", "verify"]);
+}
+
+/// The folders on Drive with our mark of a root, in the bin or not, and by id.
+fn roots(firm: &Firm) -> Vec<(String, bool)> {
+    let dump = firm.at("drive", "dump", json!({}));
+    let all = dump["files"].as_array().unwrap().iter().filter(|f| f["name"] == "ledgerward clients");
+    all.map(|f| (f["id"].as_str().unwrap().to_owned(), f["trashed"] == true)).collect()
+}
+
+#[test]
+fn s08_no_second_root_is_made_beside_one_that_is_in_the_bin() {
+    let firm = Firm::at_rest();
+    let lists = firm.lists();
+    let folder = firm.folders().into_iter().find(|(_, name, _)| name == "Acme Ltd").unwrap().0;
+    firm.at("drive", "delete", json!({"file": folder}));
+    firm.must(&["clients", "new-folder", "acme-ltd", "drive", "--reason", "deleted by mistake"]);
+    let [(root, false)] = &roots(&firm)[..] else { panic!("{:?}", roots(&firm)) };
+    firm.at("drive", "trash", json!({"file": root}));
+    for _ in 0..2 {
+        firm.sync();
+        firm.approve_all();
+    }
+    let told = firm.sync();
+    assert_eq!(told.exit, 5, "{told:?}");
+    assert_eq!(roots(&firm), [(root.clone(), true)], "none is made beside it");
+    let told = open(&firm, "step.refused");
+    assert!(told.len() == 1 && told[0].0.contains("is not there any more, and 2 folders"), "{told:?}");
+    assert!(told[0].1.starts_with("Restore it on drive"), "{told:?}");
+    let waits = open(&firm, "files.waiting");
+    let acme = waits.iter().find(|(text, _)| text.contains("acme-ltd")).unwrap();
+    assert!(acme.0.contains("its folder could not be made") && acme.1 == told[0].1, "{waits:?}");
+    let birch = waits.iter().find(|(text, _)| text.contains("birch-llp")).unwrap();
+    assert!(birch.0.contains("in the bin") && birch.1.starts_with("Restore it from the bin of drive"), "{waits:?}");
+    let told = firm.ask(&["doctor"]);
+    assert_eq!(told.exit, 1, "{told:?}");
+    assert!(
+        told.out.contains("BAD   drive          the folder that holds the client folders is not there"),
+        "{told:?}"
+    );
+    assert!(!told.out.contains("made by the first sync"), "{told:?}");
+    firm.at("drive", "untrash", json!({"file": root}));
+    for _ in 0..2 {
+        firm.sync();
+        firm.approve_all();
+    }
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(firm.lists(), lists, "in the old root again");
+    assert_eq!(roots(&firm), [(root.clone(), false)]);
+    assert!(!firm.must(&["doctor"]).out.contains("BAD"));
+}
+
+#[test]
+fn s08_a_deleted_root_of_dropbox_is_not_made_anew() {
+    let firm = firm();
+    firm.must(&["clients", "targets", "acme-ltd", "drive", "disk", "box"]);
+    firm.sync();
+    let waits = open(&firm, "files.waiting");
+    assert!(waits.is_empty() || waits[0].1.contains("approve DIGEST"), "{waits:?}");
+    firm.approve_all();
+    firm.sync();
+    let at = |name: &str| firm.at("box", "dump", json!({})).to_string().matches(name).count();
+    assert!(at("/Acme Ltd\"") > 0 && at("/ledgerward clients\"") == 1, "{}", firm.at("box", "dump", json!({})));
+    firm.at("box", "delete", json!({"folder": "ledgerward clients"}));
+    firm.must(&["clients", "targets", "birch-llp", "drive", "disk", "box"]);
+    for _ in 0..2 {
+        firm.sync();
+        firm.approve_all();
+    }
+    assert_eq!(at("/ledgerward clients\""), 0, "{}", firm.at("box", "dump", json!({})));
+    let told = open(&firm, "step.refused");
+    assert!(told.len() == 1 && told[0].1.contains("set `root` of [targets.box]"), "{told:?}");
+    assert_eq!(firm.ask(&["doctor"]).exit, 1);
+}
+
+#[test]
+fn each_cause_of_waiting_files_has_its_own_way_out() {
+    let firm = Firm::at_rest();
+    let (mark, lists) = (firm.path("folders").join("Acme Ltd/.ledgerward.json"), firm.lists());
+    fs::remove_file(&mark).unwrap();
+    let folder = firm.folders().into_iter().find(|(_, name, _)| name == "Birch LLP").unwrap().0;
+    firm.at("drive", "make", json!({"name": "Elsewhere", "folder": true, "owner": "ledgers@harbour.example"}));
+    firm.at("drive", "move", json!({"file": folder, "to": "Elsewhere"}));
+    let told = firm.sync();
+    assert_eq!(told.exit, 5, "{told:?}");
+    let waits = open(&firm, "files.waiting");
+    let of = |what: &str| &waits.iter().find(|(text, _)| text.contains(what)).unwrap_or_else(|| panic!("{waits:?}")).1;
+    assert!(of("was moved").starts_with("Move it back on drive"), "{waits:?}");
+    let again = of("mark on the folder is missing");
+    assert!(again.contains("marked again: ledgerward adopt disk acme-ltd "), "{waits:?}");
+    let id = again.split_once("acme-ltd ").unwrap().1.split(" --reason").next().unwrap();
+    firm.must(&["adopt", "disk", "acme-ltd", id, "--reason", "it is theirs still"]);
+    assert!(mark.exists());
+    firm.sync();
+    assert!(open(&firm, "files.waiting").iter().all(|(text, _)| !text.contains("acme-ltd")));
+    assert_eq!(firm.lists()["Acme Ltd"], lists["Acme Ltd"]);
     firm.must(&["audit", "verify"]);
 }
 

@@ -4,9 +4,14 @@
 use std::collections::BTreeMap;
 
 use http::{Method, StatusCode};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use super::{Act, Input, Kind, Place, Route, problem::Problem};
+use crate::cli::outcome::quoted;
 
 /// One line of text is at most so long.
 pub const TEXT_MAX: usize = 500;
@@ -25,6 +30,74 @@ pub struct Found<'r> {
     pub route: &'r Route,
     /// The path's values, in order.
     path: Vec<String>,
+}
+
+/// A value in which no object has a key twice: another reader could take the first of them, and this one the last.
+#[derive(Debug)]
+pub struct Once(pub Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OnceVisitor).map(Self)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(Once(value)) = seq.next_element()? {
+            all.push(value);
+        }
+        Ok(all.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut all = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if all.contains_key(&key) {
+                return Err(A::Error::custom(format!("the key \"{}\" is there twice", quoted(&key))));
+            }
+            let Once(value) = map.next_value()?;
+            all.insert(key, value);
+        }
+        Ok(all.into())
+    }
 }
 
 /// The route of a method and a path below `/api/v1`.
@@ -140,7 +213,7 @@ impl Found<'_> {
 }
 
 fn unknown(place: Place, name: &str, names: &[&str]) -> Problem {
-    let problem = Problem::input(place, name, format!("there is no \"{name}\" in the {} here", place.word()));
+    let problem = Problem::input(place, name, format!("there is no \"{}\" in the {} here", quoted(name), place.word()));
     problem.next(if names.is_empty() { "There is none.".to_owned() } else { format!("There is: {}", names.join(", ")) })
 }
 
@@ -233,7 +306,7 @@ fn text_fault(kind: Kind, text: &str, one_of: impl Fn(&[&str]) -> String) -> Opt
 fn pair_fault(pair: &Value) -> Option<String> {
     let Some(pair) = pair.as_object() else { return Some("each must be an object".to_owned()) };
     if let Some(name) = pair.keys().find(|k| !["person", "client", "target"].contains(&k.as_str())) {
-        return Some(format!("there is no \"{name}\" in a pair"));
+        return Some(format!("there is no \"{}\" in a pair", quoted(name)));
     }
     let missing = ["person", "client"].into_iter().find(|k| !pair.contains_key(*k));
     missing

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Place;
-use crate::cli::outcome::{Exit, Failure, Fault};
+use crate::cli::outcome::{Exit, Failure, Fault, quoted};
 
 /// A request that was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Problem {
 
     /// A wrong value, and where it stands.
     pub fn input(place: Place, name: &str, detail: impl Into<String>) -> Self {
-        Self { at: Some(Box::new((place, name.to_owned()))), ..Self::new(StatusCode::BAD_REQUEST, detail) }
+        Self { at: Some(Box::new((place, quoted(name)))), ..Self::new(StatusCode::BAD_REQUEST, detail) }
     }
 
     pub fn denied(permission: &'static str, detail: impl Into<String>) -> Self {

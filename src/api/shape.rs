@@ -31,7 +31,7 @@ pub const SHAPES: &[(&str, &str)] = &[
 
     ("status/1", "{ok:b, problems:[s], firm:s, people:s, clients:s, \
         runs:[{kind:s, last_attempt:#Run, last_complete:#RunOrUnknown, last_part:#RunOrUnknown}], last_complete_cycle:#RunOrUnknown, \
-        sign_ins:[{name:s, account:s, state:s, text:s}], holds:[{digest:s, since:t}], findings:#Counts, \
+        sign_ins:[{name:s, account:s, state:s, text:s}], holds:[{digest:s, since:t, approved:b}], findings:#Counts, \
         freeze:'off'|{since:t, by:s, reason:s}, restored:'no'|{since:t, why:s}, unreadable:[{source:s, since:s, why:s}], \
         exposure:'unknown'|{days:s, removals:s, minutes_p50:s, minutes_p95:s, minutes_max:s}}"),
     ("connectors/1", "{connectors:[{name:s, title:s, is:s, sign_in:s, access:s, grade:s, statements:[s], limits:[{name:s, limit:s}], \
@@ -53,7 +53,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("rename-folder/1", "{folders:[{target:s, name:s, can_rename:b}]}"),
     ("select/1", "{person:{id:s, email:s}, clients:[{client:s, id:s, answer:s, text:s, because:s}], staged:[s], dry_run:b}"),
     ("groups/1", "{groups:[{name:s, clients:i, by_name:i, connections:[s]}], offered:[{connection:s, name:s, lines:i, clients:i}]}"),
-    ("group/1", "{name:s, connections:[s], clients:[{id:s, slug:s, name:s, how:s}]}"),
+    ("group/1", "{name:s, connections:[s], clients:[{id:s, slug:s, name:s, how:s}], others:i}"),
     ("offices/1", "{roles:[{role:s, may:[s], group:s}]}"),
     ("guests/1", "{guests:[{person:{id:s, email:s}, client:{id:s, slug:s}, until:t, reason:s, break_glass:b, \
         state:'over'|'sees'|'gives_nothing'|'unknown', because:s}]}"),
@@ -68,8 +68,9 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("review-export/1", "{review:s, files:[#File]}"),
     ("sealed/1", "{kind:s, subject:s, seal:s, files:[#File]}"),
     ("firm-apply/1", "{changes:[#Effect], applied:b, staged:[s]}"),
-    ("adopt/1", "{target:s, candidates:[{client:s, folder:s, name:s, why:s, certain:b}], folders?:[{id:s, name:s, marker:s|null}], \
-        clients?:[s], adopted:[{client:s, folder:s, name:s, error?:s, accepted?:[s], entitled?:[s], open?:[s]}]}"),
+    ("adopt/1", "{target:s, candidates:[{client:s, folder:s, name:s, why:s, certain:b, holders?:[s], outside?:[s], holders_unread?:s}], \
+        folders?:[{id:s, name:s, marker:s|null}], clients?:[s], \
+        adopted:[{client:s, folder:s, name:s, error?:s, accepted?:[s], entitled?:[s], open?:[s], outside?:[s]}]}"),
     ("roster/1", "{lists?:[#List], list?:#List, clients?:[any], bind?:[s], notes?:any, accepted?:b, connection?:s, why?:s|null, \
         pairs?:i, before?:i, believed?:b, next?:s|null, file?:any, settings?:{…}}"),
     ("move/1", "{client:s, from:s, to:s, enter:[s], leave:[s], files:i, old_list_stays:s|null, change:s|null, filled:t|null, \
@@ -83,7 +84,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("holder/1", "{act:s, holders:[{client:s, target:s, holder:s}], failed?:[s]}"),
     ("changes/1", "{changes:[{id:s, state:'staged'|'published'|'rejected', at:t, author:s, reason:s|null, change:any}]}"),
     ("rejected/1", "{changes:[s]}"),
-    ("holds/1", "{holds:[{digest:s, since:t, hold:any}]}"),
+    ("holds/1", "{holds:[{digest:s, since:t, approved:null|{by:s, at:t, reason:s, expires:t}, hold:any}]}"),
     ("approval/1", "{digest:s, expires:t}"),
     ("freeze/1", "{freeze:null|{since:t, by:s, reason:s}}"),
     ("access/1", "{at:t, last_read:s, rows:[{client:#ClientWords, person:#PersonWords, target:s, account?:s, answer:#Answer, role:s, \

@@ -1,4 +1,5 @@
-//! Tokens for loopback TCP: each acts as one person of the firm, until its last day or until it is revoked.
+//! Tokens for loopback TCP: each acts as one person of the firm, until its last day, until it is revoked, or until the person
+//! is disabled or closed, and then for good.
 //!
 //! Kept is a hash (SHA-256 of 256 random bits needs no salt and no slowness); the token itself is shown once.
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    domain::firm::PersonId,
+    domain::firm::{Firm, Person, PersonId},
     store::{Db, Result, StoreError, hex},
 };
 
@@ -82,6 +83,14 @@ impl Db {
             let told = serde_json::json!({"person": token.person, "expires": token.expires});
             db.audit(token.made, "token.add", name, None::<&()>, Some(&told), None)
         })
+    }
+
+    /// Ends the tokens of everybody who is shut by a change, or was before it: a token does not come back with its person.
+    pub fn api_tokens_end(&mut self, before: &Firm, after: &Firm, at: Timestamp) -> Result<()> {
+        let shut = |id: PersonId| [before, after].into_iter().any(|f| f.people.get(&id).is_none_or(Person::shut));
+        let ended: Vec<String> =
+            self.api_tokens()?.into_iter().filter(|(_, t)| shut(t.person)).map(|(name, _)| name).collect();
+        ended.iter().try_for_each(|name| self.api_token_revoke(name, at).map(drop))
     }
 
     /// False if there was none.

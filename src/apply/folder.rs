@@ -7,14 +7,15 @@ use super::{
     Refusal, begin,
     lane::Lane,
     settle::{closed, made, may_be_done, settle_one},
-    words,
 };
 use crate::{
+    app::App,
     cli::outcome::Failure,
     domain::{
         firm::TargetName,
         lane::{Op, Step},
     },
+    render::plan::count,
     store::{Intent, JournalOp, JournalRow, JournalState, LaneRow, Outcome},
 };
 
@@ -23,6 +24,29 @@ const ROOT: &str = "target_root";
 
 /// Whether a target's root is there, as far as this run has looked. Held while it is made, so that no two lanes make one each.
 pub(super) type Root = tokio::sync::Mutex<bool>;
+
+/// The id under which a target's root was made, or should have been. `None`: it has none.
+pub async fn root_id(app: &App, target: &TargetName) -> Result<Option<ReservedId>, Failure> {
+    let key = target.0.clone();
+    let stored: Option<String> = app.store.run(move |db| db.doc_get(ROOT, &key)).await?;
+    Ok(stored.map(ReservedId))
+}
+
+/// What is said where a target's root is not there and the firm has folders that lay in it: none is made beside it, for it
+/// may come back (S08). `None`: the target is new.
+pub async fn root_lost(app: &App, target: &TargetName) -> Result<Option<Refusal>, Failure> {
+    let rows = app.store.run(|db| db.lanes()).await?;
+    let bound = rows.values().filter(|r| r.key.target == *target && r.folder.is_some()).count();
+    Ok((bound > 0).then(|| Refusal {
+        why: format!(
+            "the folder that holds the client folders is not there any more, and {} of the firm's lay in it",
+            count(bound, "folder")
+        ),
+        next: Some(format!(
+            "Restore it on {target} (from the bin, or by its old name and place); or make one there by hand and set `root` of [targets.{target}] to it."
+        )),
+    }))
+}
 
 impl Lane<'_> {
     /// Finds the folder by its mark, or makes it, closes it, and reads back what it is.
@@ -54,7 +78,6 @@ impl Lane<'_> {
             return Ok(Err("the folder exists already and is ours; it is used from the next run on".to_owned()));
         }
         if let Err(why) = self.root(api, &read).await? {
-            self.refusal = Some(Refusal { why: why.clone(), next: None });
             return Ok(Err(why));
         }
         let reserved = match api.reserve(&read, 1).await {
@@ -134,34 +157,40 @@ impl Lane<'_> {
     }
 
     /// Makes the folder that holds the client folders, where the target wants one and it is not there: under an id that is
-    /// stored first, because a search lags behind a write (S10) and a repeat would make a second one.
-    async fn root(&self, api: &dyn StorageTarget, read: &ReadCx) -> Result<Result<(), String>, Failure> {
-        let mut there = self.root.lock().await;
-        let target = &self.plan.lane.target;
+    /// stored first, because a search lags behind a write (S10) and a repeat would make a second one. A target that hands out
+    /// no ids makes it itself, with the client's folder.
+    async fn root(&mut self, api: &dyn StorageTarget, read: &ReadCx) -> Result<Result<(), String>, Failure> {
+        let (root, plan) = (self.root, self.plan);
+        let mut there = root.lock().await;
+        let target = &plan.lane.target;
         for _ in 0..2 {
             if *there {
                 return Ok(Ok(()));
             }
-            let key = target.0.clone();
-            let stored: Option<String> = self.app.store.run(move |db| db.doc_get(ROOT, &key)).await?;
-            let stored = stored.map(ReservedId);
+            let stored = root_id(self.app, target).await?;
             match api.lacks_root(read, stored.as_ref()).await {
                 Ok(false) => {
                     *there = true;
                     continue;
                 }
                 Ok(true) => {}
-                Err(e) => return Ok(Err(words(&e))),
+                Err(e) => return Ok(Err(self.refused(&e))),
+            }
+            if let Some(lost) = root_lost(self.app, target).await? {
+                let why = format!("{}. {}", lost.why, lost.next.as_deref().unwrap_or_default());
+                self.refusal = Some(lost);
+                return Ok(Err(why));
             }
             let id = match stored {
                 Some(id) => id,
                 None => {
                     let ids = match api.reserve(read, 1).await {
                         Ok(ids) => ids,
-                        Err(e) => return Ok(Err(words(&e))),
+                        Err(e) => return Ok(Err(self.refused(&e))),
                     };
                     let Some(id) = ids.into_iter().next() else {
-                        return Ok(Err("the target gives no id for the folder of the clients".to_owned()));
+                        *there = true;
+                        continue;
                     };
                     let (key, text) = (target.0.clone(), id.0.clone());
                     self.app.store.run(move |db| db.doc_put(ROOT, &key, &text)).await?;
@@ -195,11 +224,15 @@ impl Lane<'_> {
                     let key = target.0.clone();
                     self.app.store.run(move |db| db.doc_delete(ROOT, &key)).await?;
                 }
-                Err(e) => return Ok(Err(words(&e))),
+                Err(e) => return Ok(Err(self.refused(&e))),
             }
         }
+        if *there {
+            return Ok(Ok(()));
+        }
         let why = "the folder that holds the client folders could not be made; it is tried again in the next run";
-        Ok(if *there { Ok(()) } else { Err(why.to_owned()) })
+        self.refusal = Some(Refusal { why: why.to_owned(), next: None });
+        Ok(Err(why.to_owned()))
     }
 
     /// Cuts what the target lets us cut, before anybody is let in.

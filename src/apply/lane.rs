@@ -279,6 +279,16 @@ impl Lane<'_> {
                 self.app.store.run(move |db| db.outcome_revoked_by(row, who.as_ref(), now)).await?;
                 Ok(Ok(()))
             }
+            Ok(Did::StillVia(_)) if self.still_there(&folder, &op).await => {
+                let failed = Outcome::Failed {
+                    kind: "still_listed".to_owned(),
+                    message: "the target answered that it is done, and the entry is there".to_owned(),
+                };
+                self.app.store.run(move |db| db.outcome(row, &failed, now)).await?;
+                let why = "the target answered that our grant is gone, and it is still there".to_owned();
+                self.refusal = Some(Refusal { why: why.clone(), next: None });
+                Ok(Err(why))
+            }
             Ok(Did::StillVia(via)) => {
                 let who = owned_address(&self.plan.lane, self.picture, &op);
                 self.app.store.run(move |db| db.outcome_revoked_by(row, who.as_ref(), now)).await?;
@@ -319,6 +329,15 @@ impl Lane<'_> {
                 Ok(Err(self.refused(&e)))
             }
         }
+    }
+
+    /// Whether the entry that was to go is listed under its own id. It stays ours then: nobody else would take it away (S11).
+    async fn still_there(&self, folder: &FolderId, op: &Op) -> bool {
+        let Op::Revoke { permission, .. } = op else { return false };
+        let shows =
+            |list: &Snapshot<SeenPermission>| list.items().iter().any(|p| p.via == Via::Direct && p.id == *permission);
+        // What cannot be seen to be gone is not gone.
+        gather::sharing(self.target, folder, self.picture.now).await.as_ref().map_or(true, shows)
     }
 
     pub(super) async fn journal(&self, row: Journalled) -> Result<JournalRow, Failure> {

@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::join_all, stream};
+use jiff::SignedDuration;
 use ledgerward_contract::{
     Error, FolderId, Journalled, Permit, SeenPermission, Snapshot, Timestamp, Via, WriteAuthority, WriteCx,
 };
@@ -30,13 +31,14 @@ use crate::{
     },
     drift,
     engine::Picture,
-    lanes,
+    lanes::{self, lane_text},
     store::{Db, Intent},
     world::{Target, World},
 };
 
 use self::{folder::Root, lane::lane};
 pub use self::{
+    folder::{root_id, root_lost},
     holder::{Removal, mark_folder, remove_holder},
     refused::{Refusal, STEP, passes, subject},
     settle::settle,
@@ -205,31 +207,61 @@ async fn use_approvals(app: &App, picture: &Picture) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Grants of ours that are gone from their folders by somebody else's hand, and that nobody is entitled to any more.
+/// Since when a grant of ours is not in its folder's list, by [`lane_text`] and the step that made it.
+const ABSENT: &str = "owned_absent";
+
+/// Lets go of grants of ours that are gone from their folders by somebody else's hand, and that nobody is entitled to any
+/// more. One list may lack an entry that is there: it stays ours until a second one, `confirm_after` later, lacks it too.
+/// Nobody else would ever take it away.
 async fn release(app: &App, picture: &Picture) -> Result<(), Failure> {
-    let mut lost = Vec::new();
+    let mut before: BTreeMap<String, BTreeMap<i64, Timestamp>> = app.store.run(|db| db.doc_all(ABSENT)).await?;
+    let confirm = SignedDuration::from_secs(i64::from(picture.firm.policy.confirm_after_seconds));
+    let now = picture.now;
+    let (mut lost, mut absent, mut again) = (Vec::new(), Vec::new(), Vec::new());
     // A folder that is out of sight may come back with everybody on its list.
     let in_sight = |plan: &&LanePlan| {
         !plan.trouble.iter().any(|t| matches!(t, Trouble::Gone | Trouble::Trashed | Trouble::NoAccess))
     };
     for plan in picture.verdict.cleared.lanes().iter().filter(in_sight) {
         let Some(known) = picture.book.lanes.get(&plan.lane) else { continue };
+        let was = before.remove(&lane_text(&plan.lane)).unwrap_or_default();
+        if known.is_remembered() || (plan.released.is_empty() && was.is_empty()) {
+            continue;
+        }
+        let mut waits = BTreeMap::new();
         for step in &plan.released {
-            if let Some(row) = known.owned.iter().find(|o| o.grant.step == *step) {
+            let Some(row) = known.owned.iter().find(|o| o.grant.step == *step) else { continue };
+            let since = was.get(step).map_or(now, |since| now.min(*since));
+            // A folder that the lane no longer has is not looked at again.
+            if known.folder() != Some(&row.grant.folder) || now.duration_since(since) >= confirm {
                 lost.push((plan.lane.clone(), row.grant.who.clone()));
+            } else {
+                waits.insert(*step, since);
             }
         }
+        if !waits.is_empty() {
+            again.push(&plan.lane);
+        }
+        absent.push((lane_text(&plan.lane), waits));
     }
-    if lost.is_empty() {
+    drift::forget(app, again.into_iter()).await?;
+    if lost.is_empty() && absent.is_empty() {
         return Ok(());
     }
-    let now = picture.now;
     app.store
         .run(move |db| {
-            for (lane, who) in &lost {
-                db.owned_lost(lane, who, "no longer in the folder's list", now)?;
-            }
-            Ok(())
+            db.tx(|db| {
+                for (lane, waits) in &absent {
+                    match waits.is_empty() {
+                        true => db.doc_delete(ABSENT, lane).map(drop)?,
+                        false => db.doc_put(ABSENT, lane, waits)?,
+                    }
+                }
+                for (lane, who) in &lost {
+                    db.owned_lost(lane, who, "no longer in the folder's list", now)?;
+                }
+                Ok(())
+            })
         })
         .await?;
     Ok(())

@@ -1,5 +1,6 @@
 //! What an earlier run, or a lost answer, left open: settled by looking at the target, never by sending again.
 
+use jiff::SignedDuration;
 use ledgerward_contract::{
     Error, ErrorKind, FolderId, FolderKey, Holder, Journalled, ReadCx, ReservedId, SeenPermission, SeenRole, Snapshot,
     Stat, StorageTarget, Via,
@@ -154,7 +155,7 @@ pub(super) async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> 
                 return Ok(false);
             };
             let Ok(list) = gather::sharing(target, &folder, now).await else { return Ok(false) };
-            settle_access(app, step, op, lane, folder, &list).await
+            settle_access(app, row, op, lane, folder, &list).await
         }
         JournalOp::CloseSpread => {
             let Some(folder) = folder else {
@@ -196,15 +197,19 @@ pub(super) async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> 
     }
 }
 
+/// A grant whose answer was lost may land later than the first look (S01, S10). It is not said to have failed before this
+/// time: the next run looks again, and what it finds is ours.
+const LANDS_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+
 async fn settle_access(
     app: &App,
-    step: Journalled,
+    row: &JournalRow,
     op: &Op,
     lane: LaneKey,
     folder: FolderId,
     list: &Snapshot<SeenPermission>,
 ) -> Result<bool, Failure> {
-    let now = app.now();
+    let (now, step) = (app.now(), row.step);
     let direct: Vec<&SeenPermission> = list.items().iter().filter(|p| p.via == Via::Direct).collect();
     let role_is = |p: &SeenPermission, role| match role {
         ledgerward_contract::FolderRole::Reader => p.role == SeenRole::Reader,
@@ -217,6 +222,9 @@ async fn settle_access(
         Op::SetRole { permission, to, .. } => direct.iter().any(|p| p.id == *permission && role_is(p, *to)),
         _ => false,
     };
+    if !done && matches!(op, Op::Grant { .. }) && now.duration_since(row.at).abs() < LANDS_WITHIN {
+        return Ok(false);
+    }
     let permission = match &op {
         Op::Grant { who, .. } => {
             direct.iter().find(|p| p.holder == Holder::Person(who.clone())).map(|p| (p.id.clone(), p.pending))

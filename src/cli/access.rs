@@ -61,13 +61,14 @@ impl Sight {
 
     /// Errors: it is somebody else's.
     pub fn check(self, person: PersonId) -> Result<(), Failure> {
-        if self.sees(person) {
-            return Ok(());
-        }
-        Err(Failure::new(Exit::Failed, "you may look at your own access only")
-            .fault(Fault::Denied)
-            .next("Ask an owner or administrator of the firm."))
+        if self.sees(person) { Ok(()) } else { Err(own_only()) }
     }
+}
+
+fn own_only() -> Failure {
+    Failure::new(Exit::Failed, "you may look at your own access only")
+        .fault(Fault::Denied)
+        .next("Ask an owner or administrator of the firm.")
 }
 
 /// The clients and people that a command is about.
@@ -93,7 +94,7 @@ impl Filter {
     ) -> Result<Self, Failure> {
         let sight = Sight::of(app, firm)?;
         let asking = app.acting_person(firm).map(|p| p.id);
-        let with = |c: &&Client| firm.shared(c) && asking.is_some_and(|p| firm.selections.contains_key(&(p, c.id)));
+        let with = |c: &&Client| asking.is_some_and(|p| shared_with(firm, c, p));
         let shared = firm.clients.values().filter(with).map(|c| c.id).collect();
         let mut filter = Self { sight, person: None, client: None, asking, shared, group: BTreeSet::new() };
         if let Sight::Own(own) = sight {
@@ -108,12 +109,13 @@ impl Filter {
         Ok(filter)
     }
 
+    /// Who sees only themselves is told the same of all others, whether they work here or not.
     fn find_person(&self, firm: &Firm, typed: &str) -> Result<PersonId, Failure> {
-        let found = change::find_person(firm, typed).map_err(refused)?.id;
-        if self.group.is_empty() {
-            self.sight.check(found)?;
+        let found = change::find_person(firm, typed).map(|p| p.id);
+        match self.sight {
+            Sight::Own(own) if self.group.is_empty() && found.as_ref() != Ok(&own) => Err(own_only()),
+            _ => found.map_err(refused),
         }
-        Ok(found)
     }
 
     /// Who sees only some clients is told the same of all others, whether there are such or not.
@@ -158,6 +160,11 @@ impl Filter {
             None => self.reads(client) && self.person.is_none(),
         }
     }
+}
+
+/// Whether somebody's private books are shared with this person, and kept still.
+pub fn shared_with(firm: &Firm, books: &Client, person: PersonId) -> bool {
+    firm.shared(books) && firm.selections.contains_key(&(person, books.id))
 }
 
 /// What somebody is told of a client that is none of theirs, or of none.
@@ -262,6 +269,8 @@ pub struct TargetWords {
 /// The whole answer of `access`.
 pub struct Matrix {
     pub rows: Vec<Row>,
+    /// The one person that was asked about, by name.
+    pub asked: Option<String>,
     pub targets: Vec<TargetWords>,
     /// Clients that nobody sees.
     pub nobody: Vec<ClientWords>,
@@ -363,7 +372,8 @@ pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Fail
         .filter(|c| c.private_to.is_some() && c.private_to == filter.asking && filter.client(c))
         .map(ClientWords::of)
         .collect();
-    Ok(Matrix { rows, targets: target_words(app), nobody, proposed, private, others, read })
+    let asked = filter.person.and_then(|p| firm.people.get(&p)).map(|p| p.full_name());
+    Ok(Matrix { rows, asked, targets: target_words(app), nobody, proposed, private, others, read })
 }
 
 pub fn target_words(app: &App) -> Vec<TargetWords> {

@@ -61,6 +61,7 @@ pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, F
                 }
                 if !written.is_empty() {
                     db.record_changes(&written, &author, &reason, now, &before, &after)?;
+                    db.api_tokens_end(&before, &after, now)?;
                 }
                 for (slug, what) in &opened {
                     db.audit(now, "private.opened", slug, None::<&()>, Some(what), Some(&reason))?;
@@ -197,6 +198,13 @@ pub async fn own_counts(app: &App) -> Result<Option<Report>, Failure> {
             held.insert(lane.lane.folder.client);
         }
     }
+    // And what a role that reads a group's clients shows.
+    let reads = |c: &&Client| {
+        c.state == ClientState::Active
+            && c.private_to.is_none()
+            && change::may_touch(&firm, own, Permission::ReadAll, c)
+    };
+    seen.extend(firm.clients.values().filter(reads).map(|c| c.id));
     let (seen, held) = (seen.len(), held.difference(&seen).count());
     let selected = firm.selections.keys().filter(|(p, _)| *p == own).count();
     let json = json!({"schema": "ledgerward/own-status/1", "clients": seen, "held": held, "selected": selected});
@@ -204,8 +212,35 @@ pub async fn own_counts(app: &App) -> Result<Option<Report>, Failure> {
     Ok(Some(Report::new(Exit::Done, json, text).note("Which ones: ledgerward access")))
 }
 
-/// The person that somebody typed. Errors: nobody, with those it might have been.
+/// Whose permission makes colleagues anybody's to name. An owner's of private books as well: to end a share takes none.
+const NAMES: [Permission; 4] = [Permission::Selections, Permission::People, Permission::Guests, Permission::Private];
+
+/// The person that somebody typed, for an act of one of [`NAMES`].
 pub fn person<'f>(app: &App, firm: &'f Firm, typed: &str) -> Result<&'f Person, Failure> {
+    let books = asking(app, firm).is_some_and(|own| !change::books_of(firm, own).is_empty());
+    if books { found(app, firm, typed) } else { person_for(app, firm, typed, &NAMES) }
+}
+
+/// The person that somebody typed, for an act that takes one of these permissions. Whoever sees only themselves and has none
+/// of them is told the same of all others, whether they work here or not.
+///
+/// Errors: nobody, with those it might have been.
+pub fn person_for<'f>(app: &App, firm: &'f Firm, typed: &str, any: &[Permission]) -> Result<&'f Person, Failure> {
+    let found = found(app, firm, typed);
+    let Some(own) = asking(app, firm).filter(|own| !sees_people(app, firm, *own)) else { return found };
+    if found.as_ref().is_ok_and(|p| p.id == own) || any.iter().any(|p| change::holds(firm, own, *p).is_ok()) {
+        return found;
+    }
+    any.iter().try_for_each(|p| change::holds(firm, own, *p)).map_err(refused)?;
+    found
+}
+
+/// Who adds, disables and changes people has to know them.
+pub fn sees_people(app: &App, firm: &Firm, own: PersonId) -> bool {
+    sees_all(app, firm) || change::holds(firm, own, Permission::People).is_ok()
+}
+
+fn found<'f>(app: &App, firm: &'f Firm, typed: &str) -> Result<&'f Person, Failure> {
     change::find_person(firm, typed).map_err(|r| {
         let names: Vec<String> = if sees_all(app, firm) {
             firm.people.values().flat_map(|p| [p.email.to_string(), p.full_name()]).collect()

@@ -1,9 +1,15 @@
 //! `adopt`: folders of a tree that was there before ledgerward. It proposes; a person confirms, one pair or all that are
 //! certain. Nobody is taken off such a folder, and it keeps its name.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
-use ledgerward_contract::{ClientId, FolderKey, Holder, SeenFolder, SeenRole, Snapshot, Stat};
+use futures::{StreamExt as _, stream};
+use ledgerward_contract::{
+    ClientId, FolderId, FolderKey, Holder, SeenFolder, SeenPermission, SeenRole, Snapshot, Stat,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -21,7 +27,7 @@ use crate::{
         adoption::{self, Candidate, Wanting},
         firm::{AcceptedHolder, Client, ClientState, Firm, TargetName},
         lane::LaneKey,
-        plan::Sharing,
+        plan::{Sharing, base},
         policy::Decider,
     },
     drift, gather,
@@ -45,7 +51,10 @@ pub struct Wish<'a> {
 
 /// What is on the target and what the firm has for it.
 struct Ground {
+    /// Those that no client has.
     folders: Vec<SeenFolder>,
+    /// Those that clients have.
+    bound: Vec<SeenFolder>,
     rows: Vec<LaneRow>,
     candidates: Vec<Candidate>,
     wanting: Vec<Wanting>,
@@ -65,13 +74,21 @@ pub async fn run(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Resul
     let pairs = match (wish.client, wish.folder, wish.all_certain) {
         (Some(client), Some(folder), _) => {
             let client = act::client(app, &firm, &client.0)?;
-            vec![(client.id, chosen(&ground.folders, folder)?.clone())]
+            let of = FolderKey { client: client.id, account: None };
+            let own = ground.rows.iter().find(|r| r.key.folder == of).and_then(|r| r.folder.as_ref());
+            let own = ground.bound.iter().filter(|f| own == Some(&f.id));
+            let free: Vec<SeenFolder> = own.chain(&ground.folders).cloned().collect();
+            vec![(client.id, chosen(&free, folder)?.clone())]
         }
         (_, _, true) => {
             let sure = ground.candidates.iter().filter(|c| c.certain);
             sure.filter_map(|c| Some((c.client, ground.folders.iter().find(|f| f.id == c.folder)?.clone()))).collect()
         }
-        _ => return Ok(proposals(&firm, &name, &ground)),
+        _ => {
+            let folders: Vec<&FolderId> = ground.candidates.iter().map(|c| &c.folder).collect();
+            let on = on_them(app, &firm, target, &folders).await;
+            return Ok(proposals(&firm, &name, &ground, &on));
+        }
     };
     let Some(reason) = wish.reason else {
         return Err(Failure::new(Exit::Usage, "taking over a folder needs a reason").next("Say it: --reason TEXT"));
@@ -80,6 +97,16 @@ pub async fn run(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Resul
     for (client, folder) in &pairs {
         let gone = gone(app, target, &ground.rows, *client).await?;
         allowed(&firm, *client, &name, folder, &ground.rows, &gone)?;
+    }
+    let folders: Vec<&FolderId> = pairs.iter().map(|(_, folder)| &folder.id).collect();
+    let on = on_them(app, &firm, target, &folders).await;
+    for (client, folder) in &pairs {
+        if let Some(Ok(on)) = on.get(&folder.id)
+            && !on.outside.is_empty()
+        {
+            let (slug, who) = (act::slug(&firm, *client), on.outside.join(", "));
+            console.note(&format!("Not of the firm, and on {name}:/{} ({slug}): {who}", folder.name));
+        }
     }
     let run = start(app, "adopt").await?;
     let done = take_all(app, &world, &firm, target, run, &pairs, reason).await;
@@ -92,7 +119,43 @@ pub async fn run(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Resul
         },
     )
     .await?;
-    Ok(told(&firm, &name, &done))
+    Ok(told(&firm, &name, &done, &on))
+}
+
+/// Who is on a folder apart from us: every entry with its role, and those of them that are no people of the firm's domains.
+struct On {
+    holders: Vec<String>,
+    outside: Vec<String>,
+}
+
+type OnThem = BTreeMap<FolderId, Result<On, String>>;
+
+/// Who is on these folders now, before anybody takes them over (H03); or why that cannot be read. Of a target without sharing
+/// lists: nothing.
+async fn on_them(app: &App, firm: &Firm, target: &Target, folders: &[&FolderId]) -> OnThem {
+    if lanes::sharing_of(target) == Sharing::Off {
+        return BTreeMap::new();
+    }
+    let at_once = target.api().map_or(1, |api| api.limits().lanes_parallel.max(1));
+    let read = |id: &FolderId| {
+        let id = id.clone();
+        async move {
+            let list = gather::sharing(target, &id, app.now()).await;
+            (id, list.map(|list| on(firm, list.items())).map_err(|e| words(&e)))
+        }
+    };
+    stream::iter(folders.iter().map(|id| read(id))).buffer_unordered(at_once).collect().await
+}
+
+fn on(firm: &Firm, list: &[SeenPermission]) -> On {
+    let seen = |ours: bool| -> Vec<String> {
+        let of_firm = |p: &SeenPermission| matches!(&p.holder, Holder::Person(e) if firm.domains.contains(e.domain()));
+        let all = list.iter().filter(|p| !p.ourselves && p.role != SeenRole::MetadataOnly && of_firm(p) == ours);
+        let all: Vec<SeenPermission> = all.cloned().collect();
+        base(&all).into_iter().map(|(who, role)| format!("{who} {role}")).collect()
+    };
+    let outside = seen(false);
+    On { holders: [seen(true), outside.clone()].concat(), outside }
 }
 
 async fn ground(app: &App, firm: &Firm, target: &Target, name: &TargetName) -> Result<Ground, Failure> {
@@ -124,9 +187,10 @@ async fn ground(app: &App, firm: &Firm, target: &Target, name: &TargetName) -> R
             numbers: c.sources.iter().map(|s| s.id.clone()).collect(),
         })
         .collect();
-    let folders: Vec<SeenFolder> = list.items().iter().filter(|f| !bound.contains(&f.id)).cloned().collect();
+    let (bound, folders): (Vec<SeenFolder>, Vec<SeenFolder>) =
+        list.items().iter().cloned().partition(|f| bound.contains(&f.id));
     let candidates = adoption::candidates(&wanting, &folders);
-    Ok(Ground { folders, rows, candidates, wanting })
+    Ok(Ground { folders, bound, rows, candidates, wanting })
 }
 
 /// A folder by its id or its name. Two of one name are told apart by their ids.
@@ -176,7 +240,7 @@ fn allowed(
         );
     }
     let own = |r: &&LaneRow| r.key.folder.client == client && r.key.folder.account.is_none();
-    if let Some(row) = rows.iter().find(|r| own(r) && !gone.contains(r)) {
+    if let Some(row) = rows.iter().find(|r| own(r) && !gone.contains(r) && r.folder.as_ref() != Some(&folder.id)) {
         return fail(
             format!("{} has a folder on {target} already: {}", of.slug, row.name),
             "One client has one folder on a target. Move the files together by hand.",
@@ -272,7 +336,10 @@ pub async fn new_folder(app: &App, client: &ClientArg, typed: &str, reason: &str
     let names: Vec<&str> = gone.iter().map(|r| r.name.as_str()).collect();
     let text = format!("{} on {name} gets a new folder with the next sync: {}\n", client.slug, names.join(", "));
     let json = json!({"schema": "ledgerward/new-folder/1", "client": client.slug, "target": name, "folders": names});
-    Ok(Report::new(Exit::Done, json, text).note("Next: ledgerward plan"))
+    let hides = format!(
+        "If {name} only hides the old folder from ledgerward's account, whoever is on its list can still open it: look there."
+    );
+    Ok(Report::new(Exit::Done, json, text).note(hides).note("Next: ledgerward plan"))
 }
 
 /// One folder that was taken over, or why not.
@@ -358,9 +425,16 @@ async fn take(
             }
         }
     }
-    // What was in the old folder, which is gone, is not in this one.
     let key = lane.clone();
-    if let Some(old) = app.store.run(move |db| db.lane(&key)).await?.filter(|r| r.folder.is_some()) {
+    let old = app.store.run(move |db| db.lane(&key)).await?.filter(|r| r.folder.is_some());
+    // The client's own folder, which lost its mark: it is marked again, and all that is known of it stays.
+    if old.as_ref().is_some_and(|r| r.folder.as_ref() == Some(&folder.id)) {
+        drift::forget(app, std::iter::once(lane)).await?;
+        let marked = apply::mark_folder(app, target, run, lane, folder, reason).await?;
+        return Ok(marked.map(|()| Found::default()));
+    }
+    // What was in the old folder, which is gone, is not in this one.
+    if let Some(old) = old {
         let_go(app, &old, false, reason).await?;
     }
     if let Err(why) = apply::mark_folder(app, target, run, lane, folder, reason).await? {
@@ -386,13 +460,21 @@ async fn take(
     Ok(Ok(found))
 }
 
-fn proposals(firm: &Firm, target: &TargetName, ground: &Ground) -> Report {
+fn proposals(firm: &Firm, target: &TargetName, ground: &Ground, on: &OnThem) -> Report {
     let slug = |id: ClientId| act::slug(firm, id);
     let rows = ground.candidates.iter().map(|c| {
         let sure = if c.certain { "certain" } else { "ASK" };
         [slug(c.client), c.name.clone(), c.why.words().to_owned(), sure.to_owned(), c.folder.to_string()]
     });
     let mut text = table(["client", "folder", "why", "", "id"], rows);
+    for c in &ground.candidates {
+        let _ = match on.get(&c.folder) {
+            None => Ok(()),
+            Some(Err(why)) => writeln!(text, "on {}: not known: {why}", c.name),
+            Some(Ok(on)) if on.holders.is_empty() => writeln!(text, "on {}: nobody", c.name),
+            Some(Ok(on)) => writeln!(text, "on {}: {}{}", c.name, on.holders.join(", "), not_ours(on)),
+        };
+    }
     let paired: BTreeSet<_> = ground.candidates.iter().map(|c| &c.folder).collect();
     let clients: BTreeSet<_> = ground.candidates.iter().map(|c| c.client).collect();
     let spare: Vec<&SeenFolder> = ground.folders.iter().filter(|f| !paired.contains(&f.id)).collect();
@@ -408,9 +490,20 @@ fn proposals(firm: &Firm, target: &TargetName, ground: &Ground) -> Report {
     let json = json!({
         "schema": "ledgerward/adopt/1",
         "target": target,
-        "candidates": ground.candidates.iter().map(|c| json!({
-            "client": slug(c.client), "folder": c.folder, "name": c.name, "why": c.why, "certain": c.certain,
-        })).collect::<Vec<Value>>(),
+        "candidates": ground.candidates.iter().map(|c| {
+            let mut row = json!({
+                "client": slug(c.client), "folder": c.folder, "name": c.name, "why": c.why, "certain": c.certain,
+            });
+            let also = match on.get(&c.folder) {
+                None => json!({}),
+                Some(Err(why)) => json!({"holders_unread": why}),
+                Some(Ok(on)) => json!({"holders": on.holders, "outside": on.outside}),
+            };
+            if let (Some(row), Value::Object(also)) = (row.as_object_mut(), also) {
+                row.extend(also);
+            }
+            row
+        }).collect::<Vec<Value>>(),
         "folders": spare,
         "clients": without,
         "adopted": [],
@@ -426,7 +519,12 @@ fn proposals(firm: &Firm, target: &TargetName, ground: &Ground) -> Report {
     }
 }
 
-fn told(firm: &Firm, target: &TargetName, done: &[Taken]) -> Report {
+/// Names those who are not of the firm's domains, at the end of a line.
+fn not_ours(on: &On) -> String {
+    if on.outside.is_empty() { String::new() } else { format!("; NOT OF THE FIRM: {}", on.outside.join(", ")) }
+}
+
+fn told(firm: &Firm, target: &TargetName, done: &[Taken], on: &OnThem) -> Report {
     let mut text = String::new();
     let mut rows = Vec::new();
     for one in done {
@@ -447,9 +545,16 @@ fn told(firm: &Firm, target: &TargetName, done: &[Taken]) -> Report {
                         let _ = writeln!(text, "    {what}: {}", who.join(", "));
                     }
                 }
+                let outside = match on.get(&one.folder.id) {
+                    Some(Ok(on)) => on.outside.as_slice(),
+                    _ => &[],
+                };
+                if !outside.is_empty() {
+                    let _ = writeln!(text, "    NOT OF THE FIRM: {}", outside.join(", "));
+                }
                 rows.push(json!({
                     "client": slug, "folder": one.folder.id, "name": one.folder.name,
-                    "accepted": found.accepted, "entitled": found.entitled, "open": found.open,
+                    "accepted": found.accepted, "entitled": found.entitled, "open": found.open, "outside": outside,
                 }));
             }
         }

@@ -39,20 +39,21 @@ pub async fn run(app: &App, act: ApiAct) -> Result<Report, Failure> {
 }
 
 /// A token is its person's hand: made for somebody else it would be a second pair of eyes, and a key to their private
-/// books. So everybody makes their own, and those who act as nobody (root, the service's own user) make any.
-fn allowed(app: &App, firm: &Firm, person: &Person) -> Result<(), Failure> {
-    if app.person.is_none() || act::asking(app, firm) == Some(person.id) {
-        return Ok(());
+/// books. So everybody makes their own, whether others of that name work here or not, and those who act as nobody (root, the
+/// service's own user) make any.
+fn whose<'f>(app: &App, firm: &'f Firm, typed: &PersonArg) -> Result<&'f Person, Failure> {
+    let found = act::person(app, firm, &typed.0);
+    if app.person.is_none() || found.as_ref().is_ok_and(|p| Some(p.id) == act::asking(app, firm)) {
+        return found;
     }
-    Err(Failure::new(Exit::Failed, format!("a token that acts as {} is theirs alone to make", person.email))
+    Err(Failure::new(Exit::Failed, format!("a token that acts as {} is theirs alone to make", typed.0))
         .fault(Fault::Denied)
         .next("Ask them; or the service's own user makes it, who acts as nobody."))
 }
 
 async fn add(app: &App, name: String, person: &PersonArg, expires: Option<Date>) -> Result<Report, Failure> {
     let firm = app.firm().await?;
-    let person = act::person(app, &firm, &person.0)?;
-    allowed(app, &firm, person)?;
+    let person = whose(app, &firm, person)?;
     if person.shut() {
         return Err(Failure::new(Exit::Failed, format!("{} is disabled or closed", person.email))
             .next("A token of theirs would be good for nothing."));
@@ -96,8 +97,10 @@ async fn list(app: &App) -> Result<Report, Failure> {
     let (mut text, mut values) = (String::new(), Vec::<Value>::new());
     for (name, token) in all.iter().filter(|(_, t)| everybody || Some(t.person) == own) {
         let person = owner(&firm, token).map_or_else(|| "nobody any more".to_owned(), |p| p.email.to_string());
+        let shut = owner(&firm, token).is_none_or(Person::shut);
         let zone = &app.config.firm.timezone;
         let until = match token.expires {
+            _ if shut => "ended: its person is disabled or closed".to_owned(),
             None => "for good".to_owned(),
             Some(end) if token.ended(now) => format!("ended {}", firm.zone.end(end)),
             Some(end) => format!("until {}", firm.zone.end(end)),
@@ -105,7 +108,7 @@ async fn list(app: &App) -> Result<Report, Failure> {
         let _ = writeln!(text, "{name}  acts as {person}  {until}  made {} by {}", time(token.made, zone), token.by);
         values.push(json!({
             "name": name, "person": person, "made": token.made, "by": token.by, "expires": token.expires,
-            "ended": token.ended(now),
+            "ended": shut || token.ended(now),
         }));
     }
     if values.is_empty() {

@@ -77,8 +77,8 @@ pub fn restore(place: &Place, file: &Path) -> Result<Report, Failure> {
         report = report.note(format!("The damaged file is kept as {}.", kept.display()));
     }
     if let Some(problem) = locked {
-        report = report
-            .note(format!("The sign-ins are shut: {}. Put the key file back, or connect again.", problem.message));
+        report =
+            report.note(format!("The sign-ins are shut: {}. {}", problem.message, problem.next.unwrap_or_default()));
     }
     Ok(report)
 }

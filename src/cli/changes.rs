@@ -256,8 +256,7 @@ impl Preview {
 }
 
 /// Why a change that waits is not among all that are published.
-const LEFT_OUT: &str =
-    "your own change another owner publishes, and what somebody does within their private books is theirs alone";
+const LEFT_OUT: &str = "your own change another owner publishes, what somebody does within their private books is theirs alone, and break-glass access whose asker is disabled or closed since can only be rejected";
 
 /// And not among all that are shown.
 const UNSEEN: &str = "changes of private books are their person's, and those that wait for an owner an owner's";
@@ -321,6 +320,7 @@ async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, y
                 for staged in &chosen {
                     let (next, effect) = published(staged, &at, &name, by)?;
                     db.publish_change(staged.id, &name, now, &at, &next)?;
+                    db.api_tokens_end(&at, &next, now)?;
                     for (slug, what) in opened.get(&staged.id).into_iter().flatten() {
                         db.audit(now, "private.opened", slug, None::<&()>, Some(what), Some(&staged.reason))?;
                     }
@@ -359,11 +359,12 @@ async fn reject(app: &App, ids: Vec<i64>, reason: String) -> Result<Report, Fail
         return Err(Failure::new(Exit::Failed, "only a person rejects a change").next("Say who acts: --as EMAIL"));
     };
     let wanted = ids.clone();
-    let authors = app
+    let own_alone = app
         .store
-        .run(move |db| wanted.iter().map(|id| Ok(db.change(*id)?.person)).collect::<crate::store::Result<Vec<_>>>())
+        .run(move |db| Ok(wanted.iter().all(|id| db.change(*id).is_ok_and(|c| c.person == Some(own)))))
         .await?;
-    if authors.iter().any(|author| *author != Some(own)) {
+    // Nor does anybody learn which changes of others there are.
+    if !own_alone {
         change::require(&firm, own, crate::domain::office::Permission::Publish).map_err(refused)?;
     }
     let (now, name) = (app.now(), app.actor.name.clone());

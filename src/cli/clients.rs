@@ -269,6 +269,13 @@ fn visible<'f>(app: &App, firm: &'f Firm, decider: &Decider<'_>) -> (Vec<&'f Cli
     (seen, others)
 }
 
+/// The clients that whoever asks sees, ended ones too.
+pub(super) async fn seen<'f>(app: &App, firm: &'f Firm) -> Result<Vec<&'f Client>, Failure> {
+    let facts = memory::recall_all(app, firm).await?;
+    let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
+    Ok(visible(app, firm, &Decider::new(firm, &facts, &targets, app.now())).0)
+}
+
 async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
     let facts = memory::recall_all(app, firm).await?;
     let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();

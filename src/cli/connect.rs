@@ -24,6 +24,8 @@ const REDIRECT_PORT: u16 = 8089;
 /// Signs in once; where one consent is for one company, again and again until the person has no more companies.
 pub async fn run(app: &App, console: &mut dyn Console, name: &str, no_browser: bool) -> Result<Report, Failure> {
     let remote = remote(app, name)?;
+    // A consent is spent once given, so what it brings must have a place first.
+    app.store.run(|db| db.keys_problem().map_or(Ok(()), Err)).await?;
     let ground = world::sign_in_ground(name, remote, &app.ground())?;
     let mut done = vec![once(app, console, name, &ground, no_browser).await?];
     while ground.spec.realm.is_some() && another(console) {

@@ -1,17 +1,23 @@
-//! `connector check`: a program of the firm's own, tried against recorded answers and against every way they can be bad.
+//! `connector check`: a program of the firm's own, tried against recorded answers and against every way they can be bad, and
+//! against the true ones with a field less.
 //!
 //! The wire between the program's host and the answers is the conformance suite's, so a program meets the same faults here
 //! as our own connectors do in their tests.
 
 mod answers;
 
-use std::{collections::BTreeMap, fmt::Debug, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use ledgerward_contract::{
-    AccessFact, Build, ClientRow, Connector, Cursor, Endpoints, Error, ErrorKind, LedgerId, LedgerRow, ReadCx, Request,
-    Result, Retry, Scope, Snapshot, Standing, Timestamp, Transport,
+    AccessFact, Build, ClientRow, Connector, Cursor, Endpoints, Error, ErrorKind, LedgerId, LedgerProfile, LedgerRow,
+    ReadCx, Request, Result, Retry, Scope, Snapshot, Standing, Timestamp, Transport,
     faults::{BAD_ANSWERS, CANARY, EMPTY_ANSWERS, Fault, When, Wire},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::answers::Answers;
@@ -25,6 +31,10 @@ use crate::{registry, render::table::table};
 const PAGES_MAX: u32 = 1_000;
 /// Ledgers whose users are read: the faults meet each of their requests.
 const LEDGERS_TRIED: usize = 3;
+/// Answers with a field less, or with null for it, for one list: of a large recording not every one.
+const ALTERED_MAX: usize = 200;
+/// What an error tells to do that is being done.
+const CHECK: &str = "Run: ledgerward connector check PROGRAM";
 /// Where the vendor of a check is. Nobody is asked there.
 const API: &str = "https://vendor.example";
 
@@ -116,6 +126,10 @@ impl Bench {
         .await
     }
 
+    async fn profile(&self, ledger: &LedgerId) -> Result<LedgerProfile> {
+        self.connector.ledgers().ok_or_else(nothing)?.profile(&self.cx(), ledger).await
+    }
+
     async fn all(mut self, console: &mut dyn Console, provides: &[ProvidesArg]) -> Self {
         if provides.contains(&ProvidesArg::Ledgers) {
             console.note("Trying ledgers, users and profiles …");
@@ -125,6 +139,15 @@ impl Bench {
             console.note("Trying clients …");
             self.try_clients().await;
         }
+        let left: Vec<String> = self.vendor.never_asked().into_iter().map(str::to_owned).collect();
+        let asked = match (left.first(), left.len()) {
+            (None, _) => Ok(()),
+            (Some(first), n) => Err(format!(
+                "{n} recorded answers were never asked for, {first} first of all. A program that does not ask for them does not \
+                 know what they say; take out what it has no use for"
+            )),
+        };
+        self.say("every recorded answer is asked for", asked);
         self
     }
 
@@ -140,11 +163,19 @@ impl Bench {
         if !self.say("ledgers are listed", found) {
             return;
         }
-        let ids: Vec<LedgerId> =
-            list.map(|l| l.items().iter().take(LEDGERS_TRIED).map(|r| r.id.clone()).collect()).unwrap_or_default();
-        let again = self.bad("ledgers", async |b| b.ledgers().await).await;
+        let mut ids: Vec<LedgerId> = list.map(|l| l.items().iter().map(|r| r.id.clone()).collect()).unwrap_or_default();
+        let rest = ids.split_off(ids.len().min(LEDGERS_TRIED));
+        let again = self.bad("ledgers", async |b| items(b.ledgers().await)).await;
         self.say("ledgers: no bad answer makes a list", again);
+        let less = self.altered("ledgers", async |b| items(b.ledgers().await), same_ledgers).await;
+        self.say("ledgers: no answer with a field less makes another list", less);
         self.try_swapped(&ids).await;
+        for ledger in rest {
+            let read = self.access(&ledger).await.map_err(|e| told(&e)).and_then(|l| users(l.items()));
+            self.say(format!("users of {ledger} are listed"), read);
+            let read = self.profile(&ledger).await.map(|_| ()).map_err(|e| told(&e));
+            self.say(format!("the profile of {ledger} is read"), read);
+        }
         for ledger in ids {
             let first = self.access(&ledger).await;
             let people = first.as_ref().map_err(told).and_then(|l| users(l.items()));
@@ -171,12 +202,11 @@ impl Bench {
                 _ => Err("the same answers gave another list the second time".to_owned()),
             };
             self.say(format!("users of {ledger}: nothing is remembered between calls"), same);
-            let bad = self.bad("users", async |b| b.access(&ledger).await).await;
+            let bad = self.bad("users", async |b| items(b.access(&ledger).await)).await;
             self.say(format!("users of {ledger}: no bad answer makes a list"), bad);
-            let profile = async |b: &Self| match b.connector.ledgers() {
-                Some(api) => api.profile(&b.cx(), &ledger).await,
-                None => Err(nothing()),
-            };
+            let less = self.altered("users", async |b| items(b.access(&ledger).await), same_users).await;
+            self.say(format!("users of {ledger}: no answer with a field less makes another list"), less);
+            let profile = async |b: &Self| b.profile(&ledger).await;
             let read = profile(self).await;
             let named = read
                 .as_ref()
@@ -258,12 +288,14 @@ impl Bench {
             _ => Err("the same answers gave another list the second time".to_owned()),
         };
         self.say("clients: nothing is remembered between calls", same);
-        let bad = self.bad("clients", async |b| b.clients().await).await;
+        let bad = self.bad("clients", async |b| items(b.clients().await)).await;
         self.say("clients: no bad answer makes a list", bad);
+        let less = self.altered("clients", async |b| items(b.clients().await), same_clients).await;
+        self.say("clients: no answer with a field less makes another list", less);
     }
 
     /// Each fault in place of each single answer. The first that does not become an error of its kind is told.
-    async fn bad<T: Debug>(&self, what: &str, call: impl AsyncFn(&Self) -> Result<T>) -> Result<(), String> {
+    async fn bad<T: Serialize>(&self, what: &str, call: impl AsyncFn(&Self) -> Result<T>) -> Result<(), String> {
         self.wire.heal();
         call(self).await.map_err(|e| told(&e))?;
         let count = self.wire.count();
@@ -286,6 +318,36 @@ impl Bench {
             self.wire.heal();
             if outcome.is_ok() {
                 return Err(format!("{what}: the first page again, for ever, became a list"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The true answers, one field less in one of them: an error, or a list by which nobody loses or gains anything (P14). The
+    /// first that is neither is told. `differs`: in what another list does either.
+    async fn altered<T>(
+        &mut self,
+        what: &str,
+        call: impl AsyncFn(&Self) -> Result<Vec<T>>,
+        differs: impl Fn(&[T], &[T]) -> Option<String>,
+    ) -> Result<(), String> {
+        self.wire.heal();
+        let whole = call(self).await.map_err(|e| told(&e))?;
+        let mut all = self.vendor.alterations(&self.wire.log());
+        if all.len() > ALTERED_MAX {
+            let text = format!("{what}: of {} ways to leave a field out, {ALTERED_MAX} were tried.", all.len());
+            self.notes.push(text);
+            // From everywhere in the recording, not from its beginning alone.
+            let step = all.len().div_ceil(ALTERED_MAX);
+            all = all.into_iter().step_by(step).collect();
+        }
+        for one in all {
+            let words = one.words.clone();
+            self.vendor.alter(Some(one));
+            let got = call(self).await;
+            self.vendor.alter(None);
+            if let Some(how) = got.ok().and_then(|list| differs(&whole, &list)) {
+                return Err(format!("{words}: {how}. End with an error where a field is not there, or is null"));
             }
         }
         Ok(())
@@ -331,10 +393,69 @@ fn nothing() -> Error {
 
 /// An error as one line, with what to do.
 fn told(e: &Error) -> String {
-    match &e.next {
-        Some(next) => format!("{e}. {next}"),
-        None => e.to_string(),
+    match e.next.as_deref().map(|next| next.replace(CHECK, "")) {
+        Some(next) if !next.trim().is_empty() => format!("{e}. {}", next.trim()),
+        _ => e.to_string(),
     }
+}
+
+fn items<T: Clone>(list: Result<Snapshot<T>>) -> Result<Vec<T>> {
+    list.map(|list| list.items().to_vec())
+}
+
+/// What is listed on one side alone.
+fn only<K: Ord + std::fmt::Display>(before: BTreeSet<K>, after: &BTreeSet<K>) -> Option<String> {
+    let gone = before.difference(after).next().map(|id| format!("{id} is not in the list any more"));
+    gone.or_else(|| after.difference(&before).next().map(|id| format!("{id} came into the list")))
+}
+
+fn same_ledgers(before: &[LedgerRow], after: &[LedgerRow]) -> Option<String> {
+    only(before.iter().map(|l| &l.id).collect(), &after.iter().map(|l| &l.id).collect())
+}
+
+/// Of two lists of users, in what the second gives or takes something.
+fn same_users(before: &[AccessFact], after: &[AccessFact]) -> Option<String> {
+    let one = |f: &AccessFact| (f.user.to_string(), f.email.clone(), f.role.clone(), f.standing.clone());
+    same_people(&before.iter().map(one).collect::<Vec<_>>(), &after.iter().map(one).collect::<Vec<_>>())
+}
+
+/// A person as a program gives them: id, address, role, standing.
+type Given = (String, Option<String>, String, Standing);
+
+fn same_people(before: &[Given], after: &[Given]) -> Option<String> {
+    let ids = |list: &[Given]| list.iter().map(|p| p.0.clone()).collect::<BTreeSet<_>>();
+    // A role of nobody's gives nothing until the firm says so; one that somebody has may give a folder.
+    let roles: BTreeSet<&str> = before.iter().map(|p| p.2.as_str()).chain(["reader", "writer", "none"]).collect();
+    let changed = |new: &Given| {
+        let mut old = before.iter().filter(|p| p.0 == new.0).peekable();
+        let (id, email, role, standing) = new;
+        if old.peek().is_none() || old.clone().any(|p| p == new) {
+            return None;
+        }
+        let role_is_new = old.clone().all(|p| p.2 != *role) && roles.contains(role.as_str());
+        let standing_is_new = old.clone().all(|p| p.3 != *standing) && !matches!(standing, Standing::Unknown(_));
+        let address_is_new = old.all(|p| p.1 != *email) && email.is_some();
+        match (role_is_new, standing_is_new, address_is_new) {
+            (true, ..) => Some(format!("{id} has the role {role} all at once")),
+            (_, true, _) => Some(format!("{id} is {} all at once", format!("{standing:?}").to_lowercase())),
+            (.., true) => Some(format!("{id} has another address all at once")),
+            _ => None,
+        }
+    };
+    only(ids(before), &ids(after)).or_else(|| after.iter().find_map(changed))
+}
+
+fn same_clients(before: &[ClientRow], after: &[ClientRow]) -> Option<String> {
+    let people = |row: &ClientRow| -> Vec<Given> {
+        row.people.iter().map(|p| (p.user.to_string(), p.email.clone(), p.role.clone(), p.standing.clone())).collect()
+    };
+    let ids = only(before.iter().map(|c| &c.id).collect(), &after.iter().map(|c| &c.id).collect());
+    ids.or_else(|| {
+        let pairs = before.iter().filter_map(|old| Some((old, after.iter().find(|new| new.id == old.id)?)));
+        pairs.into_iter().find_map(|(old, new)| {
+            same_people(&people(old), &people(new)).map(|how| format!("of client {}, {how}", old.id))
+        })
+    })
 }
 
 fn users(list: &[AccessFact]) -> Result<(), String> {
@@ -363,6 +484,9 @@ fn words(fault: Fault) -> String {
         Fault::EmptyArray => "answered [] where it is no true answer".to_owned(),
         Fault::Null => "answered null".to_owned(),
         Fault::ErrorInside => "answered 200 with an error inside".to_owned(),
+        Fault::ErrorBeside => "answered with an error beside the true answer".to_owned(),
+        Fault::Part => "answered 206".to_owned(),
+        Fault::Junk => "answered with something after its end".to_owned(),
         Fault::Xml => "answered with XML of no known shape".to_owned(),
         Fault::Utf16 => "answered in UTF-16".to_owned(),
         Fault::BareRateLimit => "answered 429 without a word".to_owned(),
@@ -372,9 +496,12 @@ fn words(fault: Fault) -> String {
     }
 }
 
-fn judge<T: Debug>(fault: Fault, outcome: Result<T>) -> Result<(), String> {
+fn judge<T: Serialize>(fault: Fault, outcome: Result<T>) -> Result<(), String> {
     let e = match outcome {
-        Ok(value) => return Err(format!("must be an error, and gave {value:?}").chars().take(300).collect()),
+        Ok(value) => {
+            let value = serde_json::to_string(&value).unwrap_or_default();
+            return Err(format!("must be an error, and gave {value}").chars().take(300).collect());
+        }
         Err(e) => e,
     };
     if format!("{e} {e:?}").contains(CANARY) {

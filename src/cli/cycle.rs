@@ -27,7 +27,7 @@ use crate::{
     engine::{self, Ask, Done, Picture},
     gather,
     render::plan as print,
-    store::{HoldRow, Restored},
+    store::{Approval, HoldRow, Restored},
     world::World,
 };
 
@@ -149,17 +149,23 @@ fn reread_words<'s>(facts: &Facts, reread: impl Iterator<Item = &'s SourceRef> +
             facts.run(ix).1.contains(&why) || facts.source(ix).is_some_and(|source| source.rest == why)
         })
     };
-    for (why, words) in [
+    let reasons = [
         (Why::AbsentOnce, "reported somebody missing for the first time; a second reading in a few minutes decides."),
         (Why::NewOnce, "lacked somebody and had somebody new at once; nobody gains before a second reading agrees."),
         (Why::Flapping, "had somebody gone and back within ten minutes; held until the lists agree."),
         (Why::SuddenlyEmpty, "listed nobody, and did before; nothing is revoked by this, and it is read again."),
-    ] {
-        let ledgers = reread.clone().filter(|source| says(source, why)).count();
+    ];
+    let mut tell = |ledgers: usize, words: &str| {
         if ledgers > 0 {
             let _ = writeln!(out, "{} {words}", print::count(ledgers, "ledger"));
         }
+    };
+    for (why, words) in reasons {
+        tell(reread.clone().filter(|source| says(source, why)).count(), words);
     }
+    // Whatever it is, the exit is told by a line.
+    let other = reread.filter(|source| !reasons.iter().any(|(why, _)| says(source, *why))).count();
+    tell(other, "will be read again in a few minutes before its list is believed in all.");
     out
 }
 
@@ -183,20 +189,20 @@ pub async fn sync(
     refuse_restored(app).await?;
     let run = start_for(app, "sync", &ask).await?;
     let done = whole(app, &world, run, &ask, (yes, wait), own.as_ref(), console).await;
-    let done = end_with(
-        app,
-        run,
-        done,
-        |d| d.as_ref().map_or(Exit::Done, done_exit),
-        |d| d.as_ref().map_or(json!({}), done_summary),
-    )
-    .await?;
-    tell_done(own.as_ref(), done.as_ref())
+    tell_done(app, run, own.as_ref(), done).await
 }
 
-/// What was done, as far as whoever asks may know of it.
-fn tell_done(own: Option<&Own>, done: Option<&Done>) -> Result<Report, Failure> {
-    match (own, done) {
+/// Ends the run, and tells what was done as far as whoever asks may know of it.
+async fn tell_done(
+    app: &App,
+    run: i64,
+    own: Option<&Own>,
+    done: Result<Option<Done>, Failure>,
+) -> Result<Report, Failure> {
+    let exit = |d: &Option<Done>| d.as_ref().map_or(Exit::Done, done_exit);
+    let summary = |d: &Option<Done>| d.as_ref().map_or(json!({}), done_summary);
+    let done = end_with(app, run, done, exit, summary).await?;
+    match (own, done.as_ref()) {
         (Some(own), done) => {
             let (json, text) = own.sync(done);
             Ok(Report::new(done.map_or(Exit::Done, done_exit), json, text))
@@ -253,6 +259,9 @@ pub fn done_exit(done: &Done) -> Exit {
 /// In the summary of a cycle that read everything and did everything but what targets refused for good. It is not complete,
 /// and it is not stale either: what is wrong is what was refused, and that is told by itself.
 pub const BUT_REFUSED: &str = "all_but_refused";
+
+/// In the summary of a run that a stop ended before it was done.
+pub const STOPPED: &str = "stopped";
 
 /// What is kept of a cycle besides its exit.
 pub fn done_summary(done: &Done) -> Value {
@@ -331,15 +340,7 @@ pub async fn apply(app: &App, console: &mut dyn Console, digest: &str, yes: bool
     let console = quiet.unless(own.is_none());
     let run = start(app, "apply").await?;
     let done = exactly(app, &world, run, (&stored.digest, yes), own.as_ref(), console).await;
-    let done = end_with(
-        app,
-        run,
-        done,
-        |d| d.as_ref().map_or(Exit::Done, done_exit),
-        |d| d.as_ref().map_or(json!({}), done_summary),
-    )
-    .await?;
-    tell_done(own.as_ref(), done.as_ref())
+    tell_done(app, run, own.as_ref(), done).await
 }
 
 /// Looks again and applies only if the plan is still this one, to the digit.
@@ -386,21 +387,39 @@ pub async fn approve(app: &App, digest: &str, reason: &str, expires: &str) -> Re
     }
     may_publish(app).await?;
     let (prefix, by, why) = (digest.to_owned(), app.actor.name.clone(), reason.to_owned());
-    let hold = app
+    let (hold, before, frozen) = app
         .store
         .run(move |db| {
             let hold = db.hold_by_prefix(&prefix)?;
-            db.approve(&hold.digest, &by, &why, now, until)?;
-            Ok(hold)
+            let before = db.approvals_valid(now)?.into_iter().find(|a| a.digest == hold.digest);
+            if before.is_none() && !by_freeze(&hold) {
+                db.approve(&hold.digest, &by, &why, now, until)?;
+            }
+            Ok((hold, before, db.freeze()?.is_some()))
         })
         .await?;
-    let text = format!(
-        "Approved {} until {}. The next sync does it; what fails of it is tried again until then, and nothing else.\n",
-        print::short(&hold.digest),
-        print::time(until, &app.config.firm.timezone)
-    );
+    if before.is_none() && by_freeze(&hold) {
+        let off = if frozen { "ledgerward freeze off, then: " } else { "" };
+        return Err(Failure::new(Exit::Held, "only a freeze held this, and no approval lifts a freeze")
+            .fault(Fault::Conflict)
+            .next(format!("First: {off}ledgerward sync. What another guard holds is shown then.")));
+    }
+    let (short, zone) = (print::short(&hold.digest), &app.config.firm.timezone);
+    let until = before.as_ref().map_or(until, |a| a.expires);
+    let when = if frozen { "Nothing of it is done before: ledgerward freeze off. Then the" } else { "The" };
+    let done = format!("{when} next sync does it; what fails of it is tried again until then, and nothing else.");
+    let text = match &before {
+        Some(a) => format!("{short} is already approved by {} at {}, ", a.by, print::time(a.at, zone)),
+        None => format!("Approved {short} "),
+    };
+    let text = format!("{text}until {}. {done}\n", print::time(until, zone));
     let json = json!({"schema": "ledgerward/approval/1", "digest": hold.digest, "expires": until});
     Ok(Report::new(Exit::Done, json, text).note("Next: ledgerward sync"))
+}
+
+/// Whether it is held for no other reason than that the firm was frozen.
+fn by_freeze(hold: &HoldRow) -> bool {
+    hold.body.get("gate").and_then(Value::as_str) == Some("freeze")
 }
 
 /// Owners publish and approve (`product` 5). Root and the service's own user stand in for the primary owner.
@@ -414,28 +433,47 @@ pub async fn may_publish(app: &App) -> Result<(), Failure> {
 }
 
 pub async fn hold(app: &App, act: Option<HoldAct>) -> Result<Report, Failure> {
-    let holds = match act {
-        None | Some(HoldAct::List) => app.store.run(|db| db.holds()).await?,
-        Some(HoldAct::Show { digest }) => vec![app.store.run(move |db| db.hold_by_prefix(&digest)).await?],
-    };
+    let now = app.now();
+    let (holds, approvals, frozen) = app
+        .store
+        .run(move |db| {
+            let holds = match act {
+                None | Some(HoldAct::List) => db.holds()?,
+                Some(HoldAct::Show { digest }) => vec![db.hold_by_prefix(&digest)?],
+            };
+            Ok((holds, db.approvals_valid(now)?, db.freeze()?.is_some()))
+        })
+        .await?;
+    let approval = |hold: &HoldRow| approvals.iter().find(|a| a.digest == hold.digest);
     let mut text = String::new();
     for hold in &holds {
-        hold_row(&mut text, hold, app);
+        let approved = approval(hold).map(|a| approved_words(a, frozen, &app.config.firm.timezone));
+        hold_row(&mut text, hold, approved, app);
     }
     if holds.is_empty() {
         text.push_str("Nothing is held.\n");
     }
-    let json = json!({
-        "schema": "ledgerward/holds/1",
-        "holds": holds.iter().map(|h| json!({"digest": h.digest, "since": h.at, "hold": h.body})).collect::<Vec<_>>(),
-    });
+    let one = |h: &HoldRow| {
+        let approved = approval(h).map(|a| json!({"by": a.by, "at": a.at, "reason": a.reason, "expires": a.expires}));
+        json!({"digest": h.digest, "since": h.at, "approved": approved, "hold": h.body})
+    };
+    let json = json!({"schema": "ledgerward/holds/1", "holds": holds.iter().map(one).collect::<Vec<_>>()});
     Ok(Report::new(Exit::Done, json, text))
 }
 
-fn hold_row(text: &mut String, hold: &HoldRow, app: &App) {
+/// What is said of a hold that somebody approved and no run has done yet.
+pub(super) fn approved_words(approval: &Approval, frozen: bool, zone: &jiff::tz::TimeZone) -> String {
+    let when = if frozen { "the first sync after the freeze" } else { "the next sync" };
+    format!("approved by {} at {}, done with {when}", approval.by, print::time(approval.at, zone))
+}
+
+fn hold_row(text: &mut String, hold: &HoldRow, approved: Option<String>, app: &App) {
     let message = hold.body.get("message").and_then(Value::as_str).unwrap_or("held");
     let since = print::time(hold.at, &app.config.firm.timezone);
     let _ = writeln!(text, "{}  since {since}  {message}", print::short(&hold.digest));
+    if let Some(approved) = approved {
+        let _ = writeln!(text, "    {approved}");
+    }
     let lanes = hold.body.get("lanes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for lane in lanes {
         let client = lane.get("client").and_then(Value::as_str).unwrap_or("?");
@@ -456,6 +494,8 @@ pub async fn freeze(app: &App, act: Option<FreezeAct>) -> Result<Report, Failure
     match act {
         Some(FreezeAct::On { reason }) => {
             app.store.run(move |db| db.set_freeze(true, &reason, now)).await?;
+            // A cycle under way lets nobody in by its old plan, and sends no more files.
+            app.process.gate.closed_somebody();
         }
         Some(FreezeAct::Off) => {
             may_publish(app).await?;
@@ -574,8 +614,14 @@ pub async fn commit(app: &App, ops: &[ChangeOp], reason: &str) -> Result<Vec<cha
     let mut steps = Vec::new();
     let mut at = before;
     for op in ops {
-        let (next, effect) = change::apply(&at, op, change::By { actor, at: now }).map_err(refused)?;
+        let (mut next, effect) = change::apply(&at, op, change::By { actor, at: now }).map_err(refused)?;
         if effect.changed {
+            // Root stands in for the primary owner, who did nothing of this and is not named for it.
+            if let (None, ChangeOp::ClosePerson { person, .. }) = (&app.person, op)
+                && let Some(closed) = next.people.get_mut(person).and_then(|p| p.closed.as_mut())
+            {
+                closed.by.clone_from(&app.actor.name);
+            }
             let op = serde_json::to_value(op)
                 .map_err(|e| Failure::new(Exit::Failed, format!("a change cannot be written: {e}")))?;
             steps.push((op, at.clone(), next.clone()));
@@ -682,13 +728,16 @@ pub async fn end_with<T>(
     exit: impl Fn(&T) -> Exit,
     summary: impl Fn(&T) -> Value,
 ) -> Result<T, Failure> {
-    let (code, complete, summary) = match &result {
+    let (code, complete, mut summary) = match &result {
         Ok(value) => {
             let exit = exit(value);
             (exit, matches!(exit, Exit::Done | Exit::Changes), summary(value))
         }
         Err(failure) => (failure.exit, false, failure.json()),
     };
+    if let Some(summary) = summary.as_object_mut().filter(|_| !complete && app.process.stopping()) {
+        summary.insert(STOPPED.to_owned(), json!(true));
+    }
     let now = app.now();
     app.store.run(move |db| db.run_end(run, i32::from(code.code()), complete, &summary, now)).await?;
     result

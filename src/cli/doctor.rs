@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
+    apply,
     config::schema::{Remote, Sharing},
     registry,
     render::plan::{size, time},
@@ -88,7 +89,7 @@ pub async fn run(app: &App, console: &mut dyn Console, offline: bool) -> Result<
                     connection(app, source, &mut chart).await;
                 }
             }
-            targets(app, &world, &rows, offline, console, &mut chart).await;
+            targets(app, &world, &rows, offline, console, &mut chart).await?;
         }
     }
     assumptions(app, &mut chart);
@@ -207,7 +208,7 @@ async fn targets(
     offline: bool,
     console: &mut dyn Console,
     chart: &mut Chart,
-) {
+) -> Result<(), Failure> {
     for (name, target) in &world.targets {
         let about = name.0.as_str();
         scopes(app, about, Some(&target.settings.remote), rows, chart);
@@ -228,9 +229,10 @@ async fn targets(
         }
         if !offline {
             console.note(&format!("Asking {name} …"));
-            probe(app, target, chart).await;
+            probe(app, target, chart).await?;
         }
     }
+    Ok(())
 }
 
 fn limits(of: &TargetLimits) -> String {
@@ -246,26 +248,44 @@ fn limits(of: &TargetLimits) -> String {
     text
 }
 
-async fn probe(app: &App, target: &Target, chart: &mut Chart) {
+async fn probe(app: &App, target: &Target, chart: &mut Chart) -> Result<(), Failure> {
     let about = target.name.0.as_str();
-    let probe = match (target.api(), target.read(app.now())) {
-        (Ok(api), Ok(cx)) => api.probe(&cx).await,
+    let (api, cx) = match (target.api(), target.read(app.now())) {
+        (Ok(api), Ok(cx)) => (api, cx),
         // Nobody signed in: that is told already.
-        (_, Err(_)) => return,
-        (Err(e), _) => Err(e),
+        (_, Err(_)) => return Ok(()),
+        (Err(e), _) => {
+            chart.error(about, e);
+            return Ok(());
+        }
     };
-    let probe = match probe {
+    let probe = match api.probe(&cx).await {
         Ok(probe) => probe,
-        Err(e) => return chart.error(about, e),
+        Err(e) => {
+            chart.error(about, e);
+            return Ok(());
+        }
     };
     chart.good(about, format!("we are {} there", probe.account));
+    let mut stopped = probe.notes.iter().any(|n| n.level == NoteLevel::Blocker);
     match &probe.root {
         Some(root) => chart.good(about, format!("the clients' folders are in {root}")),
-        None => chart.good(about, "the root folder will be made by the first sync"),
+        // Why it is not known is told below.
+        None if stopped => {}
+        None => {
+            let made = apply::root_id(app, &target.name).await?;
+            match (api.lacks_root(&cx, made.as_ref()).await, apply::root_lost(app, &target.name).await?) {
+                (Err(e), _) => chart.error(about, e),
+                (Ok(true), Some(lost)) => {
+                    stopped = true;
+                    chart.block(about, Exit::Failed, lost.why, lost.next);
+                }
+                _ => chart.good(about, "the root folder will be made by the first sync"),
+            }
+        }
     }
     let mirrors = target.settings.sharing == Sharing::Mirror;
     // Where something else stops us already, whether we might share says nothing.
-    let stopped = probe.notes.iter().any(|n| n.level == NoteLevel::Blocker);
     if mirrors && !probe.may_share && !stopped {
         chart.block(
             about,
@@ -301,6 +321,7 @@ async fn probe(app: &App, target: &Target, chart: &mut Chart) {
             NoteLevel::Blocker => chart.block(about, Exit::Failed, note.text.clone(), note.next.clone()),
         }
     }
+    Ok(())
 }
 
 /// What the connectors in use rest on and nobody could verify. A program cannot either: it would have to change things.

@@ -2,15 +2,20 @@
 
 use std::fmt::Write as _;
 
+use ledgerward_contract::SourceRef;
 use serde_json::{Value, json};
 
 use super::{
-    access::Sight,
+    access::{Sight, shared_with},
+    act,
     outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
-    domain::finding::Severity,
+    domain::{
+        finding::{Finding, Severity},
+        firm::{Client, Firm},
+    },
     render::plan::{count, time},
     store::FindingRow,
 };
@@ -20,7 +25,9 @@ const ALL_MAX: u32 = 1_000;
 
 pub async fn run(app: &App, all: bool) -> Result<Report, Failure> {
     everything(app).await?;
+    let firm = app.firm().await?;
     let mut rows = app.store.run(move |db| if all { db.findings(ALL_MAX) } else { db.open_findings() }).await?;
+    Unseen::of(app, &firm).take_out(&mut rows);
     rows.sort_by_key(|r| (r.resolved.is_some(), std::cmp::Reverse(r.finding.severity), r.number));
     let mut text = String::new();
     for row in &rows {
@@ -39,6 +46,61 @@ pub async fn run(app: &App, all: bool) -> Result<Report, Failure> {
         "open": {"urgent": urgent, "warning": warning, "notice": notice},
     });
     Ok(Report::new(Exit::Done, json, text))
+}
+
+/// Private books that are not there for whoever asks, and so nothing that was found about them. They are there for their
+/// person, for those they are shared with, and for root and the service's own user, who keep the machine going.
+pub(super) struct Unseen<'f> {
+    firm: &'f Firm,
+    books: Vec<&'f Client>,
+}
+
+impl<'f> Unseen<'f> {
+    pub fn of(app: &App, firm: &'f Firm) -> Self {
+        let asking = act::asking(app, firm);
+        let hidden = |c: &&Client| {
+            app.person.is_some()
+                && c.private_to.is_some()
+                && c.private_to != asking
+                && !asking.is_some_and(|p| shared_with(firm, c, p))
+        };
+        Self { firm, books: firm.clients.values().filter(hidden).collect() }
+    }
+
+    pub fn take_out(&self, rows: &mut Vec<FindingRow>) {
+        rows.retain(|row| !self.books.iter().any(|books| self.is_about(&row.finding, books)));
+    }
+
+    /// By the place where findings of this kind name their client: elsewhere the same word is a target's, a person's or an
+    /// account's name, and whoever gave that name to their private books would hide it from everybody.
+    fn is_about(&self, finding: &Finding, books: &Client) -> bool {
+        let parts: Vec<&str> = finding.subject.split('/').collect();
+        let names = |part: &str| part == books.slug || part == books.id.to_string();
+        let at = |place: usize| parts.get(place).is_some_and(|part| names(part));
+        match finding.code.split('.').next().unwrap_or_default() {
+            "statement" | "account" => at(0),
+            "step" | "folder" | "holder" | "file" | "files" | "lane" | "selection" | "client" => at(1),
+            "guest" => at(2),
+            "source" | "roster" | "directory" => {
+                let of = |s: &&SourceRef| match finding.subject.strip_prefix(&format!("{}/{}", s.connection, s.id)) {
+                    Some(rest) => rest.is_empty() || rest.starts_with('/'),
+                    None => false,
+                };
+                books.sources.iter().filter(of).any(|s| self.hides(s))
+            }
+            // Of the state, a connection, a target or a person.
+            "access" | "connection" | "leaver" | "person" | "role" | "state" | "status" | "target" | "user" => false,
+            // Of a kind that is not known here, nothing is shown that may be theirs.
+            _ => parts.iter().any(|part| names(part)),
+        }
+    }
+
+    /// Whether a ledger or a line is of such books, and of nothing else.
+    pub fn hides(&self, source: &SourceRef) -> bool {
+        let has = |c: &Client| c.sources.contains(source);
+        let seen = |c: &Client| !self.books.iter().any(|books| books.id == c.id);
+        self.books.iter().any(|c| has(c)) && !self.firm.clients.values().any(|c| has(c) && seen(c))
+    }
 }
 
 /// What concerns the whole firm is for those who manage it.

@@ -10,7 +10,7 @@ use super::{
     console::Console,
     cycle::{acting, refused},
     file,
-    outcome::{Exit, Failure, Fault, Report},
+    outcome::{Exit, Failure, Fault, Report, quoted},
 };
 use crate::{
     app::App,
@@ -106,7 +106,9 @@ pub(super) fn checked(
     };
     firm_file::parse(&text, firm, &names).map_err(|problems| {
         let shown = path.display().to_string();
-        Failure::new(Exit::Refused, render_all(&problems, &shown, &text))
+        // A line may be as long as the file.
+        let told: Vec<String> = render_all(&problems, &shown, &text).lines().map(quoted).collect();
+        Failure::new(Exit::Refused, told.join("\n"))
             .fault(Fault::Content)
             .next("Nothing was changed. Put these lines right and run it again.")
     })

@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// A decision to remove ends a selection, and a decision to keep stands in a sealed pack.
+pub(super) const SIGN_OFF: &[Permission] = &[ReadAll, Selections];
+
 /// What somebody needs to give a command at all. Nothing: the command itself shows and does only what is theirs. What decides
 /// about everybody's access needs to see it, too.
 const fn needs(command: &Command) -> &'static [Permission] {
@@ -33,9 +36,8 @@ const fn needs(command: &Command) -> &'static [Permission] {
         Command::Runs { .. } | Command::Findings { .. } | Command::Doctor { .. } => &[ReadAll],
         Command::Audit { .. } | Command::Firm { .. } => &[ReadAll],
         Command::Roster { act: Some(RosterAct::Accept { .. }), .. } => &[Connections],
-        // A decision to remove ends a selection, and a decision to keep stands in a sealed pack.
         Command::Review { act: Some(ReviewAct::Start { .. } | ReviewAct::Import { .. } | ReviewAct::Seal { .. }) } => {
-            &[ReadAll, Selections]
+            SIGN_OFF
         }
         Command::Forecast { .. } | Command::Roster { .. } | Command::Gaps { .. } | Command::WhatIf(_) | Command::Review { .. } => &[ReadAll],
         Command::Clients { act: Some(ClientsAct::Move { .. } | ClientsAct::NewFolder { .. }) } => &[Publish, ReadAll],

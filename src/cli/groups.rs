@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     act::{self, act_and_tell},
     args::{ClientArg, GroupsAct},
+    clients::seen,
     outcome::{Exit, Failure, Report},
 };
 use crate::{
@@ -25,7 +26,7 @@ pub async fn run(app: &App, act: Option<GroupsAct>) -> Result<Report, Failure> {
     let firm = app.firm().await?;
     let op = match act {
         None | Some(GroupsAct::List) => return list(app, &firm).await,
-        Some(GroupsAct::Show { group }) => return show(app, &firm, &group),
+        Some(GroupsAct::Show { group }) => return show(app, &firm, &group).await,
         Some(GroupsAct::Add { group, clients, connections }) => {
             let (clients, connections) = named(app, &firm, &clients, &connections)?;
             ChangeOp::AddToGroup { group, clients, connections }
@@ -116,16 +117,19 @@ fn offers(offered: &[Offered<'_>]) -> String {
     format!("\n{rows}To take one over: ledgerward groups adopt NAME CONNECTION \"ITS GROUP\"\n")
 }
 
-fn show(app: &App, firm: &Firm, name: &str) -> Result<Report, Failure> {
+/// Whom it has, as far as the asker sees them.
+async fn show(app: &App, firm: &Firm, name: &str) -> Result<Report, Failure> {
     let group = act::group(app, firm, name)?;
-    let mut clients: Vec<&Client> = group.clients(firm).collect();
+    let seen: BTreeSet<ClientId> = seen(app, firm).await?.iter().map(|c| c.id).collect();
+    let (mut clients, others): (Vec<&Client>, Vec<&Client>) = group.clients(firm).partition(|c| seen.contains(&c.id));
     clients.sort_by(|a, b| a.slug.cmp(&b.slug));
     let how = |c: &Client| if group.clients.contains(&c.id) { "by name" } else { "by connection" };
     let text =
         table(["client", "name", "how"], clients.iter().map(|c| [c.slug.clone(), c.name.clone(), how(c).to_owned()]));
     let values: Vec<_> =
         clients.iter().map(|c| json!({"id": c.id, "slug": c.slug, "name": c.name, "how": how(c)})).collect();
-    let json =
-        json!({"schema": "ledgerward/group/1", "name": name, "connections": group.connections, "clients": values});
-    Ok(Report::new(Exit::Done, json, text))
+    let others = others.len();
+    let json = json!({"schema": "ledgerward/group/1", "name": name, "connections": group.connections, "clients": values, "others": others});
+    let report = Report::new(Exit::Done, json, text);
+    Ok(if others > 0 { report.note(format!("{others} more that you do not see.")) } else { report })
 }

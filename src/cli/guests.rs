@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     access::Sight,
     act,
-    args::{GuestsAct, UntilArg},
+    args::{GuestsAct, PersonArg, UntilArg},
     outcome::{Exit, Failure, Report},
     select::vendor,
 };
@@ -28,10 +28,11 @@ use crate::{
 
 pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
     let firm = app.firm().await?;
+    let find = |typed: &PersonArg| act::person_for(app, &firm, &typed.0, &[Permission::Guests]);
     match act {
         None | Some(GuestsAct::List) => list(app, &firm).await,
         Some(GuestsAct::Add { person, client, until, reason, break_glass }) => {
-            let (person, client) = (act::person(app, &firm, &person.0)?, act::client(app, &firm, &client.0)?);
+            let (person, client) = (find(&person)?, act::client(app, &firm, &client.0)?);
             let until = end(until, &app.config.firm.timezone, app.now())?;
             let guest = Guest { person: person.id, client: client.id, until, reason, break_glass };
             if break_glass {
@@ -45,7 +46,7 @@ pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
             Ok(report)
         }
         Some(GuestsAct::Extend { person, client, until, reason }) => {
-            let (person, client) = (act::person(app, &firm, &person.0)?, act::client(app, &firm, &client.0)?);
+            let (person, client) = (find(&person)?, act::client(app, &firm, &client.0)?);
             let old = of(&firm, person, client)?;
             // Only where there is no other beside it.
             if old.break_glass {
@@ -62,7 +63,7 @@ pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
             ))
         }
         Some(GuestsAct::End { person, client }) => {
-            let (person, client) = (act::person(app, &firm, &person.0)?, act::client(app, &firm, &client.0)?);
+            let (person, client) = (find(&person)?, act::client(app, &firm, &client.0)?);
             let op = ChangeOp::EndGuest { person: person.id, client: client.id };
             act::act_and_tell(app, vec![op], "guest").await
         }

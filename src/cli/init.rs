@@ -64,6 +64,12 @@ fn make(place: &Place, wish: &Wish<'_>, now: Timestamp, undo: &mut Undo) -> Resu
         (None, app::options(place, &config, now)?)
     } else {
         let text = config::template(wish.owner.as_given(), wish.name);
+        // What was typed here must not be what the first command refuses.
+        let problems = config::parse(&text, &app::manifests()).problems;
+        if let Some(problem) = problems.iter().find(|p| p.path.starts_with("firm")) {
+            let next = format!("{} It is `{}` of the configuration.", problem.help, problem.path);
+            return Err(Failure::new(Exit::Usage, format!("--name or --owner: {}", problem.message)).next(next.trim()));
+        }
         (Some(write_draft(&place.config, &text, undo)?), Options::new(&place.state, now))
     };
     watch_state(&place.state, undo);

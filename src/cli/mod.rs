@@ -225,7 +225,7 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
         Command::Backup { file } => backup::backup(app, &file).await,
         Command::Restore { .. } => backup::confirm(app, console).await,
         Command::Statements { which, act } => statements::run(app, console, which, act).await,
-        Command::Key { act } => key::run(app, act).await,
+        Command::Key { act } => key::run(app, console, act).await,
         Command::Demo { .. }
         | Command::Sandbox { .. }
         | Command::Init { .. }

@@ -175,6 +175,17 @@ impl From<Error> for Failure {
     }
 }
 
+/// Of a text that was not understood, so much is repeated in an error.
+const QUOTED_MAX: usize = 200;
+
+/// The beginning of a text that may have any length.
+pub fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_MAX) {
+        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Somebody else's text, safe on a terminal and in a log line: control characters and direction overrides as escapes.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

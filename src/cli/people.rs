@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        change::{self, ChangeOp, office_slug},
+        change::{ChangeOp, office_slug},
         firm::{Firm, Mode, Person, PersonId, Pin, TargetName},
         office::Permission,
     },
@@ -20,7 +20,8 @@ use crate::{
 
 pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
     let firm = app.firm().await?;
-    let find = |typed: &PersonArg| act::person(app, &firm, &typed.0).map(|p| p.id);
+    let find_for = |typed: &PersonArg, it| act::person_for(app, &firm, &typed.0, &[it]).map(|p| p.id);
+    let find = |typed: &PersonArg| find_for(typed, Permission::People);
     let op = match act {
         None => return Ok(list(app, &firm, false)),
         Some(PeopleAct::List { all }) => return Ok(list(app, &firm, all)),
@@ -37,9 +38,11 @@ pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
         }
         Some(PeopleAct::Disable { person }) => ChangeOp::SetEnabled { person: find(&person)?, enabled: false },
         Some(PeopleAct::Enable { person }) => ChangeOp::SetEnabled { person: find(&person)?, enabled: true },
-        Some(PeopleAct::Mode { person, mode }) => return set_mode(app, find(&person)?, mode).await,
+        Some(PeopleAct::Mode { person, mode }) => {
+            return set_mode(app, find_for(&person, Permission::Modes)?, mode).await;
+        }
         Some(PeopleAct::Office { person, office, mode }) => {
-            ChangeOp::SetOffice { person: find(&person)?, office, mode }
+            ChangeOp::SetOffice { person: find_for(&person, Permission::Roles)?, office, mode }
         }
         Some(PeopleAct::Alias { person, connection, email, remove }) => {
             let (person, connection) = (find(&person)?, act::connection(app, &connection)?);
@@ -55,7 +58,7 @@ pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
         }
         Some(PeopleAct::AcceptDomain { person }) => ChangeOp::AcceptDomain { person: find(&person)? },
         Some(PeopleAct::Lift { person }) => ChangeOp::LiftPerson { person: find(&person)? },
-        Some(PeopleAct::HandOver { person }) => ChangeOp::HandOver { to: find(&person)? },
+        Some(PeopleAct::HandOver { person }) => ChangeOp::HandOver { to: find_for(&person, Permission::HandOver)? },
         Some(PeopleAct::ConfirmPin { person, connection, ledger, user }) => {
             let source =
                 SourceRef { connection: act::connection(app, &connection)?, kind: SourceKind::Ledger, id: ledger };
@@ -154,9 +157,7 @@ fn known_source(firm: &Firm, source: &SourceRef) -> Result<(), Failure> {
 /// Employees and viewers see themselves; how many others there are is no secret.
 fn list(app: &App, firm: &Firm, all: bool) -> Report {
     let own = act::asking(app, firm);
-    // Who adds, disables and changes people has to know them.
-    let manages = own.is_some_and(|id| change::holds(firm, id, Permission::People).is_ok());
-    let everybody = act::sees_all(app, firm) || manages;
+    let everybody = act::sees_all(app, firm) || own.is_some_and(|id| act::sees_people(app, firm, id));
     let mut people: Vec<&Person> = firm.people.values().filter(|p| everybody || Some(p.id) == own).collect();
     let others = firm.people.len() - people.len();
     let hidden = people.iter().filter(|p| !p.enabled).count();

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     act::{self, act_and_tell},
-    args::{ClientArg, PrivateAct},
+    args::{ClientArg, PersonArg, PrivateAct},
     clients::state_slug,
     outcome::{Exit, Failure, Report},
 };
@@ -14,6 +14,7 @@ use crate::{
     domain::{
         change::{self, Books, ChangeOp},
         firm::{Client, Firm, Person},
+        office::Permission,
     },
     render::table::table,
 };
@@ -22,6 +23,7 @@ pub async fn run(app: &App, act: Option<PrivateAct>) -> Result<Report, Failure> 
     let firm = app.firm().await?;
     let own = own(app, &firm)?;
     let find = |typed: &ClientArg| mine(app, &firm, own, typed);
+    let with = |typed: &PersonArg| act::person_for(app, &firm, &typed.0, &[Permission::Private]).map(|p| p.id);
     let mut why = None;
     let op = match act {
         None | Some(PrivateAct::List) => return Ok(list(&firm, own)),
@@ -32,8 +34,7 @@ pub async fn run(app: &App, act: Option<PrivateAct>) -> Result<Report, Failure> 
         }
         Some(PrivateAct::Share { client, target, people, reason }) => {
             why = Some(reason);
-            let people =
-                people.iter().map(|p| act::person(app, &firm, &p.0).map(|p| p.id)).collect::<Result<_, _>>()?;
+            let people = people.iter().map(with).collect::<Result<_, _>>()?;
             ChangeOp::SharePrivate { client: find(&client)?.id, target: act::target(app, &target)?, people }
         }
     };

@@ -18,13 +18,14 @@ use super::{
     audit::verify_pack,
     console::Console,
     file,
+    gate::SIGN_OFF,
     leaver::evidence,
     outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
     domain::{
-        change::ChangeOp,
+        change::{self, ChangeOp},
         firm::{Firm, Office, PersonId},
         policy::{Answer, Decider},
     },
@@ -213,6 +214,11 @@ fn assigned(app: &App, firm: &Firm, typed: &[String]) -> Result<BTreeMap<ClientI
                 .next("Write it like: --reviewer ana=acme-ltd,birch-llp"));
         };
         let person = act::person(app, firm, person)?;
+        // Who could not bring their own sheet in would look at it for nothing.
+        SIGN_OFF.iter().try_for_each(|p| change::require(firm, person.id, *p)).map_err(|r| {
+            Failure::new(Exit::Failed, format!("{} cannot sign off: {}", person.email, r.message))
+                .next("Name somebody whose role has read-all and selections for the whole firm. Nothing was started.")
+        })?;
         let clients: Vec<ClientArg> = clients.split(',').map(|c| ClientArg(c.trim().to_owned())).collect();
         for client in act::clients(app, firm, &clients)? {
             let email = person.email.to_string();

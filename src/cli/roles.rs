@@ -21,6 +21,8 @@ use crate::{
     render::table::{lay_out, table},
 };
 
+const UNSEEN_GROUP: &str = "(a group that you do not see)";
+
 struct Row {
     connection: ConnectionName,
     role: String,
@@ -34,7 +36,7 @@ pub async fn run(app: &App, act: Option<RolesAct>) -> Result<Report, Failure> {
     let only = match act {
         None | Some(RolesAct::Table { connection: None }) => None,
         Some(RolesAct::Table { connection: Some(name) }) => Some(act::connection(app, &name)?),
-        Some(RolesAct::List) => return Ok(offices(&app.firm().await?)),
+        Some(RolesAct::List) => return Ok(offices(app, &app.firm().await?)),
         Some(RolesAct::Define { name, may, group }) => {
             let office = CustomOffice { permissions: may.into_iter().collect(), group };
             let op = ChangeOp::DefineOffice { name: bare(name), office };
@@ -85,7 +87,11 @@ fn bare(name: String) -> String {
 }
 
 /// What each role may do: a fixed table, and the firm's own.
-fn offices(firm: &Firm) -> Report {
+fn offices(app: &App, firm: &Firm) -> Report {
+    // That a role is limited is told; a group's name only to whom `groups` shows it.
+    let group = |name: String| {
+        if name.is_empty() || act::group(app, firm, &name).is_ok() { name } else { UNSEEN_GROUP.to_owned() }
+    };
     let own = firm.offices.keys().map(|name| Office::Custom(name.clone()));
     let all = [Office::PrimaryOwner, Office::Owner, Office::Admin, Office::Employee, Office::Viewer];
     let rows: Vec<(String, Vec<&str>, String)> = all
@@ -94,7 +100,7 @@ fn offices(firm: &Firm) -> Report {
         .map(|office| {
             let powers = change::powers(firm, &office);
             let may = powers.permissions.iter().map(|p| p.slug()).collect();
-            (change::office_slug(&office), may, powers.group.unwrap_or_default())
+            (change::office_slug(&office), may, group(powers.group.unwrap_or_default()))
         })
         .collect();
     let words = |may: &[&str]| if may.is_empty() { "look at their own".to_owned() } else { may.join(", ") };

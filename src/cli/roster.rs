@@ -108,17 +108,17 @@ async fn read(app: &App, source: &Source) -> Result<Seen, Failure> {
     let wanted = Wanted::Only { ledgers: BTreeSet::new(), directory: true };
     let mut reading = gather::source(source, &Known::default(), &wanted, app.now()).await;
     let believed = directory::believed(app, &source.name).await?;
-    let rows = match reading.directory.take() {
-        Some(list) => Ok(list.rows),
+    let list = match reading.directory.take() {
+        Some(list) => Ok(list),
         None if reading.troubles.is_empty() => Err(gather::nobody_signed_in(&source.name)),
         None => Err(reading.troubles.swap_remove(0)),
     };
-    let doubt = rows.as_ref().ok().and_then(|rows| directory::doubt(&believed.clone().unwrap_or_default(), rows));
+    let doubt = list.as_ref().ok().and_then(|list| directory::doubt(&believed.clone().unwrap_or_default(), list));
     Ok(Seen {
         name: source.name.clone(),
         title: source.manifest.title,
         kind: gather::directory_kind(source.manifest.grade),
-        rows,
+        rows: list.map(|list| list.rows),
         believed,
         doubt,
         file: file::of(app, source)?,

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::outcome::{Exit, Failure, Report};
+use super::{
+    cycle::STOPPED,
+    outcome::{Exit, Failure, Report},
+};
 use crate::{app::App, render::plan::time, store::RunRow};
 
 pub async fn run(app: &App, limit: u32) -> Result<Report, Failure> {
@@ -31,8 +34,11 @@ pub(super) fn message(run: &RunRow) -> Option<&str> {
 }
 
 pub(super) fn ending(run: &RunRow) -> String {
+    let stopped = run.summary.as_ref().is_some_and(|s| s.get(STOPPED) == Some(&Value::Bool(true)));
     let words = match run.exit {
+        None if run.ended.is_some() => return "killed".to_owned(),
         None => return "not ended (running, or killed)".to_owned(),
+        Some(_) if stopped => "stopped",
         Some(0) => "done",
         Some(1) => "failed",
         Some(2) => "done, changes to apply",

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use ledgerward_contract::ClientId;
+use ledgerward_contract::{ClientId, SourceRef};
 use serde::Serialize;
 use serde_json::json;
 
@@ -20,6 +20,7 @@ use crate::{
     domain::{
         change::{self, ChangeOp},
         explain::{self, CanSelect},
+        fact::{Fact, Why},
         firm::{Authority, Client, ClientState, Firm, Person, PersonId, Selection, SelectionScope, TargetName},
         office::Permission,
         policy::{Answer, Decider, Reach},
@@ -86,8 +87,8 @@ struct Wish<'f> {
 pub struct Draft<'f> {
     person: &'f Person,
     wishes: BTreeMap<String, Wish<'f>>,
-    /// Clients that could not be judged.
-    unknown: usize,
+    /// Clients that could not be judged, and what the first source that says nothing says instead.
+    unknown: Vec<(&'f Client, Why)>,
     /// Somebody named each client: all or none.
     named: bool,
     notes: Vec<String>,
@@ -127,28 +128,29 @@ pub async fn run(app: &App, args: SelectArgs) -> Result<Report, Failure> {
     let then = Decider::new(&after, &facts, &targets, app.now());
     let held_back = draft.refused();
     let removes = draft.wishes.values().any(|w| matches!(w.word, Word::Removed | Word::NoMatchingAccess));
-    let (unknown, notes) = (draft.unknown, std::mem::take(&mut draft.notes));
+    let (unknown, notes) = (std::mem::take(&mut draft.unknown), std::mem::take(&mut draft.notes));
     let lines = lines(app, (&decider, &then), draft);
     let acted = if args.dry_run {
         act::Acted { effects: Vec::new(), staged: Vec::new(), opened: Vec::new() }
     } else {
         act::act(app, ops, &reason(&args.bulk)).await?
     };
-    let exit = if unknown > 0 || held_back { Exit::Partly } else { Exit::Done };
+    let exit = if !unknown.is_empty() || held_back { Exit::Partly } else { Exit::Done };
     let mut report = told(exit, person, &lines, &acted, args.dry_run);
-    if unknown > 0 {
-        report = report.note(format!(
-            "{} could not be judged, because what the ledger says about {} is unknown now. Run it again after the next pull.",
-            count(unknown, "client"),
-            person.email
-        ));
-    }
-    if lines.is_empty() && unknown == 0 {
+    let bulk_unseen = args.bulk.all_granted && !firm.pins.values().any(|p| *p == person.id);
+    report.notes.extend(unjudged(&firm, person, &unknown));
+    if lines.is_empty() && unknown.is_empty() {
         report.text = if args.bulk.all_granted {
             format!("The ledgers grant {} no client that is not selected already.\n", person.email)
         } else {
             "There is no such client.\n".to_owned()
         };
+    }
+    if bulk_unseen {
+        report = report.note(format!(
+            "No list that was read so far has {}. Whoever was added after the last pull is looked for in the next: ledgerward pull",
+            person.email
+        ));
     }
     report.notes.extend(notes);
     if args.dry_run {
@@ -181,7 +183,7 @@ pub fn draft<'f>(
     bulk: &BulkArgs,
 ) -> Result<Draft<'f>, Failure> {
     let firm: &'f Firm = decider.firm();
-    let mut draft = Draft { person, wishes: BTreeMap::new(), unknown: 0, named: true, notes: Vec::new() };
+    let mut draft = Draft { person, wishes: BTreeMap::new(), unknown: Vec::new(), named: true, notes: Vec::new() };
     let remove_these = bulk.remove.as_deref().unwrap_or_default();
     if !remove_these.is_empty() && !named.is_empty() {
         return Err(Failure::new(Exit::Usage, "which clients are to be added is not clear")
@@ -360,11 +362,11 @@ fn gone<'f>(firm: &Firm, person: &Person, client: &'f Client) -> Wish<'f> {
     Wish { client, word, because: because.to_owned(), ops }
 }
 
-/// Every ordinary client that the ledgers grant this person now and that is not selected yet, and how many could not be
+/// Every ordinary client that the ledgers grant this person now and that is not selected yet, and those that could not be
 /// judged. The one explicit way to start from the ledgers (`product` 4).
-fn all_granted<'f>(app: &App, decider: &Decider<'f>, person: &Person) -> (Vec<Wish<'f>>, usize) {
+fn all_granted<'f>(app: &App, decider: &Decider<'f>, person: &Person) -> (Vec<Wish<'f>>, Vec<(&'f Client, Why)>) {
     let firm: &'f Firm = decider.firm();
-    let mut unknown = 0;
+    let mut unknown = Vec::new();
     let mut wishes = Vec::new();
     let whole = Selection { scope: SelectionScope::Whole, when_granted: false };
     for client in firm.clients.values().filter(|c| ordinary(c) && act::knows(app, firm, c)) {
@@ -373,13 +375,66 @@ fn all_granted<'f>(app: &App, decider: &Decider<'f>, person: &Person) -> (Vec<Wi
         }
         match explain::ledger_grants(decider, person.id, client.id) {
             Some(Answer::Yes) => wishes.push(wish(decider, person, client, &whole)),
-            Some(Answer::Held) => unknown += 1,
+            Some(Answer::Held) => unknown.push((client, silence(decider, person, client))),
             Some(Answer::No) | None => {}
         }
     }
     wishes.retain(|w| !w.ops.is_empty());
     (wishes, unknown)
 }
+
+/// Why a client's sources do not say whether this person has it.
+fn silence(decider: &Decider<'_>, person: &Person, client: &Client) -> Why {
+    let (facts, ix) = (decider.facts(), decider.ix(person.id));
+    let decides = |s: &&SourceRef| match &client.authority {
+        Authority::Named(named) => named == *s,
+        Authority::All | Authority::Any => true,
+    };
+    let says = |s: &SourceRef| match (facts.source_ix(s), ix) {
+        (Some(source), Some(ix)) => facts.lookup(source, ix).0,
+        _ => Why::NeverRead,
+    };
+    let mut all = client.sources.iter().filter(decides).map(says).filter(|why| why.fact() == Fact::Unknown);
+    all.next().unwrap_or(Why::NeverRead)
+}
+
+/// What is said of clients that could not be judged: what helps depends on why.
+fn unjudged(firm: &Firm, person: &Person, unknown: &[(&Client, Why)]) -> Vec<String> {
+    let (who, mut notes) = (&person.email, Vec::new());
+    let of = |which: &[Why]| unknown.iter().filter(|(_, why)| which.contains(why)).count();
+    let first = of(&[Why::FirstReading]);
+    if first > 0 {
+        let minutes = firm.policy.confirm_after_seconds.div_ceil(60);
+        notes.push(format!(
+            "{} could not be judged: {who} is not in the first list, or was added after it was read, and a second list must agree. Run ledgerward pull {} or more after the first one, then this again.",
+            count(first, "client"),
+            count(minutes as usize, "minute"),
+        ));
+    }
+    let passing = of(PASSING);
+    if passing > 0 {
+        notes.push(format!(
+            "{} could not be judged, because what the ledger says about {who} is unknown now. Run it again after the next pull.",
+            count(passing, "client"),
+        ));
+    }
+    let lasting = unknown.iter().filter(|(_, why)| *why != Why::FirstReading && !PASSING.contains(why));
+    let lasting: Vec<&(&Client, Why)> = lasting.collect();
+    if let Some((client, why)) = lasting.first() {
+        notes.push(format!(
+            "{} could not be judged, and another pull alone changes nothing (the ledger of {}: {}). See: ledgerward why-not {who} {}",
+            count(lasting.len(), "client"),
+            client.slug,
+            why.words(),
+            client.slug,
+        ));
+    }
+    notes
+}
+
+/// What the next reading or the one after may end by itself.
+const PASSING: &[Why] =
+    &[Why::NeverRead, Why::Unreadable, Why::AbsentOnce, Why::NewOnce, Why::Flapping, Why::SuddenlyEmpty];
 
 /// A line for each client. `then`: the firm with the draft's changes in it.
 pub fn lines(app: &App, (before, then): (&Decider<'_>, &Decider<'_>), draft: Draft<'_>) -> Vec<Line> {

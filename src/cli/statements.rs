@@ -25,8 +25,8 @@ use crate::{
     app::App,
     deliver::{self, Only},
     domain::{
-        firm::{Client, ClientState, Firm},
-        policy::Answer,
+        firm::{AccountRef, Client, ClientState, Firm, Selection, SelectionScope},
+        policy::{self, Answer},
     },
     engine, registry,
     render::plan::{applied, count},
@@ -66,14 +66,16 @@ struct Known {
 enum Papers {
     All,
     /// Those of these accounts alone, and of no other kind (`product` 4).
-    Of(BTreeSet<String>),
+    Of(BTreeSet<AccountRef>),
 }
 
 impl Papers {
     fn have(&self, key: &StatementKey) -> bool {
         match self {
             Self::All => true,
-            Self::Of(accounts) => key.request.account.as_ref().is_some_and(|a| accounts.contains(a.as_str())),
+            Self::Of(accounts) => accounts
+                .iter()
+                .any(|a| policy::Papers::Of(a).take(&key.connection, &key.ledger, key.request.account.as_ref())),
         }
     }
 }
@@ -109,10 +111,19 @@ impl Known {
                         own.entry(r.client.id.clone()).or_default().insert(r.account.clone());
                         own
                     });
+                // A folder's account is without its ledger; the selection says of which it is.
+                let chosen = |c: &Client, folders: BTreeSet<Option<String>>| {
+                    let Some(Selection { scope: SelectionScope::Accounts(all), .. }) =
+                        firm.selections.get(&(person, c.id))
+                    else {
+                        return BTreeSet::new();
+                    };
+                    all.iter().filter(|a| folders.contains(&Some(a.account.to_string()))).cloned().collect()
+                };
                 let papers = |c: &Client| match own.remove(&c.id.to_string()) {
                     _ if c.private_to == Some(person) || names && filter.reads(c) => Some((c.id, Papers::All)),
                     Some(folders) if folders.contains(&None) => Some((c.id, Papers::All)),
-                    folders => Some((c.id, Papers::Of(folders?.into_iter().flatten().collect()))),
+                    folders => Some((c.id, Papers::Of(chosen(c, folders?)))),
                 };
                 firm.clients.values().filter(|c| filter.client(c)).filter_map(papers).collect()
             }

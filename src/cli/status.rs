@@ -7,8 +7,8 @@ use ledgerward_kit::keepalive::{Expiry, expiry};
 use serde_json::{Value, json};
 
 use super::{
-    cycle::BUT_REFUSED,
-    findings::severity,
+    cycle::{BUT_REFUSED, approved_words},
+    findings::{Unseen, severity},
     outcome::{Exit, Failure, Report},
     runs,
 };
@@ -24,7 +24,7 @@ use crate::{
     exposure::{self, Exposure},
     memory,
     render::plan::{count, short, time},
-    store::{Db, FindingRow, Freeze, HoldRow, Restored, Result as Stored, RunRow, SignIn, SignInState},
+    store::{Approval, Db, FindingRow, Freeze, HoldRow, Restored, Result as Stored, RunRow, SignIn, SignInState},
     world::personal_sign_in,
 };
 
@@ -45,13 +45,20 @@ struct Seen {
     but_refused: Option<RunRow>,
     sign_ins: Vec<SignIn>,
     holds: Vec<HoldRow>,
+    approvals: Vec<Approval>,
     findings: Vec<FindingRow>,
     freeze: Option<Freeze>,
     restored: Option<Restored>,
     keys: Option<String>,
 }
 
-fn seen(db: &mut Db) -> Stored<Seen> {
+impl Seen {
+    fn approval(&self, hold: &HoldRow) -> Option<&Approval> {
+        self.approvals.iter().find(|a| a.digest == hold.digest)
+    }
+}
+
+fn seen(db: &mut Db, now: Timestamp) -> Stored<Seen> {
     let mut seen = Seen {
         attempts: Vec::new(),
         complete: BTreeMap::new(),
@@ -60,6 +67,7 @@ fn seen(db: &mut Db) -> Stored<Seen> {
         but_refused: db.runs(RUNS_LOOKED_AT)?.into_iter().find(but_refused),
         sign_ins: db.signins()?,
         holds: db.holds()?,
+        approvals: db.approvals_valid(now)?,
         findings: db.open_findings()?,
         freeze: db.freeze()?,
         restored: db.restored()?,
@@ -96,10 +104,27 @@ struct Line {
     broken: bool,
 }
 
+/// A ledger's name, since when it says nothing, and why.
+type Unreadable = (String, Option<Timestamp>, String);
+
 pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
-    let seen = app.store.run(seen).await?;
+    let (firm, now) = (app.firm().await?, app.now());
+    let mut seen = app.store.run(move |db| seen(db, now)).await?;
+    let unseen = Unseen::of(app, &firm);
+    unseen.take_out(&mut seen.findings);
     let lines = sign_ins(app, &seen.sign_ins);
-    let problems = problems(app, &seen, &lines);
+    let facts = memory::recall_all(app, &firm).await?;
+    let unreadable: Vec<Unreadable> = facts
+        .sources()
+        .iter()
+        .filter(|s| s.source.kind == SourceKind::Ledger && s.rest.fact() == Fact::Unknown && s.rest != Why::Unlisted)
+        .filter(|s| !matches!(s.rest, Why::FirstReading) && !unseen.hides(&s.source))
+        .map(|s| {
+            let why = s.trouble.clone().unwrap_or_else(|| s.rest.words().to_owned());
+            (format!("{} \"{}\"", s.source.connection, s.name), s.unknown_since, why)
+        })
+        .collect();
+    let problems = problems(app, &seen, &lines, &unreadable);
     let own = super::act::own_counts(app).await?;
     if check {
         // Whose monitor it is does not change the exit code; what is wrong is for those who see the firm.
@@ -110,19 +135,6 @@ pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
     if let Some(own) = own {
         return Ok(own);
     }
-    let firm = app.firm().await?;
-    let facts = memory::recall_all(app, &firm).await?;
-    let unreadable: Vec<(String, Option<Timestamp>, String)> = facts
-        .sources()
-        .iter()
-        .filter(|s| s.source.kind == SourceKind::Ledger && s.rest.fact() == Fact::Unknown && s.rest != Why::Unlisted)
-        .filter(|s| !matches!(s.rest, Why::FirstReading))
-        .map(|s| {
-            let why = s.trouble.clone().unwrap_or_else(|| s.rest.words().to_owned());
-            (format!("{} \"{}\"", s.source.connection, s.name), s.unknown_since, why)
-        })
-        .collect();
-    let now = app.now();
     let exposure = app.store.run(move |db| Exposure::read(db, now)).await?;
     let text = text(app, &seen, &lines, &unreadable, exposure.as_ref(), &problems);
     // Somebody else's private books are not there, not even as a number.
@@ -142,7 +154,7 @@ pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
         })).collect::<Vec<_>>(),
         "last_complete_cycle": run(seen.cycle.as_ref()),
         "sign_ins": lines.iter().map(|l| json!({"name": l.name, "account": l.account, "state": l.state, "text": l.words})).collect::<Vec<_>>(),
-        "holds": seen.holds.iter().map(|h| json!({"digest": h.digest, "since": h.at})).collect::<Vec<_>>(),
+        "holds": seen.holds.iter().map(|h| json!({"digest": h.digest, "since": h.at, "approved": seen.approval(h).is_some()})).collect::<Vec<_>>(),
         "findings": {
             "urgent": of(&seen, Severity::Urgent), "warning": of(&seen, Severity::Warning), "notice": of(&seen, Severity::Notice),
         },
@@ -177,12 +189,25 @@ fn checked(app: &App, seen: &Seen, problems: &[String]) -> Report {
 const SIGN_INS_SHOWN: usize = 3;
 
 /// What a monitor must wake somebody for.
-fn problems(app: &App, seen: &Seen, lines: &[Line]) -> Vec<String> {
+fn problems(app: &App, seen: &Seen, lines: &[Line], unreadable: &[Unreadable]) -> Vec<String> {
     let mut problems = Vec::new();
     problems.extend(
         seen.restored.as_ref().map(|r| format!("the state is a restored one ({}) and nothing is applied", r.why)),
     );
     problems.extend(seen.keys.as_ref().map(|k| format!("the sign-ins cannot be opened: {k}")));
+    let frozen = seen.freeze.as_ref();
+    problems.extend(frozen.map(|f| format!("the firm is frozen by {} ({}): only revokes go on", f.by, f.reason)));
+    match seen.holds.iter().filter(|h| seen.approval(h).is_none()).count() {
+        0 => {}
+        n => problems.push(format!("{} waiting for a person; see: ledgerward hold", count(n, "hold"))),
+    }
+    match unreadable {
+        [] => {}
+        [(name, ..)] => problems.push(format!("{name} cannot be read")),
+        [(name, ..), ..] => {
+            problems.push(format!("{} cannot be read ({name} and others)", count(unreadable.len(), "ledger")));
+        }
+    }
     problems.extend(stale(app, seen));
     problems.extend(lines.iter().filter(|l| l.broken).map(|l| format!("{}: {}", l.name, l.words)));
     match of(seen, Severity::Urgent) {
@@ -267,7 +292,7 @@ fn text(
     app: &App,
     seen: &Seen,
     lines: &[Line],
-    unreadable: &[(String, Option<Timestamp>, String)],
+    unreadable: &[Unreadable],
     exposure: Option<&Exposure>,
     problems: &[String],
 ) -> String {
@@ -320,6 +345,9 @@ fn text(
     for hold in seen.holds.iter().take(5) {
         let message = hold.body.get("message").and_then(Value::as_str).unwrap_or("held");
         let _ = writeln!(out, "  held        {} since {}: {message}", short(&hold.digest), time(hold.at, zone));
+        if let Some(approval) = seen.approval(hold) {
+            let _ = writeln!(out, "              {}", approved_words(approval, seen.freeze.is_some(), zone));
+        }
     }
     if seen.holds.len() > 5 {
         let _ = writeln!(out, "  held        and {} more: ledgerward hold", seen.holds.len() - 5);

@@ -61,9 +61,12 @@ impl ConfigProblem {
         if let Some(source) = text.lines().nth(line - 1) {
             // Tabs become one blank each, so that the caret stands below what it means; nothing else may move the terminal.
             let source: String =
-                shown(source, *key_only).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+                shown(source, path, *key_only).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            // Below what is shown and no longer than it: the length of a secret is nobody's business either.
+            let length = source.chars().count();
+            let start = (column - 1).min(length);
+            let caret = format!("{}{}", " ".repeat(start), "^".repeat((*width).min(length - start).max(1)));
             let pad = " ".repeat(line.to_string().len());
-            let caret = format!("{}{}", " ".repeat(column - 1), "^".repeat(*width));
             let _ = write!(out, "\n {pad} |\n {line} | {source}\n {pad} | {caret}");
         }
         if !help.is_empty() {
@@ -73,19 +76,98 @@ impl ConfigProblem {
     }
 }
 
-/// The part of a line that may be printed: what follows the `=` may be a secret that somebody wrote into the file after
-/// all, and this goes to logs.
-fn shown(line: &str, key_only: bool) -> String {
-    let lower = line.to_ascii_lowercase();
-    let names_a_secret = ["secr", "key", "pass", "tok"].iter().any(|w| lower.contains(w));
-    let says_where = lower.contains("file =") || lower.contains("credential =");
-    let address_with_password = lower.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
-    match line.split_once('=') {
-        Some((name, _)) if key_only || (names_a_secret && !says_where) || address_with_password => {
-            format!("{name}= (not shown)")
-        }
-        _ => line.to_owned(),
+/// Keys, of a configuration and of a firm file, whose values are no secrets. Only these values are ever printed.
+const HARMLESS: &str = "\
+    version firm name domains timezone letterhead schedule access statements connections targets connector \
+    scopes roles impersonate redirect_port allow_private_network root sharing audience always_allowed \
+    first_plan kinds formats periods after_days basis template policy unlisted confirm_after authority \
+    additive_only four_eyes guards floor percent leavers pairs_removed client_loses overall pairs_added \
+    person_gains churn touched operators metrics metrics_listen api listen log format level person client group \
+    office selection email first last mode enabled domain_accepted aliases addresses slug sources accounts \
+    year_end since connection kind id ledger account when_granted";
+
+fn is_harmless(key: &str) -> bool {
+    HARMLESS.split(' ').any(|word| word == key)
+}
+
+/// Keys that hold secrets: their names may be printed.
+const SECRET: &[&str] = &["client_secret", "service_account", "key", "file", "credential"];
+
+const NOT_SHOWN: &str = "(not shown)";
+
+/// The part of a line that may be printed: this goes to logs, and anything that follows an `=` may be a secret that
+/// somebody wrote into the file after all. So a value is printed only where the file could be read as far as to say what it
+/// is the value of (`path`), and where that, and everything else on the line, is known to be harmless. No comment is printed.
+fn shown(line: &str, path: &str, key_only: bool) -> String {
+    let whole = DeTable::parse(line).ok();
+    let entries: Vec<_> = whole.iter().flat_map(|t| t.get_ref().iter()).collect();
+    // A section's name, an empty line. In quotes it may be part of a list, too.
+    let header = line.trim_start().starts_with('[') && (!path.is_empty() || !line.contains(['"', '\'']));
+    if whole.is_some() && (entries.is_empty() || header) {
+        return line.split('#').next().unwrap_or_default().trim_end().to_owned();
     }
+    if !key_only && !path.is_empty() && harmless_path(path) {
+        let end = match entries.as_slice() {
+            [(key, value)] if named_by(path, key.get_ref()) && plain(value) => Some(value.span().end),
+            [(key, value)] if harmless(key.get_ref(), value) => Some(value.span().end),
+            [] if path.ends_with(']') => items_end(line),
+            _ => None,
+        };
+        if let Some(part) = end.and_then(|end| line.get(..end)).filter(|part| !part.contains("://")) {
+            return part.to_owned();
+        }
+    }
+    let name = line.split_once('=').map_or("", |(name, _)| name);
+    let last = name.rsplit('.').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+    let is_key = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.\"' \t".contains(c));
+    if is_key && (!path.is_empty() || is_harmless(last) || SECRET.contains(&last)) {
+        format!("{name}= {NOT_SHOWN}")
+    } else {
+        NOT_SHOWN.to_owned()
+    }
+}
+
+/// A value of no key that could hold a secret. Connections and targets have names of their own, so have roles and users.
+fn harmless_path(path: &str) -> bool {
+    let mut before = "";
+    path.split('.').all(|part| {
+        let part = part.split('[').next().unwrap_or_default();
+        let free = matches!(before, "connections" | "targets" | "roles" | "operators" | "aliases" | "addresses");
+        before = part;
+        free || is_harmless(part)
+    })
+}
+
+/// A role, a user: keys that the firm names, in tables that hold no secrets.
+fn named_by(path: &str, key: &str) -> bool {
+    let mut parts = path.rsplit('.');
+    parts.next() == Some(key) && parts.next().is_some_and(|table| matches!(table, "roles" | "operators"))
+}
+
+fn harmless(key: &str, value: &Spanned<DeValue<'_>>) -> bool {
+    is_harmless(key)
+        && match value.get_ref() {
+            DeValue::Table(table) => table.iter().all(|(key, value)| harmless(key.get_ref(), value)),
+            _ => plain(value),
+        }
+}
+
+fn plain(value: &Spanned<DeValue<'_>>) -> bool {
+    match value.get_ref() {
+        DeValue::Table(_) => false,
+        DeValue::Array(items) => items.iter().all(plain),
+        _ => true,
+    }
+}
+
+/// Where the items of a list end on a line that holds nothing else.
+fn items_end(line: &str) -> Option<usize> {
+    const BEFORE: &str = "x = [";
+    let list = format!("{BEFORE}{line}\n]");
+    let table = DeTable::parse(&list).ok()?;
+    let items = table.get_ref().get("x")?.get_ref().as_array()?;
+    let last = items.iter().last()?.span().end;
+    items.iter().all(plain).then(|| last.saturating_sub(BEFORE.len()))
 }
 
 /// All problems with a blank line between, and their count at the end.
@@ -232,17 +314,21 @@ impl<'a, 't> Value<'a, 't> {
         Some(array.iter().enumerate().map(item).collect())
     }
 
-    /// A list of different values, each read by `read`. An item said twice is a problem.
+    /// A list of different values, each read by `read`. An item said twice is a problem. `None` also where an item cannot be
+    /// read: what is left of such a list says nothing.
     pub fn set<T: Ord>(&self, read: impl Fn(&Self) -> Option<T>) -> Option<BTreeSet<T>> {
         let mut set = BTreeSet::new();
+        let mut whole = true;
         for item in self.list()? {
-            if let Some(value) = read(&item)
-                && !set.insert(value)
-            {
+            let Some(value) = read(&item) else {
+                whole = false;
+                continue;
+            };
+            if !set.insert(value) {
                 item.problem("this is in the list twice", "Leave one out.");
             }
         }
-        Some(set)
+        whole.then_some(set)
     }
 
     pub fn is_text(&self) -> bool {

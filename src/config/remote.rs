@@ -10,6 +10,7 @@ use super::{
     read::{Table, Value, choose},
     schema::{Remote, Scopes, is_literal_loopback},
     secret::SecretRef,
+    template::PLACEHOLDER,
 };
 
 /// What reading finds beside the configuration itself.
@@ -48,7 +49,16 @@ pub(super) fn read(
     gathered: &mut Gathered,
 ) -> Option<Remote> {
     let manifest = read_connector(&t, manifests);
-    let client_id = t.get("client_id").and_then(|v| v.text());
+    let client_id = t.get("client_id").and_then(|v| {
+        let id = v.text()?;
+        if id == PLACEHOLDER {
+            v.problem(
+                "this is still what `init` wrote",
+                "Write the client id of the app you registered with the vendor.",
+            );
+        }
+        Some(id)
+    });
     let mut take = |key: &str| t.get(key).and_then(|v| secret(&v, gathered));
     let (client_secret, service_account) = (take("client_secret"), take("service_account"));
     let mut keys = BTreeMap::new();
@@ -57,7 +67,7 @@ pub(super) fn read(
     }
     let impersonate =
         t.get("impersonate").and_then(|v| v.parse(Email::parse, "The address the service account acts for."));
-    let scopes = t.get("scopes").and_then(|v| read_scopes(&v, manifest)).unwrap_or_default();
+    let scopes = t.get("scopes").and_then(|v| read_scopes(&v, manifest, purpose)).unwrap_or_default();
     let endpoints =
         t.get("endpoints").and_then(|v| v.table()).map(|e| read_endpoints(&e, manifest)).unwrap_or_default();
     let redirect_port =
@@ -188,10 +198,10 @@ pub(super) fn secret(value: &Value<'_, '_>, gathered: &mut Gathered) -> Option<S
         ok.then_some(name)
     });
     let both_or_none = t.get("file").is_some() == t.get("credential").is_some();
-    if both_or_none {
+    // What else stands here is not named: somebody may have put the secret itself there.
+    if both_or_none || !t.rest().is_empty() {
         value.problem("a secret is in one place", help);
     }
-    t.finish(&[]);
     let found = match (file, credential) {
         (Some(file), None) => SecretRef::File(file.into()),
         (None, Some(name)) => SecretRef::Credential(name),
@@ -201,13 +211,26 @@ pub(super) fn secret(value: &Value<'_, '_>, gathered: &mut Gathered) -> Option<S
     Some(found)
 }
 
-fn read_scopes(v: &Value<'_, '_>, manifest: Option<&'static Manifest>) -> Option<Scopes> {
+fn read_scopes(v: &Value<'_, '_>, manifest: Option<&'static Manifest>, purpose: Purpose) -> Option<Scopes> {
+    let sets = match manifest.map(|m| m.auth) {
+        Some(AuthScheme::OAuth(spec) | AuthScheme::OAuthOrServiceAccount(spec)) => spec.scopes,
+        Some(AuthScheme::None | AuthScheme::StaticKey(_) | AuthScheme::OwnKeys(_)) | None => &[],
+    };
     if !v.is_text() {
         let list = v.set(|s| {
             let text = s.text()?;
             let ok = text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
             if !ok {
                 s.problem("a scope is one word", "Write each scope as its own item of the list.");
+            }
+            // A ledger is only ever read, and a sign-in that cannot write cannot be misused to (T18).
+            let known = sets.iter().any(|set| set.scopes.contains(&text.as_str()));
+            if ok && purpose == Purpose::Source && !known && !text.to_ascii_lowercase().ends_with(".read") {
+                let of: Vec<&str> = sets.iter().map(|set| set.name).collect();
+                s.problem(
+                    "this scope is none that only reads, and ledgerward changes nothing in a ledger",
+                    format!("Leave it out, or use a set of the connector's own: {}.", of.join(", ")),
+                );
             }
             ok.then_some(text)
         })?;
@@ -216,10 +239,7 @@ fn read_scopes(v: &Value<'_, '_>, manifest: Option<&'static Manifest>) -> Option
         }
         return Some(Scopes::List(list.into_iter().collect()));
     }
-    let sets = match manifest?.auth {
-        AuthScheme::OAuth(spec) | AuthScheme::OAuthOrServiceAccount(spec) => spec.scopes,
-        AuthScheme::None | AuthScheme::StaticKey(_) | AuthScheme::OwnKeys(_) => &[],
-    };
+    manifest?;
     let choices: Vec<(&str, Scopes)> = sets.iter().map(|s| (s.name, Scopes::Set(s.name.to_owned()))).collect();
     v.one_of(&choices)
 }

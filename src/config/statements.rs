@@ -21,13 +21,17 @@ pub(super) fn formats(v: &Value<'_, '_>) -> Option<BTreeSet<Format>> {
 
 pub(super) fn read(t: Option<Table<'_, '_>>) -> Option<StatementSettings> {
     let get = |key: &str| t.as_ref().and_then(|t| t.get(key));
-    let kinds = get("kinds").and_then(|v| kinds(&v)).unwrap_or_else(|| {
+    let kinds_at = get("kinds");
+    let kinds_read = kinds_at.as_ref().map(kinds);
+    let unknown_kinds = kinds_read == Some(None);
+    let kinds = kinds_read.flatten().unwrap_or_else(|| {
         [StatementKind::ProfitAndLoss, StatementKind::BalanceSheet, StatementKind::BankRegister].into()
     });
     let formats_at = get("formats");
     let formats = formats_at.as_ref().and_then(formats).unwrap_or_else(|| [Format::Pdf, Format::Xlsx].into());
     if formats.contains(&Format::Ofx)
         && !kinds.contains(&StatementKind::BankStatement)
+        && !unknown_kinds
         && let Some(v) = &formats_at
     {
         v.problem(

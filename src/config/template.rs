@@ -1,7 +1,10 @@
 //! The configuration that `init` writes.
 
-/// A commented configuration that parses as it stands: Xero as the source, Google Drive as the target, in `report` mode, so
-/// that the first run shows everything and changes no sharing list.
+/// What stands where only the firm knows what must: refused as a value.
+pub const PLACEHOLDER: &str = "YOUR-CLIENT-ID";
+
+/// A commented configuration that is whole but for the client ids: Xero as the source, Google Drive as the target, in
+/// `report` mode, so that the first run shows everything and changes no sharing list.
 pub fn template(owner_email: &str, firm_name: &str) -> String {
     let domain = owner_email.rsplit_once('@').map_or("harbour.example", |(_, d)| d).trim();
     let (name, domain) = (quoted(firm_name), quoted(&domain.to_lowercase()));
@@ -44,7 +47,8 @@ connector = "google-drive"
 client_id = "YOUR-CLIENT-ID"            # from console.cloud.google.com
 client_secret = { file = "drive-secret" }
 # root = "0AFolderId"                   # leave out, and ledgerward makes a folder of its own
-# "mirror": sharing lists are kept equal to the access computed. "report": differences are shown, nothing is changed.
+# "mirror": sharing lists are kept equal to the access computed.
+# "report": no sharing list is changed and differences are shown; folders are made, and files go where no stranger is.
 # "off": files go there whoever can read the place; needs audience = "who that is".
 sharing = "report"
 # always_allowed = ["it@harbour.example"] # break-glass administrators: in no plan, and no strangers
@@ -82,7 +86,8 @@ additive_only = false                   # true: never take anything away
 # 1000 = "ana@harbour.example"
 
 # [state]
-# key = { credential = "ledgerward-key" } # the key that seals the tokens; without it, a file beside the state
+# The key that seals the tokens; without this line, a file beside the state. Exactly 32 bytes: head -c 32 /dev/urandom
+# key = { credential = "ledgerward-key" } # or { file = "/etc/ledgerward/ledgerward-key" }, before `init` makes the state
 
 # [metrics]
 # metrics_listen = "127.0.0.1:9464"     # loopback only

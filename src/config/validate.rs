@@ -35,6 +35,9 @@ pub struct Parsed {
     pub secrets: Vec<(String, Range<usize>, SecretRef)>,
 }
 
+/// More is no name, and fits on no page.
+const FIRM_NAME_MAX: usize = 200;
+
 /// The most confirmation may be hurried outside a sandbox, in seconds.
 const CONFIRM_SECONDS_MIN: u32 = 60;
 const CONFIRM_SECONDS_MAX: u32 = 24 * 3600;
@@ -102,6 +105,12 @@ fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mu
     let api_listen = section(&root, "api", |t| {
         loopback(t, "listen", "the API is for this machine only; elsewhere it needs a proxy of yours, with TLS", "8790")
     });
+    if metrics_listen.is_some()
+        && metrics_listen == api_listen
+        && let Some(value) = root.get("api").and_then(|v| v.table()).and_then(|t| t.get("listen"))
+    {
+        value.problem("this is metrics_listen, too, and only one of the two can listen there", "Use another port.");
+    }
     let log = section(&root, "log", read_log);
     root.finish(&[]);
     Some(Config {
@@ -133,7 +142,13 @@ fn finish(table: Option<Table<'_, '_>>) {
 }
 
 fn read_firm(t: Table<'_, '_>) -> Option<FirmSettings> {
-    let name = t.need("name", "The firm's name, as on its letterhead.").and_then(|v| v.text());
+    let name = t.need("name", "The firm's name, as on its letterhead.").and_then(|v| {
+        let name = v.text()?;
+        if name.chars().count() > FIRM_NAME_MAX {
+            v.problem(format!("a name has at most {FIRM_NAME_MAX} letters"), "Write what the letterhead says first.");
+        }
+        Some(name)
+    });
     let domains =
         t.need("domains", "The firm's own mail domains; addresses elsewhere are held until approved.").and_then(|v| {
             let set = v.set(|d| d.parse(domain, "Write the part after the @ alone: \"harbour.example\"."))?;
@@ -291,7 +306,8 @@ fn read_target(t: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mut
 
 fn read_sharing(t: &Table<'_, '_>) -> Option<Sharing> {
     const HELP: &str = "Say what happens to the folders' sharing lists; there is no default. \"mirror\": kept equal to the \
-                        access computed. \"report\": differences are shown and nothing is changed. \"off\": files go there \
+                        access computed. \"report\": no list is changed and differences are shown; folders are made, and \
+                        files go where no stranger is on the list. \"off\": files go there \
                         whoever can read the place, which needs audience = \"who that is\".";
     let word = t.need("sharing", HELP)?.one_of(&[("mirror", 0), ("report", 1), ("off", 2)]);
     let audience = t.get("audience");

@@ -13,18 +13,21 @@ use std::{
 use axum::{
     Router,
     body::{Body, to_bytes},
-    extract::{ConnectInfo, Request as HttpRequest},
-    response::Response,
+    extract::{ConnectInfo, Request as HttpRequest, State},
+    response::{IntoResponse as _, Response},
+    routing::get,
 };
 use clap::{
     Parser as _,
     error::{ContextKind, ContextValue},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use futures::StreamExt as _;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
 use ledgerward_contract::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
+    health,
     runner::Daemon,
     socket::{Peer, Request, Server},
 };
@@ -32,26 +35,33 @@ use crate::{
     api::{
         Act, Kind, May, Place, Route,
         check::{Checked, Picture, Question},
-        input::{self, Values},
+        input::{self, Found, Once, Values},
         openapi,
         problem::Problem,
         routes, tokens,
     },
     app::App,
     cli::{
+        act,
         args::Cli,
         connectors,
         console::Given,
         outcome::{Exit, Failure, Fault, Report},
     },
     config::Config,
-    domain::firm::{Office, Person},
+    domain::{
+        firm::{Office, Person},
+        office::Permission,
+    },
     store::Actor,
 };
 
 const BASE: &str = "/api/v1";
 /// A thousand pairs of the longest texts fit.
 const BODY_BYTES_MAX: usize = 2 << 20;
+/// A file's text may double by its escapes.
+const FILE_BYTES_MAX: usize = 2 * input::DOCUMENT_MAX;
+const THROW_AWAY_MAX: Duration = Duration::from_secs(10);
 /// Root and the service's own user may say as whom they ask, as with `--as`.
 const AS: &str = "ledgerward-as";
 const EXIT: &str = "ledgerward-exit";
@@ -219,13 +229,31 @@ impl Api {
         Arc::new(Self { server, routes: routes::table(), description: openapi::document() })
     }
 
-    /// For the socket's router: everything that it has no address for.
+    /// The numbers of a monitor, for whoever sees the firm: they are its totals.
+    async fn metrics(&self, peer: Peer, headers: &HeaderMap) -> Result<Response, Problem> {
+        let app = self.peer(peer, headers)?;
+        if !act::sees_all(&app, &app.firm().await?) {
+            let (word, why) = (Permission::ReadAll.slug(), "these are the whole firm's numbers");
+            return Err(Problem::denied(word, why).next("Ask an owner or an admin of the firm."));
+        }
+        let daemon = &self.server.daemon;
+        Ok(health::text(State((daemon.metrics.clone(), daemon.store.clone()))).await.into_response())
+    }
+
+    /// For the socket's router: the metrics, and everything that it has no address for.
     pub fn socket(self: &Arc<Self>, router: Router) -> Router {
         let api = Arc::clone(self);
-        router.fallback(move |ConnectInfo(peer): ConnectInfo<Peer>, request: HttpRequest| {
+        let numbers = move |ConnectInfo(peer): ConnectInfo<Peer>, headers: HeaderMap| {
             let api = Arc::clone(&api);
-            async move { api.answer(Door::Socket(peer), request).await }
-        })
+            async move { api.metrics(peer, &headers).await.unwrap_or_else(|problem| refusal(&problem)) }
+        };
+        let api = Arc::clone(self);
+        router.route("/metrics", get(numbers)).fallback(
+            move |ConnectInfo(peer): ConnectInfo<Peer>, request: HttpRequest| {
+                let api = Arc::clone(&api);
+                async move { api.answer(Door::Socket(peer), request).await }
+            },
+        )
     }
 
     /// For loopback TCP: this API and nothing else.
@@ -244,32 +272,35 @@ impl Api {
                 response.headers_mut().insert(EXIT, HeaderValue::from(u16::from(answer.exit.code())));
                 response
             }
-            Err(problem) => {
-                let mut response = body(problem.status, "application/problem+json", &problem.json());
-                if let Some(allow) = problem.allow.as_deref().and_then(|a| HeaderValue::from_str(a).ok()) {
-                    response.headers_mut().insert(header::ALLOW, allow);
-                }
-                if problem.status == StatusCode::UNAUTHORIZED {
-                    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                }
-                response
-            }
+            Err(problem) => refusal(&problem),
         }
     }
 
     async fn done(&self, door: &Door, request: HttpRequest) -> Result<Answer, Problem> {
-        if let Door::Tcp(address) = door {
-            right_host(*address, request.uri(), request.headers())?;
-        }
-        let caller = self.caller(door, request.headers()).await?;
         let (head, body) = request.into_parts();
+        let (caller, found) = match self.admitted(door, &head).await {
+            Ok(admitted) => admitted,
+            Err(problem) => {
+                throw_away(body).await;
+                return Err(problem);
+            }
+        };
+        let body = json_body(&head.headers, body, found.route).await?;
+        let values = found.values(head.uri.query(), body)?;
+        self.act(caller, found.route, &values).await
+    }
+
+    /// Who asks, and for what, as far as the head of a request says it.
+    async fn admitted(&self, door: &Door, head: &Parts) -> Result<(Caller, Found<'_>), Problem> {
+        if let Door::Tcp(address) = door {
+            right_host(*address, &head.uri, &head.headers)?;
+        }
+        let caller = self.caller(door, &head.headers).await?;
         let path = head.uri.path().strip_prefix(BASE).filter(|p| p.is_empty() || p.starts_with('/'));
         let nothing = || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address");
         let found = input::find(&self.routes, &head.method, path.ok_or_else(nothing)?)?;
         permitted(&caller, found.route)?;
-        let body = json_body(&head.headers, body, found.route).await?;
-        let values = found.values(head.uri.query(), body)?;
-        self.act(caller, found.route, &values).await
+        Ok((caller, found))
     }
 
     async fn caller(&self, door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
@@ -292,6 +323,7 @@ impl Api {
         Ok(caller)
     }
 
+    /// Over the socket: the person that the kernel's word for the peer stands for, or whom the peer may name.
     fn peer(&self, peer: Peer, headers: &HeaderMap) -> Result<App, Problem> {
         let acting = headers
             .get(AS)
@@ -428,11 +460,26 @@ fn right_host(address: SocketAddr, uri: &Uri, headers: &HeaderMap) -> Result<(),
     Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, format!("this is {address}")).next("Ask it by this address."))
 }
 
+/// Reads what was sent along with a request that is refused: whoever still writes it when the answer comes and the connection
+/// is closed is told of a broken pipe, and not why.
+async fn throw_away(body: Body) {
+    let all = async {
+        let (mut read, mut chunks) = (0, body.into_data_stream());
+        while let Some(Ok(chunk)) = chunks.next().await {
+            read += chunk.len();
+            if read > FILE_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // Nobody keeps a connection open by not sending what they said they would.
+    let _too_slow = tokio::time::timeout(THROW_AWAY_MAX, all).await;
+}
+
 /// The body, as an object. Nothing at all is an empty one.
 async fn json_body(headers: &HeaderMap, body: Body, route: &Route) -> Result<Option<Map<String, Value>>, Problem> {
-    // A file's text may double by its escapes.
     let file = route.inputs.iter().any(|i| i.kind == Kind::Document);
-    let most = if file { 2 * input::DOCUMENT_MAX } else { BODY_BYTES_MAX };
+    let most = if file { FILE_BYTES_MAX } else { BODY_BYTES_MAX };
     let large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has {most} bytes at most"));
     let told = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if told.is_some_and(|n| n > most as u64) {
@@ -453,8 +500,9 @@ async fn json_body(headers: &HeaderMap, body: Body, route: &Route) -> Result<Opt
             .next("Send: Content-Type: application/json"));
     }
     match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(map)) => Ok(Some(map)),
-        Ok(_) => Err(wrong("the body must be an object".to_owned())),
+        Ok(Once(Value::Object(map))) => Ok(Some(map)),
+        Ok(Once(_)) => Err(wrong("the body must be an object".to_owned())),
+        Err(e) if e.is_data() => Err(wrong(e.to_string())),
         Err(e) => Err(wrong(format!("the body is no JSON: {e}"))),
     }
 }
@@ -507,6 +555,17 @@ fn told(schema: &str, mut json: Value, caller: &Caller) -> Answer {
         map.insert("last_read".to_owned(), json!(read));
     }
     Answer { exit: Exit::Done, json }
+}
+
+fn refusal(problem: &Problem) -> Response {
+    let mut response = body(problem.status, "application/problem+json", &problem.json());
+    if let Some(allow) = problem.allow.as_deref().and_then(|a| HeaderValue::from_str(a).ok()) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    if problem.status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 /// What is private is in nobody's cache.

@@ -145,6 +145,6 @@ pub fn router(metrics: Metrics, store: Store) -> Router {
     Router::new().route("/metrics", get(text)).with_state((metrics, store))
 }
 
-async fn text(State((metrics, store)): State<(Metrics, Store)>) -> ([(http::HeaderName, &'static str); 1], String) {
+pub async fn text(State((metrics, store)): State<(Metrics, Store)>) -> ([(http::HeaderName, &'static str); 1], String) {
     ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render(&store).await)
 }

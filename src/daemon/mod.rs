@@ -199,7 +199,14 @@ impl Loop {
         let daemon = Arc::clone(daemon);
         // A cycle borrows from its own plan, which a task that may move between threads must not; it has one to itself.
         let runtime = tokio::runtime::Handle::current();
-        self.worker = Some(tokio::task::spawn_blocking(move || runtime.block_on(daemon.work(job, rereads))));
+        self.worker = Some(tokio::task::spawn_blocking(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = daemon.work(job, rereads) => {}
+                    () = daemon.left_behind() => {}
+                }
+            });
+        }));
         Ok(())
     }
 }

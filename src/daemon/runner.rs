@@ -13,6 +13,7 @@ use ledgerward_kit::{clock::Clock, keepalive::next_refresh_due};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
 use super::{
     agenda::Job,
@@ -22,7 +23,7 @@ use crate::{
     app::{App, Place, load_config},
     cli::{
         console::Console,
-        cycle,
+        cycle::{self, STOPPED},
         outcome::{Exit, Failure},
     },
     closings,
@@ -35,7 +36,7 @@ use crate::{
     forecast,
     memory::source_key,
     process::Process,
-    store::{Actor, Note, Store, StoreError},
+    store::{Actor, Db, Note, Store, StoreError},
 };
 
 /// Second readings that wait, by source, so that a restart keeps them (`decisions` 9).
@@ -70,6 +71,8 @@ pub struct Daemon {
     pub changes: tokio::sync::Mutex<()>,
     /// Cloned by everything that must be waited for at the end.
     pub working: Arc<()>,
+    /// True when nothing is waited for any more.
+    over: watch::Sender<bool>,
     /// What access checks are answered from.
     pub book: super::api::Book,
     pub seed: u64,
@@ -93,6 +96,7 @@ impl Daemon {
             cycle: tokio::sync::Mutex::default(),
             changes: tokio::sync::Mutex::default(),
             working: Arc::new(()),
+            over: watch::Sender::new(false),
             book: super::api::Book::default(),
             seed,
             since,
@@ -153,6 +157,9 @@ impl Daemon {
             Job::Daily => self.daily().await,
             Job::KeepAlive => self.keep_alive().await,
         };
+        if self.process.stopping() && !matches!(result, Ok(Exit::Done)) {
+            self.due_again(job).await;
+        }
         self.book.look_again();
         let kind = job.kind();
         match result {
@@ -178,6 +185,14 @@ impl Daemon {
         }
         if let Err(e) = self.store.run(|db| db.checkpoint().map(|()| db.wal_bytes())).await.map(tell_wal) {
             tracing::warn!(event = "state.checkpoint", error = %e, "the log of the state could not be moved into it");
+        }
+    }
+
+    /// What a stop left undone is done at the next start, and not at its next time.
+    async fn due_again(&self, job: Job) {
+        let undone = move |db: &mut Db| job.pays_for().iter().try_for_each(|name| db.schedule_undone(name));
+        if let Err(e) = self.store.run(undone).await {
+            tracing::warn!(event = "schedule.undone", error = %e, "what was left is done at its next time");
         }
     }
 
@@ -359,6 +374,8 @@ impl Daemon {
         let quiet = Arc::strong_count(&self.working) == 1;
         if !quiet {
             tracing::warn!(event = "daemon.drain", "something is still under way; the next start settles it");
+            // What goes on while the runtime ends would panic in its next wait.
+            self.over.send_replace(true);
             self.end_runs().await;
         }
         let settled = self.process.tokens.settle(SETTLE).await;
@@ -368,6 +385,13 @@ impl Daemon {
         quiet && settled
     }
 
+    /// Ends when [`Self::drain`] waits no longer.
+    pub async fn left_behind(&self) {
+        let mut over = self.over.subscribe();
+        // The sender is ours, and lives as long as we do.
+        let _gone = over.wait_for(|over| *over).await;
+    }
+
     /// A run that was told to stop did not crash.
     async fn end_runs(&self) {
         let now = self.clock.now();
@@ -375,7 +399,7 @@ impl Daemon {
             .store
             .run(move |db| {
                 for run in db.runs(20)?.into_iter().filter(|r| r.ended.is_none()) {
-                    db.run_end(run.id, i32::from(Exit::Failed.code()), false, &json!({"stopped": true}), now)?;
+                    db.run_end(run.id, i32::from(Exit::Failed.code()), false, &json!({(STOPPED): true}), now)?;
                 }
                 Ok(())
             })

@@ -171,14 +171,12 @@ type Questions = Arc<Mutex<BTreeMap<String, (u32, blocking::Sender<String>)>>>;
 
 /// Serves until it is aborted.
 pub async fn serve(listener: UnixListener, server: Server, api: Arc<Api>) {
-    let daemon = Arc::clone(&server.daemon);
     let router = Router::new()
         .route("/v1/command", post(command).layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX)))
         .route("/v1/answer/{id}", post(answer))
         .route("/v1/status", get(status))
         .route("/v1/health", get(alive))
-        .with_state(server)
-        .merge(health::router(daemon.metrics.clone(), daemon.store.clone()));
+        .with_state(server);
     let router = api.socket(router);
     if let Err(error) = axum::serve(listener, router.into_make_service_with_connect_info::<Peer>()).await {
         tracing::error!(event = "socket.stopped", %error, "the socket does not answer any more");

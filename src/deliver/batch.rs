@@ -11,10 +11,11 @@ use ledgerward_contract::{
     Error, ErrorKind, Expect, FileKey, FilePath, Journalled, ReadCx, ReservedId, StatementFile, StorageTarget, Stored,
     WriteCx,
 };
+use ledgerward_kit::layers::stop;
 use tokio::sync::Semaphore;
 
 use super::{
-    FileDone, Job, Refused, Waiting,
+    FROZEN, FileDone, Job, Refused, Waiting,
     door::{Door, Entry},
     files::hex_sha,
 };
@@ -22,7 +23,10 @@ use crate::{
     app::App,
     apply::{self, Refusal, words},
     cli::outcome::Failure,
-    domain::{firm::TargetName, lane::Delivered},
+    domain::{
+        firm::TargetName,
+        lane::{Delivered, LaneKey},
+    },
     statement::{Template, Wanted},
     store::{Db, DeliveredFile, Intent, JournalOp, Outcome},
     world::{Target, World},
@@ -98,16 +102,19 @@ impl Job<'_> {
     async fn send(&mut self, at: usize) -> Result<(), Failure> {
         let Some(door) = self.doors.get_mut(at).filter(|d| !d.due.is_empty()) else { return Ok(()) };
         let due = std::mem::take(&mut door.due);
-        if let Some(why) = door.enter(self.app.now()).await {
-            let (client, lane) = (self.client.slug.clone(), door.lane.clone());
-            self.out.waiting.push(Waiting { client, lane, why });
+        let closed = door.enter(self.app.now()).await;
+        let (lane, open) = (door.lane.clone(), matches!(door.entry, Entry::Open(_)));
+        let stopped = self.stopped().await?;
+        match (closed, stopped) {
+            // A list that was left unread says nothing about the folder.
+            (_, Some(why)) if open || why == Stop::Stopping => {
+                self.leave(&lane, due.len(), why);
+                return Ok(());
+            }
+            (Some(why), _) => self.out.waiting.push(Waiting { client: self.client.slug.clone(), lane, why }),
+            (None, _) => {}
         }
-        if !matches!(door.entry, Entry::Open(_)) {
-            return Ok(());
-        }
-        if let Some(why) = self.stopped() {
-            let what = crate::render::plan::count(due.len(), "file");
-            self.out.failed.push(format!("{}: {what} left for the next run: {why}", self.client.slug));
+        if !open {
             return Ok(());
         }
         let mut ready = Vec::new();
@@ -133,28 +140,40 @@ impl Job<'_> {
         self.record(at, ended).await
     }
 
-    /// Why nothing more goes in this run.
-    fn stopped(&self) -> Option<&'static str> {
+    /// Why nothing more goes in this run. A freeze that comes in the middle of it moves the epoch, as a closing does.
+    async fn stopped(&self) -> Result<Option<Stop>, Failure> {
         let process = &self.app.process;
-        if process.stopping() {
-            return Some("ledgerward is stopping");
+        if self.frozen {
+            return Ok(Some(Stop::Frozen));
         }
-        (self.picture.epoch.is_some_and(|e| e != process.gate.epoch())).then_some("somebody was closed meanwhile")
+        if process.stopping() {
+            return Ok(Some(Stop::Stopping));
+        }
+        if self.picture.epoch.is_none_or(|e| e == process.gate.epoch()) {
+            return Ok(None);
+        }
+        let frozen = self.app.store.run_grouped(|db| db.freeze()).await?.is_some();
+        Ok(Some(if frozen { Stop::Frozen } else { Stop::Closed }))
+    }
+
+    /// Says of files that were due and did not go that they wait. They are due again in the next run.
+    fn leave(&mut self, lane: &LaneKey, files: usize, why: Stop) {
+        if why == Stop::Frozen {
+            let of = self.out.frozen.entry(lane.clone()).or_insert_with(|| (self.client.slug.clone(), 0));
+            of.1 += files;
+            return;
+        }
+        let what = crate::render::plan::count(files, "file");
+        self.out.failed.push(format!("{}: {what} left for the next run: {}", self.client.slug, why.words()));
     }
 
     fn fail(&mut self, at: usize, files: &[Ready], e: &Error) {
-        for file in files {
-            self.refused(at, file.file.path.to_string(), Refusal::of(e));
-        }
         let slug = &self.client.slug;
+        if let Some(door) = self.doors.get(at) {
+            let told = |f: &Ready| refused(slug, door, f.file.path.to_string(), Refusal::of(e));
+            self.out.refused.extend(files.iter().filter_map(told));
+        }
         self.out.failed.extend(files.iter().map(|r| format!("{slug}: {}: {}", r.file.path, words(e))));
-    }
-
-    /// A file that the target refused, unless that passes by itself.
-    fn refused(&mut self, at: usize, path: String, refusal: Option<Refusal>) {
-        let (Some(refusal), Some(door)) = (refusal, self.doors.get(at)) else { return };
-        let (client, lane) = (self.client.slug.clone(), door.lane.clone());
-        self.out.refused.push(Refused { client, lane, path, refusal });
     }
 
     fn ready(&mut self, at: usize, file: Outgoing) -> Option<Ready> {
@@ -225,19 +244,22 @@ impl Job<'_> {
 
     async fn try_one(&self, at: usize, ready: &Ready, cx: &WriteCx) -> Result<Stored, Trouble> {
         let not_sent =
-            |why: &str| Trouble { kind: "not_sent".to_owned(), used_up: false, why: why.to_owned(), refusal: None };
+            |why: String, left| Trouble { kind: "not_sent".to_owned(), used_up: false, why, refusal: None, left };
         let Some(Door { target, entry: Entry::Open(fenced), .. }) = self.doors.get(at) else {
-            return Err(not_sent("its folder is closed"));
+            return Err(not_sent("its folder is closed".to_owned(), None));
         };
         let turn = match self.turns.0.get(&target.name) {
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        if let Some(why) = self.stopped() {
-            return Err(not_sent(&format!("left for the next run: {why}")));
+        match self.stopped().await {
+            Ok(None) => {}
+            Ok(Some(why)) => return Err(not_sent(format!("left for the next run: {}", why.words()), Some(why))),
+            Err(e) => return Err(not_sent(e.message, None)),
         }
         let sent = match target.api() {
-            Ok(api) => api.put(cx, fenced, &ready.file, ready.expect.clone()).await,
+            // What was begun is ended: nobody would know what became of it.
+            Ok(api) => stop::ignoring(api.put(cx, fenced, &ready.file, ready.expect.clone())).await,
             Err(e) => Err(e),
         };
         drop(turn);
@@ -246,12 +268,13 @@ impl Job<'_> {
             used_up: e.kind == ErrorKind::Conflict,
             why: words(&e),
             refusal: Refusal::of(&e),
+            left: None,
         })
     }
 
     async fn record(&mut self, at: usize, ended: Vec<Ended>) -> Result<(), Failure> {
         let Some(door) = self.doors.get_mut(at) else { return Ok(()) };
-        let mut rows = Vec::new();
+        let (mut rows, mut left) = (Vec::new(), Vec::new());
         for Ended { ready, row, result } in ended {
             let Ready { file, sha, place, version, format, change, .. } = ready;
             let path = file.path.to_string();
@@ -276,13 +299,20 @@ impl Job<'_> {
                     rows.push((row, place, Ok(record)));
                 }
                 Err(mut trouble) => {
-                    self.out.failed.push(format!("{}: {path}: {}", self.client.slug, trouble.why));
-                    if let Some(refusal) = trouble.refusal.take() {
-                        let (client, lane) = (self.client.slug.clone(), door.lane.clone());
-                        self.out.refused.push(Refused { client, lane, path, refusal });
+                    match trouble.left {
+                        Some(why) => left.push(why),
+                        None => self.out.failed.push(format!("{}: {path}: {}", self.client.slug, trouble.why)),
                     }
+                    self.out.refused.extend(refused(&self.client.slug, door, path, trouble.refusal.take()));
                     rows.push((row, place, Err(trouble)));
                 }
+            }
+        }
+        let lane = door.lane.clone();
+        for why in [Stop::Stopping, Stop::Closed, Stop::Frozen] {
+            match left.iter().filter(|l| **l == why).count() {
+                0 => {}
+                n => self.leave(&lane, n, why),
             }
         }
         let now = self.app.now();
@@ -325,6 +355,31 @@ struct Trouble {
     used_up: bool,
     why: String,
     refusal: Option<Refusal>,
+    /// It was not tried, for this reason.
+    left: Option<Stop>,
+}
+
+/// Why nothing more goes in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Stopping,
+    Closed,
+    Frozen,
+}
+
+impl Stop {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Stopping => "ledgerward is stopping",
+            Self::Closed => "somebody was closed meanwhile",
+            Self::Frozen => FROZEN,
+        }
+    }
+}
+
+/// A file that the target refused, unless that passes by itself.
+fn refused(client: &str, door: &Door<'_>, path: String, refusal: Option<Refusal>) -> Option<Refused> {
+    Some(Refused { client: client.to_owned(), lane: door.lane.clone(), path, refusal: refusal? })
 }
 
 /// Gives every new file the id under which it goes: the one that an earlier try was made with, or a new one, stored before it

@@ -10,7 +10,7 @@ use super::{batch::Outgoing, there::Faults};
 use crate::{
     apply::{LaneDone, LaneEnd, via_words, words},
     config::schema,
-    domain::{lane::LaneKey, plan},
+    domain::{lane::LaneKey, plan, policy::Papers},
     engine::Picture,
     gather,
     statement::naming::Names,
@@ -29,6 +29,10 @@ pub(super) enum Entry {
 /// A folder that may take files, or why it may not.
 pub(super) struct Door<'a> {
     pub(super) lane: LaneKey,
+    /// Which of the client's belong in here: the lane's key alone does not say of which ledger its account is.
+    pub(super) papers: Papers<'a>,
+    /// It is noted whose they are.
+    pub(super) claimed: bool,
     pub(super) target: &'a Target,
     pub(super) entry: Entry,
     pub(super) there: BTreeMap<FileKey, DeliveredFile>,
@@ -74,8 +78,7 @@ pub(super) fn door(
         return Ok(Entry::Open(Fenced::managed_elsewhere(folder, &audience)));
     }
     let mut allowed = Allowed { planned, ..Allowed::default() };
-    allowed.always.extend(picture.firm.policy.always_allowed.iter().cloned());
-    allowed.always.extend(target.settings.always_allowed.iter().cloned());
+    allowed.always.extend(picture.firm.policy.always_allowed(&target.name).cloned());
     if let Some(known) = known {
         allowed.accepted.extend(known.accepted.iter().map(|a| a.holder.clone()));
         let planned = &allowed.planned;
@@ -120,9 +123,17 @@ fn open_to<'p>(strangers: impl IntoIterator<Item = &'p SeenPermission>) -> Strin
 }
 
 impl<'a> Door<'a> {
-    pub(super) fn new(lane: LaneKey, target: &'a Target, entry: Entry, there: &[DeliveredFile]) -> Self {
+    pub(super) fn new(
+        lane: LaneKey,
+        (papers, claimed): (Papers<'a>, bool),
+        target: &'a Target,
+        entry: Entry,
+        there: &[DeliveredFile],
+    ) -> Self {
         let mut door = Self {
             lane,
+            papers,
+            claimed,
             target,
             entry,
             there: there.iter().map(|f| (f.delivered.key.clone(), f.clone())).collect(),
@@ -151,7 +162,7 @@ impl<'a> Door<'a> {
     }
 
     pub(super) fn takes_files(&self) -> bool {
-        !matches!(self.entry, Entry::Closed(_))
+        !matches!(self.entry, Entry::Closed(_)) && matches!(self.papers, Papers::All | Papers::Of(_))
     }
 
     /// Reads and fences the folder if that was not done yet in this run. `Some`: it is closed, and why.

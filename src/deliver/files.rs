@@ -15,7 +15,10 @@ use super::{
 use crate::{
     app::App,
     cli::outcome::{Exit, Failure},
-    domain::finding::{Finding, Severity},
+    domain::{
+        finding::{Finding, Severity},
+        policy::Papers,
+    },
     statement::{self, Body, Format, Head, Look, RenderError, Rendered, Statement, StatementKey, Wanted, YearEnd},
     store::StatementVersion,
 };
@@ -141,6 +144,7 @@ impl<'a> Job<'a> {
                 format: format.slug(),
                 change: change.clone(),
             };
+            self.claim(at).await?;
             self.put(at, file).await?;
         }
         Ok(())
@@ -187,8 +191,7 @@ impl<'a> Job<'a> {
         let settings = &door.target.settings;
         let kinds = settings.kinds.as_ref().unwrap_or(&self.app.config.statements.kinds);
         let formats = settings.formats.as_ref().unwrap_or(&self.app.config.statements.formats);
-        // A folder of one account takes that account's papers and no others.
-        let belongs = door.lane.folder.account.is_none() || door.lane.folder.account == key.request.account;
+        let belongs = door.papers.take(&key.connection, &key.ledger, key.request.account.as_ref());
         (belongs && kinds.contains(&key.request.kind))
             .then(|| Format::of(key.request.kind).filter(|f| formats.contains(f)).collect())
     }
@@ -279,7 +282,7 @@ impl<'a> Job<'a> {
     pub(super) fn takes_document(&self, at: usize, key: &StatementKey) -> bool {
         self.doors.get(at).is_some_and(|d| {
             let kinds = d.target.settings.kinds.as_ref().unwrap_or(&self.app.config.statements.kinds);
-            d.takes_files() && d.lane.folder.account.is_none() && kinds.contains(&key.request.kind)
+            d.takes_files() && d.papers == Papers::All && kinds.contains(&key.request.kind)
         })
     }
 }

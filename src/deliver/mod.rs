@@ -7,6 +7,7 @@ mod door;
 mod files;
 mod statements;
 mod there;
+mod whose;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,20 +15,22 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use ledgerward_contract::{Date, SourceKind, SourceRef, StatementKind};
+use ledgerward_contract::{Date, FolderId, SourceKind, SourceRef, StatementKind};
+use ledgerward_kit::layers::stop;
 use serde::Serialize;
 
 use crate::{
     app::App,
-    apply::{LaneDone, Refusal, subject, words},
+    apply::{LaneDone, Refusal, StepDone, subject, words},
     cli::{console::Console, outcome::Failure},
     domain::{
         finding::{Finding, Severity},
         firm::{Client, ClientState, TargetName},
-        lane::LaneKey,
-        plan::Trouble,
+        lane::{LaneKey, Op},
+        plan::{Sharing, Trouble},
     },
     engine::Picture,
+    lanes::lane_text,
     world::World,
 };
 
@@ -40,6 +43,7 @@ pub use self::{
     files::head,
     statements::{body_of, change_of},
     there::{Fault, LOOKED, Looked, forget, sweep},
+    whose::ACCOUNT,
 };
 
 /// Clients worked on side by side. The quota layer keeps every vendor's limits; the journal's disk sets the pace.
@@ -47,6 +51,12 @@ const CLIENTS_AT_ONCE: usize = 16;
 
 /// A listing may lag behind a write (S10): before a file is believed to be missing, it is looked for once more.
 const LIST_AGAIN: [Duration; 3] = [Duration::ZERO, Duration::from_millis(400), Duration::from_millis(1_600)];
+
+/// Why files wait under a freeze, which is no finding: whoever froze the firm knows, and `status` says so.
+const FROZEN: &str = "the firm is frozen";
+
+/// What is said of a client where a stop came before the last of its statements.
+const STOPPING: &str = "the rest of its statements is left for the next run: ledgerward is stopping";
 
 /// The findings that a delivery speaks about.
 const SCOPE: &str = "files";
@@ -93,6 +103,9 @@ pub struct Delivery {
     /// What a source does not give, said once for each client and kind.
     pub not_available: Vec<String>,
     pub failed: Vec<String>,
+    /// How many files of each client wait in each folder because the firm is frozen. They end up in `waiting`.
+    #[serde(skip)]
+    frozen: BTreeMap<LaneKey, (String, usize)>,
     #[serde(skip)]
     findings: Vec<Finding>,
     /// Each of them is in `failed`, too.
@@ -109,6 +122,11 @@ impl Delivery {
         self.failed.len() == self.refused.len()
     }
 
+    /// What was due and is not there in the end: a list of documents is looked at again then.
+    fn left(&self) -> usize {
+        self.failed.len() + self.waiting.len() + self.frozen.values().map(|(_, files)| files).sum::<usize>()
+    }
+
     fn join(&mut self, other: Self) {
         self.files.extend(other.files);
         self.waiting.extend(other.waiting);
@@ -116,6 +134,7 @@ impl Delivery {
         self.failed.extend(other.failed);
         self.findings.extend(other.findings);
         self.refused.extend(other.refused);
+        self.frozen.extend(other.frozen);
         self.looked.extend(other.looked);
     }
 }
@@ -155,6 +174,7 @@ pub async fn run_only(
     console: &mut dyn Console,
 ) -> Result<Delivery, Failure> {
     let delivered = app.store.run(|db| db.delivered()).await?;
+    let accounts = whose::accounts(app).await?;
     let mut doors: BTreeMap<ledgerward_contract::ClientId, Vec<Door<'_>>> = BTreeMap::new();
     let targets: Vec<TargetName> = world.targets.keys().cloned().collect();
     let decider = picture.decider(&targets);
@@ -162,65 +182,71 @@ pub async fn run_only(
         let Some(target) = world.targets.get(&plan.lane.target).filter(|_| plan.delivery) else { continue };
         let done = lanes.iter().find(|l| l.lane == plan.lane);
         let planned = plan.planned(&decider);
-        let entry = door(picture, target, plan, done, planned).unwrap_or_else(Entry::Closed);
+        let (papers, was) = (decider.papers(&plan.lane.folder), accounts.get(&lane_text(&plan.lane)));
+        let entry = match whose::another(papers, was, &plan.client, &plan.lane.target.0) {
+            Some(why) => Entry::Closed(why),
+            None => door(picture, target, plan, done, planned).unwrap_or_else(Entry::Closed),
+        };
         let there = delivered.get(&plan.lane).map_or(&[][..], Vec::as_slice);
-        let door = Door::new(plan.lane.clone(), target, entry, there);
+        let door = Door::new(plan.lane.clone(), (papers, was.is_some()), target, entry, there);
         doors.entry(plan.lane.folder.client).or_default().push(door);
     }
     if !doors.is_empty() {
         console.note(&format!("Looking for statements of {} …", crate::render::plan::count(doors.len(), "client")));
     }
+    let frozen = app.store.run(|db| db.freeze()).await?.is_some();
     let turns = Turns::new(world);
     let turns = &turns;
     let jobs = doors.into_iter().filter_map(|(id, doors)| {
         let client = picture.firm.clients.get(&id).filter(|c| c.state == ClientState::Active)?;
-        Some(Job { app, world, picture, only, client, turns, doors, out: Delivery::default() }.run())
+        Some(Job { app, world, picture, only, client, turns, doors, frozen, out: Delivery::default() }.run())
     });
-    let results: Vec<Result<Delivery, Failure>> = stream::iter(jobs).buffer_unordered(CLIENTS_AT_ONCE).collect().await;
+    let jobs = stream::iter(jobs).buffer_unordered(CLIENTS_AT_ONCE).collect();
+    let results: Vec<Result<Delivery, Failure>> = stop::heeding(app.process.stop_signal(), jobs).await;
     let mut all = Delivery::default();
     for one in results {
         all.join(one?);
     }
     all.files.sort_by(|a, b| (&a.lane, &a.path).cmp(&(&b.lane, &b.path)));
-    all.waiting.sort_by(|a, b| a.lane.cmp(&b.lane));
     all.not_available.sort();
     all.failed.sort();
-    if !only.part {
-        tell(app, picture, &all).await?;
+    for wait in &mut all.waiting {
+        let not_made = |s: &StepDone| matches!(s.step.op, Op::Create { .. }) && s.result.is_err();
+        if lanes.iter().any(|l| l.lane == wait.lane && l.steps.iter().any(not_made)) {
+            "its folder could not be made".clone_into(&mut wait.why);
+        }
     }
+    // Nor is anything resolved because a stop came before it was looked at.
+    if !only.part && !app.process.stopping() {
+        tell(app, picture, lanes, &all).await?;
+    }
+    for (lane, (client, files)) in std::mem::take(&mut all.frozen) {
+        let wait = if files == 1 { "waits" } else { "wait" };
+        let why = format!("{} {wait}: {FROZEN}", crate::render::plan::count(files, "file"));
+        all.waiting.push(Waiting { client, lane, why });
+    }
+    all.waiting.sort_by(|a, b| a.lane.cmp(&b.lane));
     there::keep(app, picture, std::mem::take(&mut all.looked)).await?;
     Ok(all)
 }
 
-async fn tell(app: &App, picture: &Picture, all: &Delivery) -> Result<(), Failure> {
+async fn tell(app: &App, picture: &Picture, lanes: &[LaneDone], all: &Delivery) -> Result<(), Failure> {
     let mut found = all.findings.clone();
-    let gone = |lane: &LaneKey| {
-        let plans = picture.verdict.cleared.lanes();
-        plans.iter().any(|l| l.lane == *lane && l.trouble.contains(&Trouble::Gone))
-    };
     for wait in &all.waiting {
         let (client, target) = (&wait.client, &wait.lane.target);
-        let next = if gone(&wait.lane) {
-            format!(
-                "Restore it on {target}, or have a new one made: ledgerward clients new-folder {client} {target} --reason TEXT; or take over another one: ledgerward adopt {target} {client} FOLDER --reason TEXT"
-            )
-        } else {
-            format!(
-                "See: ledgerward holders list --client {client}. Put it right there, take it away (ledgerward holders remove {client} {target} …), or accept a person (holders accept); what waits goes by itself then."
-            )
-        };
         found.push(Finding::new(
             Severity::Warning,
             WAITING,
             format!("{target}/{client}"),
             format!("No file goes into the folder of {client} on {target}: {}.", wait.why),
-            next,
+            way_out(picture, lanes, wait),
         ));
     }
     found.extend(refused(&all.refused));
     let (run, now) = (picture.run, picture.now);
     // What failed for other reasons, or waits, was perhaps not tried: a refusal that is known of stays.
-    let mut untried: BTreeSet<String> = all.waiting.iter().map(|w| w.client.clone()).collect();
+    let frozen = all.frozen.values().map(|(client, _)| client);
+    let mut untried: BTreeSet<String> = all.waiting.iter().map(|w| &w.client).chain(frozen).cloned().collect();
     untried.extend(all.failed.iter().filter_map(|f| f.split_once(": ")).map(|(slug, _)| slug.to_owned()));
     // After a look at some clients, what is known of all others stays as it was.
     let looked: Option<BTreeSet<String>> = picture.clients.as_ref().map(|ids| {
@@ -241,6 +267,84 @@ async fn tell(app: &App, picture: &Picture, all: &Delivery) -> Result<(), Failur
         })
         .await?;
     Ok(())
+}
+
+/// What a person does so that files go into a folder again. The causes are in the order in which [`door`] finds them.
+fn way_out(picture: &Picture, lanes: &[LaneDone], wait: &Waiting) -> String {
+    let (client, target) = (&wait.client, &wait.lane.target);
+    let by_itself = "Nothing to do: the next run looks again. If it lasts, see: ledgerward doctor".to_owned();
+    let approve = "See what waits: ledgerward hold list. Then: ledgerward approve DIGEST --reason TEXT".to_owned();
+    let known = picture.book.lanes.get(&wait.lane);
+    let folder = known.and_then(|k| k.folder());
+    let plan = picture.verdict.cleared.lanes().iter().find(|l| l.lane == wait.lane);
+    if let Some(plan) = plan.filter(|p| p.waits(picture.now).is_some()) {
+        return match plan.trouble.first().filter(|_| !plan.held_revoke) {
+            Some(trouble) => trouble_out(trouble, client, target, folder),
+            None if plan.held_revoke || plan.first_plan && plan.held_back > 0 => approve,
+            None => "See which ledger cannot be read, and why: ledgerward status".to_owned(),
+        };
+    }
+    if let Some(done) = lanes.iter().find(|l| l.lane == wait.lane && l.files_stop) {
+        let refused = done.steps.iter().find_map(|s| s.refused.as_ref());
+        return match refused.map(|r| r.next.clone()) {
+            Some(Some(next)) => next,
+            Some(None) => format!("Put it right on {target}; every sync tries again."),
+            None => by_itself,
+        };
+    }
+    if folder.is_none() {
+        return "See what keeps it from being made: ledgerward plan".to_owned();
+    }
+    if picture.book.sharing(target) == Sharing::Off {
+        return format!("Correct `sharing` and `audience` of [targets.{target}] in the configuration.");
+    }
+    if known.is_none_or(|k| k.entries().is_none()) {
+        return by_itself;
+    }
+    format!(
+        "See: ledgerward holders list --client {client}. Put it right there, take it away (ledgerward holders remove {client} {target} …), or accept a person (holders accept); what waits goes by itself then."
+    )
+}
+
+/// What a person does about a folder that is not as it was.
+fn trouble_out(trouble: &Trouble, client: &str, target: &TargetName, folder: Option<&FolderId>) -> String {
+    let folder = folder.map_or("FOLDER", FolderId::as_str);
+    let mark = format!("ledgerward adopt {target} {client} {folder} --reason TEXT");
+    match trouble {
+        Trouble::MarkerMissing => format!("If it is the client's folder still, have it marked again: {mark}"),
+        Trouble::MarkerForeign { .. } => {
+            format!(
+                "If it is the client's folder still, take that mark off it on {target}, and have it marked again: {mark}"
+            )
+        }
+        Trouble::Moved { .. } => {
+            format!(
+                "Move it back on {target} into the folder that holds the client folders; what waits goes by itself then."
+            )
+        }
+        Trouble::OwnerChanged { owner } => {
+            format!("On {target}, {owner} gives it back to the account that owned it; what waits goes by itself then.")
+        }
+        Trouble::Trashed => {
+            format!(
+                "Restore it from the bin of {target}; what waits goes by itself then. If it is to be a new one: delete it there for good, then: ledgerward clients new-folder {client} {target} --reason TEXT"
+            )
+        }
+        Trouble::Gone => {
+            format!(
+                "Restore it on {target}, or have a new one made: ledgerward clients new-folder {client} {target} --reason TEXT; or take over another one: ledgerward adopt {target} {client} FOLDER --reason TEXT"
+            )
+        }
+        Trouble::NoAccess => {
+            format!("On {target}, share it with ledgerward's account again, as it was; what waits goes by itself then.")
+        }
+        Trouble::LinkOn => {
+            format!("Turn that off in the folder's sharing settings on {target}; what waits goes by itself then.")
+        }
+        Trouble::SharedFolder => format!(
+            "Two of the firm's clients have this one folder: see ledgerward holders list --client {client}, and give one of them another one (ledgerward clients move)."
+        ),
+    }
 }
 
 /// The client that a finding of this scope is about.
@@ -282,6 +386,8 @@ struct Job<'a> {
     client: &'a Client,
     turns: &'a Turns,
     doors: Vec<Door<'a>>,
+    /// The firm was frozen when the delivery began.
+    frozen: bool,
     out: Delivery,
 }
 
@@ -303,17 +409,30 @@ impl<'a> Job<'a> {
         if !open {
             return Ok(self.out);
         }
+        for at in 0..self.doors.len() {
+            if self.doors.get(at).is_some_and(|d| !d.there.is_empty()) {
+                self.claim(at).await?;
+            }
+        }
         if self.only.look {
             self.look().await;
         }
         for reference in ledgers {
+            if self.app.process.stopping() {
+                break;
+            }
             match self.books(reference.clone()).await? {
                 Ok(Some(books)) => self.ledger(&books, several).await?,
                 Ok(None) => {}
+                Err(_) if self.app.process.stopping() => break,
                 Err(e) => self.out.failed.push(format!("{}: {}", self.client.slug, words(&e))),
             }
         }
         self.send_all().await?;
+        if self.app.process.stopping() {
+            self.out.failed.push(format!("{}: {STOPPING}", self.client.slug));
+            return Ok(self.out);
+        }
         self.still_lost();
         Ok(self.out)
     }

@@ -83,7 +83,14 @@ impl<'a> Job<'a> {
         for some in self.known(keys).await?.chunks(TOGETHER) {
             let stored = self.stored(books, some).await?;
             for (known, stored) in some.iter().zip(stored) {
+                if self.app.process.stopping() {
+                    return Ok(false);
+                }
                 let Err(e) = self.request(books, known, stored, several).await? else { continue };
+                // It did not fail: it was left, as all that comes after it.
+                if e.kind == ErrorKind::Cancelled && self.app.process.stopping() {
+                    return Ok(false);
+                }
                 if e.kind == ErrorKind::Unsupported {
                     self.not_available(books, kind, &words(&e));
                     return Ok(true);
@@ -219,7 +226,7 @@ impl<'a> Job<'a> {
                 Ok(refs) => refs,
                 Err(e) => return Ok(Err(e)),
             };
-            let trouble = (self.out.failed.len(), self.out.waiting.len());
+            let trouble = self.out.left();
             let key_of = |one: &StatementRef| {
                 let item = one.item.as_ref().map(|i| i.id.clone());
                 self.key(books, request.clone(), item)
@@ -231,7 +238,7 @@ impl<'a> Job<'a> {
                 }
             }
             self.send_all().await?;
-            if trouble == (self.out.failed.len(), self.out.waiting.len()) {
+            if trouble == self.out.left() {
                 self.keep_served(key).await?;
             }
             return Ok(Ok(()));

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 use ledgerward_contract::{Error, FileKey, FolderId, SeenFile, Snapshot, Stat, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::files::SERVED;
+use super::{files::SERVED, whose::ACCOUNT};
 use crate::{
     app::App,
     cli::outcome::Failure,
@@ -191,6 +191,7 @@ pub fn forget(db: &mut Db, lane: &LaneKey, reason: &str, at: Timestamp) -> crate
     lost.iter().try_for_each(|f| db.delivered_lost(lane, f.delivered.key.as_str(), reason, at))?;
     let key = lane_text(lane);
     db.doc_delete(LOOKED, &key)?;
+    db.doc_delete(ACCOUNT, &key)?;
     for (list, mut folders) in db.doc_all::<BTreeSet<String>>(SERVED)? {
         if folders.remove(&key) {
             db.doc_put(SERVED, &list, &folders)?;

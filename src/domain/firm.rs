@@ -280,6 +280,14 @@ pub struct AccountRef {
     pub account: AccountId,
 }
 
+impl AccountRef {
+    /// Another ledger's account with the same id: many providers number accounts from one in every company. A folder's key
+    /// has no ledger in it, and is for ever, so that two of these can never have folders of one client.
+    pub fn clashes(&self, other: &Self) -> bool {
+        self.account == other.account && self != other
+    }
+}
+
 /// That a client is selected for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
@@ -311,21 +319,36 @@ pub struct Guest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     pub unlisted: Unlisted,
+    /// A new client's.
+    #[serde(default)]
+    pub authority: Authority,
     /// Seconds between the first absence and the second reading that makes it a denial (`decisions` 9).
     pub confirm_after_seconds: u32,
     /// Never take anything away.
     pub additive_only: bool,
     /// In no plan, and no stranger to the fence: break-glass administrators by name.
     pub always_allowed: BTreeSet<Email>,
+    /// The same, of one target each.
+    #[serde(default)]
+    pub always_allowed_on: BTreeMap<TargetName, BTreeSet<Email>>,
+}
+
+impl Policy {
+    /// Who is in no plan of this target, and no stranger there.
+    pub fn always_allowed(&self, target: &TargetName) -> impl Iterator<Item = &Email> {
+        self.always_allowed.iter().chain(self.always_allowed_on.get(target).into_iter().flatten())
+    }
 }
 
 impl Default for Policy {
     fn default() -> Self {
         Self {
             unlisted: Unlisted::Manual,
+            authority: Authority::default(),
             confirm_after_seconds: 300,
             additive_only: false,
             always_allowed: BTreeSet::new(),
+            always_allowed_on: BTreeMap::new(),
         }
     }
 }

@@ -12,7 +12,8 @@ use ledgerward_contract::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fact::Why,
+    fact::{Fact, Why},
+    facts::FactsBuilder,
     finding::{Finding, Severity},
     firm::{Firm, PersonId, Pin},
 };
@@ -70,6 +71,26 @@ pub struct SourceMemory {
     pub unknown_since: Option<Timestamp>,
     /// A person confirmed that a source that listed its users no longer can.
     pub loss_confirmed: bool,
+    /// Who was in doubt when last read, and since when. A doubt that follows another is the same one: nothing was known between.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub doubts: BTreeMap<PersonId, PersonFact>,
+}
+
+impl SourceMemory {
+    /// What lies ahead of a reading was written under a wrong clock, and what waits for it would wait as long as that was ahead.
+    #[must_use]
+    pub fn not_ahead_of(mut self, at: Timestamp) -> Self {
+        let own = [&mut self.first_complete_at, &mut self.last_complete_at, &mut self.unknown_since];
+        let users = self.users.values_mut().flat_map(|u| {
+            u.last_seen = u.last_seen.min(at);
+            [&mut u.absent_since, &mut u.gone_at, &mut u.new_since]
+        });
+        let doubts = self.doubts.values_mut().map(|d| &mut d.since);
+        for time in own.into_iter().chain(users).chain(doubts) {
+            *time = time.map(|t| t.min(at));
+        }
+        self
+    }
 }
 
 /// One user as last listed.
@@ -104,7 +125,7 @@ pub struct PersonFact {
     /// The vendor's word for the role.
     pub role: String,
     pub user: ProviderUserId,
-    /// Last listed (for a denial), or since when it is unknown.
+    /// Last listed (for a denial), or since when the person is unknown, whatever was unknown about them first.
     pub since: Option<Timestamp>,
 }
 
@@ -161,6 +182,7 @@ const FLAP_SECONDS: i64 = 600;
 /// `memory` is what an earlier call returned for this source; the default for a source that was never read. The new one is
 /// to be stored whatever becomes of the run, so that one-shot runs count their second reading too.
 pub fn join(book: &AddressBook<'_>, obs: &Observation<'_>, memory: &SourceMemory) -> Joined {
+    let memory = &memory.clone().not_ahead_of(obs.at);
     let mut out = Joined {
         source: obs.source.clone(),
         name: obs.name.clone(),
@@ -187,14 +209,21 @@ pub fn join(book: &AddressBook<'_>, obs: &Observation<'_>, memory: &SourceMemory
             };
             out.blind(obs, Why::Unreadable, *since, "source.unreadable", why.clone(), next);
         }
-        Outcome::LostSight { since } => out.blind(
-            obs,
-            Why::LostSight,
-            *since,
-            "source.lost_sight",
-            "the sign-in no longer lists this ledger".to_owned(),
-            format!("ledgerward connect {}", obs.source.connection),
-        ),
+        Outcome::LostSight { since } => {
+            let connection = &obs.source.connection;
+            let (text, next) = match obs.source.kind {
+                SourceKind::Ledger => {
+                    ("the sign-in no longer lists this ledger", format!("ledgerward connect {connection}"))
+                }
+                SourceKind::PracticeClient | SourceKind::Roster => (
+                    "the list no longer has this client",
+                    format!(
+                        "put it back into the list, or bind the client to another line: ledgerward roster {connection}"
+                    ),
+                ),
+            };
+            out.blind(obs, Why::LostSight, *since, "source.lost_sight", text.to_owned(), next);
+        }
         Outcome::Unlisted { reason } if memory.ever_listed && !memory.loss_confirmed => out.blind(
             obs,
             Why::OnceListed,
@@ -203,7 +232,11 @@ pub fn join(book: &AddressBook<'_>, obs: &Observation<'_>, memory: &SourceMemory
             format!("it listed its users before and says now that it cannot: {reason}"),
             "confirm the loss, or give the scope back".to_owned(),
         ),
-        Outcome::Unlisted { .. } => out.rest = Why::Unlisted,
+        Outcome::Unlisted { .. } => {
+            out.rest = Why::Unlisted;
+            out.memory.unknown_since = None;
+            out.memory.doubts.clear();
+        }
         Outcome::Listed(rows) => listed(book, obs, rows, memory, &mut out),
     }
     out
@@ -212,10 +245,7 @@ pub fn join(book: &AddressBook<'_>, obs: &Observation<'_>, memory: &SourceMemory
 impl Joined {
     /// The source as a whole says nothing: everybody it decides about is held.
     fn blind(&mut self, obs: &Observation<'_>, why: Why, since: Timestamp, code: &str, text: String, next: String) {
-        let since = self.memory.unknown_since.map_or(since, |s| s.min(since));
-        self.rest = why;
-        self.unknown_since = Some(since);
-        self.memory.unknown_since = Some(since);
+        let since = self.silent(why, since, text.clone());
         self.find(
             Severity::Warning,
             code,
@@ -226,7 +256,61 @@ impl Joined {
         if let Some(f) = self.findings.last_mut() {
             f.since = Some(since);
         }
-        self.trouble = Some(text);
+    }
+
+    /// The same without a finding. Whoever was in doubt still is. Since when it is silent.
+    pub fn silent(&mut self, why: Why, since: Timestamp, trouble: String) -> Timestamp {
+        let since = self.memory.unknown_since.map_or(since, |s| s.min(since));
+        self.facts.clone_from(&self.memory.doubts);
+        self.rest = why;
+        self.unknown_since = Some(since);
+        self.memory.unknown_since = Some(since);
+        self.trouble = Some(trouble);
+        since
+    }
+
+    /// Whoever is in doubt now has been since the doubt began, whatever it was about then. `before`: what was known.
+    fn date_doubts(&mut self, before: &SourceMemory, at: Timestamp) {
+        self.memory.doubts.clear();
+        for (person, fact) in self.facts.iter_mut().filter(|(_, f)| f.why.fact() == Fact::Unknown) {
+            let earlier = before.doubts.get(person).and_then(|d| d.since).or(before.unknown_since);
+            fact.since = Some(earlier.map_or(at, |t| t.min(at)));
+            self.memory.doubts.insert(*person, fact.clone());
+        }
+    }
+
+    /// What two sign-ins say of one ledger, as one source; [`FactsBuilder`] knows what they agree on. `before`: what was known
+    /// when both were read.
+    #[must_use]
+    pub fn agreed(mut self, other: Self, before: &SourceMemory, at: Timestamp) -> Self {
+        let mut both = FactsBuilder::new(self.facts.keys().chain(other.facts.keys()).copied());
+        both.add(&self);
+        both.add(&other);
+        let both = both.build();
+        if let Some(source) = both.sources().first() {
+            self.grade = source.grade;
+            self.rest = source.rest;
+            self.unknown_since = source.unknown_since;
+            self.trouble.clone_from(&source.trouble);
+        }
+        for (person, fact) in other.facts {
+            self.facts.entry(person).or_insert(fact);
+        }
+        // Whom either names, in order: just these are the people of `both`.
+        for (ix, fact) in (0..).zip(self.facts.values_mut()) {
+            let (why, _, since) = both.lookup(0, ix);
+            (fact.why, fact.since) = (why, since);
+        }
+        // A complete list that is believed is the better memory, whatever the other sign-in could not read.
+        if other.unknown_since.is_none() && other.rest != Why::Unlisted {
+            self.memory = other.memory;
+        }
+        self.memory.unknown_since = self.unknown_since;
+        self.date_doubts(before, at);
+        self.findings.extend(other.findings);
+        self.reread(other.reread_at);
+        self.new_pins.extend(other.new_pins);
+        self
     }
 
     fn find(&mut self, severity: Severity, code: &str, subject: String, text: String, next: impl Into<String>) {
@@ -332,6 +416,7 @@ fn listed(book: &AddressBook<'_>, obs: &Observation<'_>, rows: &[AccessFact], me
     let reading = Reading::new(book, obs, memory, pins, &candidates, own_present, confirm_after);
     reading.rows(out);
     reading.absences(out);
+    out.date_doubts(memory, obs.at);
     let first = memory.first_complete_at;
     out.rest = match first {
         _ if !own_present => Why::OwnMissing,
@@ -579,8 +664,7 @@ impl<'a, 'r> Reading<'a, 'r> {
                 self.obs.source.connection
             ),
         );
-        let since = Some(self.memory.unknown_since.unwrap_or(self.obs.at));
-        out.say(person, PersonFact { why, role: c.row.role.clone(), user: c.row.user.clone(), since });
+        out.say(person, PersonFact { why, role: c.row.role.clone(), user: c.row.user.clone(), since: None });
     }
 
     fn unmatched(&self, c: &Candidate<'_>, out: &mut Joined) {
@@ -736,7 +820,7 @@ impl<'a, 'r> Reading<'a, 'r> {
     fn absence(&self, user: &ProviderUserId, seen: Option<&SeenUser>, out: &mut Joined) -> (Why, Option<Timestamp>) {
         let before = seen.and_then(|s| s.absent_since);
         if !self.own_present {
-            return (Why::OwnMissing, Some(before.unwrap_or(self.obs.at)));
+            return (Why::OwnMissing, None);
         }
         let since = before.unwrap_or(self.obs.at);
         // Already denied explicitly: being dropped from the list adds nothing to confirm.
@@ -759,3 +843,6 @@ impl<'a, 'r> Reading<'a, 'r> {
         (Why::AbsentOnce, Some(since))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,7 +91,12 @@ fn foot(out: &mut String, matrix: &Matrix) {
     let sums: Vec<String> = states.iter().map(|(state, n)| format!("{n} {}", state.words())).collect();
     match matrix.rows.as_slice() {
         [] if matrix.others > 0 => out.push_str("You see nothing.\n"),
-        [] => out.push_str("Nobody sees anything.\n"),
+        [] => {
+            let _ = match &matrix.asked {
+                Some(person) => writeln!(out, "{person} sees nothing."),
+                None => writeln!(out, "Nobody sees anything."),
+            };
+        }
         _ => {
             let n = clients.len();
             let clients = if n == 1 { "1 client".to_owned() } else { format!("{n} clients") };

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    error::{Kind, Result, StoreError},
+    error::{self, Kind, Result, StoreError},
     keys::Keyring,
     open::Note,
     watermark::{Mark, Watermark},
@@ -67,6 +67,8 @@ pub struct Db {
     depth: u32,
     /// The audit head or a token generation moved in the open transaction.
     mark_due: bool,
+    /// A run was begun by this process: before its first, whatever did not end was killed.
+    pub(crate) run_begun: bool,
     /// Set once the disk failed: the page cache and the disk may differ, so this handle writes nothing more (F06).
     dead: bool,
     /// Last, so that the lock is given back after the connection is closed.
@@ -92,6 +94,7 @@ impl Db {
             actor: Actor::daemon(),
             depth: 0,
             mark_due: false,
+            run_begun: false,
             dead: false,
             _lock: lock,
         }
@@ -148,9 +151,13 @@ impl Db {
     }
 
     /// After a failed disk no later success can be believed.
-    fn judge(&mut self, e: StoreError) -> StoreError {
+    fn judge(&mut self, mut e: StoreError) -> StoreError {
         if e.kind == Kind::Io && e.source.as_ref().is_some_and(|s| is_disk_failure(s.as_ref())) {
             self.dead = true;
+            // Some systems find out only at the sync; what a person can do about it is the same.
+            if rustix::fs::statvfs(&self.dir).is_ok_and(|disk| disk.f_bavail == 0) {
+                (e.kind, e.message, e.next) = (Kind::Full, error::FULL.to_owned(), Some(error::MAKE_ROOM.to_owned()));
+            }
         }
         e
     }

@@ -79,12 +79,16 @@ impl StoreError {
     }
 
     pub(crate) fn io(what: &str, path: &std::path::Path, e: std::io::Error) -> Self {
-        let kind = match e.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Kind::Full,
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Kind::Refused,
-            _ => Kind::Io,
+        let (kind, next) = match e.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => (Kind::Full, Some(MAKE_ROOM)),
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => (Kind::Refused, None),
+            _ => (Kind::Io, None),
         };
-        Self::new(kind, format!("cannot {what} {}", path.display())).source(e)
+        let error = Self::new(kind, format!("cannot {what} {}", path.display())).source(e);
+        match next {
+            Some(next) => error.next(next),
+            None => error,
+        }
     }
 }
 
@@ -113,11 +117,22 @@ impl std::error::Error for StoreError {
     }
 }
 
+pub(crate) const FULL: &str = "the disk of the state directory is full; nothing was changed";
+pub(crate) const MAKE_ROOM: &str =
+    "Make room on the disk of the state directory (`df -h` shows it), then run the command again.";
+
+/// SQLite's extended code, which says what the system did not do.
+fn extended(e: &rusqlite::Error) -> Option<std::ffi::c_int> {
+    e.sqlite_error().map(|e| e.extended_code)
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(e: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as C;
         let (kind, message) = match e.sqlite_error_code() {
-            Some(C::DiskFull) => (Kind::Full, "the disk of the state directory is full; nothing was changed"),
+            Some(C::DiskFull) => (Kind::Full, FULL),
+            // The index of the write-ahead log could not grow: the first thing that fails on a full disk.
+            Some(C::SystemIoFailure) if extended(&e) == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => (Kind::Full, FULL),
             Some(C::SystemIoFailure) => (Kind::Io, "the disk of the state directory failed; nothing more is written"),
             Some(C::ReadOnly | C::CannotOpen | C::PermissionDenied) => {
                 (Kind::Refused, "the state file cannot be opened for writing")
@@ -143,7 +158,7 @@ impl From<rusqlite::Error> for StoreError {
             _ => (Kind::Io, "the state file did not take or give what was asked"),
         };
         let next = match kind {
-            Kind::Full => "Make room on the disk of the state directory.",
+            Kind::Full => MAKE_ROOM,
             Kind::Io => {
                 "Look at the disk and the system's log, then start ledgerward again: it checks the state first."
             }

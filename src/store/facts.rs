@@ -1,6 +1,6 @@
 //! What sources said, with both of its times (`decisions` 28): since when it is so, and when we believed it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{SourceRef, Timestamp};
 use rusqlite::params;
@@ -42,6 +42,9 @@ pub struct SeenFact {
     pub seen_to: Option<Timestamp>,
     pub run: i64,
 }
+
+/// By source, the subjects that it did not deny.
+pub type Upheld = BTreeMap<SourceRef, BTreeSet<String>>;
 
 const COLUMNS: &str =
     "connection, kind, source, subject, value, role, true_from, true_from_exact, seen_from, seen_to, run";
@@ -129,6 +132,23 @@ impl Db {
             self.conn.prepare_cached(&format!("SELECT {COLUMNS} FROM fact WHERE subject = ?1 AND seen_to IS NULL"))?;
         let rows = stmt.query_map([subject], raw)?;
         rows.map(|r| Ok(seen(r?)?.fact)).collect()
+    }
+
+    /// Whom each source named at `t`, as we believed it then, and did not deny. Somebody who was unknown for an hour counts:
+    /// what rests on a source's word goes on resting on it.
+    pub fn upheld_at(&self, t: Timestamp) -> Result<Upheld> {
+        let mut stmt = self.conn.prepare_cached(
+            "SELECT connection, kind, source, subject FROM fact
+             WHERE value <> 'denied' AND seen_from <= ?1 AND (seen_to IS NULL OR seen_to > ?1)",
+        )?;
+        let mut rows = stmt.query([us(t)])?;
+        let mut all = Upheld::new();
+        while let Some(r) = rows.next()? {
+            let (connection, kind, id): (String, String, String) = (r.get(0)?, r.get(1)?, r.get(2)?);
+            let source = SourceRef { connection: connection.into(), kind: from_word(&kind, "a kind of source")?, id };
+            all.entry(source).or_default().insert(r.get(3)?);
+        }
+        Ok(all)
     }
 
     /// What we believed at `known_at` about the state of things at `true_at`: of what was learned by then, the latest word

@@ -48,7 +48,8 @@ pub struct Freeze {
 }
 
 impl Db {
-    /// The holds after a run: exactly these are open now. One that stands since earlier keeps its first time.
+    /// The holds after a run: exactly these are open now. One that stands since earlier keeps its first time, and gets the
+    /// words of now.
     pub fn put_holds(&mut self, run: i64, holds: &[(String, Value)], at: Timestamp) -> Result<()> {
         self.tx(|db| {
             for old in db.holds()?.iter().filter(|o| !holds.iter().any(|(d, _)| *d == o.digest)) {
@@ -61,6 +62,8 @@ impl Db {
                     .query_row("SELECT gone_at FROM hold WHERE digest = ?1", [digest], |r| r.get(0))
                     .optional()?;
                 if open == Some(None) {
+                    // The same steps, perhaps for another reason: whoever looks at them is told the one of now.
+                    db.conn.execute("UPDATE hold SET body = ?2 WHERE digest = ?1", params![digest, to_json(body)?])?;
                     continue;
                 }
                 db.conn.execute(
@@ -96,7 +99,7 @@ impl Db {
     pub fn hold_by_prefix(&self, prefix: &str) -> Result<HoldRow> {
         let prefix = check_prefix(prefix)?;
         let found: Vec<_> = self.holds()?.into_iter().filter(|h| h.digest.starts_with(&prefix)).collect();
-        only(found, "hold", &prefix, "See `ledgerward holds`.")
+        only(found, "hold", &prefix, "See: ledgerward hold")
     }
 
     pub fn put_plan(&mut self, digest: &str, run: i64, body: &Value, at: Timestamp) -> Result<()> {

@@ -33,6 +33,8 @@ pub struct AppliedRow {
     pub from: Timestamp,
     pub to: Option<Timestamp>,
     pub step: i64,
+    /// Why they were let in: the cause of `step`.
+    pub cause: Option<Cause>,
 }
 
 impl Db {
@@ -77,12 +79,14 @@ impl Db {
     /// Who held what at `t` by our own doing: the denominator of the gates, and the answer to "who could see it then".
     pub fn applied_at(&self, t: Timestamp) -> Result<Vec<AppliedRow>> {
         let mut stmt = self.conn.prepare_cached(
-            "SELECT l.target, l.client, l.account, a.who, a.role, a.from_at, a.to_at, a.from_step FROM applied a JOIN lane l ON l.id = a.lane
+            "SELECT l.target, l.client, l.account, a.who, a.role, a.from_at, a.to_at, a.from_step, j.cause
+             FROM applied a JOIN lane l ON l.id = a.lane JOIN journal j ON j.id = a.from_step
              WHERE a.from_at <= ?1 AND (a.to_at IS NULL OR a.to_at > ?1) ORDER BY a.lane, a.who",
         )?;
         let mut rows = stmt.query([us(t)])?;
         let mut all = Vec::new();
         while let Some(r) = rows.next()? {
+            let cause: Option<String> = r.get(8)?;
             all.push(AppliedRow {
                 lane: key_of(key_from(r, 0)?)?,
                 who: email(&r.get::<_, String>(3)?)?,
@@ -90,6 +94,7 @@ impl Db {
                 from: from_us(r.get(5)?)?,
                 to: from_us_opt(r.get(6)?)?,
                 step: r.get(7)?,
+                cause: cause.map(|t| from_json(&t, "a step's cause")).transpose()?,
             });
         }
         Ok(all)

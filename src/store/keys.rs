@@ -16,7 +16,9 @@ use zeroize::Zeroizing;
 use super::{
     db::{Db, us},
     error::{Kind, Result, StoreError},
-    hex, seal,
+    hex,
+    open::Note,
+    seal,
 };
 
 pub(crate) type KeyBytes = Zeroizing<[u8; 32]>;
@@ -26,7 +28,7 @@ pub(crate) type KeyBytes = Zeroizing<[u8; 32]>;
 pub enum KeySource {
     /// `key` in the state directory, made when the state is made.
     State,
-    /// A file the firm names. Not readable by group or others.
+    /// A file the firm names. Not readable by others, and by its group only where root owns it.
     File(PathBuf),
     /// A systemd credential or a mounted secret: its mode is the supervisor's business, except that others cannot read it.
     Credential(PathBuf),
@@ -47,6 +49,10 @@ impl KeySource {
         }
     }
 }
+
+/// The way out, said wherever the way back is.
+const LOST: &str =
+    "If it is lost for good: `ledgerward key replace --reason …`, then sign in again with `ledgerward connect`.";
 
 /// The key-encryption key: what the key file holds.
 pub(crate) struct Kek {
@@ -69,19 +75,21 @@ impl Kek {
         let mut file = File::open(path).map_err(|e| {
             secret(format!("the key file {} cannot be read", path.display()))
                 .source(e)
-                .next("Put the key file back from where it is kept safe. Nothing that is sealed is lost, and nothing can be read without it.")
+                .next(format!("Put the key file back from where it is kept safe: no sign-in is lost, and none works without it. {LOST}"))
         })?;
         let meta = file.metadata().map_err(|e| StoreError::io("look at", path, e))?;
         let me = rustix::process::geteuid().as_raw();
-        if !meta.is_file() || meta.mode() & forbidden_mode != 0 || (meta.uid() != me && meta.uid() != 0) {
+        // Root decides who is in a group (how Kubernetes mounts secrets); the configuration's check says the same.
+        let forbidden = if meta.uid() == 0 && me != 0 { forbidden_mode & !0o040 } else { forbidden_mode };
+        if !meta.is_file() || meta.mode() & forbidden != 0 || (meta.uid() != me && meta.uid() != 0) {
             return Err(secret(format!("the key file {} can be read by others, or is not ours", path.display()))
                 .next(format!("chown it to this user and `chmod 0400 {}`.", path.display())));
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(64));
         Read::by_ref(&mut file).take(64).read_to_end(&mut bytes).map_err(|e| StoreError::io("read", path, e))?;
         let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
-            secret(format!("the key file {} must hold exactly 32 bytes", path.display()))
-                .next("Make one with `ledgerward init`, or `head -c 32 /dev/urandom`.")
+            secret(format!("the key file {} must hold exactly 32 bytes, and does not", path.display()))
+                .next(format!("Put the right key file back. {LOST}"))
         })?;
         Ok(Self::new(Zeroizing::new(key)))
     }
@@ -131,7 +139,7 @@ impl Keyring {
                     format!("the key file is another one (it is {}, the state was sealed under {kek_id})", kek.id),
                 )
                 .next(format!(
-                    "Put the right key file in place. After a restore this is the one of the backup's time, kept as `key.{kek_id}` by a rotation."
+                    "Put the right key file in place. After a restore this is the one of the backup's time, kept as `key.{kek_id}` by a rotation. {LOST}"
                 )));
             }
             let key = seal::open(&kek.bytes, &wrap_aad(id), &wrapped)?;
@@ -187,12 +195,12 @@ fn wrap_aad(id: u32) -> String {
     format!("ledgerward|data_key|{id}|wrapped|0")
 }
 
-/// Makes the state's first data key, in the transaction that makes the state.
-pub(crate) fn first_data_key(conn: &Connection, kek: &Kek, at: Timestamp) -> Result<()> {
-    let wrapped = seal::seal(&kek.bytes, &wrap_aad(1), random_key()?.as_slice())?;
+/// Makes a data key, in the transaction that makes the state or gives it another key.
+pub(crate) fn put_data_key(conn: &Connection, kek: &Kek, id: u32, at: Timestamp) -> Result<()> {
+    let wrapped = seal::seal(&kek.bytes, &wrap_aad(id), random_key()?.as_slice())?;
     conn.execute(
-        "INSERT INTO data_key (id, kek_id, wrapped, made_at) VALUES (1, ?1, ?2, ?3)",
-        params![kek.id, wrapped, us(at)],
+        "INSERT INTO data_key (id, kek_id, wrapped, made_at) VALUES (?1, ?2, ?3, ?4)",
+        params![id, kek.id, wrapped, us(at)],
     )?;
     Ok(())
 }
@@ -218,6 +226,63 @@ impl Db {
     pub fn rewrap_with(&mut self, new: &KeySource, at: Timestamp) -> Result<String> {
         let kek = Kek::read(&new.path(&self.dir), new.forbidden_mode())?;
         self.rewrap(&kek, at)?;
+        Ok(kek.id)
+    }
+
+    /// The way out when the key is lost for good: another key, under which nothing is sealed yet. Every sign-in stays, and
+    /// its tokens, which nobody can read any more, go: a person makes it again, into the same row. Nothing else changes.
+    ///
+    /// Errors: `Conflict` where there is nothing to replace, because a key that opens the state is in place or beside it;
+    /// `Secret` where the file in place may be the right one, and only cannot be used as it is.
+    pub fn replace_lost_key(&mut self, source: &KeySource, reason: &str, at: Timestamp) -> Result<String> {
+        // It may have been put back since the start.
+        if let Ok(ring) = at_start(&self.conn, &self.dir, source) {
+            self.keys = ring;
+        }
+        if self.keys.open().is_ok() {
+            return Err(StoreError::conflict(
+                "the key file in place opens the sign-ins: nothing is lost, nothing was changed",
+            )
+            .next("To seal them with a new key: `ledgerward key rotate`."));
+        }
+        let (last, was): (u32, String) =
+            self.conn.query_row("SELECT id, kek_id FROM data_key ORDER BY id DESC LIMIT 1", [], |r| {
+                Ok((r.get(0)?, r.get(1)?))
+            })?;
+        let (path, kept) = (source.path(&self.dir), self.dir.join(format!("key.{was}")));
+        if kept.exists() {
+            return Err(StoreError::conflict(format!("the right key is not lost: it is kept as {}", kept.display()))
+                .next(format!("cp -p {} {}", kept.display(), path.display())));
+        }
+        let kek = match (Kek::read(&path, source.forbidden_mode()), path.symlink_metadata()) {
+            // A whole one, put there in the lost one's place.
+            (Ok(kek), _) => kek,
+            (Err(_), Err(e)) if e.kind() == std::io::ErrorKind::NotFound && *source == KeySource::State => {
+                Kek::create(&path)?
+            }
+            // Cut, or something else: kept, because nobody knows what it was.
+            (Err(_), Ok(meta)) if meta.is_file() && meta.len() != 32 && *source == KeySource::State => {
+                let aside = self.dir.join(format!("key.unusable-{}", uuid::Uuid::now_v7()));
+                std::fs::rename(&path, &aside).map_err(|e| StoreError::io("put aside", &path, e))?;
+                Kek::create(&path)?
+            }
+            (Err(e), _) => return Err(e),
+        };
+        self.tx(|db| {
+            db.conn.execute("DELETE FROM data_key", [])?;
+            // Another number than any key had, so that what is left sealed anywhere is never tried with this one.
+            put_data_key(&db.conn, &kek, last + 1, at)?;
+            db.conn.execute("DELETE FROM pending_oauth", [])?;
+            db.conn.execute(
+                "UPDATE signin SET access = NULL, refresh = NULL, previous = NULL, state = 'needs_reauth', state_since = ?1,
+                 attempt = 0, why = 'the key that its tokens were sealed with is lost'",
+                [us(at)],
+            )?;
+            db.audit(at, "key.replace", "data keys", Some(&was), Some(&kek.id), Some(reason))
+        })?;
+        self.keys = Keyring::load(&self.conn, &kek)?;
+        self.notes.retain(|n| !matches!(n, Note::KeysShut { .. } | Note::SpoolUnreadable { .. }));
+        self.drop_spool()?;
         Ok(kek.id)
     }
 

@@ -47,7 +47,7 @@ pub use db::{Actor, Db, Restored};
 pub use delivered::{DeliveredFile, StatementVersion};
 pub use error::{Kind, Result, StoreError};
 pub use exposed::{Denial, Removal};
-pub use facts::{FactRow, FactValue, SeenFact};
+pub use facts::{FactRow, FactValue, SeenFact, Upheld};
 pub use findings::{FindingRow, FindingsChange};
 pub use firm::{Change, ChangeState};
 pub use growth::Counted;

@@ -253,7 +253,7 @@ fn make_new(dir: &Path, path: &Path, key: &KeySource, now: Timestamp) -> Result<
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     settings(&conn)?;
     migrate::up(&conn, migrate::VERSION)?;
-    keys::first_data_key(&conn, &kek, now)?;
+    keys::put_data_key(&conn, &kek, 1, now)?;
     conn.execute("INSERT INTO meta (key, value) VALUES ('db_id', ?1)", [uuid::Uuid::now_v7().to_string()])?;
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     conn.close().map_err(|(_, e)| e)?;

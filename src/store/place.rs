@@ -115,7 +115,8 @@ pub(crate) fn take_lock(dir: &Path) -> Result<File> {
             let holder = holder.trim();
             let who = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
             return Err(StoreError::new(Kind::Locked, format!("another ledgerward{who} has this state open")).next(
-                "While the daemon runs, commands go through its socket; otherwise wait for the other command to end.",
+                "If it is the daemon and its socket does not take this command, stop it first: systemctl stop ledgerward. \
+                 If it is another command, wait for its end.",
             ));
         }
         Err(TryLockError::Error(e)) => return Err(StoreError::io("lock", &path, e)),

@@ -20,8 +20,9 @@ pub struct RunRow {
     pub kind: String,
     pub actor: String,
     pub started: Timestamp,
-    /// `None`: it is under way, or was killed.
+    /// `None`: it is under way, or was killed and no run was begun since.
     pub ended: Option<Timestamp>,
+    /// `None` of a run that ended: it was killed, and `ended` is when that was noticed.
     pub exit: Option<i32>,
     /// Everything that it was asked for was read and done.
     pub complete: bool,
@@ -40,12 +41,19 @@ pub struct CrashLoop {
 
 impl Db {
     pub fn run_start(&mut self, kind: &str, at: Timestamp) -> Result<i64> {
-        self.tx(|db| {
+        let first = !self.run_begun;
+        let id = self.tx(|db| {
+            // One process at a time has this state: what another one began and did not end ends no more.
+            if first {
+                db.conn.execute("UPDATE run SET ended = ?1 WHERE ended IS NULL", [us(at)])?;
+            }
             let actor = db.actor().to_string();
             db.conn
                 .execute("INSERT INTO run (kind, actor, started) VALUES (?1, ?2, ?3)", params![kind, actor, us(at)])?;
             Ok(db.conn.last_insert_rowid())
-        })
+        })?;
+        self.run_begun = true;
+        Ok(id)
     }
 
     /// The run is not about everything ([`RunRow::part`]).
@@ -64,15 +72,15 @@ impl Db {
         })
     }
 
-    /// Called before a run starts: the newest runs that never ended, as far as they stopped at one and the same step.
+    /// Called before a run starts: the newest runs that never came to an end, as far as they stopped at one and the same step.
     /// After three, that step is left out and told (D10). `None`: the newest run ended.
     pub fn crash_loop(&self) -> Result<Option<CrashLoop>> {
-        let mut stmt = self.conn.prepare_cached("SELECT step, ended FROM run ORDER BY id DESC LIMIT 20")?;
+        let mut stmt = self.conn.prepare_cached("SELECT step, exit FROM run ORDER BY id DESC LIMIT 20")?;
         let mut rows = stmt.query([])?;
         let mut found: Option<CrashLoop> = None;
         while let Some(r) = rows.next()? {
-            let (step, ended): (Option<String>, Option<i64>) = (r.get(0)?, r.get(1)?);
-            let (Some(step), None) = (step, ended) else { break };
+            let (step, exit): (Option<String>, Option<i64>) = (r.get(0)?, r.get(1)?);
+            let (Some(step), None) = (step, exit) else { break };
             match &mut found {
                 None => found = Some(CrashLoop { step, times: 1 }),
                 Some(l) if l.step == step => l.times += 1,
@@ -148,6 +156,11 @@ impl Db {
     /// A schedule's run begins: stored before it starts, so that a crash does not start it again and again.
     pub fn schedule_started(&mut self, name: &str, at: Timestamp) -> Result<()> {
         self.doc_put("schedule", name, &us(at))
+    }
+
+    /// It was told to stop before it was done: it is due again at the next start.
+    pub fn schedule_undone(&mut self, name: &str) -> Result<()> {
+        self.doc_delete("schedule", name).map(drop)
     }
 
     pub fn schedule_last(&self) -> Result<BTreeMap<String, Timestamp>> {

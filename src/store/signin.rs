@@ -158,11 +158,22 @@ impl Db {
         })
     }
 
+    /// All of them; while the key is shut, as dead ones.
     pub fn signins(&self) -> Result<Vec<SignIn>> {
         let mut stmt =
             self.conn.prepare(&format!("SELECT {COLUMNS} FROM signin ORDER BY connection, subject, realm"))?;
         let rows = stmt.query_map([], raw)?;
-        rows.map(|r| r.map_err(StoreError::from).and_then(RawRow::signin)).collect()
+        let mut all: Vec<SignIn> =
+            rows.map(|r| r.map_err(StoreError::from).and_then(RawRow::signin)).collect::<Result<_>>()?;
+        // None works without the key, whatever its row says. It says so again once the key is back.
+        if let Some(problem) = self.keys_problem() {
+            for one in &mut all {
+                if !matches!(one.state, SignInState::NeedsReauth { .. }) {
+                    one.state = SignInState::NeedsReauth { since: one.issued_at, why: problem.message.clone() };
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// Forgets a sign-in and its tokens, because a person disconnected it.

@@ -166,6 +166,14 @@ impl Db {
         Ok(())
     }
 
+    /// Removes every spool file: the key that they were sealed with is lost.
+    pub(crate) fn drop_spool(&self) -> Result<()> {
+        for file in self.spool_files()? {
+            std::fs::remove_file(&file.path).map_err(|e| StoreError::io("remove", &file.path, e))?;
+        }
+        Ok(())
+    }
+
     /// At start: everything readable goes into its row; the rest is kept and told.
     pub(crate) fn read_spool(&mut self, at: Timestamp) -> Result<()> {
         for file in self.spool_files()?.into_iter() {

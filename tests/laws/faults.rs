@@ -414,6 +414,39 @@ fn i11_groups_links_and_everyone_are_never_granted_to_and_never_touched() {
 }
 
 #[test]
+fn i4_of_two_entries_of_one_person_the_one_we_made_goes() {
+    for link in ["a-link", "z-link"] {
+        let mut w = settled();
+        let folder = w.folders.get_mut(&whole(1)).unwrap();
+        // What a person made by hand is not ours, wherever it stands in the list.
+        let by_hand = SeenPermission { id: link.into(), ..seen(Holder::Person(mail(1)), SeenRole::Reader) };
+        if link < "perm" {
+            folder.list.insert(0, by_hand)
+        } else {
+            folder.list.push(by_hand)
+        }
+        let ours = folder.owned.iter().find(|o| o.who == mail(1)).unwrap().permission.clone();
+        assert!(w.plan().is_empty(), "who is entitled keeps both");
+        w.firm.people.get_mut(&pid(1)).unwrap().enabled = false;
+        let plan = w.plan();
+        let revoked: Vec<_> = plan.lanes()[0].steps.iter().map(|s| &s.op).collect();
+        let want = Op::Revoke { who: Holder::Person(mail(1)), permission: ours, role: FolderRole::Reader };
+        assert_eq!(revoked, [&want], "{link}");
+        assert_eq!(plan.lanes()[0].strangers.len(), 1, "and the other is told");
+    }
+}
+
+#[test]
+fn i5_who_is_always_allowed_on_one_target_is_in_no_plan_there() {
+    let mut w = settled();
+    w.firm.policy.always_allowed_on.insert(w.targets[0].clone(), [mail(1)].into());
+    w.firm.people.get_mut(&pid(1)).unwrap().enabled = false;
+    assert!(w.plan().is_empty() && w.plan().lanes()[0].strangers.is_empty());
+    w.firm.policy.always_allowed_on = [(TargetName("another".into()), [mail(1)].into())].into();
+    assert_eq!(revokes(&w.plan()), 1, "of that one alone");
+}
+
+#[test]
 fn i12_a_waiting_invitation_satisfies_the_plan_and_is_shown() {
     let mut w = settled();
     w.folders.get_mut(&whole(1)).unwrap().list[0].pending = true;

@@ -107,15 +107,7 @@ pub fn inherited(probe: &mut Probe) {
             _ => others += 1,
         }
     }
-    if !doors.is_empty() {
-        probe.notes.push(block(
-            format!(
-                "the root folder opens every client's folder to {}; nothing is delivered while that is so",
-                doors.join("; ")
-            ),
-            "Remove them from the root folder in Box.",
-        ));
-    }
+    probe.notes.extend(ProbeNote::root_opens(&doors, "Remove them from the root folder in Box."));
     if others > 0 {
         probe.notes.push(warn(
             format!(

@@ -62,13 +62,7 @@ impl StorageTarget for BoxTarget {
             }
             Err(e) => return Err(e),
         };
-        let Some(root) = root else {
-            probe.notes.push(notes::good(format!(
-                "the folder \"{}\" does not exist yet; it is made with the first client's folder",
-                self.settings.root_name
-            )));
-            return Ok(probe);
-        };
+        let Some(root) = root else { return Ok(probe) };
         probe.root = Some(FolderId(root.id.clone()));
         probe.may_share = root.permissions.as_ref().and_then(|p| p.can_invite_collaborator) == Some(true);
         notes::root(&mut probe, &root, [self.role_word(FolderRole::Reader), self.role_word(FolderRole::Writer)]);
@@ -152,6 +146,10 @@ impl StorageTarget for BoxTarget {
         folders.remove(&FolderId("0".to_owned()));
         folders.retain(|f| Some(&f.0) != root.as_ref());
         Ok(Changes { folders: folders.into_iter().collect(), everything, next })
+    }
+
+    async fn lacks_root(&self, cx: &ReadCx, _made: Option<&ReservedId>) -> Result<bool> {
+        Ok(self.root(cx).await?.is_none())
     }
 
     async fn create(&self, cx: &WriteCx, key: &FolderKey, name: &str, _: Option<&ReservedId>) -> Result<Created> {

@@ -5,7 +5,7 @@
 
 use http::header::ACCEPT;
 use ledgerward_contract::{Endpoints, Error, LedgerId, Request, Response, Result};
-use ledgerward_kit::{classify_common, is_html, safe_word};
+use ledgerward_kit::{classify_common, safe_word, says_error, whole};
 use serde::Deserialize;
 use url::Url;
 
@@ -139,7 +139,7 @@ struct Code {
 ///
 /// Errors: as [`classify_common`], with the vendor's code where it gives one, and never its message, which can quote data.
 pub fn classify(op: &'static str, ledger: Option<&LedgerId>, response: Response) -> Result<Response> {
-    if response.ok() && !is_html(&response) {
+    if whole(&response) && !says_error(&response.body) {
         return Ok(response);
     }
     let mut error = classify_common(op, &response);

@@ -129,7 +129,8 @@ pub fn users(email: EmailField, now: Timestamp, body: &[u8]) -> Result<Vec<User>
         let expired = u.expiry_date.is_some_and(|d| d.as_second() > 0 && d <= now);
         Ok(User {
             id: guid(OP, &u.user_security_id)?,
-            email: filled(address),
+            // As it is: an address that became empty is nobody's, and not the word of a user who has none.
+            email: address,
             name: filled(u.display_name).unwrap_or(u.user_name),
             standing: match u.state.as_str() {
                 "Enabled" if expired => Standing::Disabled,

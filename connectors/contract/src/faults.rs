@@ -39,6 +39,12 @@ pub enum Fault {
     Null,
     /// 200 with an error inside, in the words of several vendors at once.
     ErrorInside,
+    /// The true answer with such an error beside it; [`Fault::ErrorInside`] where it is no JSON object.
+    ErrorBeside,
+    /// 206 with the true answer.
+    Part,
+    /// The true answer, and something after its end.
+    Junk,
     /// 200 with XML of no vendor's shape.
     Xml,
     /// 200 with the true answer in UTF-16.
@@ -65,12 +71,15 @@ pub const BAD_ANSWERS: [Fault; 8] = [
     Fault::Lost,
 ];
 
-/// Ways in which a vendor says nothing with a 200, after which a list must be an error as well (P04, P05, P14).
-pub const EMPTY_ANSWERS: [Fault; 7] = [
+/// Ways in which a vendor says nothing, or not all, with a 200 or something like it, after which a list must be an error as well (P04, P05, P14).
+pub const EMPTY_ANSWERS: [Fault; 10] = [
     Fault::Nothing,
     Fault::EmptyArray,
     Fault::Null,
     Fault::ErrorInside,
+    Fault::ErrorBeside,
+    Fault::Part,
+    Fault::Junk,
     Fault::Xml,
     Fault::Utf16,
     Fault::BareRateLimit,
@@ -234,6 +243,22 @@ impl Transport for Wire {
             }
             Some(Fault::Null) => Ok(answer(200, "application/json", "null")),
             Some(Fault::ErrorInside) => Ok(answer(200, "application/json", &error_inside())),
+            Some(Fault::ErrorBeside) => {
+                self.changed(request, |body| match serde_json::from_slice::<Value>(body) {
+                    Ok(Value::Object(mut fields)) => {
+                        fields.insert("error".to_owned(), json!({"code": "9999", "message": CANARY}));
+                        Value::Object(fields).to_string().into_bytes()
+                    }
+                    _ => error_inside().into_bytes(),
+                })
+                .await
+            }
+            Some(Fault::Part) => {
+                let mut answer = self.inner.send(request).await?;
+                answer.status = 206;
+                Ok(answer)
+            }
+            Some(Fault::Junk) => self.changed(request, |body| [body, format!("\n<{CANARY}").as_bytes()].concat()).await,
             Some(Fault::Xml) => {
                 Ok(answer(200, "text/xml", &format!("<answer><unheard_of>{CANARY}</unheard_of></answer>")))
             }

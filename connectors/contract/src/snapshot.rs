@@ -55,6 +55,11 @@ pub trait Listed {
     fn key(&self) -> Self::Key;
 }
 
+/// Pages that only repeat what was there, in a row. One may be honest: things of one name and one list look the same (two
+/// folders of Google Drive). A page without anything is no repetition: of a tree, or a list that is filtered, there may be
+/// thousands.
+const REPEATED_MAX: u32 = 10;
+
 /// A complete listing, sorted by id, as it was between `at` and the last page.
 ///
 /// Private fields: only [`Snapshot::gather`] makes one, after the last page.
@@ -68,9 +73,9 @@ pub struct Snapshot<T> {
 impl<T: Listed + PartialEq> Snapshot<T> {
     /// Reads page after page until the vendor says that there is no more.
     ///
-    /// Errors: whatever `fetch` gives, and `Contract` when a cursor comes twice, the count differs from the vendor's, the
-    /// same id comes twice with different content (the list moved under us, P13), or `pages_max` is passed. An id that
-    /// comes twice with the same content is one item.
+    /// Errors: whatever `fetch` gives, and `Contract` when a cursor comes twice, page after page repeats what was there
+    /// (P12), the count differs from the vendor's, the same id comes twice with different content (the list moved under us,
+    /// P13), or `pages_max` is passed. An id that comes twice with the same content is one item.
     pub async fn gather<'a>(
         op: &'static str,
         at: Timestamp,
@@ -78,13 +83,14 @@ impl<T: Listed + PartialEq> Snapshot<T> {
         mut fetch: impl FnMut(Cursor) -> BoxFuture<'a, Result<Page<T>>>,
     ) -> Result<Self> {
         let (mut items, mut seen, mut cursor, mut pages) = (BTreeMap::new(), BTreeSet::new(), Cursor::Start, 0_u32);
-        let mut total: Option<u64> = None;
+        let (mut total, mut repeated): (Option<u64>, u32) = (None, 0);
         loop {
             if pages == pages_max {
                 return Err(Error::contract(op, format!("the listing did not end after {pages_max} pages")));
             }
             let page = fetch(cursor.clone()).await?;
             pages += 1;
+            let (known, empty) = (items.len(), page.items.is_empty());
             for item in page.items {
                 match items.entry(item.key()) {
                     std::collections::btree_map::Entry::Vacant(slot) => {
@@ -114,6 +120,14 @@ impl<T: Listed + PartialEq> Snapshot<T> {
                     }
                     cursor = next;
                 }
+            }
+            match (items.len() > known, empty) {
+                (true, _) => repeated = 0,
+                (false, true) => {}
+                (false, false) => repeated += 1,
+            }
+            if repeated == REPEATED_MAX {
+                return Err(Error::contract(op, "the vendor gives the same items page after page, and no end"));
             }
         }
         if let Some(total) = total
@@ -196,6 +210,29 @@ mod tests {
             Box::pin(async move { Ok(p) })
         });
         assert_eq!(endless.await.unwrap_err().kind, ErrorKind::Contract);
+    }
+
+    #[tokio::test]
+    async fn p12_pages_that_repeat_are_no_progress_and_empty_ones_are_no_repetition() {
+        let list = async |next: fn(u32) -> Vec<Item>, last: u32| {
+            let mut n = 0;
+            let all = Snapshot::<Item>::gather("items.list", Timestamp::UNIX_EPOCH, 1_000, |_| {
+                n += 1;
+                let more = (n < last).then(|| n.to_string());
+                let p = page(next(n), more.as_deref(), None);
+                Box::pin(async move { Ok(p) })
+            })
+            .await;
+            (all, n)
+        };
+        let (same, asked) = list(|_| vec![Item(1, "a"), Item(2, "b")], 900).await;
+        assert_eq!((same.unwrap_err().kind, asked), (ErrorKind::Contract, REPEATED_MAX + 1), "new cursors, old items");
+        let (mixed, _) = list(|n| if n % 2 == 0 { vec![] } else { vec![Item(1, "a")] }, 900).await;
+        assert!(mixed.is_err(), "empty pages between do not make it progress");
+        let (filtered, _) = list(|n| if n == 900 { vec![Item(1, "a")] } else { vec![] }, 900).await;
+        assert_eq!(filtered.unwrap().items(), [Item(1, "a")]);
+        let (overlapping, _) = list(|n| vec![Item(n / 2, "a")], 900).await;
+        assert_eq!(overlapping.unwrap().items().len(), 451, "a list that moves goes on");
     }
 
     #[tokio::test]

@@ -374,6 +374,17 @@ pub struct ProbeNote {
     pub next: Option<String>,
 }
 
+impl ProbeNote {
+    /// The root opens every client's folder to `doors`, who are not the firm's: the fence lets no file through. `None`: to nobody.
+    pub fn root_opens(doors: &[String], next: &str) -> Option<Self> {
+        let text = format!(
+            "the root folder opens every client's folder to {}; nothing is delivered while that is so",
+            doors.join("; ")
+        );
+        (!doors.is_empty()).then(|| Self { level: NoteLevel::Blocker, text, next: Some(next.to_owned()) })
+    }
+}
+
 /// What a target says of itself before the first write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {

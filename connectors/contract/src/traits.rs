@@ -98,6 +98,13 @@ pub trait LedgerSource: Send + Sync {
 #[async_trait]
 pub trait ClientDirectory: Send + Sync {
     async fn clients(&self, cx: &ReadCx, at: Cursor) -> Result<Page<ClientRow>>;
+    /// When the list was made, where it is a copy that somebody made and not the vendor's own word of this moment. Asked before
+    /// the list is read.
+    ///
+    /// Errors: those of the list.
+    async fn issued(&self, _cx: &ReadCx) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }
 
 /// A source of statements.

@@ -113,8 +113,11 @@ fn get(op: &'static str, path: &str) -> Result<Request> {
 fn classify<T: serde::de::DeserializeOwned>(op: &'static str, answer: &Response) -> Result<T> {
     let error = |kind, message: &str| Err(Error::new(kind, op, message).with("status", answer.status.to_string()));
     match answer.status {
-        200..=299 => serde_json::from_slice(&answer.body)
-            .map_err(|_| Error::contract(op, "the answer is not what the vendor documents")),
+        200 => match serde_json::from_slice::<serde_json::Value>(&answer.body) {
+            Ok(said) if said.get("error").is_none() => serde_json::from_value(said).ok(),
+            _ => None,
+        }
+        .ok_or_else(|| Error::contract(op, "the answer is not what the vendor documents")),
         401 => error(ErrorKind::Unauthenticated, "the sign-in is not accepted any more"),
         403 => error(ErrorKind::Forbidden, "this sign-in may not read that"),
         404 => error(ErrorKind::NotFound, "that is not there"),

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use jiff::SignedDuration;
 use ledgerward_contract::{Error, ErrorKind, ReadCx, Request, Response, Result, WriteCx};
 use serde_json::json;
+use tokio::sync::MutexGuard;
 
 use crate::{
     Dropbox,
@@ -85,8 +86,18 @@ impl Dropbox {
 
     /// Sends a writing request with the path root, one at a time.
     pub(crate) async fn tell(&self, cx: &WriteCx, request: Request) -> Result<Response> {
+        let held = self.writes.lock().await;
+        self.tell_held(cx, request, &held).await
+    }
+
+    /// The same for whoever has the turn to write already.
+    pub(crate) async fn tell_held(&self, cx: &WriteCx, request: Request, _: &MutexGuard<'_, ()>) -> Result<Response> {
+        self.tell_beside(cx, request).await
+    }
+
+    /// Sends what changes no namespace, beside a write that is under way: bytes that no file has yet.
+    pub(crate) async fn tell_beside(&self, cx: &WriteCx, request: Request) -> Result<Response> {
         let me = self.me(cx.read()).await?;
-        let _held = self.writes.lock().await;
         let answer = cx.send(rooted(request.clone(), &me)?).await?;
         if answer.status != 422 {
             return Ok(answer);

@@ -123,22 +123,29 @@ impl Api {
     }
 
     /// Opens a session with its first bytes. A session nobody finishes is forgotten after a week, so this may be repeated.
-    pub fn session_start(&self, bytes: Bytes) -> Result<Request> {
-        let arg = json!({ "close": false, "content_hash": content_hash(&bytes) });
+    /// `close`: these are all of them.
+    pub fn session_start(&self, bytes: Bytes, close: bool) -> Result<Request> {
+        let arg = json!({ "close": close, "content_hash": content_hash(&bytes) });
         Ok(self.send_bytes("upload.start", "files/upload_session/start", &arg, bytes)?.idempotent())
     }
 
     /// Adds bytes. The offset makes a repeat harmless: Dropbox answers where it stands.
     pub fn session_append(&self, piece: Piece<'_>) -> Result<Request> {
         let hash = content_hash(&piece.bytes);
-        let arg = json!({ "cursor": cursor(&piece), "close": false, "content_hash": hash });
+        let arg = json!({ "cursor": cursor(piece.session, piece.offset), "close": false, "content_hash": hash });
         Ok(self.send_bytes("upload.append", "files/upload_session/append_v2", &arg, piece.bytes)?.idempotent())
     }
 
     pub fn session_finish(&self, piece: Piece<'_>, path: &str, mode: Value) -> Result<Request> {
         let hash = content_hash(&piece.bytes);
-        let arg = json!({ "cursor": cursor(&piece), "commit": commit(path, mode), "content_hash": hash });
+        let arg = json!({ "cursor": cursor(piece.session, piece.offset), "commit": commit(path, mode), "content_hash": hash });
         self.send_bytes("file.put", "files/upload_session/finish", &arg, piece.bytes)
+    }
+
+    /// Commits closed sessions, at most 1,000. A repeat finds each that was committed gone, and the caller looks at the file.
+    pub fn session_finish_batch(&self, entries: &[&Value]) -> Result<Request> {
+        let arg = json!({ "entries": entries });
+        Ok(self.write("file.put", "files/upload_session/finish_batch_v2", arg)?.idempotent())
     }
 
     /// `team`: the account is on a team, and only there links can be kept to members. `inside`: the folder lies in a team
@@ -234,8 +241,13 @@ impl Api {
     }
 }
 
-fn cursor(piece: &Piece<'_>) -> Value {
-    json!({ "session_id": piece.session, "offset": piece.offset })
+fn cursor(session: &str, offset: usize) -> Value {
+    json!({ "session_id": session, "offset": offset })
+}
+
+/// One file of [`Api::session_finish_batch`], whose session has `size` bytes.
+pub fn commit_entry(session: &str, size: usize, path: &str, mode: &Value) -> Value {
+    json!({ "cursor": cursor(session, size), "commit": commit(path, mode.clone()) })
 }
 
 /// `strict_conflict` off: an `add` that is repeated after a lost answer succeeds. `mute`: no notice on everybody's desktop.

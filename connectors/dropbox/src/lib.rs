@@ -2,7 +2,7 @@
 //!
 //! `api` builds requests, `refusal` judges answers, `map` turns Dropbox's shapes into ours, `account` knows whom we act as,
 //! `place` finds and makes folders, `members` changes who is in them, `walk` reads what is below one, `target` and `upload`
-//! are the storage target, `notes` is what the probe says, `fake` is a Dropbox to test against.
+//! are the storage target, `together` commits small files, `notes` is what the probe says, `fake` is a Dropbox to test against.
 
 mod account;
 pub mod api;
@@ -13,6 +13,7 @@ mod notes;
 mod place;
 pub mod refusal;
 mod target;
+mod together;
 mod upload;
 mod walk;
 
@@ -191,6 +192,7 @@ impl Factory for DropboxFactory {
             neighbours: RootMemory::default(),
             adding_rests: Mutex::default(),
             writes: tokio::sync::Mutex::default(),
+            together: together::Together::default(),
             making: tokio::sync::Mutex::default(),
         }))
     }
@@ -211,6 +213,8 @@ pub struct Dropbox {
     adding_rests: Mutex<Option<Timestamp>>,
     /// One write at a time: Dropbox locks a whole namespace and refuses the second of two that overlap.
     writes: tokio::sync::Mutex<()>,
+    /// Small files that wait for it.
+    together: together::Together,
     /// One new client folder at a time: the look for an old one and the making of a new one belong together.
     making: tokio::sync::Mutex<()>,
 }

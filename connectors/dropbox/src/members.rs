@@ -78,7 +78,7 @@ impl Dropbox {
         if let Some(left) = rests.map(|until| until.duration_since(cx.now())).filter(|left| left.is_positive()) {
             let wait = left.unsigned_abs();
             return Err(Error::new(ErrorKind::RateLimited, OP, "the day's invitations of this account are used up")
-                .next("Nothing to do: people are added again after 24 hours.")
+                .next("Nothing to do: this process adds people again after 24 hours.")
                 .retry(Retry::After(wait)));
         }
         let answer = self.tell(cx, self.api.add(folder, email, map::level(role))?).await?;

@@ -56,7 +56,7 @@ const TABLE: &[Row] = &[
         "rate_limit",
         RateLimited,
         "the day's invitations of this account are used up",
-        "Nothing to do: people are added again after 24 hours. Spread a large first run over some days.",
+        "Nothing to do: the daemon adds people again after 24 hours, and each new command tries once. Spread a large first run over some days.",
     ),
     ("internal_error", Unavailable, "Dropbox had an error of its own", BY_ITSELF),
     // Making a folder shared.
@@ -332,9 +332,9 @@ fn dressed(mut error: Error, chain: &str) -> Error {
     }
 }
 
-/// `Ok` for 2xx, unless a web page came. The only judgement of an answer in this connector.
+/// `Ok` for a whole answer. The only judgement of an answer in this connector.
 pub fn classify(op: &'static str, response: &Response) -> Result<()> {
-    if response.ok() && !answer::is_html(response) {
+    if answer::whole(response) {
         return Ok(());
     }
     let chain = if response.ok() { String::new() } else { tags(response) };

@@ -135,6 +135,11 @@ impl StorageTarget for Dropbox {
         self.changes_page(cx, since).await
     }
 
+    async fn lacks_root(&self, cx: &ReadCx, _made: Option<&ReservedId>) -> Result<bool> {
+        let me = self.me(cx).await?;
+        Ok(self.root(cx, &me).await?.is_none())
+    }
+
     async fn create(&self, cx: &WriteCx, key: &FolderKey, name: &str, _: Option<&ReservedId>) -> Result<Created> {
         self.make(cx, key, name).await
     }
@@ -238,9 +243,6 @@ impl Dropbox {
                 ));
             } else {
                 self.check_above(cx, "root.get", me).await?;
-                probe
-                    .notes
-                    .push(notes::good("the root folder does not exist yet; it is made with the first client's folder"));
             }
             return Ok(());
         };

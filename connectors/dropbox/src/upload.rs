@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// New sessions for one file, and answers without progress in one session, before we give up.
-const TRIES: u32 = 3;
+pub(crate) const TRIES: u32 = 3;
 
 #[derive(Deserialize)]
-struct Session {
-    session_id: String,
+pub(crate) struct Session {
+    pub session_id: String,
 }
 
 /// What a finish led to.
@@ -122,7 +122,7 @@ impl Dropbox {
     /// Sends the bytes, at once or in a session. A conflict is handed out for the caller.
     async fn send(&self, cx: &WriteCx, path: &str, mode: Value, file: &StatementFile) -> Result<Response> {
         if file.bytes.len() <= self.settings.chunk_bytes {
-            return self.tell(cx, self.api.upload("file.put", path, mode, file.bytes.clone())?).await;
+            return self.send_small(cx, path, &mode, file).await;
         }
         for _ in 0..TRIES {
             if let Sent::Answer(answer) = self.send_session(cx, path, &mode, file).await? {
@@ -134,7 +134,7 @@ impl Dropbox {
 
     async fn send_session(&self, cx: &WriteCx, path: &str, mode: &Value, file: &StatementFile) -> Result<Sent> {
         let (size, total) = (self.settings.chunk_bytes, file.bytes.len());
-        let answer = self.tell(cx, self.api.session_start(file.bytes.slice(..size))?).await?;
+        let answer = self.tell(cx, self.api.session_start(file.bytes.slice(..size), false)?).await?;
         let session: Session = decode("upload.start", &answer)?;
         let (mut at, mut stalled) = (size, 0_u32);
         loop {
@@ -186,7 +186,7 @@ impl Dropbox {
     }
 
     /// The answer that describes the file at a path, if it has these bytes.
-    async fn same_or_none(&self, cx: &ReadCx, path: &str, file: &StatementFile) -> Result<Option<Response>> {
+    pub(crate) async fn same_or_none(&self, cx: &ReadCx, path: &str, file: &StatementFile) -> Result<Option<Response>> {
         let answer = self.ask(cx, self.api.metadata("file.put", path)?).await?;
         if answer.status == 409 && refusal::tags(&answer) == "path/not_found" {
             return Ok(None);

@@ -12,7 +12,7 @@ use ledgerward_contract::{
     AccountId, Basis, Endpoints, Error, ErrorKind, LedgerId, Period, Request, Response, Result, Retry, StatementKind,
     StatementRequest,
 };
-use ledgerward_kit::{classify_common, is_html};
+use ledgerward_kit::{classify_common, is_html, says_error, whole};
 use url::Url;
 
 /// The most that FreeAgent gives at once.
@@ -240,12 +240,12 @@ fn next_link(header: &str) -> Option<&str> {
 /// minute; `Contract` for XML.
 pub fn classify(op: &'static str, ledger: Option<&LedgerId>, response: Response) -> Result<Response> {
     let xml = response.body.trim_ascii_start().starts_with(b"<");
-    if response.ok() && !xml && !is_html(&response) {
+    if whole(&response) && !xml && !says_error(&response.body) {
         return Ok(response);
     }
     let mut error = classify_common(op, &response);
     match (response.status, ledger) {
-        (200..=299, _) if !is_html(&response) => {
+        (200..=299, _) if xml && !is_html(&response) => {
             "FreeAgent answered in XML, which was not asked for".clone_into(&mut error.message);
         }
         (403, Some(_)) => {

@@ -1,12 +1,13 @@
 //! Finding and making folders, closing them, and placing changes: what the target's methods stand on.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::FutureExt;
 use ledgerward_contract::{
-    ChangeCursor, Changes, Cursor, Error, ErrorKind, FolderId, FolderKey, Listed, Page, ReadCx, Result, Snapshot,
-    WriteCx,
+    ChangeCursor, Changes, Cursor, Error, ErrorKind, FolderId, FolderKey, Listed, Page, ReadCx, Request, Response,
+    Result, Retry, Snapshot, WriteCx,
 };
+use ledgerward_kit::{layers::retry::random, pause, wait::PAUSE_MAX};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -14,10 +15,13 @@ use crate::{
     Drive,
     api::{Corpus, FOLDER, FOLDER_FIELDS, decode, has},
     map::{self, About, ChangeList, File, FileList, Ids, Permission, PermissionList},
+    refusal,
 };
 
 /// More pages than any listing here has; a listing that passes it is broken, not long.
 const PAGES_MAX: u32 = 1_000;
+/// So often is a write sent that Google refuses for its pace: half a minute in all.
+const PACED_TRIES: u32 = 6;
 /// The mark of the root that ledgerward makes.
 const ROOT: &str = "root";
 
@@ -281,6 +285,23 @@ impl Drive {
             }
             _ => Ok(found.pop()),
         }
+    }
+
+    /// Sends a write that must not be repeated blindly, and again where Google says 403 about its pace: then it did nothing, as
+    /// with the 429 that the layers below repeat.
+    pub(crate) async fn paced(&self, cx: &WriteCx, request: Request) -> Result<Response> {
+        let mut backoff = Duration::from_secs(1);
+        for _ in 1..PACED_TRIES {
+            let answer = cx.send(request.clone()).await?;
+            let wait = match (answer.status, refusal::retry_hint(&answer)) {
+                (403, Some(Retry::Backoff)) => backoff.mul_f64(0.75 + random() / 2.0),
+                (403, Some(Retry::After(wait))) if wait <= PAUSE_MAX => wait,
+                _ => return Ok(answer),
+            };
+            pause(wait).await;
+            backoff *= 2;
+        }
+        cx.send(request).await
     }
 
     /// Switches off what reaches a folder from above and lets writers share, as far as Google lets this account, and

@@ -268,9 +268,9 @@ pub fn retry_hint(response: &Response) -> Option<Retry> {
     }
 }
 
-/// `Ok` for 2xx, unless a web page came. The only judgement of an answer in this connector.
+/// `Ok` for a whole answer. The only judgement of an answer in this connector.
 pub fn classify(op: &'static str, response: &Response) -> Result<()> {
-    if response.ok() && !answer::is_html(response) {
+    if answer::whole(response) {
         return Ok(());
     }
     let (reason, message) = reason(response);
@@ -283,6 +283,11 @@ pub fn classify(op: &'static str, response: &Response) -> Result<()> {
         }
         // A session or a page token that Google forgot is gone, as anything else under an id that is.
         None if response.status == 410 => error.kind = NotFound,
+        None if response.status == 413 => {
+            let says = "the file is larger than Google, or a proxy on the way, takes";
+            error = Error { kind: ErrorKind::Unsupported, message: says.to_owned(), ..error }
+                .next("Leave this statement out, or have it in shorter periods.");
+        }
         None => {}
     }
     if let Some(word) = answer::safe_word(&reason) {

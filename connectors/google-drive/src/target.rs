@@ -69,13 +69,7 @@ impl StorageTarget for Drive {
             Err(e) => return Err(e),
         };
         notes::account(&mut probe, &account, place.corpus.drive.is_some());
-        let Some(root) = place.root else {
-            probe.notes.push(notes::good(format!(
-                "the folder \"{}\" does not exist yet; it is made with the first client's folder",
-                self.settings.root_name
-            )));
-            return Ok(probe);
-        };
+        let Some(root) = place.root else { return Ok(probe) };
         probe.root = Some(FolderId(root.id.clone()));
         probe.may_share = root.may(|c| c.can_share);
         notes::root(&mut probe, &root);
@@ -314,7 +308,7 @@ impl StorageTarget for Drive {
         let gate = self.lane(folder.as_str());
         let _held = gate.lock().await;
         let request = self.api.grant(folder.as_str(), who.as_given(), map::role_word(role), until)?;
-        let answer = cx.send(request).await?;
+        let answer = self.paced(cx, request).await?;
         if refusal::shared_but_no_mail(&answer) {
             let list = self.own_entries(cx.read(), folder.as_str()).await?;
             let theirs = |p: &&Permission| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::ACCEPT;
 use ledgerward_contract::{Endpoints, Error, ErrorKind, Request, Response, Result, Retry};
-use ledgerward_kit::{classify_common, is_html, safe_word};
+use ledgerward_kit::{classify_common, safe_word, says_error, whole};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -133,7 +133,7 @@ fn pause(message: &str) -> Option<Duration> {
 /// do not cover; `RateLimited` with the pause from the header, or from the text where there is none; the rest as
 /// [`classify_common`].
 pub fn classify(op: &'static str, response: Response) -> Result<Response> {
-    if response.ok() && !is_html(&response) {
+    if whole(&response) && !says_error(&response.body) {
         return Ok(response);
     }
     let mut error = classify_common(op, &response);

@@ -202,7 +202,7 @@ impl Firm {
     fn known(user: &User, role: &str) -> Assignment {
         Assignment {
             user: ProviderUserId(user.key.clone()),
-            email: filled(user.email.clone()),
+            email: user.email.clone(),
             name: user.name.clone(),
             role: role.to_owned(),
             standing: Standing::Active,
@@ -229,6 +229,12 @@ impl Firm {
             }),
             "Team" if !open.insert(key.to_owned()) => {}
             "Team" => match self.teams.get(key) {
+                // An empty list of members is more often half an answer than a team without anybody (P02).
+                Some(members) if members.is_empty() => {
+                    let what =
+                        "a team of this client has no members; give it some in Karbon, or take it off the client";
+                    out.push(Self::opaque(key, role, what));
+                }
                 Some(members) => members.iter().for_each(|m| self.behind(&m.key, &m.kind, role, open, out)),
                 None => out.push(Self::opaque(key, role, "a team that Karbon does not list")),
             },

@@ -3,11 +3,12 @@
 //! A connector's `classify` begins with [`classify_common`] and refines it with the vendor's own error codes. Nothing
 //! here ever puts a body, a header value of free text or an address into an error (reliability X06, X07).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderMap, header};
 use ledgerward_contract::{Error, ErrorKind, LedgerId, Response, Result, Retry, Timestamp};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use url::Url;
 
 /// The longest `Retry-After` that is believed as it stands. No vendor's window is longer than a day, so a longer wait is
@@ -36,10 +37,10 @@ const REQUEST_IDS: &[&str] = &[
 
 /// Reads a successful answer as JSON.
 ///
-/// Errors: the status is not 2xx, or a web page came instead of data: as [`classify_common`]. The body is empty or is not
+/// Errors: the status is not 2xx, or not the vendor's whole answer ([`whole`]): as [`classify_common`]. The body is empty or is not
 /// what `T` says: `Contract`, with the place in the document (`$.Users[3].Role`) and never a value out of it.
 pub fn decode<T: DeserializeOwned>(op: &'static str, response: &Response) -> Result<T> {
-    if !response.ok() || is_html(response) {
+    if !whole(response) {
         return Err(classify_common(op, response));
     }
     from_json(op, &response.body).map_err(|e| told_by(e, response))
@@ -168,6 +169,21 @@ pub fn is_html(response: &Response) -> bool {
     begins("<!doctype html") || begins("<html")
 }
 
+/// Whether a vendor's own and whole answer came: 2xx, no web page, not changed by something in between (203) and not a part
+/// (206). No request of ours asks for a part, and a part of a list would be a short list (P04).
+pub fn whole(response: &Response) -> bool {
+    response.ok() && !matches!(response.status, 203 | 206) && !is_html(response)
+}
+
+/// Whether JSON says of itself that something went wrong, in the outermost object and in the words of any vendor. Beside an
+/// error a list may be short, whatever the status says (P05).
+pub fn says_error(body: &[u8]) -> bool {
+    const WORDS: [&str; 3] = ["error", "errors", "fault"];
+    let said = |value: &RawValue| !matches!(value.get(), "null" | "false" | "\"\"" | "[]" | "{}");
+    serde_json::from_slice::<BTreeMap<String, &RawValue>>(body)
+        .is_ok_and(|fields| fields.iter().any(|(k, v)| WORDS.iter().any(|w| k.eq_ignore_ascii_case(w)) && said(v)))
+}
+
 /// How long the vendor asks us to wait: RFC 9110 10.2.3, seconds or an HTTP date.
 ///
 /// A date is compared with the answer's own `Date`, so that a wrong clock on either side does no harm; `now` serves where
@@ -203,6 +219,11 @@ pub fn classify_common(op: &'static str, response: &Response) -> Error {
             K::Unavailable,
             "a web page came instead of data, as in maintenance or behind a network's login page".to_owned(),
             "If this lasts, open the service in a browser from this machine and see what it shows.",
+        ),
+        203 | 206 => (
+            K::Contract,
+            format!("the answer is changed on the way, or only a part of it came (HTTP {status})"),
+            "Look at what lies between this machine and the service, such as a proxy; nothing of the answer is used.",
         ),
         200..=299 => (K::Contract, "the answer is not one that this connector knows".to_owned(), ""),
         300..=399 => return told_by(redirect(op, response), response),
@@ -358,6 +379,28 @@ mod tests {
             let e = decode::<serde_json::Value>("users.list", &r).unwrap_err();
             assert_eq!((e.kind, e.retry), (ErrorKind::Unavailable, Retry::Backoff));
             assert!(!format!("{e:?}").contains("CANARY"));
+        }
+    }
+
+    #[test]
+    fn p04_a_part_or_a_changed_answer_is_not_data() {
+        let read = |status| decode::<serde_json::Value>("users.list", &response(status, &[], r#"{"users":[]}"#));
+        for status in [203, 206] {
+            let e = read(status).unwrap_err();
+            assert_eq!((e.kind, e.retry, e.get("status").is_some()), (ErrorKind::Contract, Retry::No, true));
+        }
+        assert!(read(200).is_ok() && read(201).is_ok());
+    }
+
+    #[test]
+    fn p05_an_error_beside_a_list_is_found() {
+        for body in
+            [r#"{"value":[],"error":{"code":"x"}}"#, r#"{"Errors":[{}]}"#, r#"{"fault": 1}"#, r#"{"Error":"x"}"#]
+        {
+            assert!(says_error(body.as_bytes()), "{body}");
+        }
+        for body in [r#"{"value":[{"error":1}],"error":null}"#, r#"{"errors":[],"Error":""}"#, "[1]", "{", ""] {
+            assert!(!says_error(body.as_bytes()), "{body}");
         }
     }
 

@@ -36,6 +36,7 @@ pub mod wait;
 
 pub use answer::{
     about, classify_common, decode, filled, from_json, is_html, present, request_id, retry_after, safe_word,
+    says_error, whole,
 };
 pub use app_only::AppOnly;
 pub use clock::{Clock, SystemClock, TokioClock};

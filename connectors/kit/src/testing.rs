@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 pub use self::{
-    source::{clients, month, october},
+    source::{JustBegun, clients, month, october},
     target::{file, id_of, key, person},
 };
 use crate::{

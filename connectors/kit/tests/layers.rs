@@ -16,7 +16,11 @@ use ledgerward_contract::{
 use ledgerward_kit::{
     Bearer, Deadlines, Durable, Fixed, MemoryDays, Quotas, Stack, StackConfig, TokenSource, TokioClock, Verdict,
     fake::{Fake, FakeRequest, FakeResponse, FakeTransport, Moment},
-    layers::{auth::Dress, quota::DayCounter},
+    layers::{
+        auth::Dress,
+        quota::DayCounter,
+        stop::{heeding, ignoring},
+    },
     no_verdict,
 };
 use serde_json::{Value, json};
@@ -606,4 +610,37 @@ async fn p20_a_coming_retirement_is_logged() {
     let e = e.unwrap_err();
     assert_eq!((e.kind, e.retry), (ErrorKind::Contract, Retry::No));
     assert!(e.message.contains("retired") && e.next.is_some());
+}
+
+// --- stop ---
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_what_reads_and_nothing_that_writes() {
+    let stop = tokio::sync::watch::Sender::new(false);
+    let (slow, after) = (|| simple(vec![status(200).takes(Duration::from_secs(20))]), simple(vec![busy("20")]));
+    let (answer, write, part, begun) = (slow(), slow(), slow(), Instant::now());
+    let told = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.send_replace(true);
+    };
+    let ended = |what: &str, read: Result<Response>| {
+        assert_eq!(read.unwrap_err().kind, ErrorKind::Cancelled, "{what}");
+        assert_eq!(begun.elapsed(), Duration::from_secs(1), "{what}");
+    };
+    tokio::join!(
+        told,
+        async { ended("an answer", heeding(stop.subscribe(), answer.stack.send(get())).await) },
+        async { ended("the next attempt", heeding(stop.subscribe(), after.stack.send(get())).await) },
+        async {
+            assert_eq!(heeding(stop.subscribe(), write.stack.send(post())).await.unwrap().status, 200);
+            assert_eq!(begun.elapsed(), Duration::from_secs(20), "a write ends by itself");
+        },
+        async {
+            let read = heeding(stop.subscribe(), ignoring(part.stack.send(get())));
+            assert_eq!(read.await.unwrap().status, 200, "as does what belongs to one");
+        },
+    );
+    let late = simple(vec![]);
+    assert!(heeding(stop.subscribe(), late.stack.send(get())).await.is_err());
+    assert!(late.wire.requests().is_empty(), "what comes later is not sent");
 }

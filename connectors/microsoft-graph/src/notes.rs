@@ -15,10 +15,6 @@ fn warn(text: impl Into<String>, next: &str) -> ProbeNote {
     ProbeNote { level: NoteLevel::Warning, text: text.into(), next: Some(next.to_owned()) }
 }
 
-fn block(text: impl Into<String>, next: &str) -> ProbeNote {
-    ProbeNote { level: NoteLevel::Blocker, text: text.into(), next: Some(next.to_owned()) }
-}
-
 /// The drive: its kind, whose it is, its room.
 pub fn drive(probe: &mut Probe, drive: &Drive, me: &Me) {
     match drive.drive_type.as_str() {
@@ -95,15 +91,7 @@ pub fn inherited(probe: &mut Probe, guests: &[Holder]) {
             _ => others += 1,
         }
     }
-    if !doors.is_empty() {
-        probe.notes.push(block(
-            format!(
-                "the root folder opens every client's folder to {}; nothing is delivered while that is so",
-                doors.join("; ")
-            ),
-            "Remove them from the root folder; in a site's library stop it from inheriting there. Or use the OneDrive of an account that nobody works with.",
-        ));
-    }
+    probe.notes.extend(ProbeNote::root_opens(&doors, "Remove them from the root folder; in a site's library stop it from inheriting there. Or use the OneDrive of an account that nobody works with."));
     if others > 0 {
         probe.notes.push(warn(
             format!("{others} others get into the root folder and so into every client's folder, and the API cannot shut them out: nothing is delivered while they are there, unless the firm names them as always allowed"),

@@ -208,8 +208,11 @@ impl GraphTarget {
     pub(crate) async fn ensure_root(&self, cx: &WriteCx) -> Result<Place> {
         let gate = self.lane(ROOT);
         let _held = gate.lock().await;
-        if let Some((place, _)) = self.root(cx.read()).await? {
-            return Ok(place);
+        if let Some((place, root)) = self.root(cx.read()).await? {
+            // An earlier attempt may have ended between its mark and its name: then it goes on below.
+            if self.settings.root.is_some() || !names::same_name(&root.name, &names::working_name(ROOT)) {
+                return Ok(place);
+            }
         }
         let drive = self.drive(cx.read()).await?;
         let top = self.top(cx.read(), &drive.id).await?;

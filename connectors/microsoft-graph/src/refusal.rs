@@ -166,9 +166,9 @@ pub fn retry_hint(response: &Response) -> Option<Retry> {
     (response.status == 423).then(|| answer::retry_after(&response.headers, None).map_or(Retry::Backoff, Retry::After))
 }
 
-/// `Ok` for 2xx, unless a web page came. The only judgement of an answer in this connector.
+/// `Ok` for a whole answer. The only judgement of an answer in this connector.
 pub fn classify(op: &'static str, response: &Response) -> Result<()> {
-    if response.ok() && !answer::is_html(response) {
+    if answer::whole(response) {
         return Ok(());
     }
     let mut error = answer::classify_common(op, response);

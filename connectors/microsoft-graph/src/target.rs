@@ -118,6 +118,10 @@ impl StorageTarget for GraphTarget {
         self.changes_since(cx, since).await
     }
 
+    async fn lacks_root(&self, cx: &ReadCx, _made: Option<&ReservedId>) -> Result<bool> {
+        Ok(self.root(cx).await?.is_none())
+    }
+
     async fn create(&self, cx: &WriteCx, key: &FolderKey, name: &str, _: Option<&ReservedId>) -> Result<Created> {
         let root = self.ensure_root(cx).await?;
         // One gate for all: two clients of one name must not meet between the look and the make.
@@ -264,13 +268,7 @@ impl GraphTarget {
         probe.quota =
             drive.quota.as_ref().and_then(|q| Some(Quotas { used: q.used?, limit: q.total.filter(|t| *t > 0) }));
         notes::drive(probe, &drive, me);
-        let Some((place, root)) = self.root(cx).await? else {
-            probe.notes.push(notes::good(format!(
-                "the folder \"{}\" does not exist yet; it is made with the first client's folder",
-                self.settings.root_name
-            )));
-            return Ok(());
-        };
+        let Some((place, root)) = self.root(cx).await? else { return Ok(()) };
         probe.root = Some(place.folder());
         let list = self.entries(cx, "root.sharing", &place).await?;
         probe.inherited = list.iter().flat_map(|p| map::seen(p, me, &Via::Inherited)).collect();

@@ -9,7 +9,7 @@ use http::{HeaderName, header::ACCEPT};
 use ledgerward_contract::{
     AccountId, Basis, Endpoints, Error, ErrorKind, LedgerId, Period, Request, Response, Result, Retry,
 };
-use ledgerward_kit::{answer::retry_after, classify_common, is_html, safe_word};
+use ledgerward_kit::{answer::retry_after, classify_common, safe_word, says_error, whole};
 use serde::Deserialize;
 use url::Url;
 use uuid::Uuid;
@@ -190,7 +190,7 @@ pub const ACCESS_DENIED: &str = "access_denied";
 /// for any other 403, with `reason` [`ACCESS_DENIED`] where MYOB says so; the rest as [`classify_common`]. Each names the
 /// company file.
 pub fn classify(op: &'static str, ledger: &LedgerId, response: Response) -> Result<Response> {
-    if response.ok() && !is_html(&response) {
+    if whole(&response) && !says_error(&response.body) {
         return Ok(response);
     }
     let mut error = classify_common(op, &response);

@@ -178,7 +178,7 @@ pub fn user(ledger: &LedgerId, user: User) -> Result<AccessFact> {
     Ok(AccessFact {
         ledger: ledger.clone(),
         user: ProviderUserId(user.id.to_string()),
-        email: user.identity.filter(|i| !i.trim().is_empty()),
+        email: user.identity,
         name: user.name.unwrap_or_default(),
         standing: match (user.is_active, role.is_empty()) {
             (false, _) => Standing::Disabled,

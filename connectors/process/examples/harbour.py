@@ -25,15 +25,21 @@ def page(path, cursor, key, row, company=None):
     return {"items": [row(r) for r in data[key]], "next": None if following is None else str(following)}
 
 
+def key(value):
+    if value is None:
+        raise ValueError("no id")  # str(None) would be a user called None.
+    return str(value)
+
+
 def user(m):
     states = {"enabled": "active", "invited": "pending", "suspended": "disabled"}
-    return {"id": str(m["id"]), "email": m["mail"], "name": m["full_name"], "role": m["level"],
+    return {"id": key(m["id"]), "email": m["mail"], "name": m["full_name"], "role": m["level"],
             "standing": states.get(m["state"], m["state"])}
 
 
 def answer(call, about):
     if call == "ledgers":
-        return page("/companies", about["cursor"], "companies", lambda c: {"id": str(c["id"]), "name": c["title"]})
+        return page("/companies", about["cursor"], "companies", lambda c: {"id": key(c["id"]), "name": c["title"]})
     if call == "access":
         return page(f"/companies/{about['ledger']}/members", about["cursor"], "members", user, about["ledger"])
     company = get(f"/companies/{about['ledger']}")["company"]  # profile

@@ -15,7 +15,7 @@ use std::{
 
 use http::{HeaderName, Method};
 use ledgerward_contract::{Body, Endpoints, Error, ErrorKind, ReadCx, Request, Response, Result};
-use ledgerward_kit::answer::{classify_common, is_html, safe_word};
+use ledgerward_kit::answer::{classify_common, is_html, safe_word, says_error, whole};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -180,13 +180,16 @@ impl Program {
     }
 }
 
-/// What the program gets to see: good answers, and those it said it expects. A login page is never data.
+/// What the program gets to see: good answers, and those it said it expects. A login page is never data, and neither is a
+/// list beside an error.
 fn classify(op: &'static str, response: &Response, expected: &[u16]) -> Result<Value> {
-    let seen = response.ok() || expected.contains(&response.status) && matches!(response.status, 404 | 410);
-    if !seen || is_html(response) {
+    let seen = whole(response) || expected.contains(&response.status) && matches!(response.status, 404 | 410);
+    if !seen || is_html(response) || response.ok() && says_error(&response.body) {
         return Err(classify_common(op, response));
     }
-    let body = std::str::from_utf8(&response.body).map_err(|_| Error::contract(op, "the answer is not UTF-8 text"))?;
+    // UTF-16 passes for UTF-8 where it is all ASCII, and a shell drops its NULs.
+    let text = std::str::from_utf8(&response.body).ok().filter(|text| !text.contains('\0'));
+    let body = text.ok_or_else(|| Error::contract(op, "the answer is not UTF-8 text"))?;
     let headers: serde_json::Map<_, _> = response
         .headers
         .iter()

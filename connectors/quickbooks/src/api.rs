@@ -10,7 +10,7 @@ use ledgerward_contract::{
     AccountId, Auth, Basis, BodyLimit, Date, Endpoints, Error, ErrorKind, LedgerId, Period, Request, Response, Result,
     Retry, StatementKind, StatementRequest,
 };
-use ledgerward_kit::{classify_common, is_html, retry_after, safe_word};
+use ledgerward_kit::{classify_common, is_html, retry_after, safe_word, says_error, whole};
 use serde::Deserialize;
 use url::Url;
 
@@ -241,7 +241,8 @@ pub fn classify(op: &'static str, wanted: Wanted, response: Response) -> Result<
     }
     let xml = response.body.trim_ascii_start().starts_with(b"<");
     let said = refusal(&response);
-    if response.ok() && said.is_none() && !is_html(&response) && xml == (wanted == Wanted::Xml) {
+    let fault = said.is_some() || says_error(&response.body);
+    if whole(&response) && !fault && xml == (wanted == Wanted::Xml) {
         return Ok(response);
     }
     let mut error = classify_common(op, &response);
@@ -256,7 +257,7 @@ pub fn classify(op: &'static str, wanted: Wanted, response: Response) -> Result<
         if code == "3100" {
             error = error.with("reason", NOT_CONNECTED);
         }
-    } else if response.ok() && !is_html(&response) {
+    } else if response.status == 200 && !is_html(&response) {
         "QuickBooks answered in a form that was not asked for".clone_into(&mut error.message);
     }
     Err(match safe_word(&code) {
@@ -299,7 +300,7 @@ fn meaning(status: u16, code: &str, kind: &str) -> Option<(ErrorKind, &'static s
 
 /// A document. The store of documents speaks for itself, not for QuickBooks.
 fn bytes(op: &'static str, response: Response) -> Result<Response> {
-    if response.ok() {
+    if response.status == 200 {
         return Ok(response);
     }
     let error = classify_common(op, &response);

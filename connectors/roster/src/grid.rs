@@ -53,6 +53,8 @@ impl Line {
 pub struct Grid {
     pub lines: Vec<Line>,
     pub read_as: String,
+    /// What separates the cells of a text.
+    pub delimiter: Option<char>,
 }
 
 /// Words one blank apart, without what nobody sees, each letter in its one form: a Mac writes an accent apart from its letter

@@ -116,16 +116,25 @@ impl Connector for Roster {
     }
 }
 
+impl Roster {
+    async fn read(&self, cx: &ReadCx) -> Result<Report> {
+        let (settings, now) = (self.0.clone(), cx.now());
+        let read = tokio::task::spawn_blocking(move || map::examine(&settings, now));
+        // A damaged workbook that its reader trips over ends here, and never as a list.
+        read.await
+            .map_err(|e| Error::new(ErrorKind::Contract, OP, "the list could not be read to its end").source(e))?
+            .believed()
+    }
+}
+
 #[async_trait]
 impl ClientDirectory for Roster {
     /// One page: a file is read whole or not at all.
     async fn clients(&self, cx: &ReadCx, _at: Cursor) -> Result<Page<ClientRow>> {
-        let (settings, now) = (self.0.clone(), cx.now());
-        let read = tokio::task::spawn_blocking(move || map::examine(&settings, now).believed());
-        let rows = read.await.map_err(|e| {
-            // A damaged workbook that its reader trips over ends here, and never as a list.
-            Error::new(ErrorKind::Contract, OP, "the list could not be read to its end").source(e)
-        })??;
-        Ok(Page::only(rows))
+        Ok(Page::only(self.read(cx).await?.clients))
+    }
+
+    async fn issued(&self, cx: &ReadCx) -> Result<Option<Timestamp>> {
+        Ok(self.read(cx).await?.issued)
     }
 }

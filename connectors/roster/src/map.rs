@@ -69,11 +69,11 @@ pub enum NoteKind {
 }
 
 impl Report {
-    /// The clients. Errors: why the list is not believed.
-    pub fn believed(self) -> Result<Vec<ClientRow>> {
-        match self.fault {
+    /// The same where the list is believed. Errors: why it is not.
+    pub fn believed(mut self) -> Result<Self> {
+        match self.fault.take() {
             Some(e) => Err(e),
-            None => Ok(self.clients),
+            None => Ok(self),
         }
     }
 }
@@ -153,7 +153,7 @@ fn rows(settings: &Settings, grid: &Grid, found: &Found, report: &mut Report) {
             report.notes.push(Note { line: line.number, kind: NoteKind::Passed, text: why.to_owned() });
             continue;
         }
-        match said(settings, line, found, above.as_ref()) {
+        match said(settings, line, (grid, found), above.as_ref()) {
             Err(text) => report.notes.push(Note { line: line.number, kind: NoteKind::NoClient, text }),
             Ok(said) => {
                 above = Some((said.id.clone(), said.name.clone()));
@@ -225,13 +225,18 @@ fn take(
 }
 
 /// Errors: why the line names no client, in words for a person.
-fn said(settings: &Settings, line: &Line, found: &Found, above: Option<&(String, String)>) -> Result<Said, String> {
+fn said(
+    settings: &Settings,
+    line: &Line,
+    (grid, found): (&Grid, &Found),
+    above: Option<&(String, String)>,
+) -> Result<Said, String> {
     if found.fields.is_some_and(|n| line.width() > n) {
         return Err("has more cells than the header: a delimiter inside a name that is not quoted?".to_owned());
     }
     let (id, name) = match &settings.client {
         Some(client) => (client.to_lowercase(), client.clone()),
-        None => client(settings, line, found, above)?,
+        None => client(settings, line, (grid, found), above)?,
     };
     let people = people(settings, line, found.column("person"));
     Ok(Said { id, name, people })
@@ -240,13 +245,19 @@ fn said(settings: &Settings, line: &Line, found: &Found, above: Option<&(String,
 fn client(
     settings: &Settings,
     line: &Line,
-    found: &Found,
+    (grid, found): (&Grid, &Found),
     above: Option<&(String, String)>,
 ) -> Result<(String, String), String> {
+    let cells = found.fields.unwrap_or(2) as usize;
+    // A name may be written on two lines. What swallowed the next line of the list has its cells in it as well.
+    let swallowed = |text: &String| {
+        let others = grid.delimiter.is_some_and(|d| text.matches(d).count() + 1 >= cells);
+        text.contains(['\n', '\r']) && (others || text.contains(['"', '@']))
+    };
     let read = |field: &str| -> Result<Option<String>, String> {
         let text = line.text(found.column(field)).map_err(|why| format!("the client is {why}"))?;
-        if text.as_ref().is_some_and(|t| t.contains(['\n', '\r'])) {
-            return Err("the client has a line break in it: a quotation mark too many?".to_owned());
+        if text.as_ref().is_some_and(swallowed) {
+            return Err("the client has a line break and other cells in it: a quotation mark too many?".to_owned());
         }
         Ok(text.map(|t| tidy(&t)).filter(|t| !t.is_empty()))
     };

@@ -32,7 +32,8 @@ pub fn read(bytes: &[u8], settings: &Settings) -> Result<Grid> {
         b'\t' => "tab".to_owned(),
         other => format!("\"{}\"", char::from(other)),
     };
-    Ok(Grid { lines, read_as: format!("text in {}, separated by {by}", encoding.name()) })
+    let read_as = format!("text in {}, separated by {by}", encoding.name());
+    Ok(Grid { lines, read_as, delimiter: Some(char::from(delimiter)) })
 }
 
 fn decode(bytes: &[u8], set: Option<&'static Encoding>) -> Result<(String, &'static Encoding)> {

@@ -57,7 +57,7 @@ pub fn read(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Grid> {
         }
     }
     spread(&mut lines, &merged);
-    Ok(Grid { lines, read_as: format!("workbook, sheet \"{name}\"") })
+    Ok(Grid { lines, read_as: format!("workbook, sheet \"{name}\""), delimiter: None })
 }
 
 fn damaged(e: XlsxError) -> Error {

@@ -174,6 +174,21 @@ fn delimiters_line_ends_and_excels_own_ways_are_understood() {
 }
 
 #[test]
+fn a_name_on_two_lines_is_one_name_and_a_swallowed_line_is_none() {
+    let lists = Lists::new();
+    let report = lists
+        .csv("Client,Email\n\"Acme\r\n (Holdings) Ltd\",ana@harbour.example\nBirch,ben@harbour.example\n", json!({}));
+    good(&report);
+    assert_eq!(report.clients.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["acme (holdings) ltd", "birch"]);
+    for swallowed in [
+        "Client,Email\n\"Acme,ana@harbour.example\nBirch\",ben@harbour.example\nCedar,cleo@harbour.example\n",
+        "Client,Role,Email\n\"Acme,Partner,Ana\nBirch\",Partner,ben@harbour.example\n",
+    ] {
+        refused(&lists.csv(swallowed, json!({})), ErrorKind::Contract, "the first is line 2");
+    }
+}
+
+#[test]
 fn a_line_without_a_person_makes_its_client_unknown_and_no_other() {
     let report = Lists::new().csv(fixture("one-line-wrong.csv"), json!({}));
     // A comma too many: whatever that line is, the columns have slipped.

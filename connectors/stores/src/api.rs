@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     map::{Item, What, etag, proven, tag},
+    refusal,
     via::{self, Cx, Seen, Via},
 };
 
@@ -146,7 +147,9 @@ impl Call<'_> {
             };
             match done {
                 Ok(Ok(value)) => Ok((value, seen)),
-                Ok(Err(e)) => Err(seen.error.take().unwrap_or_else(|| self.explained(&e))),
+                Ok(Err(e)) => {
+                    Err(seen.error.take().map_or_else(|| self.explained(&e), |e| refusal::told(self.store.kind, e)))
+                }
                 Err(_) => Err(Error::contract(self.op, "the store named something in a way that cannot be read")
                     .next("Look for a name there that is not valid UTF-8, or for a link, and take it away.")),
             }
@@ -256,7 +259,7 @@ impl Call<'_> {
         // OpenDAL calls a missing directory empty.
         match seen.error {
             Some(e) if e.kind == ErrorKind::NotFound => return Ok(None),
-            Some(e) => return Err(e),
+            Some(e) => return Err(refusal::told(self.store.kind, e)),
             None => {}
         }
         let (mut items, mut itself) = (Vec::new(), false);

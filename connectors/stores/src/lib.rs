@@ -2,12 +2,13 @@
 //!
 //! `lib.rs` hands each call on; `settings.rs` has the manifests and builds a store; `place.rs` knows roots, folders and
 //! markers, `put.rs` writes one file; `api.rs` has the few operations that are asked of a store, and `via.rs` lets
-//! OpenDAL's HTTP go through the context of the call; `map.rs` is pure.
+//! OpenDAL's HTTP go through the context of the call; `refusal.rs` has a store's refusals in words; `map.rs` is pure.
 
 mod api;
 mod map;
 mod place;
 mod put;
+mod refusal;
 mod settings;
 mod via;
 

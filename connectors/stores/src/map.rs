@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ledgerward_contract::{Error, ErrorKind, FilePath, FolderId, FolderKey, Result, SeenFile, Tag};
+use ledgerward_kit::safe_word;
 use md5::Md5;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -159,6 +160,12 @@ pub(crate) fn closed(body: &[u8]) -> bool {
             name.starts_with(b"/")
         })
     })
+}
+
+/// The code in a refusal's body, as S3 and Azure write it.
+pub(crate) fn code(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    safe_word(text.split_once("<Code>")?.1.split_once("</Code>")?.0)
 }
 
 #[cfg(test)]

@@ -83,10 +83,12 @@ impl Call<'_> {
         };
         match self.upload(put, folder, &cond).await {
             // Something is there: ours from an answer that was lost, or another's.
-            Err(e) if e.kind == ErrorKind::Conflict => match self.look(put, &Expect::Absent).await? {
-                Found::Same(stored) => Ok(stored),
-                Found::AsExpected(_) => Err(conflict(self.op, put)),
-            },
+            Err(e) if e.kind == ErrorKind::Conflict && e.get("status") != Some("423") => {
+                match self.look(put, &Expect::Absent).await? {
+                    Found::Same(stored) => Ok(stored),
+                    Found::AsExpected(_) => Err(conflict(self.op, put)),
+                }
+            }
             other => other,
         }
     }

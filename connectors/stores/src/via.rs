@@ -97,7 +97,11 @@ pub(crate) async fn run(cx: Cx<'_>, op: &'static str, errand: Errand, extra: &He
 fn refused(op: &'static str, answer: &Response, listing: bool) -> Option<Error> {
     // Apache and WsgiDAV say "201 Created" in HTML, and moto calls an empty answer HTML; a login page is neither.
     if !answer.ok() || is_html(answer) && answer.status == 200 && !answer.body.is_empty() {
-        return Some(classify_common(op, answer));
+        let error = classify_common(op, answer);
+        return Some(match map::code(&answer.body) {
+            Some(code) => error.with("code", code),
+            None => error,
+        });
     }
     (listing && !map::closed(&answer.body))
         .then(|| Error::contract(op, "the answer is no whole listing").with("status", answer.status.to_string()))

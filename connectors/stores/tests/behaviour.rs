@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::{Dav, below, by_hand, connector, root_marker};
-use http::Method;
+use http::{HeaderMap, Method};
 use ledgerward_contract::{
     Audience, Body, Build, ClientId, Connector, Created, Cursor, Effect, Endpoints, Error, ErrorKind, Expect, Factory,
     Fenced, FolderId, FolderKey, Journalled, NoteLevel, Permit, ReadCx, Request, Response, Result, Retry, Secret,
@@ -200,6 +200,73 @@ impl Transport for Cutting {
             *bytes = bytes.slice(..bytes.len() - 1);
         }
         self.0.send(request).await
+    }
+}
+
+/// A server that refuses every request, or every new file.
+struct Refusing(Arc<Dav>, u16, &'static str, bool);
+
+#[async_trait]
+impl Transport for Refusing {
+    async fn send(&self, request: Request) -> Result<Response> {
+        let file = matches!(&request.body, Body::Bytes { bytes, .. } if bytes.starts_with(b"%PDF"));
+        if self.3 || file {
+            let body = Bytes::from_static(self.2.as_bytes());
+            return Ok(Response { status: self.1, headers: HeaderMap::new(), body });
+        }
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn refusals_speak_of_a_store_and_of_what_stands_in_the_configuration() {
+    use ErrorKind::{Config, Conflict, Forbidden, NotFound, Unauthenticated, Unsupported};
+    let p = Place::ready().await;
+    let id = p.folder().await;
+    for (status, all, kind, says, next) in [
+        (401, true, Unauthenticated, "does not accept our name and key", "`username` and `password`"),
+        (403, true, Forbidden, "does not let us", "read and write the folder of `root`"),
+        (404, true, NotFound, "nothing at this address", "Check `root` and the endpoint"),
+        (413, false, Unsupported, "larger than the store", "client_max_body_size"),
+        (423, false, Conflict, "locked", "Unlock it"),
+        (507, false, Forbidden, "the store is full", "Make room"),
+    ] {
+        let wire = Arc::new(Refusing(p.dav.clone(), status, "", all));
+        let e = match all {
+            true => {
+                error(p.t().files(&ReadCx::new(wire, Timestamp::from_second(NOW).unwrap()), &id, Cursor::Start).await)
+            }
+            false => error(p.put_over(wire, 60, &id, "a.pdf").await),
+        };
+        let told = e.next.clone().unwrap_or_default();
+        if status == 404 {
+            // A listing says of it what is not there; a write says where to look.
+            let wire = Arc::new(Refusing(p.dav.clone(), status, "", true));
+            let cx = p.write_over(wire, 60);
+            let e = error(p.t().create(&cx, &key(2), "Birch LLP", None).await);
+            assert!(!e.message.contains("under this id"), "{e:?}");
+            continue;
+        }
+        assert_eq!(e.kind, kind, "{status}: {e:?}");
+        assert!(e.message.contains(says) && told.contains(next), "{status}: {e:?}");
+    }
+    let s3 = connector(
+        &S3,
+        Some(("s3", &p.at)),
+        json!({ "bucket": "b", "access_key_id": "k" }),
+        &[("secret_access_key", "word")],
+    );
+    for (code, status, kind, next) in [
+        ("SignatureDoesNotMatch", 403, Config, "`access_key_id` and `secret_access_key`"),
+        ("RequestTimeTooSkewed", 403, Config, "clock"),
+        ("AccessDenied", 403, Forbidden, "let the key list, read and write the bucket"),
+    ] {
+        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>CANARY</Message></Error>");
+        let wire = Arc::new(Refusing(p.dav.clone(), status, body.leak(), true));
+        let cx = ReadCx::new(wire, Timestamp::from_second(NOW).unwrap());
+        let e = error(s3.target().unwrap().find(&cx, &key(1)).await);
+        assert_eq!(e.kind, kind, "{e:?}");
+        assert!(e.next.as_deref().unwrap().contains(next) && !format!("{e:?}").contains("CANARY"), "{e:?}");
     }
 }
 

@@ -10,7 +10,7 @@ use ledgerward_contract::{
     AccountId, Basis, BodyLimit, Endpoints, Error, ErrorKind, LedgerId, Period, Request, Response, Result, Retry,
     StatementKind, StatementRequest,
 };
-use ledgerward_kit::{classify_common, is_html, safe_word};
+use ledgerward_kit::{classify_common, is_html, safe_word, says_error, whole};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -225,9 +225,11 @@ pub const NOT_CONNECTED: &str = "tenant_not_connected";
 /// not connected any more, and for a scope that is missing; `RateLimited` with the wait that Xero names; `Contract` for
 /// XML; `Unavailable` for a web page; the rest as [`classify_common`].
 pub fn classify(op: &'static str, ledger: Option<&LedgerId>, wanted: Wanted, response: Response) -> Result<Response> {
-    let web_page = is_html(&response) && !matches!(wanted, Wanted::Bytes(mime) if mime.contains("html"));
+    let document = matches!(wanted, Wanted::Bytes(mime) if mime.contains("html"));
+    let web_page = is_html(&response) && !document;
     let xml = wanted == Wanted::Json && response.body.trim_ascii_start().starts_with(b"<");
-    if response.ok() && !web_page && !xml {
+    let wrong = xml || wanted == Wanted::Json && says_error(&response.body);
+    if (whole(&response) || response.status == 200 && document) && !wrong {
         return Ok(response);
     }
     let mut error = classify_common(op, &response);
@@ -237,7 +239,7 @@ pub fn classify(op: &'static str, ledger: Option<&LedgerId>, wanted: Wanted, res
     let scope_refused = detail == "AuthorizationUnsuccessful"
         || response.header("www-authenticate").is_some_and(|h| h.contains("insufficient_scope"));
     match response.status {
-        200..=299 if !web_page => "Xero answered in XML, which was not asked for".clone_into(&mut error.message),
+        200..=299 if xml && !web_page => "Xero answered in XML, which was not asked for".clone_into(&mut error.message),
         // A missing scope may come as 401; the sign-in itself is good, and a refresh would not help (unverified).
         401 if scope_refused => {
             error.kind = ErrorKind::Forbidden;

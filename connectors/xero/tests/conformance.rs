@@ -10,37 +10,18 @@ mod scenarios {
 
     use async_trait::async_trait;
     use ledgerward_contract::{
-        AccessFact, Connector, Cursor, LedgerId, LedgerProfile, LedgerRow, LedgerSource, Listing, Page, ReadCx, Result,
-        Scope, Timestamp, Transport,
+        LedgerId, LedgerSource, Listing, Timestamp, Transport,
         suite::source::{SourceHarness, TestUser},
     };
-    use ledgerward_kit::testing::{World, now};
+    use ledgerward_kit::testing::{JustBegun, World, now};
     use serde_json::json;
 
     use crate::common::{ACME, VENDOR, sample};
 
     struct Xero(World);
 
-    /// The connector of a process that has just begun, to which every list of users is new: so the suite meets both requests
-    /// of a reading, each time.
-    struct JustBegun;
-
-    fn new() -> Box<dyn Connector> {
-        VENDOR.connector(json!({})).unwrap()
-    }
-
-    #[async_trait]
-    impl LedgerSource for JustBegun {
-        async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
-            new().ledgers().unwrap().ledgers(cx, at).await
-        }
-        async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
-            new().ledgers().unwrap().access(cx, scope, at).await
-        }
-        async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {
-            new().ledgers().unwrap().profile(cx, ledger).await
-        }
-    }
+    /// To a process that has just begun every list of users is new: so the suite meets both requests of a reading, each time.
+    static JUST_BEGUN: JustBegun = JustBegun(|| VENDOR.connector(json!({})).unwrap());
 
     #[async_trait]
     impl SourceHarness for Xero {
@@ -48,7 +29,7 @@ mod scenarios {
             Self(sample(json!({})))
         }
         fn source(&self) -> &dyn LedgerSource {
-            &JustBegun
+            &JUST_BEGUN
         }
         fn vendor(&self) -> Arc<dyn Transport> {
             self.0.wire.clone()

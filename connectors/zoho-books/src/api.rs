@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::ACCEPT;
 use ledgerward_contract::{Endpoints, Error, ErrorKind, LedgerId, Request, Response, Result, Retry};
-use ledgerward_kit::{classify_common, is_html};
+use ledgerward_kit::{classify_common, is_html, says_error};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -101,7 +101,7 @@ pub fn retry_hint(response: &Response) -> Option<Retry> {
 pub fn classify(op: &'static str, ledger: Option<&LedgerId>, response: Response) -> Result<Response> {
     let code = code(&response.body);
     let web_page = is_html(&response);
-    if response.status == 200 && !web_page && code == Some(0) {
+    if response.status == 200 && !web_page && code == Some(0) && !says_error(&response.body) {
         return Ok(response);
     }
     let mut error = classify_common(op, &response);

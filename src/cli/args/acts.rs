@@ -453,7 +453,7 @@ pub enum TokenAct {
 
 #[derive(Debug, Subcommand)]
 pub enum RosterAct {
-    /// Believe a list that is shorter by more than a third, or whose clients are suddenly others
+    /// Believe a list that is a third shorter, older, empty in part, or whose clients are suddenly others
     Accept {
         /// As in the configuration: the staff of [connections.staff]
         connection: String,
@@ -501,6 +501,15 @@ pub struct RosterCheck {
 pub enum KeyAct {
     /// Seal the tokens with a new key
     Rotate,
+    /// The key is lost for good: begin with a new one. Every sign-in must be made again
+    Replace {
+        /// For the audit trail
+        #[arg(long)]
+        reason: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// A day and nothing more: a time of day would be left out without a word.

@@ -1,7 +1,7 @@
 //! What the vendor of a check answers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -11,14 +11,28 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ledgerward_contract::{Error, LedgerId, Request, Response, Result, Transport};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::cli::outcome::{Exit, Failure};
+
+/// Each field is tried with so many of the values that it has.
+const VALUES_TRIED: usize = 4;
 
 /// Recorded answers, by method and path with query.
 pub struct Answers {
     recorded: BTreeMap<String, Recorded>,
     swapped: Mutex<Option<Swapped>>,
+    altered: Mutex<Option<Altered>>,
+    asked: Mutex<BTreeSet<String>>,
+}
+
+/// A recorded answer with one field less, or with null for it.
+#[derive(Clone)]
+pub struct Altered {
+    key: String,
+    /// What was done to it.
+    pub words: String,
+    body: Value,
 }
 
 /// A fault of the vendor: what is asked about one ledger is answered about another.
@@ -58,21 +72,67 @@ impl Answers {
             Failure::new(Exit::Usage, format!("{shown}, line {}: {e}", e.line()))
                 .next("Write an object: {\"GET /companies?page=1\": {\"body\": {…}}, …}")
         })?;
-        Ok(Self { recorded, swapped: Mutex::default() })
+        Ok(Self { recorded, swapped: Mutex::default(), altered: Mutex::default(), asked: Mutex::default() })
     }
 
-    fn swapped(&self) -> MutexGuard<'_, Option<Swapped>> {
-        self.swapped.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Answers that no request was for.
+    pub fn never_asked(&self) -> Vec<&str> {
+        let asked = held(&self.asked);
+        self.recorded.keys().filter(|key| !asked.contains(*key)).map(String::as_str).collect()
+    }
+
+    /// From now on one answer is another; `None`: as recorded.
+    pub fn alter(&self, to: Option<Altered>) {
+        *held(&self.altered) = to;
+    }
+
+    /// Each answer to these requests without each of its fields in turn, and with null for it. What the vendor itself leaves
+    /// out, or has null for, in another answer of the kind is left alone: it is a true answer (a last page without `next`).
+    pub fn alterations(&self, asked: &[Request]) -> Vec<Altered> {
+        let (mut all, mut tried) = (Vec::new(), BTreeMap::<(String, String), BTreeSet<String>>::new());
+        let keys: BTreeSet<String> = asked.iter().map(key).collect();
+        for (key, recorded) in keys.iter().filter_map(|key| self.recorded.get_key_value(key)) {
+            let usual = self.usual(key);
+            for field in fields(&recorded.body) {
+                let short = field.value.is_array() || field.value.is_object();
+                // Of a list one is as good as another, and each answer's own counts.
+                let (of, value) =
+                    if short { (key.clone(), String::new()) } else { (kind(key), field.value.to_string()) };
+                let values = tried.entry((of, field.place.clone())).or_default();
+                if values.len() == VALUES_TRIED || !values.insert(value) {
+                    continue;
+                }
+                let (left_out, null) = (usual.left_out(&field.place), usual.null(&field.place));
+                for (ordinary, to) in [(left_out, None), (left_out || null, Some(Value::Null))] {
+                    if !ordinary {
+                        let how = if to.is_none() { "without" } else { "with null for" };
+                        let words = format!("{key} {how} {}", field.pointer());
+                        all.push(Altered { key: key.clone(), words, body: field.changed(&recorded.body, to) });
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// What the recorded answers of a kind have.
+    fn usual(&self, of: &str) -> Usual {
+        let mut usual = Usual::default();
+        let alike = self.recorded.iter().filter(|(key, r)| kind(key) == kind(of) && r.status == 200);
+        for (_, recorded) in alike {
+            usual.count("$", &recorded.body);
+        }
+        usual
     }
 
     /// From now on the requests of a ledger are answered with what was recorded of the other.
     pub fn swap(&self, (ledger, asked): (&LedgerId, &[Request]), (other, instead): (&LedgerId, &[Request])) {
         let keys = asked.iter().map(key).zip(instead.iter().map(key)).collect();
-        *self.swapped() = Some(Swapped { keys, ledger: ledger.clone(), other: other.clone() });
+        *held(&self.swapped) = Some(Swapped { keys, ledger: ledger.clone(), other: other.clone() });
     }
 
     pub fn swap_back(&self) {
-        *self.swapped() = None;
+        *held(&self.swapped) = None;
     }
 
     /// Whether one of these answers names the ledger: its id is a value in the body.
@@ -82,7 +142,7 @@ impl Answers {
 
     /// What is answered to a request.
     fn answered(&self, key: String) -> String {
-        match &*self.swapped() {
+        match &*held(&self.swapped) {
             None => key,
             Some(s) => match s.keys.get(&key) {
                 Some(instead) => instead.clone(),
@@ -91,6 +151,117 @@ impl Answers {
                 None => key,
             },
         }
+    }
+}
+
+fn held<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Requests of one kind differ in their query and in what has digits: ids.
+fn kind(key: &str) -> String {
+    let path = key.split('?').next().unwrap_or(key);
+    let word = |part: &str| if part.contains(|c: char| c.is_ascii_digit()) { "*".to_owned() } else { part.to_owned() };
+    path.split('/').map(word).collect::<Vec<_>>().join("/")
+}
+
+/// A field of a recorded answer.
+struct Field<'v> {
+    /// The keys and positions that lead to the object that has it.
+    way: Vec<String>,
+    name: &'v str,
+    /// The same without positions: `$.members[].level`.
+    place: String,
+    value: &'v Value,
+}
+
+impl Field<'_> {
+    fn pointer(&self) -> String {
+        self.way.iter().fold("$".to_owned(), |path, part| match part.parse::<usize>() {
+            Ok(n) => format!("{path}[{n}]"),
+            Err(_) => format!("{path}.{part}"),
+        }) + "."
+            + self.name
+    }
+
+    /// The answer with another value for the field, or without it.
+    fn changed(&self, body: &Value, to: Option<Value>) -> Value {
+        let mut body = body.clone();
+        let object = self.way.iter().try_fold(&mut body, |at, part| match at {
+            Value::Array(list) => list.get_mut(part.parse::<usize>().ok()?),
+            Value::Object(fields) => fields.get_mut(part),
+            _ => None,
+        });
+        if let Some(fields) = object.and_then(Value::as_object_mut) {
+            match to {
+                None => drop(fields.remove(self.name)),
+                Some(value) => drop(fields.insert(self.name.to_owned(), value)),
+            }
+        }
+        body
+    }
+}
+
+/// Every field, at every depth.
+fn fields(body: &Value) -> Vec<Field<'_>> {
+    fn walk<'v>(value: &'v Value, way: &[String], place: &str, out: &mut Vec<Field<'v>>) {
+        let below = |part: String| [way, &[part]].concat();
+        match value {
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(n, v)| walk(v, &below(n.to_string()), &format!("{place}[]"), out));
+            }
+            Value::Object(map) => {
+                for (name, value) in map {
+                    let place = format!("{place}.{name}");
+                    out.push(Field { way: way.to_vec(), name, place: place.clone(), value });
+                    walk(value, &below(name.clone()), &place, out);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut out = Vec::new();
+    walk(body, &[], "$", &mut out);
+    out
+}
+
+/// How often there is an object at each place, and how often it has each field, and with null.
+#[derive(Default)]
+struct Usual {
+    objects: BTreeMap<String, usize>,
+    fields: BTreeMap<String, (usize, bool)>,
+}
+
+impl Usual {
+    fn count(&mut self, place: &str, value: &Value) {
+        match value {
+            Value::Array(list) => list.iter().for_each(|v| self.count(&format!("{place}[]"), v)),
+            Value::Object(map) => {
+                *self.objects.entry(place.to_owned()).or_default() += 1;
+                self.count_fields(place, map);
+            }
+            _ => {}
+        }
+    }
+
+    fn count_fields(&mut self, place: &str, map: &Map<String, Value>) {
+        for (name, value) in map {
+            let place = format!("{place}.{name}");
+            let (times, null) = self.fields.entry(place.clone()).or_default();
+            *times += 1;
+            *null |= value.is_null();
+            self.count(&place, value);
+        }
+    }
+
+    /// Whether some object at the place lacks the field.
+    fn left_out(&self, place: &str) -> bool {
+        let objects = place.rsplit_once('.').and_then(|(object, _)| self.objects.get(object));
+        self.fields.get(place).map(|(times, _)| times) != objects
+    }
+
+    fn null(&self, place: &str) -> bool {
+        self.fields.get(place).is_some_and(|(_, null)| *null)
     }
 }
 
@@ -107,6 +278,7 @@ fn holds(value: &Value, id: &str) -> bool {
 #[async_trait]
 impl Transport for Answers {
     async fn send(&self, request: Request) -> Result<Response> {
+        held(&self.asked).insert(key(&request));
         let key = self.answered(key(&request));
         let Some(recorded) = self.recorded.get(&key) else {
             return Err(Error::contract(request.op, "the program asked for something that is not among the answers")
@@ -120,7 +292,8 @@ impl Transport for Answers {
                 headers.insert(name, value);
             }
         }
-        let body = match &recorded.body {
+        let altered = held(&self.altered).clone().filter(|a| a.key == key).map(|a| a.body);
+        let body = match altered.as_ref().unwrap_or(&recorded.body) {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };

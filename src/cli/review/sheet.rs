@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Item, Review};
 use crate::cli::{
     leaver::evidence::table,
-    outcome::{Exit, Failure, Fault},
+    outcome::{Exit, Failure, Fault, quoted},
 };
 
 const HEAD: [&str; 11] =
@@ -88,7 +88,7 @@ pub(super) fn decisions(review: &Review, bytes: &[u8]) -> Result<BTreeMap<usize,
             "" => continue,
             "keep" => true,
             "remove" => false,
-            other => return Err(wrong(line, format!("\"{other}\" is neither keep nor remove"))),
+            other => return Err(wrong(line, format!("\"{}\" is neither keep nor remove", quoted(other)))),
         };
         let item = cell(row).parse().ok().and_then(|n: usize| review.items.iter().find(|i| i.row == n));
         let Some(item) = item.filter(|i| i.slug == cell(slug) && i.email == cell(email)) else {

@@ -60,7 +60,7 @@ fn new(firm: &Firm, id: ClientId, text: &str) -> Result<Client, Refusal> {
         state: ClientState::Active,
         private_to: None,
         sources: BTreeSet::new(),
-        authority: Authority::All,
+        authority: firm.policy.authority.clone(),
         unlisted: None,
         targets: None,
         accounts: None,
@@ -117,9 +117,16 @@ pub(super) fn rename(firm: &mut Firm, id: ClientId, text: &str) -> Outcome {
 
 pub(super) fn set_state(firm: &mut Firm, id: ClientId, state: ClientState) -> Outcome {
     use ClientState::{Active, Archived, Closed, Proposed};
+    let guest = firm.guests.iter().find(|g| g.client == id).and_then(|g| firm.people.get(&g.person));
+    let guest = guest.map(|p| p.email.to_string());
     let client = client_mut(firm, id)?;
     if client.state == state {
         return already(format!("{} is so already", client.slug));
+    }
+    // An archived client's list stays as it is, and a guest's access has to end.
+    if let (Archived, Some(guest)) = (state, guest) {
+        let next = format!("First: ledgerward guests end {guest} {}", client.slug);
+        return refuse(format!("{guest} is a guest at {}, and an archived client's list stays", client.slug), next);
     }
     let what = match (client.state, state) {
         (Proposed, Active) => "accepted",

@@ -41,6 +41,14 @@ pub fn violations(firm: &Firm) -> Vec<String> {
             found.push("a selection of no account".to_owned());
         }
     }
+    let accounts = firm.selections.iter().filter_map(|((_, client), s)| match &s.scope {
+        SelectionScope::Accounts(set) => Some(set.iter().map(move |a| ((client, &a.account), a))),
+        SelectionScope::Whole => None,
+    });
+    let mut folders = BTreeMap::new();
+    if accounts.flatten().any(|(folder, account)| folders.entry(folder).or_insert(account).clashes(account)) {
+        found.push("one folder of two ledgers' accounts".to_owned());
+    }
     let private = |id| firm.clients.get(id).is_some_and(|c| c.private_to.is_some());
     if firm.guests.iter().any(|g| private(&g.client)) {
         found.push("a guest of private books".to_owned());

@@ -103,6 +103,8 @@ struct Model {
     groups: BTreeMap<&'static str, BTreeSet<u128>>,
     roles: BTreeMap<&'static str, Words>,
     staged: Vec<(u128, u128, u128)>,
+    /// Clients that have guests.
+    guests: BTreeSet<u128>,
 }
 
 impl Model {
@@ -199,7 +201,9 @@ impl Model {
                     && !self.clients.contains_key(c)
             }
             Act::Rename(c) => self.reaches(who, "clients", *c) || self.own(who, *c),
-            Act::Archive(c, _) => self.reaches(who, "clients", *c),
+            Act::Archive(c, yes) => {
+                self.reaches(who, "clients", *c) && (!yes || self.clients[c].archived || !self.guests.contains(c))
+            }
             Act::Bind(c) => self.reaches(who, "connections", *c),
             Act::AddPrivate(c) => self.has(who, "private") && !self.clients.contains_key(c),
             Act::Convert(c) => self.reaches(who, "private", *c) && self.clients[c].private == Some(who),
@@ -305,15 +309,13 @@ impl Model {
             }
             Act::AskBreakGlass(p, c) => self.staged.push((who, *p, *c)),
             Act::Publish => {
-                self.staged.remove(0);
+                let (_, _, c) = self.staged.remove(0);
+                self.guests.insert(c);
             }
-            Act::Names(_)
-            | Act::Address(_)
-            | Act::Rename(_)
-            | Act::Bind(_)
-            | Act::Select(..)
-            | Act::Guest(..)
-            | Act::Propose => {}
+            Act::Guest(_, c) => {
+                self.guests.insert(*c);
+            }
+            Act::Names(_) | Act::Address(_) | Act::Rename(_) | Act::Bind(_) | Act::Select(..) | Act::Propose => {}
         }
     }
 }
@@ -467,6 +469,7 @@ fn start() -> (Firm, Model) {
         groups: BTreeMap::new(),
         roles: BTreeMap::new(),
         staged: Vec::new(),
+        guests: BTreeSet::new(),
     };
     let first = [Role::Primary, Role::Owner, Role::Admin, Role::Employee, Role::Viewer];
     for (n, role) in (1..).zip(first) {

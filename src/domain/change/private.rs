@@ -3,8 +3,8 @@
 use ledgerward_contract::{ClientId, SourceRef};
 
 use super::{
-    Actor, By, ChangeOp, Client, ClientState, Firm, Permission, Person, PersonId, enabled, require,
-    touches::touched_client,
+    Actor, By, ChangeOp, Client, ClientState, Firm, Permission, Person, PersonId, enabled, publish::break_glass,
+    require, touches::touched_client,
 };
 
 /// Somebody's private books, with whom their person named. Their names are that person's alone; how many there are is the
@@ -60,11 +60,13 @@ pub(super) fn author_of(firm: &Firm, op: &ChangeOp, author: Option<PersonId>) ->
     author.filter(|a| goes_beyond(op) && owner_of(firm, op) == Some(*a))
 }
 
-/// Whether `judge` can judge what `author` staged: somebody else's act, and of private books only what goes beyond them.
+/// Whether `judge` can judge what `author` staged: somebody else's act, of private books only what goes beyond them, and no
+/// break-glass that lost one of its two people.
 pub fn can_judge(firm: &Firm, op: &ChangeOp, author: Option<PersonId>, judge: PersonId) -> bool {
     let publishes = || require(firm, judge, Permission::Publish).is_ok();
     let within = owner_of(firm, op).is_some() && author_of(firm, op, author).is_none();
-    author != Some(judge) && !within && publishes()
+    let alone = || break_glass(op) && author.is_some_and(|a| enabled(firm, a).is_err());
+    author != Some(judge) && !within && !alone() && publishes()
 }
 
 /// What others are told of an act that goes beyond somebody's own books: whose they are and what of the firm's it takes. The

@@ -13,7 +13,7 @@ pub fn waits(firm: &Firm, actor: PersonId, ops: &[ChangeOp], four_eyes: Option<b
         || (needs_publishing(firm, actor, four_eyes) && !ops.iter().all(|op| own_business(firm, actor, op)))
 }
 
-const fn break_glass(op: &ChangeOp) -> bool {
+pub(super) const fn break_glass(op: &ChangeOp) -> bool {
     matches!(op, ChangeOp::AddGuest { guest, .. } if guest.break_glass)
 }
 

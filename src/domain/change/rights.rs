@@ -38,10 +38,18 @@ pub fn require(firm: &Firm, id: PersonId, permission: Permission) -> Result<(), 
     let actor = person(firm, id)?;
     open(actor)?;
     let powers = powers(firm, &actor.office);
-    if powers.has(permission) && powers.group.is_none() {
-        return Ok(());
+    match (powers.has(permission), powers.group) {
+        (true, None) => Ok(()),
+        (true, Some(group)) => Err(Refusal {
+            message: format!(
+                "{} may not do this: the permission \"{}\" is theirs for the clients of the group {group} only",
+                actor.email,
+                permission.slug()
+            ),
+            ..Missing(permission).into()
+        }),
+        (false, _) => lacks(actor, permission),
     }
-    lacks(actor, permission)
 }
 
 /// That this person may act at all.

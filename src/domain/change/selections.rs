@@ -1,10 +1,12 @@
 //! Selections and guests: which client for which person.
 
+use std::collections::BTreeSet;
+
 use ledgerward_contract::ClientId;
 
 use super::{
-    Actor, By, Client, ClientState, Firm, Guest, Outcome, Permission, PersonId, Refusal, SelectionScope, already,
-    client, clients::check_accounts, done, name, person, powers, refuse,
+    AccountRef, Actor, By, Client, ClientState, Firm, Guest, Outcome, Permission, PersonId, Refusal, SelectionScope,
+    already, client, clients::check_accounts, done, name, person, powers, refuse,
 };
 use crate::domain::firm::Selection;
 
@@ -46,6 +48,7 @@ pub(super) fn select(
         SelectionScope::Whole => "the whole of",
         SelectionScope::Accounts(accounts) => {
             check_accounts(client, accounts)?;
+            one_ledger_each(firm, who, client, accounts)?;
             "named accounts of"
         }
     };
@@ -57,6 +60,36 @@ pub(super) fn select(
         return already(format!("{words} {slug} is selected for {email} already{pending}"));
     }
     done(format!("{words} {slug} is selected for {email}{pending}"))
+}
+
+/// That no account's folder would be of two ledgers ([`AccountRef::clashes`]). Selections that are not in force count as well:
+/// they may be again.
+fn one_ledger_each(
+    firm: &Firm,
+    who: PersonId,
+    client: &Client,
+    accounts: &BTreeSet<AccountRef>,
+) -> Result<(), Refusal> {
+    let others = firm.selections.iter().filter(|((p, c), _)| *c == client.id && *p != who);
+    let others = others.filter_map(|((p, _), selection)| match &selection.scope {
+        SelectionScope::Accounts(set) => Some(set.iter().map(|a| (Some(*p), a))),
+        SelectionScope::Whole => None,
+    });
+    for (whose, there) in accounts.iter().map(|a| (None, a)).chain(others.flatten()) {
+        let Some(new) = accounts.iter().find(|a| a.clashes(there)) else { continue };
+        let slug = &client.slug;
+        let whose = whose.and_then(|p| firm.people.get(&p)).map_or_else(String::new, |p| format!(" for {}", p.email));
+        return refuse(
+            format!(
+                "account {} of {}:{} is selected{whose}, and that of {}:{} would have the same folder of {slug}",
+                new.account, there.connection, there.ledger, new.connection, new.ledger
+            ),
+            format!(
+                "Select the whole client, or take the other one away first (ledgerward select PERSON --remove {slug}). For both, make the second ledger a client of its own: ledgerward clients unbind, add, bind"
+            ),
+        );
+    }
+    Ok(())
 }
 
 pub(super) fn unselect(firm: &mut Firm, who: PersonId, what: ClientId) -> Outcome {
@@ -107,8 +140,14 @@ fn check_second(firm: &Firm, second: Option<PersonId>, by: By) -> Result<(), Ref
     let (Some(second), Actor::Person(first)) = (second, by.actor) else { return no() };
     let (first, second) = (person(firm, first)?, person(firm, second)?);
     let (a, b) = (powers(firm, &first.office), powers(firm, &second.office));
+    if second.shut() {
+        return refuse(
+            format!("{}, who asked for this break-glass access, is disabled or closed since", second.email),
+            "Reject it (ledgerward changes reject). Who needs the access still can ask for it anew.",
+        );
+    }
     let publishes = a.has(Permission::Publish) || b.has(Permission::Publish);
-    if first.id == second.id || second.shut() || !b.has(Permission::Guests) || !publishes {
+    if first.id == second.id || !b.has(Permission::Guests) || !publishes {
         return no();
     }
     Ok(())

@@ -252,6 +252,23 @@ fn an_empty_account_list_is_refused_everywhere_and_never_becomes_all() {
 }
 
 #[test]
+fn accounts_of_two_ledgers_with_one_id_are_never_selected_together() {
+    let accounts = |all: &[(&str, &str)]| SelectionScope::Accounts(all.iter().map(|(l, a)| account(l, a)).collect());
+    let f = after(&firm(), ChangeOp::BindSource { client: cid(1), source: ledger("L2") }, ADMIN);
+    let both = accounts(&[("L1", "35"), ("L2", "35")]);
+    refused(&f, &select(EMPLOYEE, 1, both), ADMIN, "account 35 of xero:L1 is selected, and that of xero:L2 would");
+    let f = after(&f, select(EMPLOYEE, 1, accounts(&[("L1", "35"), ("L2", "36")])), ADMIN);
+    let other = select(VIEWER, 1, accounts(&[("L2", "35")]));
+    refused(&f, &other, ADMIN, "account 35 of xero:L1 is selected for emma@harbour.example, and that of xero:L2");
+    let away = after(&f, ChangeOp::SetEnabled { person: pid(EMPLOYEE), enabled: false }, ADMIN);
+    refused(&away, &other, ADMIN, "would have the same folder of acme-ltd");
+    let f = after(&f, select(VIEWER, 1, accounts(&[("L1", "35")])), ADMIN);
+    let f = after(&f, ChangeOp::Unselect { person: pid(VIEWER), client: cid(1) }, ADMIN);
+    // Whoever alone has it may turn to the other ledger's.
+    after(&f, select(EMPLOYEE, 1, accounts(&[("L2", "35")])), ADMIN);
+}
+
+#[test]
 fn a_named_authority_is_one_of_the_clients_sources() {
     let f = firm();
     let named = |s| ChangeOp::SetAuthority { client: cid(1), authority: Authority::Named(ledger(s)) };

@@ -208,6 +208,8 @@ fn steps(d: &Decider<'_>, because: Because, who: &Person, what: &Client) -> Vec<
             let op = ChangeOp::AcceptDomain { person };
             vec![vec![act(format!("people accept-domain {email}"), op)]]
         }
+        // Of one folder, and never of the whole answer: its finding says what to do.
+        Because::TwoLedgers => vec![],
     }
 }
 

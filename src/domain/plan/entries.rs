@@ -235,7 +235,10 @@ impl<'w> Work<'w, '_> {
                         Severity::Urgent,
                         LINK_ON,
                         self.subject(),
-                        format!("{} opens the folder; no file goes in and nobody is added while it is on", p.holder),
+                        format!(
+                            "{} opens the folder of {} on {}; no file goes in and nobody is added while it is on",
+                            p.holder, self.plan.client, self.plan.lane.target
+                        ),
                         "turn the link off on the target",
                     ));
                 }
@@ -243,7 +246,7 @@ impl<'w> Work<'w, '_> {
             }
             Holder::Group(_) | Holder::Opaque(_) => None,
         };
-        if email.is_some_and(|e| self.d.firm().policy.always_allowed.contains(e)) {
+        if email.is_some_and(|e| self.allowed.contains(&e)) {
             return self.keep(p, KeepWhy::AlwaysAllowed);
         }
         // The entry that we made, now under an address that is nobody of the firm: a changed address, or an invitation

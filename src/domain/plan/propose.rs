@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
 };
 
@@ -14,7 +15,7 @@ use super::{
         lane::{Cause, Op, OwnedGrant, Reason, Step},
         policy::{Because, Decider, DesiredLane, LaneState, PersonIx, TargetBook, Wanted},
     },
-    ActualLane, KeepWhy, LaneCx, LanePlan, Listing, Planned, Trouble, base,
+    ActualLane, KeepWhy, LaneCx, LanePlan, Listing, Planned, Sharing, Trouble, base,
 };
 
 /// Compares one lane with what is there.
@@ -56,6 +57,7 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
         desired,
         actual,
         cx,
+        allowed: decider.firm().policy.always_allowed(&desired.lane.target).collect(),
         plan: &mut plan,
         grants: vec![],
         reasons: vec![],
@@ -83,6 +85,8 @@ pub(super) struct Work<'w, 'a> {
     pub desired: &'w DesiredLane<'a>,
     pub actual: &'w ActualLane<'w>,
     pub cx: &'w LaneCx<'w>,
+    /// In no plan here, and no strangers.
+    pub allowed: Vec<&'w Email>,
     pub plan: &'w mut LanePlan,
     /// Grants that are to become steps, once all are known and their order is.
     pub grants: Vec<Granting>,
@@ -142,6 +146,12 @@ pub(super) struct Holding<'x> {
     pub owned: Option<&'x OwnedGrant>,
 }
 
+impl Holding<'_> {
+    fn is_ours(&self, p: &SeenPermission) -> bool {
+        self.owned.is_some_and(|owned| owned.permission == p.id)
+    }
+}
+
 impl<'w> Work<'w, '_> {
     fn folder(&mut self) {
         let live = self.desired.state == LaneState::Live;
@@ -180,12 +190,15 @@ impl<'w> Work<'w, '_> {
 
     /// The list could not be read. Whoever is shut goes all the same, by what we own.
     fn blind(&mut self, why: &str) {
+        let what = if self.cx.sharing == Sharing::Off { "folder" } else { "sharing list" };
+        // An error brings its own next step, if a person has to do something.
+        let (why, next) = why.split_once(". ").unwrap_or((why, "It is read again in the next run."));
         self.plan.findings.push(Finding::new(
             Severity::Warning,
             "folder.list_unreadable",
             self.subject(),
-            format!("the sharing list of {} on {} could not be read: {why}", self.plan.client, self.plan.lane.target),
-            "it is read again in the next run",
+            format!("the {what} of {} on {} could not be read: {why}", self.plan.client, self.plan.lane.target),
+            next,
         ));
         self.plan.delivery = false;
         for owned in self.current_owned() {
@@ -254,7 +267,7 @@ impl<'w> Work<'w, '_> {
             && owned.len() == wants.len()
             && self.desired.held.is_empty()
             && self.actual.known_ids.is_empty()
-            && self.d.firm().policy.always_allowed.is_empty()
+            && self.allowed.is_empty()
             && wants.iter().zip(list).zip(owned).all(|((want, p), own)| {
                 let theirs = |email| book.is(want.person, email);
                 in_place(want, p)
@@ -301,12 +314,11 @@ impl<'w> Work<'w, '_> {
     fn merge(&mut self, ours: &[(PersonIx, &'w OwnedGrant)], seen: &[(PersonIx, &'w SeenPermission)]) {
         let desired = self.desired;
         let (mut w, mut h, mut o, mut s) = (0, 0, 0, 0);
-        let allowed = &self.d.firm().policy.always_allowed;
         loop {
             // The usual case by far: wanted, there with just that role, and ours; nobody else's head is at this place.
             if let (Some(want), Some((own, _)), Some((there, p))) = (desired.wants.get(w), ours.get(o), seen.get(s))
                 && (want.person == *own && want.person == *there)
-                && allowed.is_empty()
+                && self.allowed.is_empty()
                 && in_place(want, p)
                 && desired.held.get(h).is_none_or(|x| x.0 > want.person)
                 && ours.get(o + 1).is_none_or(|x| x.0 != want.person)
@@ -330,33 +342,44 @@ impl<'w> Work<'w, '_> {
                 holding.owned = Some(owned);
                 o += 1;
             }
-            let mut protected = None;
+            let (mut protected, mut others) = (None, Vec::new());
             while let Some((_, p)) = seen.get(s).filter(|x| x.0 == ix) {
                 s += 1;
                 match (&p.role, &p.via) {
                     _ if p.ourselves => protected = Some((*p, KeepWhy::Ourselves)),
                     (SeenRole::MetadataOnly, _) => self.keep(p, KeepWhy::NameOnly),
                     (SeenRole::Owner, _) => protected = Some((*p, KeepWhy::Owner)),
+                    // Of several entries for one person ours is the one that we made (I4).
+                    (_, Via::Direct) if holding.is_ours(p) => others.extend(holding.direct.replace(p)),
+                    (_, Via::Direct) if holding.direct.is_some() => others.push(*p),
                     (_, Via::Direct) => holding.direct = Some(p),
                     _ => holding.indirect = Some(p),
                 }
             }
             w += usize::from(want.is_some());
             h += usize::from(held.is_some());
-            let always = !allowed.is_empty() && self.address(ix).is_some_and(|e| allowed.contains(e));
+            let always = self.address(ix).is_some_and(|e| self.allowed.contains(&e));
             match (protected, always, want, held) {
                 (Some((p, why)), ..) => {
                     self.keep(p, why);
                     self.plan.planned.extend(want.map(|_| ix));
                 }
                 (None, true, ..) => {
-                    for p in [holding.direct, holding.indirect].into_iter().flatten() {
+                    for p in [holding.direct, holding.indirect].into_iter().flatten().chain(mem::take(&mut others)) {
                         self.keep(p, KeepWhy::AlwaysAllowed);
                     }
                 }
                 (None, false, Some(want), _) => self.wanted(ix, want.role, want.because, holding),
                 (None, false, None, Some(because)) => self.held(ix, because, holding),
                 (None, false, None, None) => self.unwanted(ix, holding),
+            }
+            for p in others {
+                match (protected, want, held) {
+                    (Some((_, why)), ..) => self.keep(p, why),
+                    (None, Some(_), _) => self.keep(p, KeepWhy::NotOursEntitled),
+                    (None, None, Some(_)) => self.keep(p, KeepWhy::Held),
+                    (None, None, None) => self.stranger(p),
+                }
             }
         }
     }

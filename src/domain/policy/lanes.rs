@@ -1,6 +1,6 @@
 //! Client by client, who should hold each of its folders.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{AccountId, FolderKey};
 
@@ -10,7 +10,7 @@ use super::{
         firm::{Client, ClientState, Firm, Person},
         lane::LaneKey,
     },
-    Answer, Because, Decider, DesiredLane, Judgement, LaneState, PersonIx, Reach, Wanted,
+    Answer, Because, Chosen, Decider, DesiredLane, Judgement, LaneState, Papers, PersonIx, Reach, Wanted,
     people::Standing,
 };
 
@@ -41,6 +41,7 @@ impl<'a> Decider<'a> {
         }
         accounts.sort();
         accounts.dedup();
+        let papers = papers_of(chosen);
         let mut lanes = Vec::with_capacity(self.targets.len() * (accounts.len() + 1));
         room.foreign.clear();
         for target in &self.targets {
@@ -52,11 +53,12 @@ impl<'a> Decider<'a> {
                     target: target.name.clone(),
                     folder: FolderKey { client: client.id, account: account.cloned() },
                 };
-                lanes.push((nobody_yet(self.firm, key, client), vec![]));
+                let papers = folder_papers(&papers, &key.folder);
+                lanes.push((nobody_yet(self.firm, key, client, papers), vec![]));
                 room.foreign.push(&target.foreign);
             }
         }
-        let mut findings = vec![];
+        let mut findings: Vec<Finding> = papers.values().filter_map(|p| ambiguous_finding(client, p)).collect();
         if client.state == ClientState::Active {
             let (who, foreign) = (&mut room.who, &room.foreign);
             self.view(client).everybody(chosen, who, &mut findings, |count, person, judged| {
@@ -94,11 +96,12 @@ impl<'a> Decider<'a> {
         let Some(client) = self.clients.get(ix).copied() else {
             return (empty(key.clone(), None, LaneState::Kept), vec![]);
         };
-        let mut findings = vec![];
         let (from, to) = self.chosen_range(ix);
-        let mut lane = nobody_yet(self.firm, key.clone(), client);
+        let chosen = self.chosen.get(from..to).unwrap_or_default();
+        let papers = folder_papers(&papers_of(chosen), &key.folder);
+        let mut findings = vec![];
+        let mut lane = nobody_yet(self.firm, key.clone(), client, papers);
         if lane.state == LaneState::Live {
-            let chosen = self.chosen.get(from..to).unwrap_or_default();
             let foreign = self.target(&key.target).map(|t| t.foreign.as_slice());
             self.view(client).everybody(chosen, &mut vec![], &mut findings, |count, person, judged| {
                 take(&mut lane, self, foreign, count, person, judged);
@@ -108,6 +111,35 @@ impl<'a> Decider<'a> {
             (lane.delivery, lane.create) = (false, false);
         }
         (lane, findings)
+    }
+
+    /// Whose papers a folder takes.
+    pub fn papers(&self, folder: &FolderKey) -> Papers<'a> {
+        let Ok(ix) = self.clients.binary_search_by_key(&folder.client, |c| c.id) else { return Papers::Nobodys };
+        let (from, to) = self.chosen_range(ix);
+        folder_papers(&papers_of(self.chosen.get(from..to).unwrap_or_default()), folder)
+    }
+}
+
+/// Whose papers the folder of each selected account takes. Selections that are not in force count as well: else a folder
+/// would be another ledger's while their person is away.
+fn papers_of<'a>(chosen: &[Chosen<'a>]) -> BTreeMap<&'a AccountId, Papers<'a>> {
+    let mut papers = BTreeMap::new();
+    for account in chosen.iter().filter_map(|c| c.accounts).flatten() {
+        let of = papers.entry(&account.account).or_insert(Papers::Of(account));
+        if let Papers::Of(first) = *of
+            && first.clashes(account)
+        {
+            *of = Papers::Ambiguous(first, account);
+        }
+    }
+    papers
+}
+
+fn folder_papers<'a>(papers: &BTreeMap<&AccountId, Papers<'a>>, folder: &FolderKey) -> Papers<'a> {
+    match &folder.account {
+        None => Papers::All,
+        Some(account) => papers.get(account).copied().unwrap_or(Papers::Nobodys),
     }
 }
 
@@ -122,7 +154,7 @@ struct Room<'s> {
 }
 
 /// A client's lane, which takes its people one after the other, in order.
-fn nobody_yet<'c>(firm: &Firm, key: LaneKey, client: &'c Client) -> DesiredLane<'c> {
+fn nobody_yet<'c>(firm: &Firm, key: LaneKey, client: &'c Client, papers: Papers<'c>) -> DesiredLane<'c> {
     let state = match client.state {
         _ if client.private_to.is_some() && !firm.shared_on(client, &key.target) => LaneState::Ending,
         ClientState::Active => LaneState::Live,
@@ -130,7 +162,8 @@ fn nobody_yet<'c>(firm: &Firm, key: LaneKey, client: &'c Client) -> DesiredLane<
         ClientState::Proposed | ClientState::Closed => LaneState::Ending,
     };
     let mut lane = empty(key, Some(client), state);
-    lane.delivery = state == LaneState::Live;
+    lane.papers = papers;
+    lane.delivery = state == LaneState::Live && !matches!(papers, Papers::Ambiguous(..));
     // An account's folder is made for the first who is selected for it, with an answer of yes.
     lane.create = lane.delivery && lane.lane.folder.account.is_none();
     lane
@@ -147,14 +180,16 @@ fn take<'a>(
     person: PersonIx,
     j: &Judgement<'a>,
 ) {
-    match (&lane.lane.folder.account, j.reach) {
+    match (lane.papers, j.reach) {
         (_, Reach::Whole) => {}
-        (Some(account), Reach::Accounts(set)) if set.iter().any(|a| a.account == *account) => {
+        (Papers::Of(account), Reach::Accounts(set)) if set.contains(account) => {
             lane.create |= j.answer == Answer::Yes && lane.state == LaneState::Live;
         }
+        (Papers::Ambiguous(first, _), Reach::Accounts(set)) if set.iter().any(|a| a.account == first.account) => {}
         (_, Reach::Accounts(_)) => return,
     }
     match j.answer {
+        Answer::Yes if matches!(lane.papers, Papers::Ambiguous(..)) => lane.held.push((person, Because::TwoLedgers)),
         Answer::Yes if foreign.is_some_and(|f| f.get(person as usize).copied().unwrap_or(true)) => {
             lane.held.push((person, Because::ForeignDomain));
         }
@@ -178,6 +213,7 @@ fn empty(lane: LaneKey, client: Option<&Client>, state: LaneState) -> DesiredLan
         lane,
         client,
         state,
+        papers: Papers::Nobodys,
         wants: vec![],
         held: vec![],
         until: vec![],
@@ -185,6 +221,23 @@ fn empty(lane: LaneKey, client: Option<&Client>, state: LaneState) -> DesiredLan
         delivery: false,
         create: false,
     }
+}
+
+fn ambiguous_finding(client: &Client, papers: &Papers<'_>) -> Option<Finding> {
+    let (Papers::Ambiguous(a, b), ClientState::Active) = (papers, client.state) else { return None };
+    let (slug, account) = (&client.slug, &a.account);
+    Some(Finding::new(
+        Severity::Warning,
+        "account.ambiguous",
+        format!("{slug}/{account}"),
+        format!(
+            "{slug}: the account {account} of {}:{} and that of {}:{} are both selected, and one folder cannot be of both; nobody new gets it, and no file goes there",
+            a.connection, a.ledger, b.connection, b.ledger
+        ),
+        format!(
+            "take one of them away (ledgerward select PERSON --remove {slug}) or select the whole client; for both, make the second ledger a client of its own: ledgerward clients unbind, add, bind"
+        ),
+    ))
 }
 
 fn foreign_finding(person: &Person) -> Finding {

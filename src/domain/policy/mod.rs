@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use ledgerward_contract::{ClientId, Email, FolderRole, Timestamp};
+use ledgerward_contract::{AccountId, ClientId, ConnectionName, Email, FolderRole, LedgerId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use self::people::Standing;
@@ -66,6 +66,8 @@ pub enum Because {
     NotReadYet,
     /// Wanted, and the address is outside the firm's domains and not accepted yet (`decisions` 4).
     ForeignDomain,
+    /// Wanted, and the account's folder is nobody's: [`Papers::Ambiguous`].
+    TwoLedgers,
 }
 
 impl Because {
@@ -98,6 +100,30 @@ pub enum Reach<'a> {
     Whole,
     /// Only the account folders of this selection.
     Accounts(&'a std::collections::BTreeSet<super::firm::AccountRef>),
+}
+
+/// Whose papers a folder takes. Its key names an account without the ledger; the selections say of which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Papers<'a> {
+    /// All of the client's.
+    All,
+    /// Those of this account, of this ledger alone.
+    Of(&'a super::firm::AccountRef),
+    /// Nobody is selected for the account (any more), so that nobody can say of which ledger it is: none.
+    Nobodys,
+    /// Accounts of two ledgers with one id are selected, and this can be of one only: none, and nobody new.
+    Ambiguous(&'a super::firm::AccountRef, &'a super::firm::AccountRef),
+}
+
+impl Papers<'_> {
+    /// Whether a paper of this ledger, and of this account of it, belongs here. `None`: it is of no single account.
+    pub fn take(&self, connection: &ConnectionName, ledger: &LedgerId, account: Option<&AccountId>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(a) => a.connection == *connection && a.ledger == *ledger && Some(&a.account) == account,
+            Self::Nobodys | Self::Ambiguous(..) => false,
+        }
+    }
 }
 
 /// The answer for one person and one client.
@@ -137,6 +163,7 @@ pub struct DesiredLane<'a> {
     /// `None` for a lane whose client is no longer in the firm's book.
     pub client: Option<&'a Client>,
     pub state: LaneState,
+    pub papers: Papers<'a>,
     pub wants: Vec<Wanted>,
     /// People whose evidence is unknown: kept exactly as they are.
     pub held: Vec<(PersonIx, Because)>,
@@ -157,6 +184,14 @@ impl DesiredLane<'_> {
         (self.delivery, self.create, self.unknown_since) = (false, false, None);
         self.wants.clear();
         self.held.clear();
+        self.until.clear();
+    }
+
+    /// The folder has papers of another ledger's account with this id: nobody new is let in to those, and no file goes there.
+    pub fn dispute(&mut self) {
+        (self.delivery, self.create) = (false, false);
+        self.held.extend(self.wants.drain(..).map(|w| (w.person, Because::TwoLedgers)));
+        self.held.sort_by_key(|(person, _)| *person);
         self.until.clear();
     }
 }

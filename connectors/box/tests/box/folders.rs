@@ -18,6 +18,17 @@ async fn probe(w: &World) -> Probe {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_root_in_the_trash_is_not_there() {
+    let w = World::new(json!({}));
+    assert!(w.target().lacks_root(&w.read(), None).await.unwrap());
+    w.create(1).await;
+    assert!(!w.target().lacks_root(&w.read(), None).await.unwrap());
+    let root = w.target().probe(&w.read()).await.unwrap().root.unwrap();
+    w.control("trash", json!({ "item": root.as_str() }));
+    assert!(w.target().lacks_root(&w.read(), None).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_folder_is_made_in_two_requests_closed_and_marked() {
     let w = World::rooted();
     let f = w.create(1).await;

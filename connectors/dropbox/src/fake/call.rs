@@ -78,7 +78,9 @@ pub(super) fn needs(route: &str, content: bool) -> Option<(&'static str, bool)> 
         | "files/list_folder"
         | "files/list_folder/continue"
         | "files/list_folder/get_latest_cursor" => ("files.metadata.read", false, false),
-        "files/create_folder_v2" | "files/move_v2" | "files/delete_v2" => ("files.content.write", false, false),
+        "files/create_folder_v2" | "files/move_v2" | "files/delete_v2" | "files/upload_session/finish_batch_v2" => {
+            ("files.content.write", false, false)
+        }
         "files/download" => ("files.content.read", false, true),
         "files/upload"
         | "files/upload_session/start"

@@ -9,7 +9,7 @@ use super::{
 
 const VERBS: &str = "make, share, unshare, accept, share_file, link_on, link_off, move, rename, delete, write, unmount, mount, \
      inherit, policy, team, account, quota_full, outage, drop_answers, share_async, invitations, corrupt_uploads, \
-     partial_pieces, kill_sessions, reset_cursors, limits, token, withdraw, expire, move_team_space, violations, stats, dump";
+     partial_pieces, busy_commits, kill_sessions, reset_cursors, limits, token, withdraw, expire, move_team_space, violations, stats, dump";
 
 fn text(args: &Value, key: &str) -> Result<String, String> {
     args[key].as_str().map(str::to_owned).ok_or_else(|| format!("\"{key}\" is missing"))
@@ -69,6 +69,7 @@ impl DropboxFake {
             "invitations" => self.invitations_left = number("left", 0),
             "corrupt_uploads" => self.corrupt_uploads = number("count", 1),
             "partial_pieces" => self.partial_pieces = number("count", 1),
+            "busy_commits" => self.busy_commits = number("count", 1),
             "kill_sessions" => self.sessions.clear(),
             "reset_cursors" => self.st.log_floor = self.st.log.len() + 1,
             "limits" => {

@@ -155,6 +155,8 @@ pub struct DropboxFake {
     corrupt_uploads: u64,
     /// Append requests that are cut short by half.
     partial_pieces: u64,
+    /// Files of a batch that meet a busy namespace.
+    busy_commits: u64,
 }
 
 /// Routes that change a namespace, and so exclude each other.
@@ -164,6 +166,7 @@ const WRITES: &[&str] = &[
     "files/delete_v2",
     "files/upload",
     "files/upload_session/finish",
+    "files/upload_session/finish_batch_v2",
     "sharing/share_folder",
     "sharing/add_folder_member",
     "sharing/update_folder_member",
@@ -310,6 +313,7 @@ impl DropboxFake {
             Some(("users" | "auth", _)) => self.users(&route, &call),
             Some(("sharing", _)) => self.sharing(&route, &call),
             _ if content => self.content(&route, &call, request),
+            _ if route == "files/upload_session/finish_batch_v2" => self.finish_batch(&call),
             _ => self.files(&route, &call),
         }?;
         Ok(FakeResponse::json(200, &value).header("x-dropbox-request-id", format!("{:032x}", self.st.number())))

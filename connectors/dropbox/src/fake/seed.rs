@@ -47,6 +47,7 @@ impl DropboxFake {
             invitations_left: size("invitations_a_day", 1_000),
             corrupt_uploads: 0,
             partial_pieces: 0,
+            busy_commits: 0,
         };
         fake.oauth.consent = need(seed, "consent")?.to_lowercase();
         for a in items(&seed["apps"]) {

@@ -8,6 +8,9 @@ use super::{Answer, Call, DropboxFake, plain, refuse, state::hash, tag};
 /// Bytes in one request.
 const REQUEST_MAX: usize = 150 << 20;
 
+/// Files in one commit.
+const BATCH_MAX: usize = 1000;
+
 #[derive(Debug, Default)]
 pub struct Session {
     bytes: Vec<u8>,
@@ -46,7 +49,7 @@ impl DropboxFake {
                 call.only(&["cursor", "close", "content_hash"])?;
                 whole(&call.arg, body)?;
                 let partial = self.partial_pieces > 0;
-                let session = self.session(call, |error| error)?;
+                let session = self.session(call, &call.arg["cursor"], false, |error| error)?;
                 if partial {
                     // The line broke in the middle: half of it arrived, and the answer did not.
                     session.bytes.extend_from_slice(body.get(..body.len() / 2).unwrap_or_default());
@@ -64,25 +67,72 @@ impl DropboxFake {
             _ => {
                 call.only(&["cursor", "commit", "content_hash"])?;
                 whole(&call.arg, body)?;
-                let session = self.session(call, |error| json!({ ".tag": "lookup_failed", "lookup_failed": error }))?;
-                let mut bytes = std::mem::take(&mut session.bytes);
-                bytes.extend_from_slice(body);
-                let done = self.commit(call, &call.arg["commit"], bytes)?;
-                let id = call.arg["cursor"]["session_id"].as_str().unwrap_or_default();
-                self.sessions.remove(id);
-                Ok(done)
+                self.finish(call, &call.arg, body, false)
             }
         }
     }
 
+    /// Makes the file of a session. In a batch the session has to be closed, and alone it must not be.
+    fn finish(&mut self, call: &Call, arg: &Value, body: &[u8], closed: bool) -> Answer {
+        let lookup = |error| json!({ ".tag": "lookup_failed", "lookup_failed": error });
+        let session = self.session(call, &arg["cursor"], closed, lookup)?;
+        let mut bytes = session.bytes.clone();
+        bytes.extend_from_slice(body);
+        let done = match self.commit(call, &arg["commit"], bytes) {
+            // This route has the reason under the tag's own name, unlike `files/upload`.
+            Err(super::Refuse { status: 409, body: super::Body::Union(error), .. }) => {
+                return refuse(409, json!({ ".tag": "path", "path": error["reason"] }));
+            }
+            other => other?,
+        };
+        self.sessions.remove(arg["cursor"]["session_id"].as_str().unwrap_or_default());
+        Ok(done)
+    }
+
+    /// Each entry by itself: what becomes of one is nothing to the others.
+    pub(super) fn finish_batch(&mut self, call: &Call) -> Answer {
+        call.only(&["entries"])?;
+        let Some(entries) = call.arg["entries"].as_array().filter(|e| e.len() <= BATCH_MAX) else {
+            return plain("Error in call: request body: entries: expected a list of at most 1000");
+        };
+        let mut done = Vec::new();
+        for entry in entries {
+            let known = ["cursor", "commit", "content_hash"];
+            if entry.as_object().is_none_or(|map| map.keys().any(|k| !known.contains(&k.as_str()))) {
+                return plain("Error in call: request body: entries: unknown field");
+            }
+            let busy = self.busy_commits > 0;
+            self.busy_commits -= u64::from(busy);
+            let one = if busy { tag("too_many_write_operations") } else { self.finish(call, entry, &[], true) };
+            done.push(match one {
+                Ok(mut file) => {
+                    file[".tag"] = json!("success");
+                    file
+                }
+                Err(super::Refuse { status: 409, body: super::Body::Union(error), .. }) => {
+                    json!({ ".tag": "failure", "failure": error })
+                }
+                Err(other) => return Err(other),
+            });
+        }
+        Ok(json!({ "entries": done }))
+    }
+
     /// The session of a cursor, if its offset is the right one.
-    fn session(&mut self, call: &Call, wrap: impl Fn(Value) -> Value) -> Answer<&mut Session> {
-        let cursor = &call.arg["cursor"];
+    fn session(
+        &mut self,
+        call: &Call,
+        cursor: &Value,
+        closed: bool,
+        wrap: impl Fn(Value) -> Value,
+    ) -> Answer<&mut Session> {
         let Some(offset) = cursor["offset"].as_u64() else { return plain("Error in call: cursor: missing offset") };
         let id = cursor["session_id"].as_str().unwrap_or_default();
         match self.sessions.get_mut(id).filter(|s| s.by == call.who.email) {
             None => refuse(409, wrap(json!({ ".tag": "not_found" }))),
-            Some(s) if s.closed => refuse(409, wrap(json!({ ".tag": "closed" }))),
+            Some(s) if s.closed != closed => {
+                refuse(409, wrap(json!({ ".tag": if closed { "not_closed" } else { "closed" } })))
+            }
             Some(s) if s.bytes.len() as u64 != offset => {
                 refuse(409, wrap(json!({ ".tag": "incorrect_offset", "correct_offset": s.bytes.len() })))
             }

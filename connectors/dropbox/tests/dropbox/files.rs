@@ -69,6 +69,81 @@ async fn a_finish_whose_answer_was_lost_is_found_out() {
     assert_eq!(w.sent("upload.start"), 1 + 3);
 }
 
+/// Puts these files at a time: the first finds nothing written and goes alone, the others come while it is.
+async fn many(w: &World, folder: &FolderId, files: &[(StatementFile, Expect)]) -> Vec<Result<Stored>> {
+    let fenced = w.fenced(folder, &[BEN, CARA], &[US]).await;
+    let (fenced, cx) = (&fenced, w.write());
+    let cx = &cx;
+    let put = files.iter().map(|(file, expect)| w.target().put(cx, fenced, file, expect.clone()));
+    futures::future::join_all(put).await
+}
+
+fn small(range: std::ops::Range<u8>) -> Vec<(StatementFile, Expect)> {
+    range.map(|n| (file(&format!("2026/{n}.pdf"), vec![n; 9]), Expect::Absent)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_files_that_come_at_a_time_are_committed_together() {
+    let w = World::personal();
+    let f = w.create(1).await;
+    w.control("limits", json!({ "write_ms": 200 }));
+    let done = many(&w, &f, &small(0..12)).await;
+    assert!(done.iter().all(|d| d.as_ref().unwrap().written));
+    assert_eq!(w.files(&f).await.unwrap().items().len(), 12);
+    // One goes alone; of the others none waits for a commit of its own.
+    let stats = &w.control("stats", json!({}))["requests"];
+    assert_eq!(stats["files/upload"], json!(2), "the marker's, and one");
+    assert_eq!(stats["files/upload_session/start"], json!(11));
+    assert!(stats["files/upload_session/finish_batch_v2"].as_u64().unwrap() <= 4, "{stats}");
+    // Each has its own end: the same bytes, other bytes, a replacement, a new one.
+    let over =
+        |n: usize| Expect::Unchanged(done[n].as_ref().unwrap().id.clone(), done[n].as_ref().unwrap().tag.clone());
+    let again = many(
+        &w,
+        &f,
+        &[
+            (file("2026/first.pdf", "first"), Expect::Absent),
+            (file("2026/3.pdf", vec![3; 9]), Expect::Absent),
+            (file("2026/4.pdf", "other"), Expect::Absent),
+            (file("2026/5.pdf", "restated"), over(5)),
+            (file("2026/6.pdf", "stale"), Expect::Unchanged(done[6].as_ref().unwrap().id.clone(), "0".into())),
+        ],
+    )
+    .await;
+    let told: Vec<_> = again.iter().map(|r| r.as_ref().map(|s| s.written).map_err(|e| e.kind)).collect();
+    assert_eq!(told, [Ok(true), Ok(false), Err(ErrorKind::Conflict), Ok(true), Err(ErrorKind::Conflict)]);
+    assert_eq!(w.files(&f).await.unwrap().items().len(), 13);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_many_that_is_lost_busy_or_refused_is_nobodys_loss() {
+    let w = World::personal();
+    let f = w.create(1).await;
+    w.control("limits", json!({ "write_ms": 200 }));
+    w.control("drop_answers", json!({ "path": "finish_batch", "count": 1 }));
+    w.control("busy_commits", json!({ "count": 2 }));
+    let done = many(&w, &f, &small(0..6)).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    assert_eq!(w.files(&f).await.unwrap().items().len(), 6);
+    w.control("outage", json!({ "path": "finish_batch", "status": "too_many_files", "count": 9 }));
+    let refused = many(&w, &f, &small(20..24)).await;
+    assert!(refused[0].is_ok() && refused[1..].iter().all(Result::is_err), "{refused:?}");
+    w.control("outage", json!({ "path": "finish_batch", "status": 0, "count": 0 }));
+    w.control("outage", json!({ "path": "finish_batch", "status": "object", "count": 9 }));
+    let odd = many(&w, &f, &small(30..33)).await;
+    assert_eq!(odd[1].as_ref().unwrap_err().kind, ErrorKind::Contract);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_damaged_on_the_way_into_a_commit_are_not_taken_for_whole() {
+    let w = World::personal();
+    let f = w.create(1).await;
+    w.control("limits", json!({ "write_ms": 200 }));
+    w.control("corrupt_uploads", json!({ "count": 3 }));
+    let done = many(&w, &f, &small(0..3)).await;
+    assert!(done.iter().all(|d| d.as_ref().is_err_and(|e| e.kind == ErrorKind::Contract)), "{done:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn damaged_bytes_are_never_taken_for_whole() {
     let w = World::personal();

@@ -15,6 +15,17 @@ fn warnings(p: &Probe) -> String {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_root_that_was_deleted_is_not_there() {
+    let w = World::personal();
+    assert!(w.target().lacks_root(&w.read(), None).await.unwrap());
+    w.create(1).await;
+    assert!(!w.target().lacks_root(&w.read(), None).await.unwrap());
+    let root = w.target().probe(&w.read()).await.unwrap().root.unwrap();
+    w.control("delete", json!({ "folder": root.as_str() }));
+    assert!(w.target().lacks_root(&w.read(), None).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn n09_hostile_names_get_a_folder_each_and_twins_by_case_are_never_shared() {
     let w = World::personal();
     let names = [

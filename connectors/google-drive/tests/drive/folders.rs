@@ -329,6 +329,30 @@ async fn s08_trashed_gone_and_hidden_are_three_things() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p10_an_invitation_that_is_refused_for_the_pace_goes_out_again() {
+    let w = World::new(my());
+    let id = w.create(1).await;
+    let pace = |count: u64, status: u16, reason: &str| {
+        let outage =
+            json!({ "path": "/permissions", "method": "POST", "status": status, "reason": reason, "count": count });
+        w.control("outage", outage);
+    };
+    pace(3, 403, "userRateLimitExceeded");
+    w.grant(&id, "ben@harbour.example", FolderRole::Reader).await.unwrap();
+    let before = w.sent("permission.create");
+    pace(9, 403, "rateLimitExceeded");
+    let e = w.grant(&id, "cara@harbour.example", FolderRole::Reader).await.unwrap_err();
+    assert_eq!((e.kind, w.sent("permission.create") - before), (ErrorKind::RateLimited, 6), "not for ever");
+    pace(0, 403, "");
+    for (status, reason) in [(403, "sharingRateLimitExceeded"), (503, "backendError")] {
+        let before = w.sent("permission.create");
+        pace(1, status, reason);
+        w.grant(&id, "cara@harbour.example", FolderRole::Reader).await.unwrap_err();
+        assert_eq!(w.sent("permission.create") - before, 1, "{reason}: a long pause, or an end that nobody knows");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn grants_change_and_end_without_mail_and_without_repeats() {
     let w = World::new(my());
     let id = w.create(1).await;

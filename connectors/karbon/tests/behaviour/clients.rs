@@ -82,6 +82,18 @@ async fn whom_karbon_does_not_list_is_unknown_and_never_left_out() {
     assert_eq!(kelp.people.iter().filter_map(|p| p.email.as_deref()).collect::<Vec<_>>(), ["eve@harbour.example"]);
 }
 
+/// P02: the answer about a team may be half of it.
+#[tokio::test(start_paused = true)]
+async fn a_team_without_members_is_unknown_and_not_nobody() {
+    let w = sample(json!({}));
+    let before = client(&w, "Birch LLP").await;
+    w.control("set_team", json!({"team": "Tax", "set": {"members": []}}));
+    let birch = client(&w, "Birch LLP").await;
+    assert!(people(&birch).len() < people(&before).len());
+    let odd: Vec<_> = birch.people.iter().filter(|p| p.email.is_none()).collect();
+    assert!(matches!(&odd[..], [one] if matches!(&one.standing, Standing::Unknown(why) if why.contains("no members"))));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_owner_who_is_named_outside_the_team_is_responsible_too() {
     let w = sample(json!({}));

@@ -5,6 +5,7 @@ pub mod deadline;
 pub mod guard;
 pub mod quota;
 pub mod retry;
+pub mod stop;
 pub mod timeout;
 pub mod trace;
 

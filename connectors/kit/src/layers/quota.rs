@@ -23,7 +23,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Verdict, deadline, slow_down};
+use super::{Verdict, deadline, slow_down, stop};
 use crate::clock::Clock;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -390,10 +390,14 @@ pub struct Pay {
 #[async_trait]
 impl Transport for Pay {
     async fn send(&self, request: Request) -> Result<Response> {
-        let slots = self.quotas.turn(&request).await?;
-        let (op, tenant) = (request.op, request.tenant.clone());
-        let response = self.inner.send(request).await?;
-        drop(slots);
+        let (op, effect, tenant) = (request.op, request.effect, request.tenant.clone());
+        let sent = async {
+            let slots = self.quotas.turn(&request).await?;
+            let response = self.inner.send(request).await?;
+            drop(slots);
+            Ok(response)
+        };
+        let response = stop::or(op, effect, sent).await?;
         let limited = slow_down(&response, self.verdict, &*self.quotas.clock);
         // A counter that cannot be corrected must not turn an answer (perhaps to a write) into an error.
         if let Err(error) = self.quotas.learn(tenant.as_deref(), &response, limited).await {

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use ledgerward_contract::{Error, ErrorKind, Request, Response, Result, Retry as Again, Transport};
 
-use super::{Verdict, deadline, slow_down};
+use super::{Verdict, deadline, slow_down, stop};
 use crate::{answer::classify_common, clock::Clock};
 
 /// Attempts in all. With pauses of 1, 2, 4, 8 and 16 s this rides out half a minute of trouble.
@@ -72,7 +72,7 @@ impl Transport for Repeat {
                 return give_up(request.op, outcome, pause, late);
             }
             tracing::debug!(name: "http.repeat", op = request.op, attempt, pause_ms = pause.as_millis() as u64);
-            tokio::time::sleep(pause).await;
+            stop::pause(&request, pause).await?;
         }
     }
 }

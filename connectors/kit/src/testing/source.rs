@@ -2,15 +2,34 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ledgerward_contract::{
-    AccessFact, Auth, AuthScheme, ClientDirectory, ClientRow, Cursor, LedgerAccount, LedgerId, LedgerRow, Listed, Page,
-    Period, PeriodLength, ReadCx, Request, Result, Scope, Secret, StatementData, StatementKind, StatementRef,
-    StatementRequest, Transport,
+    AccessFact, Auth, AuthScheme, ClientDirectory, ClientRow, Connector, Cursor, LedgerAccount, LedgerId,
+    LedgerProfile, LedgerRow, LedgerSource, Listed, Page, Period, PeriodLength, ReadCx, Request, Result, Scope, Secret,
+    StatementData, StatementKind, StatementRef, StatementRequest, Transport,
 };
 
 use super::{World, now, whole};
 use crate::{Callback, Deadlines, Fixed, OAuthClient, Quotas, SignInFlow, SignedIn, Stack, StackConfig, TokioClock};
+
+/// A source that makes its connector anew for each call, as in a process that has just begun.
+pub struct JustBegun(pub fn() -> Box<dyn Connector>);
+
+#[async_trait]
+impl LedgerSource for JustBegun {
+    async fn ledgers(&self, cx: &ReadCx, at: Cursor) -> Result<Page<LedgerRow>> {
+        (self.0)().ledgers().unwrap().ledgers(cx, at).await
+    }
+
+    async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
+        (self.0)().ledgers().unwrap().access(cx, scope, at).await
+    }
+
+    async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {
+        (self.0)().ledgers().unwrap().profile(cx, ledger).await
+    }
+}
 
 impl World {
     pub async fn ledgers(&self) -> Result<Vec<LedgerRow>> {

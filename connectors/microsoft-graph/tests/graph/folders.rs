@@ -171,6 +171,26 @@ async fn a_drive_that_is_gone_is_no_proof_that_its_folders_are() {
     assert_eq!(w.target().stat(&w.read(), &f).await.unwrap_err().kind, ErrorKind::Config);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_root_that_did_not_get_its_name_gets_it_on_the_next_look() {
+    let w = World::new(json!({}));
+    assert!(w.target().lacks_root(&w.read(), None).await.unwrap());
+    w.control("outage", json!({ "path": "/items/", "method": "PATCH", "status": 503, "count": 1 }));
+    let again = async || w.target().create(&w.write(), &key(1), "Acme Ltd", None).await;
+    assert_eq!(again().await.unwrap_err().kind, ErrorKind::Unavailable);
+    let roots = || -> Vec<String> {
+        let names = w.items().into_iter().filter_map(|i| i["name"].as_str().map(str::to_owned));
+        names.filter(|n| n == "ledgerward clients" || n.starts_with("ledgerward-new-")).collect()
+    };
+    assert!(matches!(roots().as_slice(), [working] if working.starts_with("ledgerward-new-")), "{:?}", roots());
+    assert!(!w.target().lacks_root(&w.read(), None).await.unwrap(), "it carries the mark already");
+    again().await.unwrap();
+    assert_eq!(roots(), ["ledgerward clients"]);
+    let root = w.items().into_iter().find(|i| i["name"] == "ledgerward clients").unwrap();
+    w.control("trash", json!({ "item": root["id"] }));
+    assert!(w.target().lacks_root(&w.read(), None).await.unwrap());
+}
+
 #[test]
 fn settings_are_checked() {
     let wrong = |v: Value| VENDOR.connector(v.clone()).err().unwrap_or_else(|| panic!("{v}"));

@@ -79,6 +79,17 @@ async fn every_user_is_a_row_whatever_they_are() {
     assert_eq!(roles.resolve(&by("Dev Patel").role), LedgerRole::Unmapped("Payroll".to_owned()));
 }
 
+/// Null is a user of the file alone; an address that became empty is one that cannot be used, and is held as such.
+#[test]
+fn an_empty_address_is_not_a_user_without_one() {
+    for (identity, read) in [(json!(null), None), (json!(""), Some(""))] {
+        let user = json!({"UID": "0d1e0000-0000-4000-8000-0000000000aa", "Name": "A", "MYDOTIdentity": identity,
+            "Roles": [{"Name": "Administrator"}], "IsActive": true, "URI": null});
+        let fact = map::user(&LedgerId::from(LARK), serde_json::from_value(user).unwrap()).unwrap();
+        assert_eq!(fact.email.as_deref(), read);
+    }
+}
+
 /// A user's own address says in which file they are.
 #[test]
 fn p09_a_user_of_another_company_file_is_refused() {

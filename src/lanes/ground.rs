@@ -1,0 +1,263 @@
+//! What the guard counts with (`decisions` 11).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledgerward_contract::{ClientId, Email, SourceKind, SourceRef, Timestamp};
+
+use crate::{
+    app::App,
+    cli::outcome::Failure,
+    domain::{
+        firm::{Authority, Client, Firm, Mode, Person, TargetName, Unlisted},
+        guard::{Approval, CauseKey, History, Past},
+        lane::Op,
+    },
+    store::{AppliedRow, Upheld},
+};
+
+/// What the guard counts with: the last 24 hours, the freeze switch, and the approvals that are still good.
+pub async fn guard_ground(app: &App, firm: &Firm, now: Timestamp) -> Result<(History, bool, Vec<Approval>), Failure> {
+    let day_ago = now.saturating_sub(jiff::SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    let (changes, then, upheld, freeze, approvals, restored) = app
+        .store
+        .run(move |db| {
+            Ok((
+                db.access_changes_since(day_ago)?,
+                db.managed_pairs_at(day_ago)?,
+                db.upheld_at(day_ago)?,
+                db.freeze()?,
+                db.approvals_valid(now)?,
+                db.restored()?,
+            ))
+        })
+        .await?;
+    let mut history = History {
+        recent: changes
+            .iter()
+            .filter_map(|c| {
+                let removed = match c.op {
+                    Op::Revoke { .. } => true,
+                    Op::Grant { .. } => false,
+                    _ => return None,
+                };
+                Some(Past {
+                    removed,
+                    who: Email::parse(&c.holder).ok()?,
+                    client: c.lane.folder.client,
+                    cause: c.cause.as_ref().map(CauseKey::of)?,
+                })
+            })
+            .collect(),
+        clients: firm.clients.len() as u64,
+        ..History::default()
+    };
+    count_pairs(&mut history, &then, &upheld, firm);
+    let approvals = approvals
+        .into_iter()
+        .map(|a| Approval { digest: a.digest, by: a.by, reason: a.reason, at: a.at, expires: a.expires })
+        .collect();
+    Ok((history, freeze.is_some() || restored.is_some(), approvals))
+}
+
+/// The managed pairs of 24 hours ago, each under the cause that a removal would have: whatever can take it away.
+fn count_pairs(history: &mut History, then: &[AppliedRow], upheld: &Upheld, firm: &Firm) {
+    let targets: BTreeSet<&TargetName> = then.iter().map(|row| &row.lane.target).collect();
+    // An address that two have on a target is the first one's.
+    let people: BTreeMap<(&TargetName, &Email), &Person> =
+        targets.into_iter().flat_map(|t| firm.people.values().rev().map(move |p| ((t, p.address_on(t)), p))).collect();
+    let mut pairs: BTreeMap<(&Email, ClientId), CauseKey> = BTreeMap::new();
+    for row in then {
+        pairs.entry((&row.who, row.lane.folder.client)).or_insert_with(|| {
+            let person = people.get(&(&row.lane.target, &row.who));
+            let pair = person.zip(firm.clients.get(&row.lane.folder.client));
+            let rests = pair.and_then(|(person, client)| rests(firm, person, client, upheld));
+            // Of whom neither the firm nor a source says anything: as they were let in.
+            rests.unwrap_or_else(|| row.cause.as_ref().map_or(CauseKey::Decision, CauseKey::of))
+        });
+    }
+    let mut by_cause: BTreeMap<CauseKey, BTreeSet<&Email>> = BTreeMap::new();
+    for ((who, client), cause) in pairs {
+        *history.clients_of.entry(who.clone()).or_default() += 1;
+        *history.people_of.entry(client).or_default() += 1;
+        *history.pairs_by_cause.entry(cause.clone()).or_default() += 1;
+        by_cause.entry(cause).or_default().insert(who);
+    }
+    history.people_by_cause = by_cause.into_iter().map(|(cause, who)| (cause, who.len() as u64)).collect();
+}
+
+/// What a person's access to a client rests on: the connection that upheld it, or the firm's own word. The journal row of the
+/// grant does not say it: whoever the firm has just added is let in by that decision, and it is their ledger that takes them
+/// out.
+fn rests(firm: &Firm, person: &Person, client: &Client, upheld: &Upheld) -> Option<CauseKey> {
+    let wish = firm.selections.get(&(person.id, client.id)).is_some_and(|s| s.when_granted);
+    let own_word = person.mode == Mode::All || (person.mode == Mode::Selected && !wish) || client.private_to.is_some();
+    if own_word {
+        return Some(CauseKey::Decision);
+    }
+    let decides = |s: &&SourceRef| match &client.authority {
+        Authority::Named(named) => *s == named,
+        Authority::All | Authority::Any => s.kind == SourceKind::Ledger,
+    };
+    // Where no ledger lists its users.
+    let roster = client.unlisted.unwrap_or(firm.policy.unlisted) == Unlisted::Roster;
+    let stands_in = |s: &&SourceRef| roster && s.kind == SourceKind::Roster;
+    let subject = person.id.0.to_string();
+    let mut asked = client.sources.iter().filter(decides).chain(client.sources.iter().filter(stands_in));
+    let by = asked.find(|s| upheld.get(*s).is_some_and(|who| who.contains(&subject)))?;
+    Some(CauseKey::Connection(by.connection.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerward_contract::{FolderKey, FolderRole};
+
+    use super::*;
+    use crate::domain::{
+        firm::{ClientState, Office, PersonId, Selection, SelectionScope},
+        guard::Guards,
+        lane::{Cause, LaneKey},
+    };
+
+    const DRIVE: &str = "drive";
+
+    fn person(n: u128, mode: Mode) -> Person {
+        Person {
+            id: PersonId(uuid::Uuid::from_u128(n)),
+            first: "Pat".into(),
+            last: n.to_string(),
+            email: Email::parse(&format!("pat{n}@harbour.example")).unwrap(),
+            aliases: BTreeMap::new(),
+            target_addresses: BTreeMap::new(),
+            mode,
+            office: Office::Employee,
+            enabled: true,
+            closed: None,
+            domain_accepted: false,
+        }
+    }
+
+    fn source(connection: &str, kind: SourceKind, n: u128) -> SourceRef {
+        SourceRef { connection: connection.into(), kind, id: n.to_string() }
+    }
+
+    /// A client whose practice manager's name sorts before its ledger's.
+    fn client(n: u128) -> Client {
+        Client {
+            id: ClientId(uuid::Uuid::from_u128(n)),
+            slug: n.to_string(),
+            name: n.to_string(),
+            state: ClientState::Active,
+            private_to: None,
+            sources: [source("karbon", SourceKind::PracticeClient, n), source("xero", SourceKind::Ledger, n)].into(),
+            authority: Authority::All,
+            unlisted: None,
+            targets: None,
+            accounts: None,
+            year_end: None,
+            statements_since: None,
+        }
+    }
+
+    fn row(person: &Person, client: u128, cause: Cause) -> AppliedRow {
+        let folder = FolderKey { client: ClientId(uuid::Uuid::from_u128(client)), account: None };
+        AppliedRow {
+            lane: LaneKey { target: TargetName(DRIVE.into()), folder },
+            who: person.address_on(&TargetName(DRIVE.into())).clone(),
+            role: FolderRole::Reader,
+            from: Timestamp::UNIX_EPOCH,
+            to: None,
+            step: 1,
+            cause: Some(cause),
+        }
+    }
+
+    fn xero() -> CauseKey {
+        CauseKey::Connection("xero".into())
+    }
+
+    fn added() -> Cause {
+        Cause::Decision { change: "C-1".into() }
+    }
+
+    /// Twelve people of mode all and one by ledger, on five clients; Xero lists everybody. All came by acts of the firm.
+    fn firm() -> (Firm, Vec<AppliedRow>, Upheld) {
+        let mode = |n| if n == 13 { Mode::Ledger } else { Mode::All };
+        let firm = Firm {
+            people: (1..=13).map(|n| person(n, mode(n))).map(|p| (p.id, p)).collect(),
+            clients: (1..=5).map(client).map(|c| (c.id, c)).collect(),
+            ..Firm::default()
+        };
+        let ids = || firm.people.keys().map(|p| p.0.to_string()).collect::<BTreeSet<_>>();
+        let upheld = firm.clients.values().flat_map(|c| &c.sources).map(|s| (s.clone(), ids())).collect();
+        let rows = firm.people.values().flat_map(|p| (1..=5).map(|c| row(p, c, added()))).collect();
+        (firm, rows, upheld)
+    }
+
+    fn count(firm: &Firm, rows: &[AppliedRow], upheld: &Upheld) -> History {
+        let mut history = History::default();
+        count_pairs(&mut history, rows, upheld, firm);
+        history
+    }
+
+    #[test]
+    fn a_connections_pairs_are_those_that_it_can_take_away() {
+        let (firm, rows, upheld) = firm();
+        let history = count(&firm, &rows, &upheld);
+        assert_eq!(history.pairs_by_cause, [(xero(), 5), (CauseKey::Decision, 60)].into());
+        assert_eq!(history.people_by_cause, [(xero(), 1), (CauseKey::Decision, 12)].into());
+        assert!(Guards::default().removed.trips(4, history.pairs_by_cause[&xero()]), "4 of 5 are held");
+    }
+
+    #[test]
+    fn somebody_of_another_mode_rests_on_another_word() {
+        let (mut firm, rows, upheld) = firm();
+        let id = |n: u128| PersonId(uuid::Uuid::from_u128(n));
+        let client = |n: u128| ClientId(uuid::Uuid::from_u128(n));
+        let wish = |when_granted| Selection { scope: SelectionScope::Whole, when_granted };
+        let modes =
+            [(1, Mode::Ledger), (2, Mode::LedgerSelected), (3, Mode::Selected), (4, Mode::Selected), (13, Mode::All)];
+        for (n, mode) in modes {
+            firm.people.get_mut(&id(n)).unwrap().mode = mode;
+        }
+        firm.selections.insert((id(3), client(1)), wish(false));
+        firm.selections.insert((id(4), client(1)), wish(true));
+        let history = count(&firm, &rows, &upheld);
+        assert_eq!(history.pairs_by_cause, [(xero(), 5 + 5 + 1), (CauseKey::Decision, 65 - 11)].into());
+    }
+
+    #[test]
+    fn the_source_that_decides_is_the_one_that_counts() {
+        let (mut firm, _, mut upheld) = firm();
+        let who = firm.people.values().find(|p| p.mode == Mode::Ledger).unwrap().clone();
+        let rows: Vec<_> = (1..=5).map(|c| row(&who, c, added())).collect();
+        let roster = |n| source("list", SourceKind::Roster, n);
+        let client = |n: u128| ClientId(uuid::Uuid::from_u128(n));
+        for (n, c) in (1..).zip(firm.clients.values_mut()) {
+            c.sources.insert(roster(n));
+            upheld.insert(roster(n), [who.id.0.to_string()].into());
+        }
+        // One line of the practice manager decides alone; one ledger lists nobody, and a roster stands in for it.
+        firm.clients.get_mut(&client(1)).unwrap().authority =
+            Authority::Named(source("karbon", SourceKind::PracticeClient, 1));
+        for n in [2, 3] {
+            upheld.remove(&source("xero", SourceKind::Ledger, n));
+        }
+        firm.clients.get_mut(&client(2)).unwrap().unlisted = Some(Unlisted::Roster);
+        firm.clients.get_mut(&client(3)).unwrap().unlisted = Some(Unlisted::Manual);
+        let by = |name: &str| CauseKey::Connection(name.into());
+        let pairs = count(&firm, &rows, &upheld).pairs_by_cause;
+        assert_eq!(pairs, [(by("karbon"), 1), (by("list"), 1), (CauseKey::Decision, 1), (xero(), 2)].into());
+    }
+
+    #[test]
+    fn whom_nobody_speaks_of_counts_as_they_were_let_in() {
+        let (mut firm, _, _) = firm();
+        let who = firm.people.values().find(|p| p.mode == Mode::Ledger).unwrap().clone();
+        let gone = person(99, Mode::Ledger);
+        firm.people.remove(&who.id);
+        let said = |connection: &str| Cause::Source { connection: connection.into(), source: "1".into() };
+        let rows = [row(&who, 1, said("xero")), row(&gone, 2, said("myob")), row(&gone, 99, Cause::Policy)];
+        let pairs = count(&firm, &rows, &Upheld::new()).pairs_by_cause;
+        assert_eq!(pairs, [(xero(), 1), (CauseKey::Connection("myob".into()), 1), (CauseKey::Policy, 1)].into());
+    }
+}

@@ -1,0 +1,109 @@
+//! Which lanes' plans are behind them. A lane with nothing to do is done only if this run saw it whole: else one bad hour of a
+//! source or a target would take in settings that nobody has seen the effect of (`decisions` 13).
+
+use std::collections::BTreeSet;
+
+use super::{APPROVED, Book, FIRST, POLICY, SEEN_CHANGE, lane_text};
+use crate::{
+    app::App,
+    cli::outcome::Failure,
+    domain::{
+        fact::Why,
+        firm::TargetName,
+        lane::LaneKey,
+        policy::{Because, DesiredLane},
+    },
+    engine::{Ask, Picture},
+};
+
+/// Whether somebody waits in this lane for a source that said nothing in this run, or nothing that is believed yet. Doubt
+/// about one person, which only a person can end, is no reason: it would keep the lane open for ever.
+pub(super) fn unsaid(lane: &DesiredLane<'_>, ask: &Ask) -> bool {
+    let mut sources = lane.client.iter().flat_map(|c| &c.sources);
+    // What is not asked at all speaks as it last did, and did so under the settings of that time.
+    ask.offline
+        || sources.any(|s| ask.skip.contains(&s.connection))
+        || lane.held.iter().any(|(_, because)| match because {
+            Because::NotReadYet => true,
+            Because::LedgerUnknown(_, why) => matches!(
+                why,
+                Why::Unreadable
+                    | Why::LostSight
+                    | Why::SuddenlyEmpty
+                    | Why::OnceListed
+                    | Why::NeverRead
+                    | Why::AbsentOnce
+                    | Why::Flapping
+                    | Why::NewOnce
+            ),
+            _ => false,
+        })
+}
+
+/// What a run leaves behind it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Behind {
+    /// Lanes that take in their settings and the firm's changes so far.
+    lanes: BTreeSet<LaneKey>,
+    /// Targets whose first plan was approved.
+    targets: BTreeSet<TargetName>,
+    /// Lanes of those that nobody saw: they keep a first plan of their own.
+    first: BTreeSet<LaneKey>,
+}
+
+/// `done`: lanes of which nothing was held and nothing failed; `open`: lanes of which something was.
+fn behind(book: &Book, whole: bool, done: &BTreeSet<LaneKey>, open: &BTreeSet<LaneKey>) -> Behind {
+    let in_sight = |key: &&LaneKey| book.lanes.get(*key).is_some_and(super::Known::in_sight);
+    let lanes: BTreeSet<LaneKey> = done.iter().filter(in_sight).cloned().collect();
+    // A run over all clients that held nothing of the target, and whose every folder went through. While a part is still to
+    // do, what was not shown with it is held: neither a plan for one client nor half an approved one opens a target for the
+    // rest. What nobody could see waits by itself, or one dead ledger would hold the target for ever.
+    let through =
+        |t: &&TargetName| whole && !open.iter().any(|l| l.target == **t) && lanes.iter().any(|l| l.target == **t);
+    let targets: BTreeSet<TargetName> = book.first.iter().filter(through).cloned().collect();
+    let unseen = done.iter().filter(|l| targets.contains(&l.target) && !lanes.contains(*l));
+    Behind { first: unseen.cloned().collect(), targets, lanes }
+}
+
+/// Writes down which lanes' and targets' plans went through. `done`: lanes of which nothing was held and nothing failed.
+pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> Result<(), Failure> {
+    // The plan of a revoke (no epoch) asks no provider, and of what it planned only the revokes were done.
+    if picture.epoch.is_none() {
+        return Ok(());
+    }
+    let held = picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane);
+    let failed = picture.verdict.cleared.lanes().iter().map(|l| &l.lane).filter(|l| !done.contains(*l));
+    let open = held.chain(failed).cloned().collect();
+    let behind = behind(&picture.book, picture.clients.is_none(), done, &open);
+    let (now, last) = (picture.now, picture.book.last_change);
+    let rows: Vec<(String, String, bool)> = behind
+        .lanes
+        .iter()
+        .filter_map(|key| picture.book.lanes.get(key).map(|k| (lane_text(key), k.policy.clone(), k.first)))
+        .collect();
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                for (key, policy, first) in &rows {
+                    if db.doc_get::<String>(POLICY, key)?.as_ref() != Some(policy) {
+                        db.doc_put(POLICY, key, policy)?;
+                    }
+                    if db.doc_get::<i64>(SEEN_CHANGE, key)? != Some(last) {
+                        db.doc_put(SEEN_CHANGE, key, &last)?;
+                    }
+                    if *first {
+                        db.doc_delete(FIRST, key)?;
+                    }
+                }
+                for lane in &behind.first {
+                    db.doc_put(FIRST, &lane_text(lane), &now)?;
+                }
+                for target in &behind.targets {
+                    db.doc_put(APPROVED, &target.0, &now)?;
+                }
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(())
+}
