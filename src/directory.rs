@@ -30,6 +30,9 @@ pub struct Believed {
     pub at: Option<Timestamp>,
     /// Pairs of a shorter list that a person said is right. It is believed down to this.
     pub accepted: Option<usize>,
+    /// When that list was made, where it is a copy: whoever accepted it did not mean an older one.
+    #[serde(default)]
+    pub accepted_issued: Option<Timestamp>,
     /// The practice manager's own groups of clients: the lines in each, by the group's name.
     #[serde(default)]
     pub groups: BTreeMap<String, BTreeSet<String>>,
@@ -58,7 +61,16 @@ fn after(old: &Believed, list: &Directory, now: Timestamp) -> Believed {
         return Believed { groups, issued, ..old.clone() };
     }
     let roles = roles(list);
-    Believed { pairs: count, clients: rows.len(), at: Some(now), accepted: None, groups, roles, issued }
+    Believed {
+        pairs: count,
+        clients: rows.len(),
+        at: Some(now),
+        accepted: None,
+        accepted_issued: None,
+        groups,
+        roles,
+        issued,
+    }
 }
 
 /// Whoever it is who is responsible in that way: a colleague who cannot be named leaves no list empty. The words of a file are
@@ -143,7 +155,7 @@ pub async fn doubts(
 /// Why a list is not believed after the one that was believed before.
 pub fn doubt(old: &Believed, list: &Directory) -> Option<String> {
     let count = pairs(&list.rows);
-    if old.accepted.is_some_and(|a| count >= a) {
+    if old.accepted.is_some_and(|a| count >= a) && list.issued >= old.accepted_issued {
         return None;
     }
     let when = old.at.map_or_else(String::new, |t| format!(" at {t}"));
@@ -180,10 +192,15 @@ pub async fn believed(app: &App, connection: &ConnectionName) -> Result<Option<B
 }
 
 /// A person looked at a shorter list of `count` pairs and says that it is right.
-pub async fn accept(app: &App, connection: &ConnectionName, count: usize, reason: &str) -> Result<(), Failure> {
+pub async fn accept(
+    app: &App,
+    connection: &ConnectionName,
+    (count, issued): (usize, Option<Timestamp>),
+    reason: &str,
+) -> Result<(), Failure> {
     let mut new = believed(app, connection).await?.unwrap_or_default();
     let before = new.clone();
-    new.accepted = Some(count);
+    (new.accepted, new.accepted_issued) = (Some(count), issued);
     let (name, reason, now) = (connection.as_str().to_owned(), reason.to_owned(), app.now());
     app.store
         .run(move |db| {
@@ -355,7 +372,9 @@ mod tests {
         assert!(doubt(&believed, &old).unwrap().contains("made at 2026-11-01T00:00:00Z, before the one of 2026-11-20"));
         assert_eq!(doubt(&believed, &new), None);
         assert_eq!(doubt(&believed, &of("2026-11-21T00:00:00Z")), None);
-        assert_eq!(doubt(&Believed { accepted: Some(2), ..believed }, &old), None, "a person says that it is right");
+        let accepted = |issued| Believed { accepted: Some(1), accepted_issued: issued, ..believed.clone() };
+        assert_eq!(doubt(&accepted(old.issued), &old), None, "a person says that it is right");
+        assert!(doubt(&accepted(new.issued), &old).is_some(), "and of an older one nobody does");
     }
 
     fn list(people: impl IntoIterator<Item = (usize, Standing)>) -> Directory {

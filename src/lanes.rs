@@ -447,9 +447,11 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
     if moved.is_some() {
         desired.end();
     }
-    if let (Papers::Of(is), Some(was)) = (desired.papers, book.papers_of.get(&lane_text(&desired.lane)))
-        && was.clashes(is)
-    {
+    let disputed = match (desired.papers, book.papers_of.get(&lane_text(&desired.lane))) {
+        (Papers::Of(is), Some(was)) if was.clashes(is) => Some((was, is)),
+        _ => None,
+    };
+    if disputed.is_some() {
         desired.dispute();
     }
     let list = match (&known.unreadable, known.folder(), known.entries()) {
@@ -481,7 +483,25 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
     if let Some(moved) = moved {
         plan.decided(&moved.change, &moved.because());
     }
+    plan.findings.extend(disputed.map(|(was, is)| disputed_finding(&plan, was, is)));
     Some(plan)
+}
+
+/// An account's folder with papers of another ledger's account of the same id.
+fn disputed_finding(plan: &LanePlan, was: &AccountRef, is: &AccountRef) -> Finding {
+    let (client, target) = (&plan.client, &plan.lane.target);
+    Finding::new(
+        Severity::Warning,
+        "account.other_ledger",
+        format!("{client}/{}/{target}", was.account),
+        format!(
+            "{client}: its folder of account {} on {target} has papers of {}:{}, and that account of {}:{} is selected now; nobody new gets it, and no file goes there",
+            was.account, was.connection, was.ledger, is.connection, is.ledger
+        ),
+        format!(
+            "delete that folder and have a new one made (ledgerward clients new-folder {client} {target} --reason TEXT), or make the second ledger a client of its own"
+        ),
+    )
 }
 
 /// Keeps the plan and its holds, so that they can be named by their digests.

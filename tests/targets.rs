@@ -483,14 +483,25 @@ fn an_accounts_folder_takes_no_papers_of_another_ledgers_account_with_the_same_i
     assert!(refused.err.contains("make the second ledger a client of its own"), "{refused:?}");
     let told = firm.sync();
     assert!([0, 5].contains(&told.exit), "{told:?}");
-    let disk: BTreeSet<String> = firm.disk().into_keys().filter(|path| path.starts_with("Elm Co")).collect();
     let of = |folder: &str, ledger: &str| {
-        let all = disk.iter().filter(|path| path.starts_with(folder) && path.ends_with(".csv"));
-        all.filter(|path| path.contains(ledger)).count()
+        let disk = firm.disk().into_keys().filter(|path| path.starts_with(folder) && path.ends_with(".csv"));
+        disk.filter(|path| path.contains(ledger)).count()
     };
-    assert!(of("Elm Co/", "Bank register Elm Co") > 0 && of("Elm Co/", "Bank register Oak Shop") > 0, "{disk:?}");
-    assert!(of("Elm Co – ", "Bank register Elm Co") > 0, "{disk:?}");
-    assert_eq!(of("Elm Co – ", "Oak Shop"), 0, "another ledger's account: {disk:?}");
+    assert!(of("Elm Co/", "Bank register Elm Co") > 0 && of("Elm Co/", "Bank register Oak Shop") > 0);
+    assert!(of("Elm Co – ", "Bank register Elm Co") > 0);
+    assert_eq!(of("Elm Co – ", "Oak Shop"), 0, "another ledger's account");
+
+    // Now nobody has the one, and somebody is to have the other.
+    firm.must(&["select", "eve", "--remove", "elm-co"]);
+    firm.must(&["select", "fay", "elm-co", "--account", &own(2)]);
+    assert!(open(&firm, "account.other_ledger").is_empty());
+    firm.sync();
+    let told = open(&firm, "account.other_ledger");
+    let says = |part: &str| told.iter().any(|(text, next)| text.contains(part) || next.contains(part));
+    assert!(says(&format!("has papers of books:{}", ledger(1))) && says("clients new-folder elm-co drive"), "{told:?}");
+    let lists = firm.lists();
+    assert!(lists.iter().all(|(_, who)| !who.contains("fay@harbour.example")), "{lists:?}");
+    assert_eq!(of("Elm Co – ", "Oak Shop"), 0, "however it is selected");
 }
 
 #[test]

@@ -64,6 +64,14 @@ fn g9_a_new_role_table_waits_for_a_word_whatever_the_run_before_could_see() {
     waits(&firm, "the ledgers were down");
 
     let firm = with_a_new_role_table();
+    down(&firm, "xero", "");
+    firm.must(&["people", "disable", DEV]);
+    firm.must(&["people", "enable", DEV]);
+    firm.sync();
+    up(&firm, "xero");
+    waits(&firm, "the ledgers were down, and an act of the firm was about the person meanwhile");
+
+    let firm = with_a_new_role_table();
     firm.at("xero", "disconnect_tenant", json!({"tenant": "Birch LLP"}));
     firm.sync();
     firm.at("xero", "reconnect_tenant", json!({"tenant": "Birch LLP"}));

@@ -8,7 +8,7 @@ use ledgerward_contract::{
 
 use super::{
     StepDone, begin,
-    lane::read_back,
+    lane::{read_back, still_listed},
     settle::{may_be_done, settle_one},
     via_words, words,
 };
@@ -59,13 +59,27 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
         Ok(Gone::Done | Gone::Already) => Ok(None),
         Err(e) => Err(e),
     };
+    let step = StepDone {
+        step: Step::new(op, Cause::Decision { change: "holders remove".to_owned() }, what.reason),
+        result: Ok(()),
+        refused: None,
+    };
     let (now, owned) = (app.now(), what.owned.cloned());
     match sent {
         Ok(still) => {
-            app.store.run(move |db| db.outcome_revoked_by(row, owned.as_ref(), now)).await?;
-            if let Some(via) = still {
-                return Ok(Err(format!("the folder is still open to them {}", via_words(&via))));
+            // An answer proves nothing. An entry that is listed stays ours, or nobody would ever take it away (S11).
+            let shown = match &still {
+                Some(_) if !still_listed(target, what.folder, &what.seen.id, now).await => Ok(()),
+                Some(_) => Err("the target answered that it is done, and the entry is there".to_owned()),
+                None => read_back(target, what.folder, &[step], now).await.map(|_| ()),
+            };
+            if let Err(why) = shown {
+                let failed = Outcome::Failed { kind: "still_listed".to_owned(), message: why.clone() };
+                app.store.run(move |db| db.outcome(row, &failed, now)).await?;
+                return Ok(Err(why));
             }
+            app.store.run(move |db| db.outcome_revoked_by(row, owned.as_ref(), now)).await?;
+            Ok(still.map_or(Ok(()), |via| Err(format!("the folder is still open to them {}", via_words(&via)))))
         }
         Err(e) if may_be_done(&e) => {
             let message = e.message.clone();
@@ -74,19 +88,14 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
             if !settle_one(app, target, &journal).await? {
                 return Ok(Err(words(&e)));
             }
+            Ok(read_back(target, what.folder, &[step], now).await.map(|_| ()))
         }
         Err(e) => {
             let failed = Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
             app.store.run(move |db| db.outcome(row, &failed, now)).await?;
-            return Ok(Err(words(&e)));
+            Ok(Err(words(&e)))
         }
     }
-    let step = StepDone {
-        step: Step::new(op, Cause::Decision { change: "holders remove".to_owned() }, what.reason),
-        result: Ok(()),
-        refused: None,
-    };
-    Ok(read_back(target, what.folder, &[step], now).await.map(|_| ()))
 }
 
 /// Takes over a folder that was there before: writes our marker on it, reads it back and binds the lane to it. Nothing in its

@@ -152,6 +152,19 @@ pub(super) async fn read_back(
     Err(missing)
 }
 
+/// Whether an entry that was to go is listed under its own id. It stays ours then: nobody else would take it away (S11).
+pub(super) async fn still_listed(
+    target: &Target,
+    folder: &FolderId,
+    permission: &PermissionId,
+    now: Timestamp,
+) -> bool {
+    let shows =
+        |list: &Snapshot<SeenPermission>| list.items().iter().any(|p| p.via == Via::Direct && p.id == *permission);
+    // What cannot be seen to be gone is not gone.
+    gather::sharing(target, folder, now).await.as_ref().map_or(true, shows)
+}
+
 fn not_shown(op: &Op, list: &Snapshot<SeenPermission>) -> Option<String> {
     let direct = |p: &&SeenPermission| p.via == Via::Direct;
     match op {
@@ -331,13 +344,9 @@ impl Lane<'_> {
         }
     }
 
-    /// Whether the entry that was to go is listed under its own id. It stays ours then: nobody else would take it away (S11).
     async fn still_there(&self, folder: &FolderId, op: &Op) -> bool {
         let Op::Revoke { permission, .. } = op else { return false };
-        let shows =
-            |list: &Snapshot<SeenPermission>| list.items().iter().any(|p| p.via == Via::Direct && p.id == *permission);
-        // What cannot be seen to be gone is not gone.
-        gather::sharing(self.target, folder, self.picture.now).await.as_ref().map_or(true, shows)
+        still_listed(self.target, folder, permission, self.picture.now).await
     }
 
     pub(super) async fn journal(&self, row: Journalled) -> Result<JournalRow, Failure> {

@@ -429,6 +429,17 @@ async fn take(
     let old = app.store.run(move |db| db.lane(&key)).await?.filter(|r| r.folder.is_some());
     // The client's own folder, which lost its mark: it is marked again, and all that is known of it stays.
     if old.as_ref().is_some_and(|r| r.folder.as_ref() == Some(&folder.id)) {
+        // What else changed is no matter of a mark, and would be forgotten with it.
+        if let (Some(old), Ok(Stat::Present { parent, owner, .. })) = (&old, &reading.stat) {
+            if old.parent.is_some() && *parent != old.parent {
+                return Ok(Err("it lies elsewhere now: move it back first".to_owned()));
+            }
+            if let (Some(was), Some(is)) = (&old.owner, owner)
+                && was != is
+            {
+                return Ok(Err(format!("it has another owner now, {is}: have it given back first")));
+            }
+        }
         drift::forget(app, std::iter::once(lane)).await?;
         let marked = apply::mark_folder(app, target, run, lane, folder, reason).await?;
         return Ok(marked.map(|()| Found::default()));

@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
 };
 
-use ledgerward_contract::{ClientRow, ConnectionName, Error, SourceKind, Standing};
+use ledgerward_contract::{ClientRow, ConnectionName, Error, SourceKind, Standing, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
@@ -46,6 +46,8 @@ struct Seen {
     kind: SourceKind,
     /// Or why there is none.
     rows: Result<BTreeMap<String, ClientRow>, Error>,
+    /// When the list was made, where it is a copy.
+    issued: Option<Timestamp>,
     believed: Option<Believed>,
     doubt: Option<String>,
     /// Line by line, of a file.
@@ -118,6 +120,7 @@ async fn read(app: &App, source: &Source) -> Result<Seen, Failure> {
         name: source.name.clone(),
         title: source.manifest.title,
         kind: gather::directory_kind(source.manifest.grade),
+        issued: list.as_ref().ok().and_then(|list| list.issued),
         rows: list.map(|list| list.rows),
         believed,
         doubt,
@@ -267,10 +270,10 @@ async fn accept(app: &App, typed: &str, reason: &str) -> Result<Report, Failure>
     }
     let seen = read(app, source(app, &world, typed)?).await?;
     let doubted = seen.doubt.is_some();
-    let Seen { name, rows, believed, .. } = seen;
+    let Seen { name, rows, issued, believed, .. } = seen;
     let pairs = directory::pairs(&rows.map_err(|e| e.with("connection", name.as_str()))?);
     if doubted {
-        directory::accept(app, &name, pairs, reason).await?;
+        directory::accept(app, &name, (pairs, issued), reason).await?;
     }
     let before = believed.unwrap_or_default().pairs;
     let text = if doubted {

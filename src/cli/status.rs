@@ -1,8 +1,11 @@
 //! `status`: how things stand, on one screen; and `--check`, the one line that a monitor reads (H06). Both ask nobody.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
-use ledgerward_contract::{OAuthSpec, SourceKind, Timestamp};
+use ledgerward_contract::{OAuthSpec, SourceKind, SourceRef, Timestamp};
 use ledgerward_kit::keepalive::{Expiry, expiry};
 use serde_json::{Value, json};
 
@@ -20,6 +23,7 @@ use crate::{
     domain::{
         fact::{Fact, Why},
         finding::Severity,
+        firm::{Client, ClientState},
     },
     exposure::{self, Exposure},
     memory,
@@ -114,11 +118,16 @@ pub async fn run(app: &App, check: bool) -> Result<Report, Failure> {
     unseen.take_out(&mut seen.findings);
     let lines = sign_ins(app, &seen.sign_ins);
     let facts = memory::recall_all(app, &firm).await?;
+    // What was read once and is nobody's ledger any more is not waited for.
+    let ours = |c: &&Client| matches!(c.state, ClientState::Active | ClientState::Archived);
+    let bound: BTreeSet<&SourceRef> = firm.clients.values().filter(ours).flat_map(|c| &c.sources).collect();
+    // Where our own user is not listed, the list itself was read.
+    let read = |why: &Why| matches!(why, Why::FirstReading | Why::Unlisted | Why::OwnMissing);
     let unreadable: Vec<Unreadable> = facts
         .sources()
         .iter()
-        .filter(|s| s.source.kind == SourceKind::Ledger && s.rest.fact() == Fact::Unknown && s.rest != Why::Unlisted)
-        .filter(|s| !matches!(s.rest, Why::FirstReading) && !unseen.hides(&s.source))
+        .filter(|s| s.source.kind == SourceKind::Ledger && s.rest.fact() == Fact::Unknown && !read(&s.rest))
+        .filter(|s| bound.contains(&s.source) && !unseen.hides(&s.source))
         .map(|s| {
             let why = s.trouble.clone().unwrap_or_else(|| s.rest.words().to_owned());
             (format!("{} \"{}\"", s.source.connection, s.name), s.unknown_since, why)

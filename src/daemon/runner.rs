@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -71,6 +71,8 @@ pub struct Daemon {
     pub changes: tokio::sync::Mutex<()>,
     /// Cloned by everything that must be waited for at the end.
     pub working: Arc<()>,
+    /// The job under way: one that is cut off is due again.
+    job: Mutex<Option<Job>>,
     /// True when nothing is waited for any more.
     over: watch::Sender<bool>,
     /// What access checks are answered from.
@@ -96,6 +98,7 @@ impl Daemon {
             cycle: tokio::sync::Mutex::default(),
             changes: tokio::sync::Mutex::default(),
             working: Arc::new(()),
+            job: Mutex::default(),
             over: watch::Sender::new(false),
             book: super::api::Book::default(),
             seed,
@@ -150,6 +153,7 @@ impl Daemon {
             return;
         }
         let begun = Instant::now();
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
         let result = match job {
             Job::Statements => self.cycle(job, Ask::default()).await,
             Job::Access => self.cycle(job, Ask { access_only: true, ..Ask::default() }).await,
@@ -160,6 +164,7 @@ impl Daemon {
         if self.process.stopping() && !matches!(result, Ok(Exit::Done)) {
             self.due_again(job).await;
         }
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.book.look_again();
         let kind = job.kind();
         match result {
@@ -377,6 +382,10 @@ impl Daemon {
             // What goes on while the runtime ends would panic in its next wait.
             self.over.send_replace(true);
             self.end_runs().await;
+            let cut = *self.job.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(job) = cut {
+                self.due_again(job).await;
+            }
         }
         let settled = self.process.tokens.settle(SETTLE).await;
         if !settled {

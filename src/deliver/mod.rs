@@ -183,10 +183,7 @@ pub async fn run_only(
         let done = lanes.iter().find(|l| l.lane == plan.lane);
         let planned = plan.planned(&decider);
         let (papers, was) = (decider.papers(&plan.lane.folder), accounts.get(&lane_text(&plan.lane)));
-        let entry = match whose::another(papers, was, &plan.client, &plan.lane.target.0) {
-            Some(why) => Entry::Closed(why),
-            None => door(picture, target, plan, done, planned).unwrap_or_else(Entry::Closed),
-        };
+        let entry = door(picture, target, plan, done, planned).unwrap_or_else(Entry::Closed);
         let there = delivered.get(&plan.lane).map_or(&[][..], Vec::as_slice);
         let door = Door::new(plan.lane.clone(), (papers, was.is_some()), target, entry, there);
         doors.entry(plan.lane.folder.client).or_default().push(door);

@@ -125,9 +125,7 @@ pub fn because_words(d: &Decider<'_>, ix: super::policy::PersonIx, because: Beca
         }
         Because::NotReadYet => "a source of the client has not been read yet".to_owned(),
         Because::ForeignDomain => "the address is outside the firm's domains".to_owned(),
-        Because::TwoLedgers => {
-            "accounts of two ledgers with one id are selected, and one folder cannot be of both".to_owned()
-        }
+        Because::TwoLedgers => "accounts of two ledgers have this id, and one folder cannot be of both".to_owned(),
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn unsaid(lane: &DesiredLane<'_>, ask: &Ask) -> bool {
                     | Why::AbsentOnce
                     | Why::Flapping
                     | Why::NewOnce
+                    | Why::FirstReading
             ),
             _ => false,
         })
@@ -43,7 +44,7 @@ pub(super) fn unsaid(lane: &DesiredLane<'_>, ask: &Ask) -> bool {
 /// What a run leaves behind it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Behind {
-    /// Lanes that take in their settings and the firm's changes so far.
+    /// Lanes that take in their settings.
     lanes: BTreeSet<LaneKey>,
     /// Targets whose first plan was approved.
     targets: BTreeSet<TargetName>,
@@ -81,6 +82,9 @@ pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> 
         .iter()
         .filter_map(|key| picture.book.lanes.get(key).map(|k| (lane_text(key), k.policy.clone(), k.first)))
         .collect();
+    // Every one of them takes in the firm's changes so far, in sight or not: a change outweighs what a source says, so one that
+    // waited for a ledger for weeks would let its removals past the gates, and its grants past a hold of the settings.
+    let texts: Vec<String> = done.iter().filter(|key| picture.book.lanes.contains_key(key)).map(lane_text).collect();
     app.store
         .run(move |db| {
             db.tx(|db| {
@@ -88,11 +92,13 @@ pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> 
                     if db.doc_get::<String>(POLICY, key)?.as_ref() != Some(policy) {
                         db.doc_put(POLICY, key, policy)?;
                     }
-                    if db.doc_get::<i64>(SEEN_CHANGE, key)? != Some(last) {
-                        db.doc_put(SEEN_CHANGE, key, &last)?;
-                    }
                     if *first {
                         db.doc_delete(FIRST, key)?;
+                    }
+                }
+                for key in &texts {
+                    if db.doc_get::<i64>(SEEN_CHANGE, key)? != Some(last) {
+                        db.doc_put(SEEN_CHANGE, key, &last)?;
                     }
                 }
                 for lane in &behind.first {

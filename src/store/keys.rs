@@ -266,6 +266,12 @@ impl Db {
                 std::fs::rename(&path, &aside).map_err(|e| StoreError::io("put aside", &path, e))?;
                 Kek::create(&path)?
             }
+            (Err(e), _) if *source != KeySource::State => {
+                return Err(e.next(format!(
+                    "Put a new key there first: head -c 32 /dev/urandom > {path} && chmod 0400 {path}; then this command again.",
+                    path = path.display()
+                )));
+            }
             (Err(e), _) => return Err(e),
         };
         self.tx(|db| {

@@ -2,7 +2,10 @@
 //! the bytes of a session lock nothing. So while one commit is under way the bytes of other files arrive, and the next
 //! request commits all of them (`targets/dropbox` 4 and 8).
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -13,7 +16,6 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::{
     Dropbox,
-    account::pause,
     api::{self, decode},
     refusal,
     upload::{Session, TRIES},
@@ -22,8 +24,12 @@ use crate::{
 /// Files that one request may commit.
 const MOST: usize = 1000;
 
-/// Sessions whose bytes are there and that wait for a commit. Whoever put one in has written down the intent of its file: a
-/// `WriteCx` is asked for that.
+/// Busy commits in a row before a file fails. Beside the vendor's own clients a folder is locked for seconds; the pause begins
+/// at one second and doubles, as it does for a request that is refused as a whole.
+const BUSY: u32 = 5;
+
+/// Sessions whose bytes are there and that wait for a commit. Whoever put one in has written down the intent of its file (a
+/// `WriteCx` is asked for that) and still waits for it: what it was decided on is not true for ever.
 #[derive(Default)]
 pub(crate) struct Together(Mutex<Vec<Waiting>>);
 
@@ -46,6 +52,8 @@ impl Together {
 
     fn take(&self) -> Vec<Waiting> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The run that wanted it is over.
+        waiting.retain(|w| !w.tell.is_closed());
         let most = waiting.len().min(MOST);
         waiting.drain(..most).collect()
     }
@@ -65,8 +73,8 @@ impl Dropbox {
         if let Ok(held) = self.writes.try_lock() {
             return self.tell_held(cx, upload()?, &held).await;
         }
-        let mut open: Option<Session> = None;
-        for nth in 0..=TRIES {
+        let (mut open, mut busy): (Option<Session>, u32) = (None, 0);
+        for _ in 0..=TRIES + BUSY {
             let session = match open.take() {
                 Some(session) => session,
                 None => self.open(cx, file.bytes.clone()).await?,
@@ -74,10 +82,13 @@ impl Dropbox {
             let entry = api::commit_entry(&session.session_id, file.bytes.len(), path, mode);
             let answer = self.commit(cx, entry).await?;
             let tags = answer.as_ref().map_or_else(|| "lookup_failed".to_owned(), refusal::tags);
+            // By itself, or within `path`.
+            let locked = tags.split('/').any(|tag| tag == "too_many_write_operations");
             match (answer, tags.split('/').next().unwrap_or_default()) {
-                (Some(_), "too_many_write_operations") if nth < TRIES => {
+                (Some(_), _) if locked && busy < BUSY => {
                     open = Some(session);
-                    pause(nth).await;
+                    ledgerward_kit::pause(Duration::from_secs(1 << busy)).await;
+                    busy += 1;
                 }
                 // Dropbox counts folders in some requests.
                 (Some(_), "too_many_shared_folder_targets") => return self.tell(cx, upload()?).await,
@@ -118,7 +129,7 @@ impl Dropbox {
                 Ok(answers) => {
                     for (waiting, answer) in all.into_iter().zip(answers) {
                         // Whoever was cancelled reads it in the next run.
-                        let _gone = waiting.tell.send(Ok(answer));
+                        let _gone = waiting.tell.send(answer);
                     }
                 }
                 // Nobody knows what was committed: each looks at its own file.
@@ -134,7 +145,7 @@ impl Dropbox {
 }
 
 /// What became of each file, as the answer that it would have had by itself.
-fn committed(answer: &Response, asked: usize) -> Result<Vec<Response>> {
+fn committed(answer: &Response, asked: usize) -> Result<Vec<Result<Response>>> {
     const OP: &str = "file.put";
     let Committed { entries } = decode(OP, answer)?;
     if entries.len() != asked {
@@ -145,7 +156,7 @@ fn committed(answer: &Response, asked: usize) -> Result<Vec<Response>> {
         Some("failure") => Ok(response(409, &json!({ "error": entry.get("failure") }))),
         _ => Err(Error::contract(OP, "Dropbox does not say whether a file was taken")),
     };
-    entries.into_iter().map(single).collect()
+    Ok(entries.into_iter().map(single).collect())
 }
 
 /// The trouble of one request is that of each file in it.

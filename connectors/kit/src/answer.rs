@@ -179,7 +179,11 @@ pub fn whole(response: &Response) -> bool {
 /// error a list may be short, whatever the status says (P05).
 pub fn says_error(body: &[u8]) -> bool {
     const WORDS: [&str; 3] = ["error", "errors", "fault"];
-    let said = |value: &RawValue| !matches!(value.get(), "null" | "false" | "\"\"" | "[]" | "{}");
+    let said = |value: &RawValue| {
+        // With spaces within, as some print it.
+        let text: String = value.get().chars().filter(|c| !c.is_whitespace()).take(6).collect();
+        !matches!(text.as_str(), "null" | "false" | "\"\"" | "[]" | "{}")
+    };
     serde_json::from_slice::<BTreeMap<String, &RawValue>>(body)
         .is_ok_and(|fields| fields.iter().any(|(k, v)| WORDS.iter().any(|w| k.eq_ignore_ascii_case(w)) && said(v)))
 }

@@ -220,13 +220,13 @@ impl Transport for Refusing {
 
 #[tokio::test]
 async fn refusals_speak_of_a_store_and_of_what_stands_in_the_configuration() {
-    use ErrorKind::{Config, Conflict, Forbidden, NotFound, Unauthenticated, Unsupported};
+    use ErrorKind::{Config, Conflict, Forbidden, Unauthenticated, Unavailable, Unsupported};
     let p = Place::ready().await;
     let id = p.folder().await;
     for (status, all, kind, says, next) in [
         (401, true, Unauthenticated, "does not accept our name and key", "`username` and `password`"),
         (403, true, Forbidden, "does not let us", "read and write the folder of `root`"),
-        (404, true, NotFound, "nothing at this address", "Check `root` and the endpoint"),
+        (404, true, Unavailable, "the root is not there", "Check `root`"),
         (413, false, Unsupported, "larger than the store", "client_max_body_size"),
         (423, false, Conflict, "locked", "Unlock it"),
         (507, false, Forbidden, "the store is full", "Make room"),
@@ -238,15 +238,16 @@ async fn refusals_speak_of_a_store_and_of_what_stands_in_the_configuration() {
             }
             false => error(p.put_over(wire, 60, &id, "a.pdf").await),
         };
+        // A listing says of it what is not there; a write says where to look.
+        let e = match status {
+            404 => {
+                let wire = Arc::new(Refusing(p.dav.clone(), status, "", true));
+                error(p.t().create(&p.write_over(wire, 60), &key(2), "Birch LLP", None).await)
+            }
+            _ => e,
+        };
         let told = e.next.clone().unwrap_or_default();
-        if status == 404 {
-            // A listing says of it what is not there; a write says where to look.
-            let wire = Arc::new(Refusing(p.dav.clone(), status, "", true));
-            let cx = p.write_over(wire, 60);
-            let e = error(p.t().create(&cx, &key(2), "Birch LLP", None).await);
-            assert!(!e.message.contains("under this id"), "{e:?}");
-            continue;
-        }
+        assert!(!e.message.contains("under this id"), "{e:?}");
         assert_eq!(e.kind, kind, "{status}: {e:?}");
         assert!(e.message.contains(says) && told.contains(next), "{status}: {e:?}");
     }

@@ -225,11 +225,19 @@ fn fields(body: &Value) -> Vec<Field<'_>> {
     out
 }
 
+/// A field of the objects at a place.
+#[derive(Default)]
+struct Named {
+    object: String,
+    times: usize,
+    null: bool,
+}
+
 /// How often there is an object at each place, and how often it has each field, and with null.
 #[derive(Default)]
 struct Usual {
     objects: BTreeMap<String, usize>,
-    fields: BTreeMap<String, (usize, bool)>,
+    fields: BTreeMap<String, Named>,
 }
 
 impl Usual {
@@ -244,24 +252,25 @@ impl Usual {
         }
     }
 
-    fn count_fields(&mut self, place: &str, map: &Map<String, Value>) {
+    fn count_fields(&mut self, object: &str, map: &Map<String, Value>) {
         for (name, value) in map {
-            let place = format!("{place}.{name}");
-            let (times, null) = self.fields.entry(place.clone()).or_default();
-            *times += 1;
-            *null |= value.is_null();
+            let place = format!("{object}.{name}");
+            let field = self.fields.entry(place.clone()).or_default();
+            // A name may have a dot in it (`@odata.nextLink`).
+            object.clone_into(&mut field.object);
+            field.times += 1;
+            field.null |= value.is_null();
             self.count(&place, value);
         }
     }
 
     /// Whether some object at the place lacks the field.
     fn left_out(&self, place: &str) -> bool {
-        let objects = place.rsplit_once('.').and_then(|(object, _)| self.objects.get(object));
-        self.fields.get(place).map(|(times, _)| times) != objects
+        self.fields.get(place).is_none_or(|field| self.objects.get(&field.object) != Some(&field.times))
     }
 
     fn null(&self, place: &str) -> bool {
-        self.fields.get(place).is_some_and(|(_, null)| *null)
+        self.fields.get(place).is_some_and(|field| field.null)
     }
 }
 

@@ -124,6 +124,23 @@ fn a_doubt_about_a_person_is_as_old_as_its_first_list() {
 }
 
 #[test]
+fn a_user_without_an_address_is_who_the_firm_says_and_one_whose_address_went_is_nobody() {
+    let mut w = World::new();
+    assert_eq!(w.says(0, &[row("u1", " ")]).0, Some(Why::EmailChanged));
+    assert_eq!(w.says(HOUR, &[row("u1", "")]).0, Some(Why::EmailChanged), "however often");
+    let mut w = World::new();
+    w.firm.pins = [(Pin { source: ledger(), user: "u9".into() }, ann())].into();
+    w.memory = SourceMemory::default();
+    for hour in [0, 1] {
+        assert_eq!(w.says(hour * HOUR, &[row("u9", "")]).0, Some(Why::Reader));
+    }
+    let joined = w.reads(2 * HOUR, Outcome::Listed(&[row("own", "office@harbour.example"), row("u9", "")]));
+    assert!(joined.findings.iter().all(|f| f.code != "user.bad_address"), "{:?}", joined.findings);
+    let gone = AccessFact { role: "NONE".to_owned(), ..row("u9", "") };
+    assert_ne!(w.says(3 * HOUR, &[gone]).0, Some(Why::Reader), "and what it says of her counts");
+}
+
+#[test]
 fn a_list_without_our_own_user_leaves_who_is_missing_in_a_doubt_that_ages() {
     let mut w = World::new();
     for hour in [0, 30] {

@@ -157,7 +157,7 @@ impl User {
 
     pub fn json(&self) -> Value {
         json!({"userSecurityId": self.id, "userName": self.user_name, "displayName": self.name, "state": self.state,
-            "expiryDate": self.expires, "contactEmail": self.email})
+            "expiryDate": self.expires, "contactEmail": self.email.as_deref().unwrap_or_default()})
     }
 }
 

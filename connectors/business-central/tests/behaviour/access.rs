@@ -136,7 +136,7 @@ async fn the_address_is_the_one_that_the_firm_chose() {
         let nobody = list.iter().find(|f| f.name == "Job queue").unwrap().email.clone();
         Ok::<_, ledgerward_contract::Error>((bob, nobody))
     };
-    assert_eq!(email(json!({})).await.unwrap(), (Some("bob@harbour.example".into()), None));
+    assert_eq!(email(json!({})).await.unwrap(), (Some("bob@harbour.example".into()), Some(String::new())));
     let by_name = json!({"email_field": "userName"});
     assert_eq!(email(by_name).await.unwrap(), (Some("BOB".into()), Some("JOB".into())));
     // Not in this vendor's answer: never quietly another field.

@@ -103,7 +103,12 @@ impl DropboxFake {
             }
             let busy = self.busy_commits > 0;
             self.busy_commits -= u64::from(busy);
-            let one = if busy { tag("too_many_write_operations") } else { self.finish(call, entry, &[], true) };
+            // Dropbox has both forms.
+            let locked = ["too_many_write_operations", "path/too_many_write_operations"];
+            let one = match locked.get(self.busy_commits as usize % 2).filter(|_| busy) {
+                Some(form) => tag(form),
+                None => self.finish(call, entry, &[], true),
+            };
             done.push(match one {
                 Ok(mut file) => {
                     file[".tag"] = json!("success");

@@ -120,8 +120,9 @@ async fn a_commit_of_many_that_is_lost_busy_or_refused_is_nobodys_loss() {
     let w = World::personal();
     let f = w.create(1).await;
     w.control("limits", json!({ "write_ms": 200 }));
-    w.control("drop_answers", json!({ "path": "finish_batch", "count": 1 }));
-    w.control("busy_commits", json!({ "count": 2 }));
+    // Oftener than the answer to one request is waited for; and locked for seconds.
+    w.control("drop_answers", json!({ "path": "finish_batch", "count": 6 }));
+    w.control("busy_commits", json!({ "count": 18 }));
     let done = many(&w, &f, &small(0..6)).await;
     assert!(done.iter().all(Result::is_ok), "{done:?}");
     assert_eq!(w.files(&f).await.unwrap().items().len(), 6);
@@ -132,6 +133,29 @@ async fn a_commit_of_many_that_is_lost_busy_or_refused_is_nobodys_loss() {
     w.control("outage", json!({ "path": "finish_batch", "status": "object", "count": 9 }));
     let odd = many(&w, &f, &small(30..33)).await;
     assert_eq!(odd[1].as_ref().unwrap_err().kind, ErrorKind::Contract);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_nobody_waits_for_any_more_is_not_committed_with_others() {
+    let w = World::personal();
+    let f = w.create(1).await;
+    w.control("limits", json!({ "write_ms": 200 }));
+    let fenced = w.fenced(&f, &[BEN, CARA], &[US]).await;
+    let (cx, files) = (w.write(), small(0..3));
+    let mut put: Vec<_> =
+        files.iter().map(|(file, expect)| w.target().put(&cx, &fenced, file, expect.clone())).collect();
+    // The first file's commit is under way, and the bytes of the others come.
+    for _ in 0..50 {
+        for one in &mut put {
+            assert!(futures::poll!(one).is_pending());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(w.sent("upload.start"), 2);
+    drop(put.remove(1));
+    assert!(futures::future::join_all(put).await.iter().all(Result::is_ok));
+    let there: Vec<u64> = w.files(&f).await.unwrap().items().iter().map(|s| s.size).collect();
+    assert_eq!(there, [9, 9]);
 }
 
 #[tokio::test(start_paused = true)]
