@@ -578,6 +578,24 @@ fn a_file_that_is_gone_from_its_folder_is_told_and_sent_again_when_a_person_says
     assert!(gone.exists() && fs::read(&changed).unwrap() == b"by hand");
     assert_eq!(open(&firm, "file.missing"), []);
     assert_eq!(open(&firm, "file.changed").len(), 1);
+
+    // It is right as it is, until somebody changes it once more.
+    assert!(open(&firm, "file.changed")[0].1.contains("ledgerward statements accept --client acme-ltd"));
+    let accept = ["statements", "accept", "--client", "acme-ltd", "--reason", "signed by hand"];
+    let told = firm.must(&accept);
+    assert!(told.out.contains("was changed\n1 file accepted"), "{told:?}");
+    assert!(firm.must(&accept).out.contains("nothing was to accept"));
+    for _ in 0..2 {
+        assert_eq!(open(&firm, "file.changed"), []);
+        firm.must(&["statements", "push", "--client", "acme-ltd"]);
+        a_day_later(&firm);
+        assert_eq!(firm.sync().exit, 0);
+    }
+    fs::write(&changed, "once more").unwrap();
+    a_day_later(&firm);
+    firm.sync();
+    assert_eq!(open(&firm, "file.changed").len(), 1);
+
     fs::remove_file(&changed).unwrap();
     firm.must(&["statements", "push", "--client", "acme-ltd"]);
     assert_eq!(open(&firm, "file.changed"), []);

@@ -340,6 +340,9 @@ fn cycles() -> Vec<Line> {
             vec![body("client", Kind::Client, CLIENT), body("period", Text, "2026-10, 2026-Q2 or FY2026"), body("kind", STATEMENT_KINDS, ""),
                  body("rerender", Flag, "with this version's rendering, though the data is the same")],
             Command("statements --client={client} --period={period} --kind={kind} push --rerender?rerender"), &["statements-push/1"]),
+        (Method::POST, "/statements/accept", "statementsAccept", "What was changed by hand in a client's folders is right as it is", Publish,
+            vec![must(body("client", Kind::Client, CLIENT)), must(body("reason", Text, REASON))],
+            Command("statements --client={client} accept --reason={reason}"), &["statements-accept/1"]),
     ]
 }
 

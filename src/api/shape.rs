@@ -107,6 +107,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("pull/1", "{ledgers:i, unreadable:i, troubles:[s], rereads:i}"),
     ("sync/1", "{applied:b, lanes?:[#Lane], delivery?:#Delivery, held?:any, troubles?:[s], unconfirmed?:i, unreadable?:i}"),
     ("statements/1", "{statements:[{client:s, ledger:s, kind:s, period:s, account?:s, state:any, version:s, files:[any]}], not_known:[s]}"),
+    ("statements-accept/1", "{client:s, files:[{path:s, is:s}]}"),
     ("statements-push/1", "{delivery:#Delivery}"),
     ("audit/1", "{rows:[{seq:i, at:t, actor:s, act:s, subject:s, before:any, after:any, reason:s|null, hash:s}], next:i|null}"),
     ("audit-verify/1", "{whole:b, rows?:s, head?:s, row?:s, why?:s}"),

@@ -44,7 +44,7 @@ const fn needs(command: &Command) -> &'static [Permission] {
         Command::Leaver(_) => &[People],
         Command::Adopt { .. } => &[Publish, ReadAll],
         Command::Backup { .. } | Command::Restore { .. } | Command::Key { .. } => &[Operate],
-        Command::Statements { act: Some(StatementsAct::Push { .. }), .. } => &[Publish, ReadAll],
+        Command::Statements { act: Some(StatementsAct::Push { .. } | StatementsAct::Accept { .. }), .. } => &[Publish, ReadAll],
         Command::People { .. }
         | Command::Clients { .. }
         | Command::Select(_)

@@ -11,7 +11,7 @@ use ledgerward_contract::{
     StatementKind, StatementRequest, Timestamp,
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     access::{self, Filter, Sight},
@@ -44,6 +44,7 @@ pub async fn run(
         None | Some(StatementsAct::List) => list(app, &which).await,
         Some(StatementsAct::Render { format, out }) => render(app, &which, format, &out).await,
         Some(StatementsAct::Push { rerender }) => push(app, console, &which, rerender).await,
+        Some(StatementsAct::Accept { reason }) => accept(app, &which, &reason).await,
     }
 }
 
@@ -534,4 +535,26 @@ async fn push(
     let value = serde_json::to_value(&done)
         .map_err(|e| Failure::new(Exit::Failed, "the result cannot be written").cause(&e))?;
     Ok(Report::new(exit(&done), json!({"schema": "ledgerward/statements-push/1", "delivery": value}), text))
+}
+
+async fn accept(app: &App, which: &StatementFilter, reason: &str) -> Result<Report, Failure> {
+    cycle::may_publish(app).await?;
+    let Some(typed) = which.client.as_ref().filter(|_| which.period.is_none() && which.kind.is_none()) else {
+        let next = "ledgerward statements accept --client CLIENT --reason TEXT, without a period or kind";
+        return Err(Failure::new(Exit::Usage, "say whose folders are right as they are").next(next));
+    };
+    let firm = app.firm().await?;
+    let client = act::client(app, &firm, &typed.0)?;
+    let done = deliver::accept(app, client.id, reason).await?;
+    let mut text = String::new();
+    for file in &done {
+        let _ = writeln!(text, "{}: {}", file.path, file.fault.words());
+    }
+    let _ = match done.len() {
+        0 => writeln!(text, "The files of {} are as they were delivered; nothing was to accept.", client.slug),
+        n => writeln!(text, "{} accepted as they are. What is changed after this is told again.", count(n, "file")),
+    };
+    let files: Vec<Value> = done.iter().map(|f| json!({"path": f.path, "is": f.fault.words()})).collect();
+    let json = json!({"schema": "ledgerward/statements-accept/1", "client": client.slug, "files": files});
+    Ok(Report::new(Exit::Done, json, text))
 }

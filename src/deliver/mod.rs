@@ -42,7 +42,7 @@ pub use self::{
     books::{PROFILE, accounts_now, chosen_accounts, since},
     files::head,
     statements::{body_of, change_of},
-    there::{Fault, LOOKED, Looked, forget, sweep},
+    there::{Fault, LOOKED, Looked, accept, forget, sweep},
     whose::ACCOUNT,
 };
 
@@ -174,7 +174,7 @@ pub async fn run_only(
     console: &mut dyn Console,
 ) -> Result<Delivery, Failure> {
     let delivered = app.store.run(|db| db.delivered()).await?;
-    let accounts = whose::accounts(app).await?;
+    let (accounts, accepted) = (whose::accounts(app).await?, there::accepted(app).await?);
     let mut doors: BTreeMap<ledgerward_contract::ClientId, Vec<Door<'_>>> = BTreeMap::new();
     let targets: Vec<TargetName> = world.targets.keys().cloned().collect();
     let decider = picture.decider(&targets);
@@ -193,10 +193,10 @@ pub async fn run_only(
     }
     let frozen = app.store.run(|db| db.freeze()).await?.is_some();
     let turns = Turns::new(world);
-    let turns = &turns;
+    let (turns, accepted) = (&turns, &accepted);
     let jobs = doors.into_iter().filter_map(|(id, doors)| {
         let client = picture.firm.clients.get(&id).filter(|c| c.state == ClientState::Active)?;
-        Some(Job { app, world, picture, only, client, turns, doors, frozen, out: Delivery::default() }.run())
+        Some(Job { app, world, picture, only, client, turns, accepted, doors, frozen, out: Delivery::default() }.run())
     });
     let jobs = stream::iter(jobs).buffer_unordered(CLIENTS_AT_ONCE).collect();
     let results: Vec<Result<Delivery, Failure>> = stop::heeding(app.process.stop_signal(), jobs).await;
@@ -382,6 +382,8 @@ struct Job<'a> {
     only: &'a Only,
     client: &'a Client,
     turns: &'a Turns,
+    /// What a person says is right as it is.
+    accepted: &'a BTreeMap<String, there::Faults>,
     doors: Vec<Door<'a>>,
     /// The firm was frozen when the delivery began.
     frozen: bool,
@@ -447,7 +449,11 @@ impl<'a> Job<'a> {
                 tokio::time::sleep(pause).await;
                 match there::listed(door.target, fenced.folder(), self.picture.now).await {
                     Ok(list) => {
-                        let faults = there::compare(door.there.values(), list.items());
+                        let mut faults = there::compare(door.there.values(), list.items());
+                        if let Some(accepted) = self.accepted.get(&lane_text(&door.lane)) {
+                            // What is missing is sent again all the same: a person asks for it.
+                            faults.retain(|key, f| f.fault == Fault::Missing || accepted.get(key) != Some(f));
+                        }
                         let missing = faults.values().any(|f| f.fault == Fault::Missing);
                         door.faults = Some(faults);
                         if !missing {

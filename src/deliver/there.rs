@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
-use ledgerward_contract::{Error, FileKey, FolderId, SeenFile, Snapshot, Stat, Timestamp};
+use ledgerward_contract::{ClientId, Error, FileKey, FolderId, SeenFile, Snapshot, Stat, Tag, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{files::SERVED, whose::ACCOUNT};
@@ -21,6 +21,9 @@ use crate::{
     store::{Db, DeliveredFile},
     world::{Target, World},
 };
+
+/// What a person accepted of what looks found, by [`lane_text`].
+const ACCEPTED: &str = "files_accepted";
 
 /// What the last look at each folder's files found, by [`lane_text`].
 pub const LOOKED: &str = "files_looked";
@@ -66,6 +69,9 @@ impl Fault {
 pub struct Found {
     pub path: String,
     pub fault: Fault,
+    /// Of what is there instead. Whoever accepts that accepts no later change.
+    #[serde(default)]
+    pub tag: Option<Tag>,
 }
 
 /// By file key.
@@ -93,18 +99,17 @@ pub(super) fn compare<'d>(delivered: impl Iterator<Item = &'d DeliveredFile>, th
     let by_id: BTreeMap<_, &SeenFile> = there.iter().map(|f| (&f.id, f)).collect();
     // Most targets tell no two names apart that differ in their case alone.
     let path = |f: &SeenFile| f.path.join("/");
-    let names: BTreeSet<String> = there.iter().map(|f| path(f).to_lowercase()).collect();
-    let fault = |f: &DeliveredFile| match by_id.get(&f.file) {
-        Some(seen) if seen.tag != f.tag => Some(Fault::Changed),
-        Some(seen) => {
-            let now = path(seen);
-            (now.to_lowercase() != f.delivered.path.to_lowercase()).then_some(Fault::Renamed(now))
-        }
-        None if names.contains(&f.delivered.path.to_lowercase()) => Some(Fault::Replaced),
-        None => Some(Fault::Missing),
-    };
+    let names: BTreeMap<String, &SeenFile> = there.iter().map(|f| (path(f).to_lowercase(), f)).collect();
     let found = |f: &DeliveredFile| {
-        let found = Found { path: f.delivered.path.clone(), fault: fault(f)? };
+        let name = f.delivered.path.to_lowercase();
+        let (fault, seen) = match (by_id.get(&f.file), names.get(&name)) {
+            (Some(seen), _) if seen.tag != f.tag => (Fault::Changed, Some(*seen)),
+            (Some(seen), _) if path(seen).to_lowercase() != name => (Fault::Renamed(path(seen)), Some(*seen)),
+            (Some(_), _) => return None,
+            (None, Some(other)) => (Fault::Replaced, Some(*other)),
+            (None, None) => (Fault::Missing, None),
+        };
+        let found = Found { path: f.delivered.path.clone(), fault, tag: seen.map(|s| s.tag.clone()) };
         Some((f.delivered.key.clone(), found))
     };
     delivered.filter_map(found).collect()
@@ -154,10 +159,13 @@ pub async fn sweep(app: &App, world: &World, picture: &Picture) -> Result<(), Fa
 
 /// Tells what looks found, and keeps it for `statements`.
 pub(super) async fn keep(app: &App, picture: &Picture, found: BTreeMap<LaneKey, Faults>) -> Result<(), Failure> {
-    let scope = |lane: &str| format!("there/{lane}");
     let mut scopes: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
     let mut put = Vec::new();
-    for (lane, faults) in found {
+    let accepted = accepted(app).await?;
+    for (lane, mut faults) in found {
+        if let Some(accepted) = accepted.get(&lane_text(&lane)) {
+            faults.retain(|key, found| accepted.get(key) != Some(found));
+        }
         let client = picture.firm.clients.get(&lane.folder.client).map_or_else(String::new, |c| c.slug.clone());
         scopes.insert(scope(&lane_text(&lane)), findings(&lane, &client, &faults));
         put.push((lane_text(&lane), Looked { at: picture.now, faults }));
@@ -185,12 +193,49 @@ pub(super) async fn keep(app: &App, picture: &Picture, found: BTreeMap<LaneKey, 
     Ok(())
 }
 
+pub(super) async fn accepted(app: &App) -> Result<BTreeMap<String, Faults>, Failure> {
+    Ok(app.store.run(|db| db.doc_all(ACCEPTED)).await?)
+}
+
+fn scope(lane: &str) -> String {
+    format!("there/{lane}")
+}
+
+/// A person says that the files of these folders are to be as they were last found. What is not like that any more is told
+/// again. Gives what was accepted.
+pub async fn accept(app: &App, client: ClientId, reason: &str) -> Result<Vec<Found>, Failure> {
+    let (reason, now) = (reason.to_owned(), app.now());
+    let accept = move |db: &mut Db| {
+        db.tx(|db| {
+            let mut done = Vec::new();
+            for lane in db.delivered()?.keys().filter(|lane| lane.folder.client == client) {
+                let key = lane_text(lane);
+                let Some(looked) = db.doc_get::<Looked>(LOOKED, &key)?.filter(|l| !l.faults.is_empty()) else {
+                    continue;
+                };
+                let before: Faults = db.doc_get(ACCEPTED, &key)?.unwrap_or_default();
+                let mut after = before.clone();
+                after.extend(looked.faults.clone());
+                db.doc_put(ACCEPTED, &key, &after)?;
+                db.doc_put(LOOKED, &key, &Looked { at: looked.at, faults: Faults::new() })?;
+                db.audit(now, "file.accept", &key, Some(&before), Some(&after), Some(&reason))?;
+                // Nothing is found here, so it is of no run.
+                db.sync_findings(0, &scope(&key), &[], now)?;
+                done.extend(looked.faults.into_values());
+            }
+            Ok(done)
+        })
+    };
+    Ok(app.store.run(accept).await?)
+}
+
 /// The lane's folder is another one from now on: nothing of ours is in it yet, so that everything is due again.
 pub fn forget(db: &mut Db, lane: &LaneKey, reason: &str, at: Timestamp) -> crate::store::Result<()> {
     let lost = db.delivered()?.remove(lane).unwrap_or_default();
     lost.iter().try_for_each(|f| db.delivered_lost(lane, f.delivered.key.as_str(), reason, at))?;
     let key = lane_text(lane);
     db.doc_delete(LOOKED, &key)?;
+    db.doc_delete(ACCEPTED, &key)?;
     db.doc_delete(ACCOUNT, &key)?;
     for (list, mut folders) in db.doc_all::<BTreeSet<String>>(SERVED)? {
         if folders.remove(&key) {
@@ -214,7 +259,9 @@ fn findings(lane: &LaneKey, client: &str, faults: &Faults) -> Vec<Finding> {
         Some(Finding::new(Severity::Warning, code, crate::apply::subject(lane, client, "files"), text, next))
     };
     let push = format!("ledgerward statements push --client {client}");
-    let left = format!("Nothing is overwritten. For the delivered one again: delete it there, then {push}");
+    let left = format!(
+        "Nothing is overwritten. If that is right: ledgerward statements accept --client {client} --reason TEXT. For the delivered one again: delete it there, then {push}"
+    );
     [tell(MISSING, &missing, format!("To send it again: {push}")), tell(CHANGED, &changed, left)]
         .into_iter()
         .flatten()

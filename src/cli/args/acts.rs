@@ -382,6 +382,12 @@ pub enum StatementsAct {
         #[arg(long)]
         rerender: bool,
     },
+    /// What was changed, renamed or deleted by hand in a client's folders is right as it is
+    Accept {
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
