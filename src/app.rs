@@ -263,9 +263,10 @@ fn who(config: &Config, acting: Option<&Email>, uid: u32, state: &Path) -> Resul
 impl From<StoreError> for Failure {
     fn from(e: StoreError) -> Self {
         let exit = match e.kind {
-            Kind::Locked => Exit::Locked,
+            // A full disk of the state is, like the lock, nothing that anybody asked for: try again later (F05).
+            Kind::Locked | Kind::Full => Exit::Locked,
             Kind::Refused | Kind::Newer | Kind::Damaged | Kind::Missing | Kind::Secret => Exit::Refused,
-            Kind::Full | Kind::Io | Kind::Conflict | Kind::NotFound | Kind::Closed => Exit::Failed,
+            Kind::Io | Kind::Conflict | Kind::NotFound | Kind::Closed => Exit::Failed,
         };
         let fault = match e.kind {
             Kind::Conflict => Fault::Conflict,

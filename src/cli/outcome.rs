@@ -20,7 +20,7 @@ pub enum Exit {
     /// Finished with held or failed lanes, or with removals that wait for their second reading.
     Partly = 5,
     Usage = 64,
-    /// Another instance holds the lock.
+    /// Another instance holds the lock, or the disk of the state is full.
     Locked = 75,
     /// Configuration or state refused.
     Refused = 78,
