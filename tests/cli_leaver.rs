@@ -918,6 +918,31 @@ fn the_evidence_lists_what_was_held_when_they_were_shut_out() {
 }
 
 #[test]
+fn what_was_applied_is_whose_the_address_was_then() {
+    let world = office();
+    let mut db = world.open(false);
+    let firm = db.firm().unwrap();
+    let bob = &firm.people[&PersonId(Uuid::from_u128(BOB))];
+    let added = json!({
+        "op": "add_person", "id": bob.id, "first": bob.first, "last": bob.last, "email": bob.email,
+        "office": bob.office, "mode": bob.mode,
+    });
+    db.record_change(&added, "ana", "people", at("2026-10-01T20:00:00Z"), &firm, &firm).unwrap();
+    let run = db.run_start("sync", at(READ)).unwrap();
+    grant(&mut db, run);
+    drop(db);
+    world.text("people edit bob --email robert@harbour.example", 0);
+    // No run has taken the old address out of the folder yet, and what is there is still Bob's.
+    has(&world.text("leaver robert --pack left", 5), &["drive: the folder of client-1001: ledgerward sync"]);
+    let text = fs::read_to_string(world.path("left/evidence.md")).unwrap();
+    has(&text, &["Held when they left: 1. Still held by our doing: 1."]);
+    world.text("people add bob@harbour.example --first Bo --last Newcomer", 0);
+    let told = world.json("access --at 2026-10-31 --clock applied", 0, "access-at");
+    let who: Vec<_> = told["rows"].as_array().unwrap().iter().map(|r| r["person"]["email"].clone()).collect();
+    assert_eq!(who, [json!("robert@harbour.example")], "the newcomer saw nothing then");
+}
+
+#[test]
 fn a_pack_that_cannot_be_written_is_refused_before_anybody_is_closed() {
     let world = office();
     fs::write(world.path("file"), "x").unwrap();
