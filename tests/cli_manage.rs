@@ -706,6 +706,48 @@ fn a_role_of_the_firms_own_does_what_it_names_and_for_its_group_only() {
     bob("clients").exits(1).warns("disabled or closed");
 }
 
+/// What a refusal says is not more than what the asker may see anyway.
+#[test]
+fn a_role_for_a_group_hears_nothing_of_the_clients_outside() {
+    let place = Place::firm();
+    for name in ["Acme Ltd", "Harbour Mill", "Harbour Mill", "Birch LLP"] {
+        place.args(&["clients", "add", name]).ok();
+    }
+    place.run("groups add north acme-ltd").ok();
+    place.run("roles define desk --may clients,selections --group north").ok();
+    place.run("people office bob custom:desk --mode selected").ok();
+    let bob = |line: &[&str]| place.args(&[&["--as", "bob@harbour.example"], line].concat());
+    // Two of one name: the owner is asked which, and others are not told that there are any.
+    place.args(&["clients", "archive", "Harbour Mill"]).exits(1).warns("could be harbour-mill or harbour-mill-2");
+    for line in [["clients", "archive", "Harbour Mill"], ["select", "cleo", "Harbour Mill"]] {
+        let said = bob(&line).exits(1).warns("there is no client \"Harbour Mill\"");
+        assert!(!said.err.contains("harbour-mill"), "{}", said.err);
+    }
+    // Of the proposed ones only their own: another one's name is in no refusal, and "all" is all of theirs.
+    place.pulled("Mills", &[]);
+    place.pulled("Quay", &[]);
+    place.run("groups add north quay").ok();
+    let said = bob(&["clients", "accept", "--all"]).ok().says("quay: accepted");
+    assert!(!said.out.contains("mills") && !said.err.contains("mills"), "{}{}", said.out, said.err);
+    // Whether somebody has a client that only the asker was given is not theirs to try out.
+    place.run("select bob birch-llp").ok();
+    bob(&["select", "cleo", "--remove", "birch-llp"]).exits(1).warns("not in the group north");
+    // An employee reads no list of ledgers, accounts or folders on the way to being told that they may not.
+    place.run("people office bob employee --mode selected").ok();
+    let pin = ["people", "confirm-pin", "bob", "xero", "id-Mill", "u1"];
+    let said = bob(&pin).exits(1).warns("permission \"people\" is missing");
+    assert!(!said.err.contains("Mills"), "{}", said.err);
+    place.args(&["people", "confirm-pin", "bob", "xero", "id-Mill", "u1"]).exits(1).warns("Did you mean id-Mills");
+    place.run("clients bind birch-llp xero id-Birch").ok();
+    for line in
+        [["clients", "accounts", "birch-llp", "x"].as_slice(), &["select", "bob", "birch-llp", "--account", "x"]]
+    {
+        let said = bob(line).exits(1).warns("is missing");
+        assert!(!said.err.contains("could not be read"), "{}", said.err);
+    }
+    bob(&["clients", "rename-folder", "birch-llp"]).exits(1).warns("permission \"clients\" is missing");
+}
+
 #[test]
 fn break_glass_takes_two_people_and_ends_within_a_day() {
     let place = Place::firm();

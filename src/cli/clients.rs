@@ -87,7 +87,7 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<ClientsAct>) 
             return adopt::new_folder(app, &client, &target, &reason).await;
         }
         Some(ClientsAct::Accounts { client, accounts, all }) => {
-            return set_accounts(app, act::client(app, &firm, &client.0)?, &accounts, all).await;
+            return set_accounts(app, &firm, act::client(app, &firm, &client.0)?, &accounts, all).await;
         }
         Some(ClientsAct::Since { client, date }) => {
             ChangeOp::SetStatementsSince { client: find(&client)?, since: date.0 }
@@ -214,6 +214,7 @@ async fn path_targets(app: &App, lanes: &[LaneRow]) -> Result<BTreeSet<TargetNam
 /// mount that people have to it, and no connector offers it; so it is said, and nothing is done.
 async fn rename_folder(app: &App, firm: &Firm, client: ClientId) -> Result<Report, Failure> {
     let name = firm.clients.get(&client).map(|c| c.name.clone()).unwrap_or_default();
+    act::allowed(app, firm, &ChangeOp::RenameClient { client, name: name.clone() })?;
     let lanes = folders(app, client).await?;
     if lanes.is_empty() {
         let json = json!({"schema": "ledgerward/rename-folder/1", "folders": []});
@@ -236,7 +237,9 @@ async fn rename_folder(app: &App, firm: &Firm, client: ClientId) -> Result<Repor
     Ok(Report::new(exit, json, text))
 }
 
-async fn set_accounts(app: &App, client: &Client, typed: &[String], all: bool) -> Result<Report, Failure> {
+async fn set_accounts(app: &App, firm: &Firm, client: &Client, typed: &[String], all: bool) -> Result<Report, Failure> {
+    // Before the accounts are looked up: their names are told to nobody who may not choose them.
+    act::allowed(app, firm, &ChangeOp::SetAccounts { client: client.id, accounts: None })?;
     let (accounts, notes) = if all {
         (None, Vec::new())
     } else {
