@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledgerward_contract::{
     ConnectionName, ErrorKind, Grade, LedgerId, LedgerRow, SourceKind, SourceRef, Standing, Timestamp,
 };
+use serde_json::{Value, json};
 
 use crate::{
     app::App,
@@ -277,7 +278,7 @@ async fn save(
     for joined in &out.sources {
         after.pins.extend(joined.new_pins.iter().cloned());
     }
-    out.proposals = propose_clients(&mut after, readings);
+    out.proposals = propose_clients(&mut after, readings, &firm.policy.authority);
     firm.pins.clone_from(&after.pins);
     firm.clients.clone_from(&after.clients);
 
@@ -311,12 +312,38 @@ async fn save(
                 }
                 if stored != after {
                     db.save_firm_diff(&stored, &after)?;
+                    for (source, (before, found)) in found(&stored, &after) {
+                        let before = (!before.is_empty()).then_some(before);
+                        db.audit(now, "firm.found", &source_key(source), before.as_ref(), Some(&found), None)?;
+                    }
                 }
                 Ok::<_, StoreError>(())
             })
         })
         .await?;
     Ok(())
+}
+
+/// What a run changed of the firm by itself, source by source: clients that it proposes, and who its users are said to be. Before
+/// and after, as every other change of the firm is told.
+#[expect(clippy::type_complexity, reason = "named once, here")]
+fn found<'f>(
+    stored: &'f Firm,
+    after: &'f Firm,
+) -> BTreeMap<&'f SourceRef, (serde_json::Map<String, Value>, serde_json::Map<String, Value>)> {
+    let mut all: BTreeMap<_, (serde_json::Map<_, _>, serde_json::Map<_, _>)> = BTreeMap::new();
+    for (pin, person) in after.pins.iter().filter(|(pin, person)| stored.pins.get(pin) != Some(person)) {
+        let (before, now) = all.entry(&pin.source).or_default();
+        let key = format!("user {}", pin.user.as_str());
+        before.extend(stored.pins.get(pin).map(|was| (key.clone(), json!(was))));
+        now.insert(key, json!(person));
+    }
+    for client in after.clients.values().filter(|c| !stored.clients.contains_key(&c.id)) {
+        for source in &client.sources {
+            all.entry(source).or_default().1.insert(format!("client {}", client.id), json!(client));
+        }
+    }
+    all
 }
 
 /// A directory's lines beside the ledgers, so that what is bound to one can be named.
@@ -351,7 +378,11 @@ fn fact_row(
 }
 
 /// A ledger that no client is bound to becomes a proposed client, which gives nobody anything.
-fn propose_clients(firm: &mut Firm, readings: &BTreeMap<ConnectionName, ConnectionReading>) -> Vec<Finding> {
+fn propose_clients(
+    firm: &mut Firm,
+    readings: &BTreeMap<ConnectionName, ConnectionReading>,
+    authority: &Authority,
+) -> Vec<Finding> {
     let bound: BTreeSet<(ConnectionName, LedgerId)> = firm
         .clients
         .values()
@@ -364,7 +395,7 @@ fn propose_clients(firm: &mut Firm, readings: &BTreeMap<ConnectionName, Connecti
     for (connection, reading) in readings {
         for row in reading.ledgers.values().filter(|r| !bound.contains(&(connection.clone(), r.id.clone()))) {
             let source = SourceRef { connection: connection.clone(), kind: SourceKind::Ledger, id: row.id.0.clone() };
-            let client = proposed(&slugs, &row.name, source);
+            let client = proposed(&slugs, &row.name, source, authority.clone());
             slugs.insert(client.slug.clone());
             firm.clients.insert(client.id, client);
         }
@@ -384,7 +415,7 @@ fn propose_clients(firm: &mut Firm, readings: &BTreeMap<ConnectionName, Connecti
         .collect()
 }
 
-fn proposed(slugs: &BTreeSet<String>, name: &str, source: SourceRef) -> Client {
+fn proposed(slugs: &BTreeSet<String>, name: &str, source: SourceRef, authority: Authority) -> Client {
     let id = ledgerward_contract::ClientId(uuid::Uuid::now_v7());
     Client {
         id,
@@ -393,7 +424,7 @@ fn proposed(slugs: &BTreeSet<String>, name: &str, source: SourceRef) -> Client {
         state: ClientState::Proposed,
         private_to: None,
         sources: [source].into(),
-        authority: Authority::All,
+        authority,
         unlisted: None,
         targets: None,
         accounts: None,

@@ -307,6 +307,23 @@ fn a_client_that_the_ledger_does_not_grant_is_greyed() {
     place.run("select bob acme-ltd").ok().says("already has access");
     place.run("select bob birch-llp --when-granted").ok().says("pending: until xero \"Birch LLP\" grants it");
     place.run("select bob birch-llp").exits(1).says("a wish for it is kept already");
+    // A file says what commands say, and gets the same answer.
+    let text = place.run("firm export").ok().out;
+    let wish = "\n[[selection]]\nperson = \"ana@harbour.example\"\nclient = \"birch-llp\"\n";
+    place.run("people mode ana ledger+selected").ok();
+    place.pulled("Cove", &[("ana@harbour.example", "gone")]);
+    place.run("clients accept cove").ok();
+    let text = text + &wish.replace("birch-llp", "cove");
+    let file = place.write("greyed.toml", &text);
+    for line in ["--dry-run", "--yes"] {
+        place
+            .run(&format!("firm apply {file} {line}"))
+            .exits(1)
+            .warns("ana@harbour.example needs access to cove in xero \"Cove\" first")
+            .warns("when_granted = true");
+    }
+    let file = place.write("wish.toml", &format!("{text}when_granted = true\n"));
+    place.run(&format!("firm apply {file} --yes")).ok();
     // Taking away also ends the wish.
     place.run("select bob birch-llp --remove").ok().says("removed");
     place.run("select bob birch-llp --remove").ok().says("no matching access");
@@ -612,6 +629,33 @@ fn who_made_a_change_sees_it_and_a_leavers_books_are_told() {
 }
 
 #[test]
+fn every_act_says_what_was_before_and_an_employee_sees_their_own() {
+    let place = Place::firm();
+    let config = std::fs::read_to_string(place.config()).unwrap();
+    std::fs::write(place.config(), format!("{config}\n").replace("authority = \"all\"", "authority = \"any\""))
+        .unwrap();
+    assert!(std::fs::read_to_string(place.config()).unwrap().contains("\nauthority = \"any\""));
+    place.args(&["--as", "bob@harbour.example", "clients", "add", "Acme Ltd"]).ok();
+    place.run("--as bob@harbour.example changes").ok().says("add client");
+    let clients = place.run("clients --json").ok().json();
+    assert_eq!(clients["clients"][0]["authority"], json!("any"), "as the configuration says for new clients");
+    place.run("api token add crm --person bob --expires 2090-01-01").ok();
+    place.run("api token revoke crm").ok();
+    place.run("people office bob admin --mode selected").ok();
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    place.run("--as bob@harbour.example select cleo acme-ltd").ok().warns("another owner must publish");
+    let id = place.run("changes show --all --json").ok().json()["changes"][0]["id"].as_str().unwrap().to_owned();
+    place.run(&format!("changes reject {id} --reason no")).ok();
+    let trail = place.run("audit export").ok().out;
+    let before = |act: &str| {
+        let row = trail.lines().find(|l| l.contains(act)).unwrap();
+        serde_json::from_str::<Value>(row).unwrap()["before"].clone()
+    };
+    assert!(before("token.revoke")["expires"].is_string());
+    assert_eq!(before("firm.reject")["op"], json!("select"));
+}
+
+#[test]
 fn status_counts_no_private_books_of_others() {
     let place = with_private_books();
     let clients = |who: &str| place.run(&format!("{who}status --json")).ok().json()["clients"].clone();
@@ -800,9 +844,30 @@ fn an_owner_sees_who_gains_what_and_publishes_a_part() {
     assert_eq!(shown["access"][0]["person"], json!("bob@harbour.example"));
     assert_eq!((&shown["access"][0]["before"], &shown["access"][0]["after"]), (&json!("none"), &json!("reader")));
     let first = shown["changes"][0]["id"].as_str().unwrap().to_owned();
-    place.run(&format!("changes publish {first}")).ok().says("bob@harbour.example gains acme-ltd on drive");
+    // A digest is of just what was shown: a part of it is something else, and so is all once there is more.
+    let digest = |which: &str| {
+        place.run(&format!("changes show {which} --json")).ok().json()["digest"].as_str().unwrap().to_owned()
+    };
+    let all = digest("--all");
+    let another = |which: &str| {
+        place.run(&format!("changes publish {which} --digest {all}")).exits(1).warns("this is not what was shown");
+    };
+    another(&first);
+    place.run("--as bob@harbour.example clients rename birch-llp Birchwood").ok();
+    another("--all");
+    let renames = place.run("changes show --all --json").ok().json()["changes"][2]["id"].as_str().unwrap().to_owned();
+    place.run(&format!("changes reject {renames} --reason no")).ok();
+    place.run("clients targets birch-llp drive").ok();
+    assert_eq!(digest("--all"), all, "nothing else than before");
+    let part = digest(&first);
+    place
+        .run(&format!("changes publish {first} --digest {}", &part[..12]))
+        .ok()
+        .says("bob@harbour.example gains acme-ltd on drive");
     let left = place.run("changes show --all --json").ok().json();
     assert_eq!(left["access"][0]["client"], json!("birch-llp"), "the other waits");
+    place.run("changes publish --all").ok().warns("bob@harbour.example gains birch-llp on drive");
+    place.run(&format!("changes publish --all --digest {all}")).exits(1).warns("this is not what was shown");
     // Under whatever name: bob is an owner by now, and these are his own changes.
     place.run("people office bob owner --mode selected").ok();
     place.run("--as bob@harbour.example changes publish --all").exits(1).warns("your own change");

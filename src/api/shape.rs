@@ -57,7 +57,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("offices/1", "{roles:[{role:s, may:[s], group:s}]}"),
     ("guests/1", "{guests:[{person:{id:s, email:s}, client:{id:s, slug:s}, until:t, reason:s, break_glass:b, \
         state:'over'|'sees'|'gives_nothing'|'unknown', because:s}]}"),
-    ("changes-show/1", "{changes:[{id:s, author:s, reason:s, does:s, change:any}], access:[any]}"),
+    ("changes-show/1", "{changes:[{id:s, author:s, reason:s, does:s, change:any}], access:[any], digest:s}"),
     ("what-if/1", "{changes:s, clients:[any], effects:[any], held:[any]}"),
     ("gaps/1", "{gaps:[{client:s, target:s, who:s, gap:any, because:s}], troubles:[s]}"),
     ("leavers/1", "{leavers:[{person:{id:s, email:s}, since:t, ledgers_open:s, folders_open:s, ledgers:[any]}]}"),
@@ -119,6 +119,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("restore/1", "{file:s, state:s, restored:b, keys:'shut'|'open'}"),
     ("restore-confirm/1", "{confirmed:b, was?:s}"),
     ("key-rotate/1", "{key:s}"),
+    ("key-replace/1", "{replaced:b, key?:s, sign_ins?:[s]}"),
     ("statements-render/1", "{files:[s], skipped:[s]}"),
     ("pack-verify/1", "{whole:b, kind:s, subject:s, made:s, seal:s, files:s, faults:[s], audit:{seq:s, hash:s}}"),
     ("connector-check/1", "{ok:b, checks:[any], notes:[s]}"),

@@ -10,7 +10,7 @@ use super::{
     outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
-    app::{App, with_settings},
+    app::{App, with_authority, with_settings},
     config::schema::Sharing,
     domain::{
         change::{self, Actor, By, ChangeOp, Effect},
@@ -34,7 +34,7 @@ pub struct Acted {
 
 /// Writes changes down in one transaction, all or none. What needs a second pair of eyes waits for them (`product` 5).
 pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, Failure> {
-    let before = app.store.run(|db| db.firm()).await?;
+    let before = with_authority(app.store.run(|db| db.firm()).await?, &app.config.policy.authority);
     let actor = acting(app, &before)?;
     let now = app.now();
     let (after, effects) = change::rehearse(&before, &ops, By { actor, at: now }).map_err(|(_, r)| refused(r))?;
@@ -60,7 +60,7 @@ pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, F
                     return written.iter().map(stage).collect();
                 }
                 if !written.is_empty() {
-                    db.record_changes(&written, &author, &reason, now, &before, &after)?;
+                    db.record_changes(&written, &author, person, &reason, now, &before, &after)?;
                     db.api_tokens_end(&before, &after, now)?;
                 }
                 for (slug, what) in &opened {
