@@ -18,7 +18,7 @@ use crate::{
         fact::{Fact, Why},
         facts::{Facts, FactsBuilder},
         finding::{Finding, Severity},
-        firm::{Authority, Client, ClientState, Firm},
+        firm::{Authority, Client, ClientState, Firm, PersonId},
         identity::{self, AddressBook, Joined, Outcome, SourceMemory},
         seats,
     },
@@ -65,7 +65,7 @@ struct Kept {
 
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Last {
-    facts: Vec<(crate::domain::firm::PersonId, identity::PersonFact)>,
+    facts: Vec<(PersonId, identity::PersonFact)>,
     rest: Why,
     unknown_since: Option<Timestamp>,
     trouble: Option<String>,
@@ -223,6 +223,29 @@ pub async fn never_whole(app: &App) -> Result<BTreeSet<SourceRef>, Failure> {
     Ok(kept.into_values().filter(|k| k.memory.first_complete_at.is_none()).map(|k| k.source).collect())
 }
 
+/// The ledgers that had these people as users when they could be read last, with their role there: one that gives no folder is a
+/// denial among the facts, and lets them into the ledger all the same.
+pub async fn users_of(
+    app: &App,
+    firm: &Firm,
+    people: &BTreeSet<PersonId>,
+) -> Result<BTreeMap<PersonId, BTreeMap<SourceRef, String>>, Failure> {
+    let mut all: BTreeMap<PersonId, BTreeMap<SourceRef, String>> = BTreeMap::new();
+    let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
+    let theirs = firm.pins.iter().filter(|(pin, p)| people.contains(p) && pin.source.kind == SourceKind::Ledger);
+    for (pin, person) in theirs {
+        let user = kept.get(&source_key(&pin.source)).and_then(|k| k.memory.users.get(&pin.user));
+        let in_force = user.filter(|u| {
+            let there = matches!(u.standing, Standing::Active | Standing::Pending);
+            there && u.gone_at.is_none() && u.absent_since.is_none()
+        });
+        if let Some(user) = in_force {
+            all.entry(*person).or_default().insert(pin.source.clone(), user.role.clone());
+        }
+    }
+    Ok(all)
+}
+
 /// The vendors' role words as last listed, with how many users had each, by connection. Those who are gone do not count.
 pub async fn roles_seen(app: &App) -> Result<BTreeMap<ConnectionName, BTreeMap<String, usize>>, Failure> {
     let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
@@ -356,12 +379,7 @@ fn lines(reading: &ConnectionReading) -> impl Iterator<Item = LedgerRow> {
     })
 }
 
-fn fact_row(
-    source: &SourceRef,
-    person: &crate::domain::firm::PersonId,
-    fact: &identity::PersonFact,
-    now: Timestamp,
-) -> FactRow {
+fn fact_row(source: &SourceRef, person: &PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
     FactRow {
         source: source.clone(),
         subject: person.0.to_string(),

@@ -160,7 +160,7 @@ const EXTEND: &[Case] = &[
     Case("and somebody to be the second", &["people disable oli"], ANA, "guests add emma birch-llp --until 8h --reason fire --break-glass", 1, &["second owner, and there is none"]),
     Case("and its asker's hand to the end", &["oli: guests add emma birch-llp --until 8h --reason fire --break-glass", "ada: people mode vic all", "people disable oli"], ANA, "changes publish --all", 0, &["mode of vic", "1 change left out", "disabled or closed since", "!BREAK-GLASS"]),
     Case("which is the reason that is told", &["oli: guests add emma birch-llp --until 8h --reason fire --break-glass", "people disable oli"], ANA, "changes publish C-{last}", 1, &["oli@harbour.example, who asked for this break-glass access, is disabled or closed since"]),
-    Case("a reviewer is somebody who can bring their sheet in", &[], ANA, "review start Q4 --reviewer emma=acme-ltd", 1, &["emma@harbour.example cannot sign off", "\"read-all\" is missing", "Nothing was started"]),
+    Case("a reviewer is somebody who can bring their sheet in, or whose sheet an owner does", &[], "ada", "review start Q4 --reviewer emma=acme-ltd", 1, &["emma@harbour.example cannot sign off", "\"read-all\" is missing", "Nothing was started"]),
 ];
 
 #[rustfmt::skip]

@@ -46,8 +46,8 @@ pub const SHAPES: &[(&str, &str)] = &[
         in_firm_domains:b, aliases:<[s]>, addresses:<s>, selected:i, when_granted:i}], others:i}"),
     ("change/1", "{changes:[#Effect], staged:[s], opened?:[any], access?:[any]}"),
     ("revoke/1", "{person:s, closed:i, still_open:[s]}"),
-    ("clients/1", "{clients:[{id:s, slug:s, name:s, state:s, private:b, sources:[#Source], authority:any, unlisted:s, \
-        targets:'all'|[s], accounts:'all'|[any], year_end:s, since:s, selected?:i}], others:i}"),
+    ("clients/1", "{clients:[{id:s, slug:s, name:s, state:s, private:b, sources?:[#Source], authority?:any, unlisted:s, \
+        targets:'all'|[s], accounts?:'all'|[any], year_end:s, since:s, selected?:i}], others:i}"),
     ("accept/1", "{clients:[{client:s, id:s, changed:b, gain:[s], unknown:i}], staged:[s]}"),
     ("new-folder/1", "{client:s, target:s, folders:[s]}"),
     ("rename-folder/1", "{folders:[{target:s, name:s, can_rename:b}]}"),

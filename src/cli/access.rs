@@ -20,7 +20,7 @@ use crate::{
     domain::{
         change,
         explain::because_words,
-        firm::{Client, ClientState, Firm, PersonId, TargetName},
+        firm::{Client, ClientState, Firm, Person, PersonId, TargetName},
         lane::LaneKey,
         office::Permission,
         policy::{Answer, Because, Decider, DesiredLane, LaneState},
@@ -445,7 +445,9 @@ fn lane_rows(
         if !filter.pair(client, person.map(|p| p.id)) {
             continue;
         }
-        let state = if lane.state == LaneState::Kept { State::Archived } else { State::ToRevoke };
+        // An archived client's list stays, but nobody who is shut stays on any.
+        let stays = lane.state == LaneState::Kept && !person.is_some_and(Person::shut);
+        let state = if stays { State::Archived } else { State::ToRevoke };
         let because = match (ix, person) {
             (Some(ix), Some(p)) => because_words(d, ix, d.judge(p.id, client.id).because),
             _ => "nobody of the firm".to_owned(),

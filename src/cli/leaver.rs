@@ -21,7 +21,7 @@ use crate::{
         lane::LaneKey,
         office::Permission,
     },
-    leavers::{CASES, Case, Chased, Confirmed, Past},
+    leavers::{self, CASES, Case, Chased, Confirmed, Past},
     memory, pack,
     render::plan::{count, time},
 };
@@ -108,7 +108,7 @@ async fn folders_of(app: &App) -> Result<BTreeMap<PersonId, Vec<LaneKey>>, Failu
 
 async fn looked_again(app: &App, firm: &Firm, person: &Person, mut case: Case) -> Result<Case, Failure> {
     let facts = memory::recall_all(app, firm).await?;
-    case.refresh(firm, &facts, &Past::of(app, person).await?, app.now());
+    case.refresh(firm, &facts, &Past::of(app, firm, person).await?, app.now());
     keep(app, &case).await?;
     Ok(case)
 }
@@ -126,7 +126,7 @@ async fn close(
     let reason = reason.unwrap_or("left the firm").to_owned();
     let facts = memory::recall_all(app, firm).await?;
     let past = match &known {
-        Some(_) => Past::of(app, person).await?,
+        Some(_) => Past::of(app, firm, person).await?,
         None => Past::first(app, firm, &facts, person).await?,
     };
     let mut case = known.unwrap_or_else(|| Case {
@@ -285,9 +285,10 @@ async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
     let mut cases: BTreeMap<String, Case> = app.store.run(|db| db.doc_all(CASES)).await?;
     let (mut text, mut rows, mut still_open) = (String::new(), Vec::new(), false);
     let ours = folders_of(app).await?;
-    for case in cases.values_mut() {
+    let left = cases.values_mut().filter(|c| firm.people.get(&c.person).is_some_and(Person::shut));
+    leavers::refresh_all(app, firm, &facts, left, app.now()).await?;
+    for case in cases.values() {
         let Some(person) = firm.people.get(&case.person).filter(|p| p.shut()) else { continue };
-        case.refresh(firm, &facts, &Past::default(), app.now());
         let folders = ours.get(&person.id).map_or(0, Vec::len) + case.folders_left.len();
         let open = case.open().count();
         still_open |= open + folders > 0;

@@ -12,7 +12,7 @@ use crate::{
     config,
     domain::{
         facts::Facts,
-        firm::{Mode, Office, Person, PersonId},
+        firm::{Mode, Office, Person},
         identity::OwnIdentity,
         policy::{Because, Decider},
     },
