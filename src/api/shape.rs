@@ -87,7 +87,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("holds/1", "{holds:[{digest:s, since:t, approved:null|{by:s, at:t, reason:s, expires:t}, hold:any}]}"),
     ("approval/1", "{digest:s, expires:t}"),
     ("freeze/1", "{freeze:null|{since:t, by:s, reason:s}}"),
-    ("access/1", "{at:t, last_read:s, rows:[{client:#ClientWords, person:#PersonWords, target:s, account?:s, answer:#Answer, role:s, \
+    ("access/1", "{at:t, last_read:s, rows:[{client:#ClientWords, person:#PersonWords, target:s, account?:s, account_name?:s, answer:#Answer, role:s, \
         state:s, source?:s, because:s, since?:t, until?:t}], targets:[#Target], nobody:[#ClientWords], proposed:i, private:[#ClientWords], others:i}"),
     ("access-at/1", "{day?:d, end:t, rows:[{client:#ClientWords, person:#PersonWords, ledger?:<s>, known?:<s>, applied?:[any]}], \
         targets:[#Target], others:i, names_of:s, clock:s}"),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::civil::Date;
-use ledgerward_contract::{ClientId, SourceRef, Timestamp};
+use ledgerward_contract::{ClientId, FolderKey, SourceRef, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,6 +15,7 @@ use super::{ClientWords, Filter, PersonWords, Sight, target_words};
 use crate::{
     app::App,
     cli::{
+        accounts,
         args::{AtArg, ClockArg, TableFormat},
         outcome::{Exit, Failure, Report},
     },
@@ -29,6 +30,8 @@ pub struct Applied {
     pub target: TargetName,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
     pub role: ledgerward_contract::FolderRole,
     pub since: Timestamp,
 }
@@ -95,7 +98,8 @@ pub async fn run(
             Ok((facts.0, facts.1, db.applied_at(end)?, db.addresses_at(&of, end)?))
         })
         .await?;
-    let mut rows = rows(firm, filter, (&truth, &known), &applied, &addresses);
+    let names = accounts::names(app, firm, applied.iter().map(|one| &one.lane.folder)).await?;
+    let mut rows = rows(firm, filter, (&truth, &known), (&applied, &names), &addresses);
     let (named, others) = named(app, firm, filter).await?;
     if let Some(named) = named {
         rows.retain(|row| named.contains(&row.client.id));
@@ -172,7 +176,7 @@ fn rows(
     firm: &Firm,
     filter: &Filter,
     (truth, known): (&[SeenFact], &[SeenFact]),
-    applied: &[AppliedRow],
+    (applied, names): (&[AppliedRow], &BTreeMap<FolderKey, String>),
     addresses: &Addresses,
 ) -> Vec<PastRow> {
     let mut bound: BTreeMap<&SourceRef, Vec<ClientId>> = BTreeMap::new();
@@ -202,6 +206,7 @@ fn rows(
         row.applied.push(Applied {
             target: one.lane.target.clone(),
             account: one.lane.folder.account.as_ref().map(ToString::to_string),
+            account_name: names.get(&one.lane.folder).cloned(),
             role: one.role,
             since: one.from,
         });
