@@ -84,15 +84,15 @@ pub fn touches(op: &ChangeOp, client: ClientId) -> Vec<PersonId> {
 /// Whether an act lets people in or gives them another address, and takes nobody's access: whoever a ledger denies is not let
 /// out because of it.
 pub fn only_gives(op: &ChangeOp) -> bool {
-    match op {
+    matches!(
+        op,
         ChangeOp::AddPerson { .. }
-        | ChangeOp::EditPerson { .. }
-        | ChangeOp::SetEnabled { enabled: true, .. }
-        | ChangeOp::SetTargetAddress { .. }
-        | ChangeOp::AcceptDomain { .. }
-        | ChangeOp::LiftPerson { .. } => true,
-        _ => false,
-    }
+            | ChangeOp::EditPerson { .. }
+            | ChangeOp::SetEnabled { enabled: true, .. }
+            | ChangeOp::SetTargetAddress { .. }
+            | ChangeOp::AcceptDomain { .. }
+            | ChangeOp::LiftPerson { .. }
+    )
 }
 
 /// Whether a change is about this person: their record, their selections, their extra access.
