@@ -431,6 +431,24 @@ fn a_role_of_the_firms_own_may_over_the_api_what_it_may_on_the_command_line() {
     assert_eq!(get(&daemon, EMPLOYEE, "/access/check?person=ana&client=client-5").status, 404);
 }
 
+/// Whoever kept private books and may keep none any more: to give less of them is theirs still, here as on the command line.
+#[test]
+fn of_their_own_books_everybody_may_give_less() {
+    let daemon = Daemon::start(firm::firm(5, 8));
+    let adam = |method: &str, path: &str, body: Value| ask(&daemon, ADMIN, method, path, body);
+    assert_eq!(adam("POST", "/private", json!({"name": "Boat"})).status, 200);
+    let share = json!({"target": "disk", "with": ["emma"], "reason": "tax"});
+    assert_eq!(adam("POST", "/private/boat/share", share).status, 200);
+    let office = json!({"office": "employee", "mode": "ledger+selected"});
+    assert_eq!(ask(&daemon, OWNER, "PUT", "/people/adam/office", office).status, 200);
+    let other = adam("DELETE", "/selections/emma/client-4", Value::Null);
+    assert_eq!(other.status, 403, "not of the firm's clients: {}", other.json);
+    let of_boat = adam("DELETE", "/selections/emma/boat", Value::Null);
+    assert_eq!(of_boat.status, 200, "{}", of_boat.json);
+    assert_eq!(adam("PUT", "/clients/boat/name", json!({"name": "Ship"})).status, 200);
+    assert_eq!(adam("POST", "/clients/ship/close", Value::Null).status, 200);
+}
+
 #[test]
 fn a_token_is_its_person_and_no_more() {
     let daemon = Daemon::start(firm::firm(5, 8));

@@ -202,7 +202,15 @@ fn init_keeps_a_configuration_that_is_there_already() {
     std::fs::create_dir(place.dir.path().join("etc")).unwrap();
     std::fs::write(place.config(), &text).unwrap();
     place.secrets();
-    place.run("init --owner ana@harbour.example --name Harbour").ok().says("Kept");
+    let key = place.dir.path().join("the-key");
+    let with_key = format!("{text}\n[state]\nkey = {{ file = \"{}\" }}\n", key.display());
+    if !text.contains("\n[state]") {
+        std::fs::write(place.config(), &with_key).unwrap();
+        std::fs::write(&key, [7; 32]).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o400)).unwrap();
+    }
+    place.run("init --owner ana@harbour.example --name Harbour").ok().says("Kept").warns("the-key, somewhere else");
+    std::fs::write(place.config(), &text).unwrap();
     assert_eq!(std::fs::read_to_string(place.config()).unwrap(), text);
     place.run("people").ok().says("ana@harbour.example");
 }
@@ -786,6 +794,10 @@ fn a_role_for_a_group_hears_nothing_of_the_clients_outside() {
     // Whether somebody has a client that only the asker was given is not theirs to try out.
     place.run("select bob birch-llp").ok();
     bob(&["select", "cleo", "--remove", "birch-llp"]).exits(1).warns("not in the group north");
+    place.run("roles define desk --may clients,selections,guests --group north").ok();
+    for line in ["guests extend cleo birch-llp --until 8h", "guests add cleo birch-llp --until 8h --reason x"] {
+        bob(&line.split(' ').collect::<Vec<_>>()).exits(1).warns("not in the group north");
+    }
     // An employee reads no list of ledgers, accounts or folders on the way to being told that they may not.
     place.run("people office bob employee --mode selected").ok();
     let pin = ["people", "confirm-pin", "bob", "xero", "id-Mill", "u1"];
