@@ -18,7 +18,7 @@ use crate::{
         secret::{SecretPlaces, SecretRef},
     },
     domain::{
-        firm::{Firm, Person, TargetName, Zone},
+        firm::{Authority, Firm, Person, TargetName, Zone},
         identity::OwnIdentity,
     },
     process::Process,
@@ -181,6 +181,13 @@ impl App {
         let email = self.person.as_ref()?;
         firm.people.values().find(|p| &p.email == email)
     }
+}
+
+/// The stored firm as changes are made of it: a new client has the authority that the configuration says. Nothing else is laid
+/// over it, since what a change leaves is what is stored.
+pub fn with_authority(mut firm: Firm, authority: &Authority) -> Firm {
+    firm.policy.authority.clone_from(authority);
+    firm
 }
 
 /// What the configuration decides is read from there each time: an edit of the file is an edit of the firm.

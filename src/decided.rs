@@ -9,6 +9,7 @@ use crate::{
     domain::{
         change::{self, ChangeOp},
         firm::PersonId,
+        plan::Published,
     },
     store::{Db, Result},
 };
@@ -58,22 +59,51 @@ impl Decided {
         self.last
     }
 
-    /// People whose access to this client a change touched that its folder has not taken in, and the latest one of each.
-    pub fn since(&self, seen: Option<i64>, client: ClientId) -> BTreeMap<PersonId, String> {
+    /// People whose access to this client a change touched that its folder has not taken in, with the latest ones of each.
+    pub fn since(&self, seen: Option<i64>, client: ClientId) -> BTreeMap<PersonId, Published> {
         let after = self.start(seen);
         let own = self.of.get(&client).map(Vec::as_slice).unwrap_or_default();
         let newer = |list: &'_ [Touch]| list.partition_point(|t| t.turn <= after);
-        let mut touched: BTreeMap<PersonId, (i64, &str)> = BTreeMap::new();
-        for list in [own, &self.everywhere] {
-            for touch in list.iter().skip(newer(list)) {
-                for person in change::touches(&touch.op, client) {
-                    let known = touched.entry(person).or_insert((touch.turn, &touch.label));
-                    if known.0 < touch.turn {
-                        *known = (touch.turn, &touch.label);
-                    }
-                }
+        let mut news: Vec<&Touch> = [own, &self.everywhere].into_iter().flat_map(|l| l.iter().skip(newer(l))).collect();
+        news.sort_by_key(|t| t.turn);
+        let mut touched: BTreeMap<PersonId, Published> = BTreeMap::new();
+        for touch in news {
+            let taking = (!change::only_gives(&touch.op)).then(|| touch.label.clone());
+            for person in change::touches(&touch.op, client) {
+                let earlier = touched.remove(&person).and_then(|p| p.taking);
+                let taking = taking.clone().or(earlier);
+                touched.insert(person, Published { latest: touch.label.clone(), taking });
             }
         }
-        touched.into_iter().map(|(person, (_, label))| (person, label.to_owned())).collect()
+        touched
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_touch_nobody_and_what_only_gives_takes_nothing() {
+        let (jane, client) = (PersonId(uuid::Uuid::from_u128(1)), ClientId(uuid::Uuid::from_u128(2)));
+        let edit = |email: Option<&str>| ChangeOp::EditPerson {
+            person: jane,
+            first: Some("Jane".to_owned()),
+            last: None,
+            email: email.map(|e| ledgerward_contract::Email::parse(e).unwrap()),
+        };
+        let decided = |ops: Vec<ChangeOp>| {
+            let touch = |(turn, op)| Touch { turn, op, label: format!("C-{turn}") };
+            Decided { last: 9, everywhere: (1..).zip(ops).map(touch).collect(), of: BTreeMap::new() }
+        };
+        assert!(decided(vec![edit(None)]).since(None, client).is_empty());
+        let mode = ChangeOp::SetMode { person: jane, mode: crate::domain::firm::Mode::Ledger };
+        let lift = ChangeOp::LiftPerson { person: jane };
+        let of = |latest: &str, taking: Option<&str>| {
+            BTreeMap::from([(jane, Published { latest: latest.to_owned(), taking: taking.map(str::to_owned) })])
+        };
+        assert_eq!(decided(vec![lift.clone()]).since(None, client), of("C-1", None));
+        let all = decided(vec![mode, lift, edit(Some("jane@harbour.example")), edit(None)]);
+        assert_eq!(all.since(None, client), of("C-3", Some("C-1")));
     }
 }

@@ -339,13 +339,16 @@ pub async fn revoke_person(
         Some(p) => world.targets.keys().map(|t| (t.clone(), p.address_on(t).clone())).collect(),
         None => BTreeMap::new(),
     };
-    // The list may show an account's primary address; what we own is known by its id.
+    // The list may show an account's primary address, or one that the person had before; what we own is known by its id.
+    let firm = picture.firm.clone();
+    let known = app.store.run(move |db| db.addresses_at(&firm, Timestamp::MAX)).await?;
+    let holders = known.everywhere(picture.book.lanes.keys().map(|key| &key.target));
     let owned: BTreeSet<(LaneKey, PermissionId)> = picture
         .book
         .lanes
         .iter()
         .flat_map(|(key, known)| known.owned.iter().map(move |o| (key, &o.grant)))
-        .filter(|(key, grant)| addresses.get(&key.target) == Some(&grant.who))
+        .filter(|(key, grant)| holders.get(&key.target).and_then(|of| of.get(&grant.who)) == Some(&person))
         .map(|(key, grant)| (key.clone(), grant.permission.clone()))
         .collect();
     let Verdict { cleared, held } = picture.verdict;

@@ -29,7 +29,7 @@ pub async fn end_expired(app: &App, now: Timestamp) -> Result<usize, Failure> {
         .collect::<Result<_, _>>()
         .map_err(|e| Failure::new(Exit::Failed, "a change cannot be written down").cause(&e))?;
     app.store
-        .run(move |db| db.record_changes(&written, "ledgerward", "the end date came", now, &before, &after))
+        .run(move |db| db.record_changes(&written, "ledgerward", None, "the end date came", now, &before, &after))
         .await?;
     Ok(ops.len())
 }

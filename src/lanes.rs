@@ -90,7 +90,7 @@ pub struct Known {
     pub name: String,
     policy: String,
     policy_before: Option<String>,
-    changes: BTreeMap<crate::domain::firm::PersonId, String>,
+    changes: BTreeMap<crate::domain::firm::PersonId, crate::domain::plan::Published>,
 }
 
 impl Known {

@@ -143,11 +143,19 @@ struct First {
 }
 
 impl Past {
-    pub async fn of(app: &App, person: &Person) -> Result<Self, Failure> {
+    pub async fn of(app: &App, firm: &Firm, person: &Person) -> Result<Self, Failure> {
         let subject = person.id.0.to_string();
         let facts = app.store.run(move |db| db.facts_of(&subject)).await?;
         let seen = facts.into_iter().filter(|f| f.value != FactValue::Denied);
-        Ok(Self { seen: seen.map(|f| (f.source, f.role.unwrap_or_default())).collect(), first: None })
+        let mut past = Self { seen: seen.map(|f| (f.source, f.role.unwrap_or_default())).collect(), first: None };
+        past.users(memory::users_of(app, firm, &[person.id].into()).await?.remove(&person.id));
+        Ok(past)
+    }
+
+    fn users(&mut self, of: Option<BTreeMap<SourceRef, String>>) {
+        for (source, role) in of.into_iter().flatten() {
+            self.seen.entry(source).or_insert(role);
+        }
     }
 
     pub async fn first(app: &App, firm: &Firm, facts: &Facts, person: &Person) -> Result<Self, Failure> {
@@ -160,7 +168,7 @@ impl Past {
         let bound = firm.clients.values().filter(|c| c.private_to.is_none()).flat_map(|c| &c.sources);
         let ledgers = bound.filter(|s| s.kind == SourceKind::Ledger);
         let unread = ledgers.filter(|s| never_whole.contains(s) || facts.source_ix(s).is_none()).cloned().collect();
-        Ok(Self { first: Some(First { open, unread }), ..Self::of(app, person).await? })
+        Ok(Self { first: Some(First { open, unread }), ..Self::of(app, firm, person).await? })
     }
 }
 
@@ -271,15 +279,31 @@ impl Case {
     }
 }
 
+/// Takes in what the sources say now, for many cases.
+pub async fn refresh_all<'c>(
+    app: &App,
+    firm: &Firm,
+    facts: &Facts,
+    cases: impl Iterator<Item = &'c mut Case>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let cases: Vec<&mut Case> = cases.collect();
+    let mut users = memory::users_of(app, firm, &cases.iter().map(|c| c.person).collect()).await?;
+    for case in cases {
+        let mut past = Past::default();
+        past.users(users.remove(&case.person));
+        case.refresh(firm, facts, &past, now);
+    }
+    Ok(())
+}
+
 /// Looks at every case again with what a run read, and tells what is still open.
 pub async fn chase(app: &App, firm: &Firm, facts: &Facts, now: Timestamp) -> Result<Vec<Finding>, Failure> {
     let mut cases: BTreeMap<String, Case> = app.store.run(|db| db.doc_all(CASES)).await?;
     if cases.is_empty() {
         return Ok(Vec::new());
     }
-    for case in cases.values_mut() {
-        case.refresh(firm, facts, &Past::default(), now);
-    }
+    refresh_all(app, firm, facts, cases.values_mut(), now).await?;
     let found = cases.values().filter_map(|case| finding(firm, case)).collect();
     app.store.run(move |db| db.tx(|db| cases.iter().try_for_each(|(key, case)| db.doc_put(CASES, key, case)))).await?;
     Ok(found)

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledgerward_contract::{
     ConnectionName, ErrorKind, Grade, LedgerId, LedgerRow, SourceKind, SourceRef, Standing, Timestamp,
 };
+use serde_json::{Value, json};
 
 use crate::{
     app::App,
@@ -17,7 +18,7 @@ use crate::{
         fact::{Fact, Why},
         facts::{Facts, FactsBuilder},
         finding::{Finding, Severity},
-        firm::{Authority, Client, ClientState, Firm},
+        firm::{Authority, Client, ClientState, Firm, PersonId},
         identity::{self, AddressBook, Joined, Outcome, SourceMemory},
         seats,
     },
@@ -64,7 +65,7 @@ struct Kept {
 
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Last {
-    facts: Vec<(crate::domain::firm::PersonId, identity::PersonFact)>,
+    facts: Vec<(PersonId, identity::PersonFact)>,
     rest: Why,
     unknown_since: Option<Timestamp>,
     trouble: Option<String>,
@@ -222,6 +223,29 @@ pub async fn never_whole(app: &App) -> Result<BTreeSet<SourceRef>, Failure> {
     Ok(kept.into_values().filter(|k| k.memory.first_complete_at.is_none()).map(|k| k.source).collect())
 }
 
+/// The ledgers that had these people as users when they could be read last, with their role there: one that gives no folder is a
+/// denial among the facts, and lets them into the ledger all the same.
+pub async fn users_of(
+    app: &App,
+    firm: &Firm,
+    people: &BTreeSet<PersonId>,
+) -> Result<BTreeMap<PersonId, BTreeMap<SourceRef, String>>, Failure> {
+    let mut all: BTreeMap<PersonId, BTreeMap<SourceRef, String>> = BTreeMap::new();
+    let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
+    let theirs = firm.pins.iter().filter(|(pin, p)| people.contains(p) && pin.source.kind == SourceKind::Ledger);
+    for (pin, person) in theirs {
+        let user = kept.get(&source_key(&pin.source)).and_then(|k| k.memory.users.get(&pin.user));
+        let in_force = user.filter(|u| {
+            let there = matches!(u.standing, Standing::Active | Standing::Pending);
+            there && u.gone_at.is_none() && u.absent_since.is_none()
+        });
+        if let Some(user) = in_force {
+            all.entry(*person).or_default().insert(pin.source.clone(), user.role.clone());
+        }
+    }
+    Ok(all)
+}
+
 /// The vendors' role words as last listed, with how many users had each, by connection. Those who are gone do not count.
 pub async fn roles_seen(app: &App) -> Result<BTreeMap<ConnectionName, BTreeMap<String, usize>>, Failure> {
     let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
@@ -277,7 +301,7 @@ async fn save(
     for joined in &out.sources {
         after.pins.extend(joined.new_pins.iter().cloned());
     }
-    out.proposals = propose_clients(&mut after, readings);
+    out.proposals = propose_clients(&mut after, readings, &firm.policy.authority);
     firm.pins.clone_from(&after.pins);
     firm.clients.clone_from(&after.clients);
 
@@ -311,12 +335,38 @@ async fn save(
                 }
                 if stored != after {
                     db.save_firm_diff(&stored, &after)?;
+                    for (source, (before, found)) in found(&stored, &after) {
+                        let before = (!before.is_empty()).then_some(before);
+                        db.audit(now, "firm.found", &source_key(source), before.as_ref(), Some(&found), None)?;
+                    }
                 }
                 Ok::<_, StoreError>(())
             })
         })
         .await?;
     Ok(())
+}
+
+/// What a run changed of the firm by itself, source by source: clients that it proposes, and who its users are said to be. Before
+/// and after, as every other change of the firm is told.
+#[expect(clippy::type_complexity, reason = "named once, here")]
+fn found<'f>(
+    stored: &'f Firm,
+    after: &'f Firm,
+) -> BTreeMap<&'f SourceRef, (serde_json::Map<String, Value>, serde_json::Map<String, Value>)> {
+    let mut all: BTreeMap<_, (serde_json::Map<_, _>, serde_json::Map<_, _>)> = BTreeMap::new();
+    for (pin, person) in after.pins.iter().filter(|(pin, person)| stored.pins.get(pin) != Some(person)) {
+        let (before, now) = all.entry(&pin.source).or_default();
+        let key = format!("user {}", pin.user.as_str());
+        before.extend(stored.pins.get(pin).map(|was| (key.clone(), json!(was))));
+        now.insert(key, json!(person));
+    }
+    for client in after.clients.values().filter(|c| !stored.clients.contains_key(&c.id)) {
+        for source in &client.sources {
+            all.entry(source).or_default().1.insert(format!("client {}", client.id), json!(client));
+        }
+    }
+    all
 }
 
 /// A directory's lines beside the ledgers, so that what is bound to one can be named.
@@ -329,12 +379,7 @@ fn lines(reading: &ConnectionReading) -> impl Iterator<Item = LedgerRow> {
     })
 }
 
-fn fact_row(
-    source: &SourceRef,
-    person: &crate::domain::firm::PersonId,
-    fact: &identity::PersonFact,
-    now: Timestamp,
-) -> FactRow {
+fn fact_row(source: &SourceRef, person: &PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
     FactRow {
         source: source.clone(),
         subject: person.0.to_string(),
@@ -351,7 +396,11 @@ fn fact_row(
 }
 
 /// A ledger that no client is bound to becomes a proposed client, which gives nobody anything.
-fn propose_clients(firm: &mut Firm, readings: &BTreeMap<ConnectionName, ConnectionReading>) -> Vec<Finding> {
+fn propose_clients(
+    firm: &mut Firm,
+    readings: &BTreeMap<ConnectionName, ConnectionReading>,
+    authority: &Authority,
+) -> Vec<Finding> {
     let bound: BTreeSet<(ConnectionName, LedgerId)> = firm
         .clients
         .values()
@@ -364,7 +413,7 @@ fn propose_clients(firm: &mut Firm, readings: &BTreeMap<ConnectionName, Connecti
     for (connection, reading) in readings {
         for row in reading.ledgers.values().filter(|r| !bound.contains(&(connection.clone(), r.id.clone()))) {
             let source = SourceRef { connection: connection.clone(), kind: SourceKind::Ledger, id: row.id.0.clone() };
-            let client = proposed(&slugs, &row.name, source);
+            let client = proposed(&slugs, &row.name, source, authority.clone());
             slugs.insert(client.slug.clone());
             firm.clients.insert(client.id, client);
         }
@@ -384,7 +433,7 @@ fn propose_clients(firm: &mut Firm, readings: &BTreeMap<ConnectionName, Connecti
         .collect()
 }
 
-fn proposed(slugs: &BTreeSet<String>, name: &str, source: SourceRef) -> Client {
+fn proposed(slugs: &BTreeSet<String>, name: &str, source: SourceRef, authority: Authority) -> Client {
     let id = ledgerward_contract::ClientId(uuid::Uuid::now_v7());
     Client {
         id,
@@ -393,7 +442,7 @@ fn proposed(slugs: &BTreeSet<String>, name: &str, source: SourceRef) -> Client {
         state: ClientState::Proposed,
         private_to: None,
         sources: [source].into(),
-        authority: Authority::All,
+        authority,
         unlisted: None,
         targets: None,
         accounts: None,

@@ -315,6 +315,12 @@ fn access_says_who_sees_what_and_how_it_stands() {
     assert_eq!(state("ana@harbour.example", "acme-ltd", "disk"), is("not_managed", "writer"));
     assert_eq!(state("ana@harbour.example", "birch-llp", "drive"), is("held_out", "reader"));
     assert_eq!(state("cas@harbour.example", "acme-ltd", "drive"), None);
+
+    // An archived client's list stays, and whoever is shut is in none.
+    world.text("clients archive acme-ltd", 0);
+    has(&world.text("access --person bob", 0), &["stays (archived)"]);
+    world.text("people disable bob", 0);
+    has(&world.text("access --person bob", 0), &["to be taken away"]);
 }
 
 #[test]

@@ -202,7 +202,15 @@ fn init_keeps_a_configuration_that_is_there_already() {
     std::fs::create_dir(place.dir.path().join("etc")).unwrap();
     std::fs::write(place.config(), &text).unwrap();
     place.secrets();
-    place.run("init --owner ana@harbour.example --name Harbour").ok().says("Kept");
+    let key = place.dir.path().join("the-key");
+    let with_key = format!("{text}\n[state]\nkey = {{ file = \"{}\" }}\n", key.display());
+    if !text.contains("\n[state]") {
+        std::fs::write(place.config(), &with_key).unwrap();
+        std::fs::write(&key, [7; 32]).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o400)).unwrap();
+    }
+    place.run("init --owner ana@harbour.example --name Harbour").ok().says("Kept").warns("the-key, somewhere else");
+    std::fs::write(place.config(), &text).unwrap();
     assert_eq!(std::fs::read_to_string(place.config()).unwrap(), text);
     place.run("people").ok().says("ana@harbour.example");
 }
@@ -307,6 +315,23 @@ fn a_client_that_the_ledger_does_not_grant_is_greyed() {
     place.run("select bob acme-ltd").ok().says("already has access");
     place.run("select bob birch-llp --when-granted").ok().says("pending: until xero \"Birch LLP\" grants it");
     place.run("select bob birch-llp").exits(1).says("a wish for it is kept already");
+    // A file says what commands say, and gets the same answer.
+    let text = place.run("firm export").ok().out;
+    let wish = "\n[[selection]]\nperson = \"ana@harbour.example\"\nclient = \"birch-llp\"\n";
+    place.run("people mode ana ledger+selected").ok();
+    place.pulled("Cove", &[("ana@harbour.example", "gone")]);
+    place.run("clients accept cove").ok();
+    let text = text + &wish.replace("birch-llp", "cove");
+    let file = place.write("greyed.toml", &text);
+    for line in ["--dry-run", "--yes"] {
+        place
+            .run(&format!("firm apply {file} {line}"))
+            .exits(1)
+            .warns("ana@harbour.example needs access to cove in xero \"Cove\" first")
+            .warns("when_granted = true");
+    }
+    let file = place.write("wish.toml", &format!("{text}when_granted = true\n"));
+    place.run(&format!("firm apply {file} --yes")).ok();
     // Taking away also ends the wish.
     place.run("select bob birch-llp --remove").ok().says("removed");
     place.run("select bob birch-llp --remove").ok().says("no matching access");
@@ -378,6 +403,11 @@ fn accounts_of_a_file_are_checked_where_their_ledger_is_known() {
     choose("B2").exits(1).warns("has no account \"B2\"").warns("It has: B1");
     place.args(&["clients", "accounts", "acme-ltd", "B2"]).exits(1).warns("has no account \"B2\"");
     choose("B1").ok();
+    // Whose folder it is, people read by name.
+    place.run("select bob acme-ltd --account Current").ok();
+    place.run("access --person bob").ok().says("(account Current)");
+    let told = place.run("access --person bob --json").ok().json();
+    assert_eq!((&told["rows"][0]["account"], &told["rows"][0]["account_name"]), (&json!("B1"), &json!("Current")));
 }
 
 #[test]
@@ -475,7 +505,9 @@ fn a_ledger_goes_into_private_books_only_when_another_owner_publishes_it() {
     let place = with_private_books();
     let as_ = |who: &str, line: &str| place.run(&format!("--as {who}@harbour.example {line}"));
     let state = || place.run("clients list --all --json").ok().json()["clients"].clone();
-    let of = |slug: &str| state().as_array().unwrap().iter().find(|c| c["slug"] == slug).cloned();
+    let of = |slug: &str| {
+        state().as_array().unwrap().iter().find(|c| c["slug"].as_str().unwrap().starts_with(slug)).cloned()
+    };
     as_("bob", "clients bind hobby xero id-Kelp").ok().warns("another owner must publish it");
     as_("bob", "private share hobby --target drive --with cleo").ok().says("now open to cleo@harbour.example");
     assert_eq!(of("kelp").unwrap()["state"], "proposed", "nothing is taken yet");
@@ -499,7 +531,10 @@ fn a_ledger_goes_into_private_books_only_when_another_owner_publishes_it() {
     // And out of privacy: by name now, because it becomes everybody's.
     as_("bob", "private convert hobby --reason sold").ok().warns("another owner must publish it");
     assert!(of("hobby").is_none());
-    let shown = as_("oli", "changes show --all").ok().says("Hobby (hobby), become an ordinary client, on every target");
+    let shown = as_("oli", "changes show --all")
+        .ok()
+        .says("), become an ordinary client, on every target")
+        .says("Hobby (hobby-");
     assert!(
         shown.out.contains("cleo@harbour.example gains hobby") || shown.out.contains("Nobody gains"),
         "{}",
@@ -565,7 +600,7 @@ fn whoever_may_keep_no_private_books_any_more_gives_nobody_anything_and_may_end_
     as_("bob", "select cleo acme-ltd").exits(1).warns("\"selections\"");
     as_("bob", "select cleo --remove hobby").ok().says("removed");
     as_("bob", "clients rename hobby Boat").ok().says("is now Boat");
-    as_("bob", "clients close hobby").ok().says("closed");
+    as_("bob", "clients close boat").ok().says("closed");
     as_("bob", "clients close acme-ltd").exits(1);
 }
 
@@ -609,6 +644,33 @@ fn who_made_a_change_sees_it_and_a_leavers_books_are_told() {
     as_("bob", "people disable ana").exits(1);
     as_("bob", "private share hobby --target drive --with oli").ok();
     place.run("leaver bob").exits(0).warns("kept 1 private client; 1 of them were shared");
+}
+
+#[test]
+fn every_act_says_what_was_before_and_an_employee_sees_their_own() {
+    let place = Place::firm();
+    let config = std::fs::read_to_string(place.config()).unwrap();
+    std::fs::write(place.config(), format!("{config}\n").replace("authority = \"all\"", "authority = \"any\""))
+        .unwrap();
+    assert!(std::fs::read_to_string(place.config()).unwrap().contains("\nauthority = \"any\""));
+    place.args(&["--as", "bob@harbour.example", "clients", "add", "Acme Ltd"]).ok();
+    place.run("--as bob@harbour.example changes").ok().says("add client");
+    let clients = place.run("clients --json").ok().json();
+    assert_eq!(clients["clients"][0]["authority"], json!("any"), "as the configuration says for new clients");
+    place.run("api token add crm --person bob --expires 2090-01-01").ok();
+    place.run("api token revoke crm").ok();
+    place.run("people office bob admin --mode selected").ok();
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    place.run("--as bob@harbour.example select cleo acme-ltd").ok().warns("another owner must publish");
+    let id = place.run("changes show --all --json").ok().json()["changes"][0]["id"].as_str().unwrap().to_owned();
+    place.run(&format!("changes reject {id} --reason no")).ok();
+    let trail = place.run("audit export").ok().out;
+    let before = |act: &str| {
+        let row = trail.lines().find(|l| l.contains(act)).unwrap();
+        serde_json::from_str::<Value>(row).unwrap()["before"].clone()
+    };
+    assert!(before("token.revoke")["expires"].is_string());
+    assert_eq!(before("firm.reject")["op"], json!("select"));
 }
 
 #[test]
@@ -706,6 +768,52 @@ fn a_role_of_the_firms_own_does_what_it_names_and_for_its_group_only() {
     bob("clients").exits(1).warns("disabled or closed");
 }
 
+/// What a refusal says is not more than what the asker may see anyway.
+#[test]
+fn a_role_for_a_group_hears_nothing_of_the_clients_outside() {
+    let place = Place::firm();
+    for name in ["Acme Ltd", "Harbour Mill", "Harbour Mill", "Birch LLP"] {
+        place.args(&["clients", "add", name]).ok();
+    }
+    place.run("groups add north acme-ltd").ok();
+    place.run("roles define desk --may clients,selections --group north").ok();
+    place.run("people office bob custom:desk --mode selected").ok();
+    let bob = |line: &[&str]| place.args(&[&["--as", "bob@harbour.example"], line].concat());
+    // Two of one name: the owner is asked which, and others are not told that there are any.
+    place.args(&["clients", "archive", "Harbour Mill"]).exits(1).warns("could be harbour-mill or harbour-mill-2");
+    for line in [["clients", "archive", "Harbour Mill"], ["select", "cleo", "Harbour Mill"]] {
+        let said = bob(&line).exits(1).warns("there is no client \"Harbour Mill\"");
+        assert!(!said.err.contains("harbour-mill"), "{}", said.err);
+    }
+    // Of the proposed ones only their own: another one's name is in no refusal, and "all" is all of theirs.
+    place.pulled("Mills", &[]);
+    place.pulled("Quay", &[]);
+    place.run("groups add north quay").ok();
+    let said = bob(&["clients", "accept", "--all"]).ok().says("quay: accepted");
+    assert!(!said.out.contains("mills") && !said.err.contains("mills"), "{}{}", said.out, said.err);
+    // Whether somebody has a client that only the asker was given is not theirs to try out.
+    place.run("select bob birch-llp").ok();
+    bob(&["select", "cleo", "--remove", "birch-llp"]).exits(1).warns("not in the group north");
+    place.run("roles define desk --may clients,selections,guests --group north").ok();
+    for line in ["guests extend cleo birch-llp --until 8h", "guests add cleo birch-llp --until 8h --reason x"] {
+        bob(&line.split(' ').collect::<Vec<_>>()).exits(1).warns("not in the group north");
+    }
+    // An employee reads no list of ledgers, accounts or folders on the way to being told that they may not.
+    place.run("people office bob employee --mode selected").ok();
+    let pin = ["people", "confirm-pin", "bob", "xero", "id-Mill", "u1"];
+    let said = bob(&pin).exits(1).warns("permission \"people\" is missing");
+    assert!(!said.err.contains("Mills"), "{}", said.err);
+    place.args(&["people", "confirm-pin", "bob", "xero", "id-Mill", "u1"]).exits(1).warns("Did you mean id-Mills");
+    place.run("clients bind birch-llp xero id-Birch").ok();
+    for line in
+        [["clients", "accounts", "birch-llp", "x"].as_slice(), &["select", "bob", "birch-llp", "--account", "x"]]
+    {
+        let said = bob(line).exits(1).warns("is missing");
+        assert!(!said.err.contains("could not be read"), "{}", said.err);
+    }
+    bob(&["clients", "rename-folder", "birch-llp"]).exits(1).warns("permission \"clients\" is missing");
+}
+
 #[test]
 fn break_glass_takes_two_people_and_ends_within_a_day() {
     let place = Place::firm();
@@ -758,12 +866,33 @@ fn an_owner_sees_who_gains_what_and_publishes_a_part() {
     assert_eq!(shown["access"][0]["person"], json!("bob@harbour.example"));
     assert_eq!((&shown["access"][0]["before"], &shown["access"][0]["after"]), (&json!("none"), &json!("reader")));
     let first = shown["changes"][0]["id"].as_str().unwrap().to_owned();
-    place.run(&format!("changes publish {first}")).ok().says("bob@harbour.example gains acme-ltd on drive");
+    // A digest is of just what was shown: a part of it is something else, and so is all once there is more.
+    let digest = |which: &str| {
+        place.run(&format!("changes show {which} --json")).ok().json()["digest"].as_str().unwrap().to_owned()
+    };
+    let all = digest("--all");
+    let another = |which: &str| {
+        place.run(&format!("changes publish {which} --digest {all}")).exits(1).warns("this is not what was shown");
+    };
+    another(&first);
+    place.run("--as bob@harbour.example clients rename birch-llp Birchwood").ok();
+    another("--all");
+    let renames = place.run("changes show --all --json").ok().json()["changes"][2]["id"].as_str().unwrap().to_owned();
+    place.run(&format!("changes reject {renames} --reason no")).ok();
+    place.run("clients targets birch-llp drive").ok();
+    assert_eq!(digest("--all"), all, "nothing else than before");
+    let part = digest(&first);
+    place
+        .run(&format!("changes publish {first} --digest {}", &part[..12]))
+        .ok()
+        .says("bob@harbour.example gains acme-ltd on drive");
     let left = place.run("changes show --all --json").ok().json();
     assert_eq!(left["access"][0]["client"], json!("birch-llp"), "the other waits");
     // Under whatever name: bob is an owner by now, and these are his own changes.
     place.run("people office bob owner --mode selected").ok();
     place.run("--as bob@harbour.example changes publish --all").exits(1).warns("your own change");
+    place.run("changes publish --all").ok().warns("bob@harbour.example gains birch-llp on drive");
+    place.run(&format!("changes publish --all --digest {all}")).exits(1).warns("this is not what was shown");
 }
 
 #[test]
@@ -827,7 +956,7 @@ fn private_books_leave_privacy_by_two_recorded_acts_and_by_nothing_else() {
     bob("select cleo @north").ok();
     let sees = |who: &str| {
         let rows = place.run(&format!("--as {who} access --json")).ok().json()["rows"].clone();
-        rows.as_array().unwrap().iter().any(|r| r["client"]["slug"] == json!("hobby"))
+        rows.as_array().unwrap().iter().any(|r| r["client"]["name"] == json!("Hobby"))
     };
     for who in ["ana@harbour.example", "cleo@harbour.example"] {
         assert!(!sees(who), "{who}");
@@ -838,6 +967,11 @@ fn private_books_leave_privacy_by_two_recorded_acts_and_by_nothing_else() {
     assert_eq!(shared["opened"][0]["folders"].as_array().unwrap().len(), 1);
     assert!(sees("cleo@harbour.example") && !sees("ana@harbour.example"));
     place.run("--as cleo@harbour.example why cleo hobby").ok().says("shared by the owner");
+    // Cleo has the folder, and learns nothing of what the books are made of.
+    let list = place.run("--as cleo@harbour.example clients --json").ok().json();
+    let of = |list: &Value| list["clients"].as_array().unwrap().iter().find(|c| c["name"] == "Hobby").cloned().unwrap();
+    assert!(of(&list).get("sources").is_none() && of(&list).get("authority").is_none(), "{list}");
+    assert!(of(&bob("clients --json").ok().json()).get("sources").is_some());
     place.run("--as ana@harbour.example why cleo hobby").exits(1).warns("there is no client");
     // Theirs alone, but for the ledger: that would be one less for everybody else, seen already or not.
     place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
@@ -850,7 +984,9 @@ fn private_books_leave_privacy_by_two_recorded_acts_and_by_nothing_else() {
         row.contains("tax") && row.contains("cleo@harbour.example") && row.contains("bob@harbour.example"),
         "{row}"
     );
-    bob("private convert hobby --reason sold").ok();
+    // Nobody else learns from a name of their own that it is taken.
+    place.args(&["--as", "ana@harbour.example", "clients", "add", "Hobby"]).ok().says("(hobby)");
+    bob("private convert hobbies --reason sold").ok();
     assert!(place.run("clients").ok().out.contains("hobby"));
 }
 

@@ -48,6 +48,17 @@ fn s01_a_grant_that_lands_after_the_first_look_is_ours() {
 }
 
 #[test]
+fn an_order_to_close_takes_back_what_was_given_under_an_earlier_address() {
+    let firm = Firm::at_rest();
+    assert!(firm.lists()["Acme Ltd"].contains(BOB));
+    firm.must(&["people", "edit", "bob", "--email", "robert@harbour.example"]);
+    let told = firm.ask(&["revoke", "robert", "--now", "--reason", "left"]);
+    let left: Vec<String> =
+        firm.lists().into_iter().filter(|(_, who)| who.contains(BOB)).map(|(name, _)| name).collect();
+    assert_eq!(left, Vec::<String>::new(), "{told:?}");
+}
+
+#[test]
 fn s10_one_list_that_lacks_an_entry_does_not_end_what_is_ours() {
     let firm = Firm::at_rest();
     firm.at("xero", "set_role", json!({"tenant": "Acme Ltd", "user": BOB, "role": "REMOVED"}));

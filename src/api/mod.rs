@@ -88,7 +88,7 @@ pub enum May {
 }
 
 impl May {
-    /// The permission's name, as a refusal and the description say it.
+    /// As the description says it. A refusal names the permission of the firm's roles that is missing.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Person => "firm.person",

@@ -4,7 +4,10 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Place;
-use crate::cli::outcome::{Exit, Failure, Fault, quoted};
+use crate::{
+    cli::outcome::{Exit, Failure, Fault, quoted},
+    domain::office::Permission,
+};
 
 /// A request that was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub struct Problem {
     pub causes: Vec<String>,
     /// Which value of the request is wrong.
     pub at: Option<Box<(Place, String)>>,
-    /// The permission that is missing.
+    /// The permission that is missing, where it is one of the firm's roles.
     pub permission: Option<&'static str>,
     /// The methods that the address has, for a 405.
     pub allow: Option<String>,
@@ -48,8 +51,9 @@ impl Problem {
         Self { at: Some(Box::new((place, quoted(name)))), ..Self::new(StatusCode::BAD_REQUEST, detail) }
     }
 
-    pub fn denied(permission: &'static str, detail: impl Into<String>) -> Self {
-        Self { permission: Some(permission), ..Self::new(StatusCode::FORBIDDEN, detail) }
+    /// `permission`: which one is missing, where it is one that a role could have.
+    pub fn denied(permission: Option<Permission>, detail: impl Into<String>) -> Self {
+        Self { permission: permission.map(Permission::slug), ..Self::new(StatusCode::FORBIDDEN, detail) }
     }
 
     #[must_use]
@@ -86,8 +90,8 @@ impl From<Failure> for Problem {
             (Fault::Content, _) => StatusCode::UNPROCESSABLE_ENTITY,
             (Fault::Other, _) => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        // Not a permission alone: whose record it is, or whose client.
-        let permission = failure.permission.or((failure.fault == Fault::Denied).then_some("firm.office"));
+        // Without one it is no permission that is missing: whose record it is, or whose client.
+        let permission = failure.permission;
         Self { next: failure.next, causes: failure.causes, permission, ..Self::new(status, failure.message) }
     }
 }

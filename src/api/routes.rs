@@ -28,6 +28,7 @@ const STATEMENT_KINDS: Kind = One(&[
 
 const PERSON: &str = "an address, the part of it before the @, a full name, or eight or more digits of the id";
 const CLIENT: &str = "a slug, the exact name, or eight or more digits of the id";
+const SHOWN: &str = "of what `changes/{change}` or `changes/staged` showed: nothing else is published";
 const REASON: &str = "kept in the audit trail";
 const CONNECTION: &str = "a connection's name in the configuration";
 const FIRM_FILE: &str = "the text of a firm file, as /firm gives it";
@@ -186,18 +187,23 @@ fn clients() -> Vec<Line> {
             Command("clients accept --all?all -- {clients}"), &["accept/1"]),
         act("/clients/{client}/archive", "clientArchive", "Stop deliveries; the folder's sharing list stays", "clients archive -- {client}"),
         act("/clients/{client}/reopen", "clientReopen", "Deliver again to an archived or closed client", "clients reopen -- {client}"),
-        act("/clients/{client}/close", "clientClose", "Archive, and let out everybody we let in", "clients close -- {client}"),
+        // Of their own private books everybody may give less, whatever their role: the core decides about these four.
+        (Method::POST, "/clients/{client}/close", "clientClose", "Archive, and let out everybody we let in", May::Person,
+            vec![client()], Command("clients close -- {client}"), CHANGE),
+        (Method::POST, "/clients/{client}/new-folder", "clientNewFolder", "The next sync makes a new folder where the client's is gone for good", Publish,
+            vec![client(), must(body("target", Text, TARGET)), must(body("reason", Text, REASON))],
+            Command("clients new-folder --reason={reason} -- {client} {target}"), &["new-folder/1"]),
         (Method::POST, "/clients/{client}/rename-folder", "clientRenameFolder", "What becomes of the folders' names after a rename", Manage,
             vec![client()], Command("clients rename-folder -- {client}"), &["rename-folder/1"]),
         (Method::POST, "/clients/{client}/move", "clientMove", "Move a client from one target to another; without yes, say what that means", Publish,
             vec![client(), must(body("from", Text, TARGET)), must(body("to", Text, TARGET)), body("reason", Text, REASON), body("yes", Flag, "do it")],
             Command("clients move --from={from} --to={to} --reason={reason} --yes?yes -- {client}"), &["move/1"]),
-        (Method::PUT, "/clients/{client}/name", "clientRename", "Rename a client, and its folder where folders have ids", Manage,
+        (Method::PUT, "/clients/{client}/name", "clientRename", "Rename a client, and its folder where folders have ids", May::Person,
             vec![client(), must(body("name", Text, ""))], Command("clients rename -- {client} {name}"), CHANGE),
         (Method::PUT, "/clients/{client}/sources/{connection}/{id}", "clientBind", "Say that a source is this client's", Manage,
             vec![client(), path("connection", Text, CONNECTION), path("id", Text, "the provider's id of the ledger or practice client"), source(Place::Query)],
             Command("clients bind --kind={kind} -- {client} {connection} {id}"), CHANGE),
-        (Method::DELETE, "/clients/{client}/sources/{connection}/{id}", "clientUnbind", "Take a source away from a client", Manage,
+        (Method::DELETE, "/clients/{client}/sources/{connection}/{id}", "clientUnbind", "Take a source away from a client", May::Person,
             vec![client(), path("connection", Text, CONNECTION), path("id", Text, "as it is listed"), source(Place::Query)],
             Command("clients unbind --kind={kind} -- {client} {connection} {id}"), CHANGE),
         (Method::PUT, "/clients/{client}/authority", "clientAuthority", "Which sources decide", Manage,
@@ -220,16 +226,18 @@ fn clients() -> Vec<Line> {
 
 #[rustfmt::skip]
 fn selections() -> Vec<Line> {
+    const DRY: &str = "the same lines, and nothing is changed";
     vec![
         (Method::POST, "/selections", "select", "Choose clients for a person; each is answered by its own line", Manage,
             vec![must(body("person", Kind::Person, PERSON)), must(body("clients", Clients, CLIENT)),
                  body("when_granted", Flag, "keep the wish until the ledger grants it"),
-                 body("accounts", Texts, "only these accounts' own papers")],
-            Command("select --when-granted?when_granted --account={accounts} -- {person} {clients}"), &["select/1"]),
+                 body("accounts", Texts, "only these accounts' own papers"), body("dry_run", Flag, DRY)],
+            Command("select --when-granted?when_granted --account={accounts} --dry-run?dry_run -- {person} {clients}"), &["select/1"]),
         (Method::POST, "/selections/{person}/all-granted", "selectAllGranted", "Every client that the ledger grants this person now", Manage,
-            vec![person()], Command("select --all-granted -- {person}"), &["select/1"]),
-        (Method::DELETE, "/selections/{person}/{client}", "unselect", "Take a selection away", Manage,
-            vec![person(), client()], Command("select --remove -- {person} {client}"), &["select/1"]),
+            vec![person(), body("dry_run", Flag, DRY)], Command("select --all-granted --dry-run?dry_run -- {person}"), &["select/1"]),
+        (Method::DELETE, "/selections/{person}/{client}", "unselect", "Take a selection away", May::Person,
+            vec![person(), client(), query("dry_run", Flag, DRY)],
+            Command("select --remove --dry-run?dry_run -- {person} {client}"), &["select/1"]),
         (Method::GET, "/private", "private", "One's own private clients", May::Person, vec![], Command("private list"), &["private/1"]),
         (Method::POST, "/private", "privateAdd", "Add a private client of one's own", May::Person,
             vec![must(body("name", Text, ""))], Command("private add -- {name}"), &["change/1"]),
@@ -277,8 +285,10 @@ fn changes() -> Vec<Line> {
         (Method::GET, "/changes/{change}", "change", "One that waits for an owner, and the plan of access that would follow", Manage,
             vec![path("change", Change, "C-7, as they are listed")], Command("changes show -- {change}"), &["changes-show/1"]),
         (Method::POST, "/changes/publish", "changesPublish", "Make staged changes real", Publish,
-            vec![body("changes", Changes, "C-7, as they are listed"), body("all", Flag, "every one that waits")],
-            Command("changes publish --all?all -- {changes}"), &["change/1"]),
+            vec![must(body("changes", Changes, "C-7, as they are listed")), body("digest", Digest, SHOWN)],
+            Command("changes publish --digest={digest} -- {changes}"), &["change/1"]),
+        (Method::POST, "/changes/staged/publish", "changesPublishAll", "Make every change real that waits and that one can publish", Publish,
+            vec![must(body("digest", Digest, SHOWN))], Command("changes publish --all --digest={digest}"), &["change/1"]),
         (Method::POST, "/changes/reject", "changesReject", "Refuse staged changes, or take back one's own", May::Person,
             vec![must(body("changes", Changes, "C-7, as they are listed")), must(body("reason", Text, REASON))],
             Command("changes reject --reason={reason} -- {changes}"), &["rejected/1"]),
@@ -458,6 +468,8 @@ mod tests {
                     route.id
                 );
             }
+            // What a command asks for it knows itself, permission by permission; nothing would ask for the others.
+            assert!(matches!(route.act, Command(_)) || route.may == May::Person, "{}", route.id);
             let paths = route.path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}'));
             let inputs = route.inputs.iter().filter(|i| i.place == Place::Path).map(|i| i.name);
             assert!(paths.eq(inputs), "{}: the path's values are not its inputs, in order", route.id);

@@ -46,8 +46,8 @@ pub const SHAPES: &[(&str, &str)] = &[
         in_firm_domains:b, aliases:<[s]>, addresses:<s>, selected:i, when_granted:i}], others:i}"),
     ("change/1", "{changes:[#Effect], staged:[s], opened?:[any], access?:[any]}"),
     ("revoke/1", "{person:s, closed:i, still_open:[s]}"),
-    ("clients/1", "{clients:[{id:s, slug:s, name:s, state:s, private:b, sources:[#Source], authority:any, unlisted:s, \
-        targets:'all'|[s], accounts:'all'|[any], year_end:s, since:s, selected?:i}], others:i}"),
+    ("clients/1", "{clients:[{id:s, slug:s, name:s, state:s, private:b, sources?:[#Source], authority?:any, unlisted:s, \
+        targets:'all'|[s], accounts?:'all'|[any], year_end:s, since:s, selected?:i}], others:i}"),
     ("accept/1", "{clients:[{client:s, id:s, changed:b, gain:[s], unknown:i}], staged:[s]}"),
     ("new-folder/1", "{client:s, target:s, folders:[s]}"),
     ("rename-folder/1", "{folders:[{target:s, name:s, can_rename:b}]}"),
@@ -57,7 +57,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("offices/1", "{roles:[{role:s, may:[s], group:s}]}"),
     ("guests/1", "{guests:[{person:{id:s, email:s}, client:{id:s, slug:s}, until:t, reason:s, break_glass:b, \
         state:'over'|'sees'|'gives_nothing'|'unknown', because:s}]}"),
-    ("changes-show/1", "{changes:[{id:s, author:s, reason:s, does:s, change:any}], access:[any]}"),
+    ("changes-show/1", "{changes:[{id:s, author:s, reason:s, does:s, change:any}], access:[any], digest:s}"),
     ("what-if/1", "{changes:s, clients:[any], effects:[any], held:[any]}"),
     ("gaps/1", "{gaps:[{client:s, target:s, who:s, gap:any, because:s}], troubles:[s]}"),
     ("leavers/1", "{leavers:[{person:{id:s, email:s}, since:t, ledgers_open:s, folders_open:s, ledgers:[any]}]}"),
@@ -87,7 +87,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("holds/1", "{holds:[{digest:s, since:t, approved:null|{by:s, at:t, reason:s, expires:t}, hold:any}]}"),
     ("approval/1", "{digest:s, expires:t}"),
     ("freeze/1", "{freeze:null|{since:t, by:s, reason:s}}"),
-    ("access/1", "{at:t, last_read:s, rows:[{client:#ClientWords, person:#PersonWords, target:s, account?:s, answer:#Answer, role:s, \
+    ("access/1", "{at:t, last_read:s, rows:[{client:#ClientWords, person:#PersonWords, target:s, account?:s, account_name?:s, answer:#Answer, role:s, \
         state:s, source?:s, because:s, since?:t, until?:t}], targets:[#Target], nobody:[#ClientWords], proposed:i, private:[#ClientWords], others:i}"),
     ("access-at/1", "{day?:d, end:t, rows:[{client:#ClientWords, person:#PersonWords, ledger?:<s>, known?:<s>, applied?:[any]}], \
         targets:[#Target], others:i, names_of:s, clock:s}"),
@@ -120,6 +120,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("restore/1", "{file:s, state:s, restored:b, keys:'shut'|'open'}"),
     ("restore-confirm/1", "{confirmed:b, was?:s}"),
     ("key-rotate/1", "{key:s}"),
+    ("key-replace/1", "{replaced:b, key?:s, sign_ins?:[s]}"),
     ("statements-render/1", "{files:[s], skipped:[s]}"),
     ("pack-verify/1", "{whole:b, kind:s, subject:s, made:s, seal:s, files:s, faults:[s], audit:{seq:s, hash:s}}"),
     ("connector-check/1", "{ok:b, checks:[any], notes:[s]}"),

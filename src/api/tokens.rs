@@ -96,11 +96,10 @@ impl Db {
     /// False if there was none.
     pub fn api_token_revoke(&mut self, name: &str, at: Timestamp) -> Result<bool> {
         self.tx(|db| {
-            let gone = db.doc_delete(KIND, name)?;
-            if gone {
-                db.audit(at, "token.revoke", name, None::<&()>, None::<&()>, None)?;
-            }
-            Ok(gone)
+            let Some(token) = db.doc_get::<Token>(KIND, name)? else { return Ok(false) };
+            let told = serde_json::json!({"person": token.person, "expires": token.expires});
+            db.audit(at, "token.revoke", name, Some(&told), None::<&()>, None)?;
+            db.doc_delete(KIND, name)
         })
     }
 }

@@ -30,7 +30,12 @@ struct Gain<'f> {
 /// Makes proposed clients real. What people gain by it still passes the grant guard.
 pub async fn run(app: &App, firm: &Firm, typed: &[ClientArg], all: bool) -> Result<Report, Failure> {
     let chosen: Vec<&Client> = if all {
-        firm.clients.values().filter(|c| c.state == ClientState::Proposed && c.private_to.is_none()).collect()
+        let own = act::asking(app, firm);
+        own.map_or(Ok(()), |p| change::holds(firm, p, Permission::Clients)).map_err(refused)?;
+        // All that is theirs to accept: who is limited to a group hears nothing of the others.
+        let theirs = |c: &Client| own.is_none_or(|p| change::may_touch(firm, p, Permission::Clients, c));
+        let proposed = |c: &&Client| c.state == ClientState::Proposed && c.private_to.is_none() && theirs(c);
+        firm.clients.values().filter(proposed).collect()
     } else {
         act::clients(app, firm, typed)?
     };

@@ -5,11 +5,12 @@ use std::{
     fmt::Write as _,
 };
 
-use ledgerward_contract::{ClientId, FolderRole, Timestamp};
+use ledgerward_contract::{ClientId, FolderKey, FolderRole, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
 use super::{
+    accounts,
     args::{AtArg, ClientArg, ClockArg, PersonArg, TableFormat},
     cycle::refused,
     outcome::{Exit, Failure, Fault, Report},
@@ -20,7 +21,7 @@ use crate::{
     domain::{
         change,
         explain::because_words,
-        firm::{Client, ClientState, Firm, PersonId, TargetName},
+        firm::{Client, ClientState, Firm, Person, PersonId, TargetName},
         lane::LaneKey,
         office::Permission,
         policy::{Answer, Because, Decider, DesiredLane, LaneState},
@@ -242,6 +243,9 @@ pub struct Row {
     pub target: TargetName,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// What its ledger calls it, where that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
     pub answer: Answer,
     pub role: FolderRole,
     pub state: State,
@@ -332,12 +336,15 @@ pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Fail
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();
     let grants = |key: &LaneKey| owned.get(key).map(Vec::as_slice).unwrap_or_default();
-    for (lane, _) in decider.lanes() {
+    let lanes: Vec<_> = decider.lanes().map(|(lane, _)| lane).collect();
+    let folders = lanes.iter().map(|l| &l.lane.folder).chain(owned.keys().map(|k| &k.folder));
+    let shown = (filter, &accounts::names(app, firm, folders).await?);
+    for lane in lanes {
         seen.insert(lane.lane.clone());
-        lane_rows(app, filter, &decider, &lane, grants(&lane.lane), &mut rows);
+        lane_rows(app, shown, &decider, &lane, grants(&lane.lane), &mut rows);
     }
     for key in owned.keys().filter(|k| !seen.contains(*k)) {
-        lane_rows(app, filter, &decider, &decider.lane(key).0, grants(key), &mut rows);
+        lane_rows(app, shown, &decider, &decider.lane(key).0, grants(key), &mut rows);
     }
     rows.sort_by(|a, b| {
         (&a.client.name, &a.client.slug, &a.person, &a.target, &a.account).cmp(&(
@@ -391,7 +398,7 @@ pub fn target_words(app: &App) -> Vec<TargetWords> {
 /// Everybody who is, should be or may have been on one folder.
 fn lane_rows(
     app: &App,
-    filter: &Filter,
+    (filter, names): (&Filter, &BTreeMap<FolderKey, String>),
     d: &Decider<'_>,
     lane: &DesiredLane<'_>,
     owned: &[OwnedRow],
@@ -406,6 +413,7 @@ fn lane_rows(
         person,
         target: target.clone(),
         account: lane.lane.folder.account.as_ref().map(ToString::to_string),
+        account_name: names.get(&lane.lane.folder).cloned(),
         answer,
         role,
         state,
@@ -445,7 +453,9 @@ fn lane_rows(
         if !filter.pair(client, person.map(|p| p.id)) {
             continue;
         }
-        let state = if lane.state == LaneState::Kept { State::Archived } else { State::ToRevoke };
+        // An archived client's list stays, but nobody who is shut stays on any.
+        let stays = lane.state == LaneState::Kept && !person.is_some_and(Person::shut);
+        let state = if stays { State::Archived } else { State::ToRevoke };
         let because = match (ix, person) {
             (Some(ix), Some(p)) => because_words(d, ix, d.judge(p.id, client.id).because),
             _ => "nobody of the firm".to_owned(),

@@ -1,8 +1,8 @@
 //! From what somebody typed for bank accounts to accounts of a client's ledgers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{AccountId, ConnectionName, LedgerAccount, LedgerId, SourceKind, SourceRef};
+use ledgerward_contract::{AccountId, ConnectionName, FolderKey, LedgerAccount, LedgerId, SourceKind, SourceRef};
 
 use super::{
     act,
@@ -13,7 +13,7 @@ use crate::{
     deliver,
     domain::{
         change::ChangeOp,
-        firm::{AccountRef, Client, SelectionScope},
+        firm::{AccountRef, Client, Firm, SelectionScope},
     },
 };
 
@@ -58,6 +58,38 @@ pub async fn chosen(app: &App, client: &Client, typed: &[String]) -> Result<Chos
             .next("Name at least one account, or choose the whole client."));
     }
     Ok(out)
+}
+
+/// What the ledgers call the accounts that have folders of their own, as far as they were read. An id that two ledgers of a client
+/// have in common is no account's name.
+pub async fn names(
+    app: &App,
+    firm: &Firm,
+    folders: impl IntoIterator<Item = &FolderKey>,
+) -> Result<BTreeMap<FolderKey, String>, Failure> {
+    let folders: BTreeSet<FolderKey> = folders.into_iter().filter(|f| f.account.is_some()).cloned().collect();
+    let of = |f: FolderKey| {
+        let sources = firm.clients.get(&f.client).map(|c| c.sources.clone()).unwrap_or_default();
+        (f, sources.into_iter().filter(|s| s.kind == SourceKind::Ledger).collect::<Vec<_>>())
+    };
+    let wanted: Vec<_> = folders.into_iter().map(of).collect();
+    Ok(app
+        .store
+        .run(move |db| {
+            let mut names = BTreeMap::new();
+            for (folder, ledgers) in wanted {
+                let mut found = Vec::new();
+                for s in ledgers {
+                    let list = db.accounts(&s.connection, &LedgerId(s.id))?.unwrap_or_default();
+                    found.extend(list.into_iter().find(|a| Some(&a.id) == folder.account.as_ref()).map(|a| a.name));
+                }
+                if let [name] = found.as_slice() {
+                    names.insert(folder, String::clone(name));
+                }
+            }
+            Ok(names)
+        })
+        .await?)
 }
 
 /// What a file of the firm chooses, by id. An account that its ledger is known not to have is refused; notes name the ledgers

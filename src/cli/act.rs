@@ -10,7 +10,7 @@ use super::{
     outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
-    app::{App, with_settings},
+    app::{App, with_authority, with_settings},
     config::schema::Sharing,
     domain::{
         change::{self, Actor, By, ChangeOp, Effect},
@@ -34,7 +34,7 @@ pub struct Acted {
 
 /// Writes changes down in one transaction, all or none. What needs a second pair of eyes waits for them (`product` 5).
 pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, Failure> {
-    let before = app.store.run(|db| db.firm()).await?;
+    let before = with_authority(app.store.run(|db| db.firm()).await?, &app.config.policy.authority);
     let actor = acting(app, &before)?;
     let now = app.now();
     let (after, effects) = change::rehearse(&before, &ops, By { actor, at: now }).map_err(|(_, r)| refused(r))?;
@@ -60,7 +60,7 @@ pub async fn act(app: &App, ops: Vec<ChangeOp>, reason: &str) -> Result<Acted, F
                     return written.iter().map(stage).collect();
                 }
                 if !written.is_empty() {
-                    db.record_changes(&written, &author, &reason, now, &before, &after)?;
+                    db.record_changes(&written, &author, person, &reason, now, &before, &after)?;
                     db.api_tokens_end(&before, &after, now)?;
                 }
                 for (slug, what) in &opened {
@@ -164,6 +164,12 @@ pub fn with_next(report: Report, changed: bool, staged: &[String]) -> Report {
             labels.join(" ")
         )),
     }
+}
+
+/// Errors: whoever acts may not do this, whatever would come of it.
+pub fn allowed(app: &App, firm: &Firm, op: &ChangeOp) -> Result<(), Failure> {
+    let by = By { actor: acting(app, firm)?, at: app.now() };
+    change::allowed(firm, op, by).map_err(refused)
 }
 
 /// Who asks, as far as it is a person of the firm. Root and the service's own user see what is the firm's, and nobody's
@@ -276,23 +282,15 @@ pub fn knows(app: &App, firm: &Firm, client: &Client) -> bool {
 /// The client that somebody typed. Errors: none, with those it might have been, of the clients this person may know of. For
 /// whoever may do nothing with clients, the answer is the same whether there is such a client or not.
 pub fn client<'f>(app: &App, firm: &'f Firm, typed: &str) -> Result<&'f Client, Failure> {
-    let asking = asking(app, firm);
-    let found = change::find_client(firm, typed, asking);
-    if let Ok(client) = &found
-        && knows(app, firm, client)
-    {
-        return Ok(client);
-    }
-    if let Some(p) = asking
+    let refusal = match change::find_client_of(firm, typed, |c| knows(app, firm, c)) {
+        Ok(client) => return Ok(client),
+        Err(refusal) => refusal,
+    };
+    if let Some(p) = asking(app, firm)
         && REACH.iter().all(|r| change::holds(firm, p, *r).is_err())
     {
         change::holds(firm, p, Permission::Clients).map_err(refused)?;
     }
-    let refusal = found.err().unwrap_or_else(|| change::Refusal {
-        message: format!("there is no client \"{}\"", typed.trim()),
-        next: "See: ledgerward clients list --all".to_owned(),
-        kind: change::RefusalKind::Missing,
-    });
     let known = firm.clients.values().filter(|c| knows(app, firm, c));
     let names: Vec<String> = known.flat_map(|c| [c.slug.clone(), c.name.clone()]).collect();
     Err(suggest(refused(refusal), typed, &names))

@@ -10,15 +10,16 @@ use super::{
     args::ChangesAct,
     console::Console,
     cycle::{acting, refused},
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
-    app::App,
+    app::{App, with_authority},
     domain::{
         change::{self, Actor, By, ChangeOp},
         firm::{Client, Firm, Office, PersonId},
         shift::Shift,
     },
+    pack,
     render::{
         plan::{count, time},
         table::table,
@@ -31,9 +32,19 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<ChangesAct>) 
         None => list(app, 20).await,
         Some(ChangesAct::List { limit }) => list(app, limit).await,
         Some(ChangesAct::Show { changes, all }) => show(app, &changes, all).await,
-        Some(ChangesAct::Publish { changes, all, yes }) => publish(app, console, &changes, all, yes).await,
+        Some(ChangesAct::Publish { changes, all, digest, yes }) => {
+            publish(app, console, &Wish { ids: &changes, all, digest: digest.as_deref(), yes }).await
+        }
         Some(ChangesAct::Reject { changes, reason }) => reject(app, changes, reason).await,
     }
+}
+
+/// What is to be published, and what of it was shown.
+struct Wish<'a> {
+    ids: &'a [i64],
+    all: bool,
+    digest: Option<&'a str>,
+    yes: bool,
 }
 
 async fn list(app: &App, limit: u32) -> Result<Report, Failure> {
@@ -153,6 +164,7 @@ async fn preview(app: &App, ids: &[i64], all: bool, mine: fn(&Sight<'_>, &Change
             Ok((db.firm()?, chosen))
         })
         .await?;
+    let before = with_authority(before, &app.config.policy.authority);
     let sight = Sight::of(app, &before);
     let waiting = changes.len();
     changes.retain(|c| !all || mine(&sight, c));
@@ -184,6 +196,20 @@ async fn preview(app: &App, ids: &[i64], all: bool, mine: fn(&Sight<'_>, &Change
 }
 
 impl Preview {
+    /// Of what is published and who gains and loses what by it, the same for whoever looks. To publish approves this, and nothing
+    /// that was not shown (`product` 7).
+    fn digest(&self) -> Result<String, Failure> {
+        let changes: Vec<Value> = self.changes.iter().map(|c| json!({"id": c.label(), "change": c.op})).collect();
+        let access: Vec<Value> = self
+            .shifts
+            .iter()
+            .map(|s| json!({"lane": s.lane, "person": s.person, "before": s.before, "after": s.after, "address": s.address}))
+            .collect();
+        let text = serde_json_canonicalizer::to_string(&json!({"changes": changes, "access": access}));
+        let text = text.map_err(|e| Failure::new(Exit::Failed, "a change has no canonical form").cause(&e))?;
+        Ok(pack::sha256(text.as_bytes()))
+    }
+
     fn access_json(&self) -> Vec<Value> {
         self.shifts
             .iter()
@@ -263,8 +289,13 @@ const UNSEEN: &str = "changes of private books are their person's, and those tha
 
 async fn show(app: &App, ids: &[i64], all: bool) -> Result<Report, Failure> {
     let preview = preview(app, ids, all, |sight, c| sight.sees(c)).await?;
+    // Of what this person can publish of it: one of their own is among what is shown, and not among what they publish.
+    let digest = match all {
+        true => self::preview(app, ids, all, |sight, c| sight.judges(c)).await?.digest()?,
+        false => preview.digest()?,
+    };
     if preview.changes.is_empty() {
-        let json = json!({"schema": "ledgerward/changes-show/1", "changes": [], "access": []});
+        let json = json!({"schema": "ledgerward/changes-show/1", "changes": [], "access": [], "digest": digest});
         return Ok(preview.note(Report::new(Exit::Done, json, "Nothing waits to be published.\n"), UNSEEN));
     }
     let changes: Vec<Value> = preview
@@ -273,16 +304,24 @@ async fn show(app: &App, ids: &[i64], all: bool) -> Result<Report, Failure> {
         .zip(&preview.words)
         .map(|(c, words)| json!({"id": c.label(), "author": c.author, "reason": c.reason, "does": words, "change": c.op}))
         .collect();
-    let json = json!({"schema": "ledgerward/changes-show/1", "changes": changes, "access": preview.access_json()});
+    let json = json!({"schema": "ledgerward/changes-show/1", "changes": changes, "access": preview.access_json(), "digest": digest});
+    let short: String = digest.chars().take(12).collect();
+    let which = if all { "--all".to_owned() } else { labels(&preview) };
     Ok(preview
         .note(Report::new(Exit::Done, json, preview.text()), UNSEEN)
-        .note("From what the last pull read. All or some: ledgerward changes publish C-…"))
+        .note("From what the last pull read. All or some: ledgerward changes publish C-…")
+        .note(format!("Just what is shown: ledgerward changes publish {which} --digest {short}")))
 }
 
 /// Each change is tried again against the firm of now, with the publisher's rights; one that is refused publishes none. The
 /// firm must still be the one that the plan of access was shown for.
-async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, yes: bool) -> Result<Report, Failure> {
-    let shown = preview(app, ids, all, |sight, c| sight.judges(c)).await?;
+async fn publish(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<Report, Failure> {
+    let look = || preview(app, wish.ids, wish.all, |sight, c| sight.judges(c));
+    let shown = look().await?;
+    let digest = shown.digest()?;
+    if wish.digest.is_some_and(|d| !digest.starts_with(d)) {
+        return Err(another());
+    }
     if shown.changes.is_empty() && shown.left_out > 0 {
         let message = format!("of {} that wait you can publish none", count(shown.left_out, "change"));
         return Err(Failure::new(Exit::Failed, message).next(format!("Because {LEFT_OUT}.")));
@@ -291,12 +330,20 @@ async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, y
         let json = json!({"schema": "ledgerward/change/1", "changes": [], "staged": [], "access": []});
         return Ok(Report::new(Exit::Done, json, "Nothing waits to be published.\n"));
     }
-    if console.interactive() && !yes {
+    // Nobody publishes all of what they never saw: without a digest it is shown here, before it is done.
+    let asks = console.interactive() && !wish.yes;
+    if asks || (wish.all && wish.digest.is_none()) {
         console.note(&shown.text());
+    }
+    if asks {
         let answer = console.ask("Publish this? [y/N]").unwrap_or_default();
         if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
             let json = json!({"schema": "ledgerward/change/1", "changes": [], "staged": [], "access": []});
             return Ok(Report::new(Exit::Done, json, "Nothing was published.\n"));
+        }
+        // Somebody may have thought about it for an hour.
+        if look().await?.digest()? != digest {
+            return Err(another());
         }
     }
     let (now, name) = (app.now(), app.actor.name.clone());
@@ -308,11 +355,12 @@ async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, y
         let ops: Vec<ChangeOp> = op(change).into_iter().collect();
         opened.insert(change.id, act::opened(app, &before, &shown.after, &ops).await?);
     }
+    let authority = app.config.policy.authority.clone();
     let effects = app
         .store
         .run(move |db| {
             db.tx(|db| {
-                let (mut at, mut effects) = (db.firm()?, Vec::new());
+                let (mut at, mut effects) = (with_authority(db.firm()?, &authority), Vec::new());
                 if at != before {
                     return Err(StoreError::conflict("the firm was changed meanwhile, so this is not what was shown")
                         .next("Look again: ledgerward changes show"));
@@ -337,6 +385,19 @@ async fn publish(app: &App, console: &mut dyn Console, ids: &[i64], all: bool, y
         map.insert("access".to_owned(), Value::from(shown.access_json()));
     }
     Ok(shown.note(report, LEFT_OUT))
+}
+
+fn another() -> Failure {
+    Failure::new(
+        Exit::Failed,
+        "this is not what was shown: the changes that wait, or who would gain and lose by them, are others now",
+    )
+    .fault(Fault::Conflict)
+    .next("Look again: ledgerward changes show")
+}
+
+fn labels(preview: &Preview) -> String {
+    preview.changes.iter().map(Change::label).collect::<Vec<_>>().join(" ")
 }
 
 fn published(staged: &Change, at: &Firm, name: &str, by: By) -> crate::store::Result<(Firm, change::Effect)> {

@@ -6,7 +6,9 @@ use ledgerward_contract::{Build, ClientId, ConnectionName, Date, Endpoints, Sour
 use serde_json::{Value, json};
 
 use super::{
-    accept, accounts,
+    accept,
+    access::shared_with,
+    accounts,
     act::{self, act_and_tell},
     adopt,
     args::{AuthorityArg, ClientArg, ClientsAct, SourceKindArg},
@@ -87,7 +89,7 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<ClientsAct>) 
             return adopt::new_folder(app, &client, &target, &reason).await;
         }
         Some(ClientsAct::Accounts { client, accounts, all }) => {
-            return set_accounts(app, act::client(app, &firm, &client.0)?, &accounts, all).await;
+            return set_accounts(app, &firm, act::client(app, &firm, &client.0)?, &accounts, all).await;
         }
         Some(ClientsAct::Since { client, date }) => {
             ChangeOp::SetStatementsSince { client: find(&client)?, since: date.0 }
@@ -214,6 +216,7 @@ async fn path_targets(app: &App, lanes: &[LaneRow]) -> Result<BTreeSet<TargetNam
 /// mount that people have to it, and no connector offers it; so it is said, and nothing is done.
 async fn rename_folder(app: &App, firm: &Firm, client: ClientId) -> Result<Report, Failure> {
     let name = firm.clients.get(&client).map(|c| c.name.clone()).unwrap_or_default();
+    act::allowed(app, firm, &ChangeOp::RenameClient { client, name: name.clone() })?;
     let lanes = folders(app, client).await?;
     if lanes.is_empty() {
         let json = json!({"schema": "ledgerward/rename-folder/1", "folders": []});
@@ -236,7 +239,9 @@ async fn rename_folder(app: &App, firm: &Firm, client: ClientId) -> Result<Repor
     Ok(Report::new(exit, json, text))
 }
 
-async fn set_accounts(app: &App, client: &Client, typed: &[String], all: bool) -> Result<Report, Failure> {
+async fn set_accounts(app: &App, firm: &Firm, client: &Client, typed: &[String], all: bool) -> Result<Report, Failure> {
+    // Before the accounts are looked up: their names are told to nobody who may not choose them.
+    act::allowed(app, firm, &ChangeOp::SetAccounts { client: client.id, accounts: None })?;
     let (accounts, notes) = if all {
         (None, Vec::new())
     } else {
@@ -254,7 +259,7 @@ fn visible<'f>(app: &App, firm: &'f Firm, decider: &Decider<'_>) -> (Vec<&'f Cli
     let everything = act::sees_all(app, firm);
     let own = act::asking(app, firm);
     let sees = |c: &Client| match (c.private_to, own) {
-        (Some(owner), own) => Some(owner) == own,
+        (Some(owner), own) => Some(owner) == own || own.is_some_and(|p| shared_with(firm, c, p)),
         (None, _) if everything => true,
         (None, Some(p)) => {
             decider.judge(p, c.id).answer == Answer::Yes
@@ -291,19 +296,27 @@ async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
     let people_shown = act::sees_all(app, firm);
     let chosen = selected(firm);
     let known: BTreeMap<_, _> = ledgers.iter().map(|l| ((&l.connection, l.row.id.as_str()), l)).collect();
+    // Whoever private books are shared with has their folder; what they are made of stays their person's.
+    let own = act::asking(app, firm);
+    let theirs = |c: &Client| c.private_to.is_none() || c.private_to == own;
     let rows = seen.iter().map(|c| {
+        let sources = c.sources.iter().filter(|_| theirs(c)).map(|s| source_words(s, &known));
         [
             c.slug.clone(),
             c.name.clone(),
             state_words(c),
-            c.sources.iter().map(|s| source_words(s, &known)).collect::<Vec<_>>().join(", "),
-            if people_shown { chosen.get(&c.id).copied().unwrap_or(0).to_string() } else { String::new() },
+            sources.collect::<Vec<_>>().join(", "),
+            if people_shown && theirs(c) { chosen.get(&c.id).copied().unwrap_or(0).to_string() } else { String::new() },
             c.targets.as_ref().map_or_else(|| "all".to_owned(), join),
         ]
     });
     let text = lay_out(["client", "name", "state", "ledgers", "selected", "targets"], rows, &[4]);
-    let values: Vec<Value> =
-        seen.iter().map(|c| client_json(c, people_shown.then(|| chosen.get(&c.id).copied().unwrap_or(0)))).collect();
+    let values: Vec<Value> = seen
+        .iter()
+        .map(|c| {
+            client_json(c, theirs(c), (people_shown && theirs(c)).then(|| chosen.get(&c.id).copied().unwrap_or(0)))
+        })
+        .collect();
     let json = json!({"schema": "ledgerward/clients/1", "clients": values, "others": others});
     let mut report = Report::new(Exit::Done, json, text);
     if seen.iter().any(|c| c.state == ClientState::Proposed) && people_shown {
@@ -358,7 +371,8 @@ fn source_words(source: &SourceRef, known: &BTreeMap<(&ConnectionName, &str), &L
     }
 }
 
-fn client_json(client: &Client, selected: Option<usize>) -> Value {
+/// `whole`: with what it is made of.
+fn client_json(client: &Client, whole: bool, selected: Option<usize>) -> Value {
     let Client {
         id,
         slug,
@@ -387,6 +401,11 @@ fn client_json(client: &Client, selected: Option<usize>) -> Value {
         "year_end": year_end.map_or_else(|| "ledger".to_owned(), |(m, d)| format!("{m:02}-{d:02}")),
         "since": statements_since.map_or_else(|| "beginning".to_owned(), |d: Date| d.to_string()),
     });
+    if let (false, Some(map)) = (whole, value.as_object_mut()) {
+        for made_of in ["sources", "authority", "accounts"] {
+            map.remove(made_of);
+        }
+    }
     if let (Some(n), Some(map)) = (selected, value.as_object_mut()) {
         map.insert("selected".to_owned(), json!(n));
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use ledgerward_contract::{Holder, SeenRole, SourceRef, Via};
+use ledgerward_contract::{Email, Holder, SeenRole, SourceRef, Timestamp, Via};
 use serde_json::{Value, json};
 
 mod own;
@@ -581,6 +581,10 @@ async fn still_open(
 ) -> Vec<String> {
     let Some(person) = firm.people.get(&id) else { return Vec::new() };
     let mut left = Vec::new();
+    // Addresses that they had before as well: what was let in under one may be there still.
+    let of = firm.clone();
+    let known = app.store.run(move |db| db.addresses_at(&of, Timestamp::MAX)).await.unwrap_or_default();
+    let holders = known.everywhere(world.targets.keys());
     for (key, known) in &done.picture.book.lanes {
         let (Some(target), Some(folder)) = (world.targets.get(&key.target), known.folder()) else { continue };
         if done.picture.book.sharing(&key.target) == crate::domain::plan::Sharing::Off {
@@ -590,11 +594,14 @@ async fn still_open(
             left.push(format!("{}: {} could not be read", key.target, known.name));
             continue;
         };
-        let address = person.address_on(&key.target);
+        let theirs = |email: &Email| {
+            let former = || holders.get(&key.target).and_then(|of| of.get(email)) == Some(&id);
+            email == person.address_on(&key.target) || former()
+        };
         for p in list.items().iter().filter(|p| p.role != SeenRole::MetadataOnly) {
             let how = match (&p.holder, &p.via) {
-                (Holder::Person(email), Via::Direct) if email == address => "by a hand-made share",
-                (Holder::Person(email), _) if email == address => "from a folder above or below it",
+                (Holder::Person(email), Via::Direct) if theirs(email) => "by a hand-made share",
+                (Holder::Person(email), _) if theirs(email) => "from a folder above or below it",
                 (Holder::Group(_), _) => "perhaps, through a group that we cannot see into",
                 (Holder::Link(_) | Holder::Everyone(_), _) => "like everybody, by a link",
                 _ => continue,

@@ -50,7 +50,7 @@ pub async fn run(app: &App, all: bool) -> Result<Report, Failure> {
 
 /// Private books that are not there for whoever asks, and so nothing that was found about them. They are there for their
 /// person, for those they are shared with, and for root and the service's own user, who keep the machine going.
-pub(super) struct Unseen<'f> {
+pub struct Unseen<'f> {
     firm: &'f Firm,
     books: Vec<&'f Client>,
 }
@@ -65,6 +65,11 @@ impl<'f> Unseen<'f> {
                 && !asking.is_some_and(|p| shared_with(firm, c, p))
         };
         Self { firm, books: firm.clients.values().filter(hidden).collect() }
+    }
+
+    /// As for somebody whose none of them are.
+    pub fn by_others(firm: &'f Firm) -> Self {
+        Self { firm, books: firm.clients.values().filter(|c| c.private_to.is_some()).collect() }
     }
 
     pub fn take_out(&self, rows: &mut Vec<FindingRow>) {

@@ -13,13 +13,16 @@ use super::{
     outcome::{Exit, Failure, Fault, Report, quoted},
 };
 use crate::{
-    app::App,
+    app::{App, with_settings},
     config::render_all,
     domain::{
-        change::{self, By, Effect},
+        change::{self, By, ChangeOp, Effect},
+        explain::{self, CanSelect},
         firm::Firm,
+        policy::Decider,
     },
     firm_file::{self, Names},
+    memory,
     render::plan::count,
 };
 
@@ -56,12 +59,13 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
     let file = checked(app, console, &firm, wish.file)?;
     let ops = firm_file::diff(&file, &firm, wish.prune, uuid::Uuid::now_v7);
     let by = By { actor: acting(app, &firm)?, at: app.now() };
-    let (_, effects) = change::apply_all(&firm, &ops, by).map_err(|(_, r)| {
+    let (after, effects) = change::apply_all(&firm, &ops, by).map_err(|(_, r)| {
         let mut failure = refused(r);
         failure.message = format!("{}: {}", wish.file.display(), failure.message);
         failure.next = Some(format!("{} Nothing was changed.", failure.next.unwrap_or_default()).trim().to_owned());
         failure
     })?;
+    granted(app, after, &ops, wish.file).await?;
     let unchecked = super::accounts::of_file(app, &ops).await?;
     let changes: Vec<&Effect> = effects.iter().filter(|e| e.changed).collect();
     let mut shown = String::new();
@@ -90,6 +94,27 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
         Report::new(Exit::Done, value(acted.staged.is_empty(), &acted.staged), format!("{shown}{total} {done}.\n"));
     report.notes.extend(unchecked);
     Ok(act::with_next(report, true, &acted.staged))
+}
+
+/// Errors: the file selects what a ledger does not grant (`product` 4), as `select` refuses it. A selection that is there already
+/// is dormant and stays.
+async fn granted(app: &App, after: Firm, ops: &[ChangeOp], path: &Path) -> Result<(), Failure> {
+    let after = with_settings(after, &app.config);
+    let facts = memory::recall_all(app, &after).await?;
+    let targets: Vec<_> = app.config.targets.keys().cloned().collect();
+    let decider = Decider::new(&after, &facts, &targets, app.now());
+    let greyed = |op: &ChangeOp| {
+        let ChangeOp::Select { person, client, when_granted: false, .. } = op else { return None };
+        let CanSelect::Greyed { ledgers } = explain::can_select(&decider, *person, *client) else { return None };
+        let email = after.people.get(person).map(|p| p.email.to_string())?;
+        Some(format!("{email} needs access to {} in {} first", act::slug(&after, *client), ledgers.join(" and ")))
+    };
+    let all: Vec<String> = ops.iter().filter_map(greyed).collect();
+    let Some(first) = all.first() else { return Ok(()) };
+    let more = if all.len() > 1 { format!(", and {} more like it", all.len() - 1) } else { String::new() };
+    Err(Failure::new(Exit::Failed, format!("{}: {first}{more}", path.display())).next(
+        "Nothing was changed. Give them access there and run ledgerward pull, or keep the wish until then: when_granted = true",
+    ))
 }
 
 /// The file, read and checked; every problem is told at its line.

@@ -40,13 +40,18 @@ pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
                 let reason = guest.reason.clone();
                 return act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], &reason).await;
             }
+            let add = ChangeOp::AddGuest { guest, second: None };
+            // Before it is told what the ledger grants them.
+            act::allowed(app, &firm, &add)?;
             let note = within_the_ledger(app, &firm, person, client).await?;
-            let mut report = act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], "guest").await?;
+            let mut report = act::act_and_tell(app, vec![add], "guest").await?;
             report.notes.extend(note);
             Ok(report)
         }
         Some(GuestsAct::Extend { person, client, until, reason }) => {
             let (person, client) = (find(&person)?, act::client(app, &firm, &client.0)?);
+            // Before it is told whether they are one.
+            act::allowed(app, &firm, &ChangeOp::EndGuest { person: person.id, client: client.id })?;
             let old = of(&firm, person, client)?;
             // Only where there is no other beside it.
             if old.break_glass {

@@ -23,7 +23,7 @@ use crate::{
         firm::{Mode, Office, PersonId},
     },
     store::{
-        Actor, Db, Kind, Options, StoreError,
+        Actor, Db, KeySource, Kind, Options, StoreError,
         open::{DB_FILE, LOCK_FILE, WAL_FILE, WATERMARK_FILE},
     },
 };
@@ -73,11 +73,12 @@ fn make(place: &Place, wish: &Wish<'_>, now: Timestamp, undo: &mut Undo) -> Resu
         (Some(write_draft(&place.config, &text, undo)?), Options::new(&place.state, now))
     };
     watch_state(&place.state, undo);
+    let key = options.key.clone();
     let person = make_owner(options.create(), wish, place, now)?;
     if let Some(draft) = draft {
         put_in_place(&draft, &place.config)?;
     }
-    Ok(told(place, wish, person, kept))
+    Ok(told(place, wish, person, (kept, &key)))
 }
 
 fn set_up_already(place: &Place, what: &str) -> Failure {
@@ -184,7 +185,7 @@ fn capital(word: &str) -> String {
     letters.next().map(|c| c.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-fn told(place: &Place, wish: &Wish<'_>, person: PersonId, kept: bool) -> Report {
+fn told(place: &Place, wish: &Wish<'_>, person: PersonId, (kept, key): (bool, &KeySource)) -> Report {
     let (first, last) = names(wish);
     let (config, state) = (place.config.display(), place.state.display());
     let wrote = if kept { "Kept" } else { "Wrote" };
@@ -206,8 +207,10 @@ fn told(place: &Place, wish: &Wish<'_>, person: PersonId, kept: bool) -> Report 
         "state": place.state,
         "owner": {"id": person, "email": wish.owner, "first": first, "last": last},
     });
-    let mut report = Report::new(Exit::Done, json, text)
-        .note(format!("Keep a copy of the key in {state} somewhere else: without it the sign-ins must be made again."));
+    let mut report = Report::new(Exit::Done, json, text).note(format!(
+        "Keep a copy of the key, {}, somewhere else: without it the sign-ins must be made again.",
+        key_words(key, &place.state)
+    ));
     if wish.first.is_none() || wish.last.is_none() {
         report = report.note(format!(
             "The name was guessed. To change it: ledgerward people edit {} --first … --last …",
@@ -215,6 +218,17 @@ fn told(place: &Place, wish: &Wish<'_>, person: PersonId, kept: bool) -> Report 
         ));
     }
     report
+}
+
+fn key_words(key: &KeySource, state: &Path) -> String {
+    match key {
+        KeySource::State | KeySource::File(_) => key.path(state).display().to_string(),
+        // It is here for as long as this runs; what it is made of is the supervisor's.
+        KeySource::Credential(path) => {
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            format!("the credential \"{name}\"")
+        }
+    }
 }
 
 /// What was made so far, to be taken back if the rest cannot be made.

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use ledgerward_contract::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
@@ -16,10 +17,11 @@ use crate::{
     app::App,
     domain::{
         change::{self, ChangeOp, Missing},
-        firm::{Firm, Person},
+        firm::{Firm, Person, PersonId},
+        lane::LaneKey,
         office::Permission,
     },
-    leavers::{CASES, Case, Chased, Confirmed, Past},
+    leavers::{self, CASES, Case, Chased, Confirmed, Past},
     memory, pack,
     render::plan::{count, time},
 };
@@ -84,14 +86,29 @@ async fn keep(app: &App, case: &Case) -> Result<(), Failure> {
 
 /// Whether a folder still holds this person by our doing.
 async fn still_ours(app: &App, person: &Person) -> Result<bool, Failure> {
-    let owned = app.store.run(|db| db.owned()).await?;
-    let theirs = owned.iter().any(|(lane, rows)| rows.iter().any(|o| o.grant.who == *person.address_on(&lane.target)));
-    Ok(theirs || !person.shut())
+    let folders = folders_of(app).await?;
+    Ok(folders.get(&person.id).is_some_and(|lanes| !lanes.is_empty()) || !person.shut())
+}
+
+/// The folders that we let people into, by whom, whatever address they had then.
+async fn folders_of(app: &App) -> Result<BTreeMap<PersonId, Vec<LaneKey>>, Failure> {
+    let firm = app.firm().await?;
+    let (owned, addresses) =
+        app.store.run(move |db| Ok((db.owned()?, db.addresses_at(&firm, Timestamp::MAX)?))).await?;
+    let holders = addresses.everywhere(owned.keys().map(|lane| &lane.target));
+    let mut folders: BTreeMap<PersonId, Vec<LaneKey>> = BTreeMap::new();
+    for (lane, rows) in &owned {
+        let Some(of) = holders.get(&lane.target) else { continue };
+        for person in rows.iter().filter_map(|o| of.get(&o.grant.who)) {
+            folders.entry(*person).or_default().push(lane.clone());
+        }
+    }
+    Ok(folders)
 }
 
 async fn looked_again(app: &App, firm: &Firm, person: &Person, mut case: Case) -> Result<Case, Failure> {
     let facts = memory::recall_all(app, firm).await?;
-    case.refresh(firm, &facts, &Past::of(app, person).await?, app.now());
+    case.refresh(firm, &facts, &Past::of(app, firm, person).await?, app.now());
     keep(app, &case).await?;
     Ok(case)
 }
@@ -109,7 +126,7 @@ async fn close(
     let reason = reason.unwrap_or("left the firm").to_owned();
     let facts = memory::recall_all(app, firm).await?;
     let past = match &known {
-        Some(_) => Past::of(app, person).await?,
+        Some(_) => Past::of(app, firm, person).await?,
         None => Past::first(app, firm, &facts, person).await?,
     };
     let mut case = known.unwrap_or_else(|| Case {
@@ -181,14 +198,13 @@ async fn confirm(app: &App, firm: &Firm, person: &Person, ledger: &str, note: &s
 /// What is still open, split into what we can close and what only the client can.
 async fn told(app: &App, person: &Person, case: &Case) -> Result<Report, Failure> {
     let zone = &app.config.firm.timezone;
-    let owned = app.store.run(|db| db.owned()).await?;
-    let ours = owned.iter().flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, o)));
-    let ours = ours.filter(|(lane, o)| o.grant.who == *person.address_on(&lane.target));
+    let folders = folders_of(app).await?;
     let firm = app.firm().await?;
-    let mut we: Vec<String> = ours
-        .map(|(lane, _)| {
-            format!("{}: the folder of {}: ledgerward sync", lane.target, act::slug(&firm, lane.folder.client))
-        })
+    let mut we: Vec<String> = folders
+        .get(&person.id)
+        .into_iter()
+        .flatten()
+        .map(|lane| format!("{}: the folder of {}: ledgerward sync", lane.target, act::slug(&firm, lane.folder.client)))
         .collect();
     we.extend(case.folders_left.iter().cloned());
     let line = |(_, l): &(&String, &Chased)| {
@@ -268,16 +284,12 @@ async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
     let facts = memory::recall_all(app, firm).await?;
     let mut cases: BTreeMap<String, Case> = app.store.run(|db| db.doc_all(CASES)).await?;
     let (mut text, mut rows, mut still_open) = (String::new(), Vec::new(), false);
-    let owned = app.store.run(|db| db.owned()).await?;
-    for case in cases.values_mut() {
+    let ours = folders_of(app).await?;
+    let left = cases.values_mut().filter(|c| firm.people.get(&c.person).is_some_and(Person::shut));
+    leavers::refresh_all(app, firm, &facts, left, app.now()).await?;
+    for case in cases.values() {
         let Some(person) = firm.people.get(&case.person).filter(|p| p.shut()) else { continue };
-        case.refresh(firm, &facts, &Past::default(), app.now());
-        let folders = owned
-            .iter()
-            .flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, o)))
-            .filter(|(lane, o)| o.grant.who == *person.address_on(&lane.target))
-            .count()
-            + case.folders_left.len();
+        let folders = ours.get(&person.id).map_or(0, Vec::len) + case.folders_left.len();
         let open = case.open().count();
         still_open |= open + folders > 0;
         if open + folders == 0 && !all {

@@ -263,7 +263,7 @@ async fn begin(
     let op = serde_json::to_value(op)
         .map_err(|e| Failure::new(Exit::Failed, "a change cannot be written down").cause(&e))?;
     let reason = wish.reason.map_or_else(|| format!("move from {from} to {to}"), str::to_owned);
-    let (now, author) = (app.now(), app.actor.name.clone());
+    let (now, author, person) = (app.now(), app.actor.name.clone(), act::asking(app, before));
     let (before, after) = (before.clone(), after.clone());
     let mut one = Move {
         client,
@@ -277,7 +277,7 @@ async fn begin(
     app.store
         .run(move |db| {
             db.tx(|db| {
-                let ids = db.record_changes(&[op], &author, &reason, now, &before, &after)?;
+                let ids = db.record_changes(&[op], &author, person, &reason, now, &before, &after)?;
                 one.change = ids.first().map_or_else(String::new, |id| format!("C-{id}"));
                 moves::put(db, &one)
             })

@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use super::{
     act::{self, act_and_tell},
     args::{PeopleAct, PersonArg},
+    cycle::refused,
     outcome::{Exit, Failure, Report},
 };
 use crate::{
     app::App,
     domain::{
-        change::{ChangeOp, office_slug},
+        change::{self, ChangeOp, office_slug},
         firm::{Firm, Mode, Person, PersonId, Pin, TargetName},
         office::Permission,
     },
@@ -60,10 +61,14 @@ pub async fn run(app: &App, act: Option<PeopleAct>) -> Result<Report, Failure> {
         Some(PeopleAct::Lift { person }) => ChangeOp::LiftPerson { person: find(&person)? },
         Some(PeopleAct::HandOver { person }) => ChangeOp::HandOver { to: find_for(&person, Permission::HandOver)? },
         Some(PeopleAct::ConfirmPin { person, connection, ledger, user }) => {
+            // Which ledgers there are is told to nobody who may not do this.
+            let own = act::asking(app, &firm);
+            own.map_or(Ok(()), |p| change::require(&firm, p, Permission::People)).map_err(refused)?;
+            let person = find(&person)?;
             let source =
                 SourceRef { connection: act::connection(app, &connection)?, kind: SourceKind::Ledger, id: ledger };
-            known_source(&firm, &source)?;
-            ChangeOp::ConfirmPin { person: find(&person)?, pin: Pin { source, user: user.as_str().into() } }
+            known_source(&firm, &source, own)?;
+            ChangeOp::ConfirmPin { person, pin: Pin { source, user: user.as_str().into() } }
         }
     };
     let disabled = matches!(op, ChangeOp::SetEnabled { enabled: false, .. });
@@ -137,18 +142,14 @@ async fn set_mode(app: &App, person: PersonId, mode: Mode) -> Result<Report, Fai
 }
 
 /// A pin on a mistyped ledger would sit there for ever and do nothing.
-fn known_source(firm: &Firm, source: &SourceRef) -> Result<(), Failure> {
-    if firm.clients.values().any(|c| c.sources.contains(source)) {
+fn known_source(firm: &Firm, source: &SourceRef, own: Option<PersonId>) -> Result<(), Failure> {
+    // Somebody else's private books are not there, whatever they are bound to.
+    let known = || firm.clients.values().filter(|c| c.private_to.is_none() || c.private_to == own);
+    if known().any(|c| c.sources.contains(source)) {
         return Ok(());
     }
-    let ids: Vec<String> = firm
-        .clients
-        .values()
-        .filter(|c| c.private_to.is_none())
-        .flat_map(|c| &c.sources)
-        .filter(|s| s.connection == source.connection)
-        .map(|s| s.id.clone())
-        .collect();
+    let ids: Vec<String> =
+        known().flat_map(|c| &c.sources).filter(|s| s.connection == source.connection).map(|s| s.id.clone()).collect();
     let failure = Failure::new(Exit::Failed, format!("no client is bound to {} {}", source.connection, source.id))
         .next("Write the ledger's id as `ledgerward findings` shows it.");
     Err(act::suggest(failure, &source.id, &ids))

@@ -158,7 +158,7 @@ async fn start(app: &App, firm: &Firm, name: &str, reviewers: &[String]) -> Resu
     }
     let owner = firm.people.values().find(|p| p.office == Office::PrimaryOwner);
     let owner = owner.map_or_else(|| app.actor.name.clone(), |p| p.email.to_string());
-    let of = assigned(app, firm, reviewers)?;
+    let (of, behalf) = assigned(app, firm, reviewers)?;
     let matrix = access::now(app, firm, &Filter::new(app, firm, None, None).await?).await?;
     let mut items: BTreeMap<(String, String), Item> = BTreeMap::new();
     for row in matrix.rows {
@@ -202,23 +202,44 @@ async fn start(app: &App, firm: &Firm, name: &str, reviewers: &[String]) -> Resu
     save(app, &review, "review.start", json!({})).await?;
     let sheets: BTreeSet<&String> = review.items.iter().map(|i| &i.reviewer).collect();
     let text = format!("{name}: {} for {}.\n", count(review.items.len(), "line"), count(sheets.len(), "reviewer"));
-    Ok(Report::new(Exit::Done, summary(&review), text).note(format!("Next: ledgerward review export {name} --out DIR")))
+    let mut report = Report::new(Exit::Done, summary(&review), text);
+    for reviewer in behalf {
+        report = report.note(format!("{reviewer} cannot import a sheet: an owner brings theirs in."));
+    }
+    Ok(report.note(format!("Next: ledgerward review export {name} --out DIR")))
 }
 
-/// `PERSON=CLIENT,CLIENT`: who signs off which client. The rest is the primary owner's.
-fn assigned(app: &App, firm: &Firm, typed: &[String]) -> Result<BTreeMap<ClientId, String>, Failure> {
-    let mut of = BTreeMap::new();
+/// An owner signs off for others; root stands in for the primary owner.
+fn decides_for_others(app: &App, firm: &Firm) -> bool {
+    app.acting_person(firm).is_none_or(|p| matches!(p.office, Office::PrimaryOwner | Office::Owner))
+}
+
+/// `PERSON=CLIENT,CLIENT`: who signs off which client. The rest is the primary owner's. With it, the reviewers whose sheet an
+/// owner brings in.
+fn assigned(
+    app: &App,
+    firm: &Firm,
+    typed: &[String],
+) -> Result<(BTreeMap<ClientId, String>, BTreeSet<String>), Failure> {
+    let (mut of, mut behalf) = (BTreeMap::new(), BTreeSet::new());
     for one in typed {
         let Some((person, clients)) = one.split_once('=') else {
             return Err(Failure::new(Exit::Usage, format!("\"{one}\" names no clients"))
                 .next("Write it like: --reviewer ana=acme-ltd,birch-llp"));
         };
         let person = act::person(app, firm, person)?;
-        // Who could not bring their own sheet in would look at it for nothing.
-        SIGN_OFF.iter().try_for_each(|p| change::require(firm, person.id, *p)).map_err(|r| {
-            Failure::new(Exit::Failed, format!("{} cannot sign off: {}", person.email, r.message))
-                .next("Name somebody whose role has read-all and selections for the whole firm. Nothing was started.")
-        })?;
+        let signs = SIGN_OFF.iter().try_for_each(|p| change::require(firm, person.id, *p));
+        // Who cannot bring their own sheet in would look at it for nothing, unless an owner does it on their behalf.
+        if decides_for_others(app, firm) {
+            change::enabled(firm, person.id).map_err(super::cycle::refused)?;
+            behalf.extend(signs.is_err().then(|| person.email.to_string()));
+        } else {
+            signs.map_err(|r| {
+                Failure::new(Exit::Failed, format!("{} cannot sign off: {}", person.email, r.message)).next(
+                    "Name somebody whose role has read-all and selections for the whole firm. Nothing was started.",
+                )
+            })?;
+        }
         let clients: Vec<ClientArg> = clients.split(',').map(|c| ClientArg(c.trim().to_owned())).collect();
         for client in act::clients(app, firm, &clients)? {
             let email = person.email.to_string();
@@ -228,7 +249,7 @@ fn assigned(app: &App, firm: &Firm, typed: &[String]) -> Result<BTreeMap<ClientI
             }
         }
     }
-    Ok(of)
+    Ok((of, behalf))
 }
 
 async fn export(review: &Review, out: &Path) -> Result<Report, Failure> {
@@ -331,9 +352,8 @@ fn signer(
     let own = acting.map(|p| p.email.to_string());
     let decided = review.items.iter().filter(|i| found.contains_key(&i.row));
     let others: BTreeSet<String> = decided.map(|i| i.reviewer.clone()).filter(|r| own.as_ref() != Some(r)).collect();
-    let owner = acting.is_none_or(|p| matches!(p.office, Office::PrimaryOwner | Office::Owner));
     match (others.first(), own) {
-        (Some(reviewer), Some(own)) if !owner => {
+        (Some(reviewer), Some(own)) if !decides_for_others(app, firm) => {
             Err(Failure::new(Exit::Failed, format!("{own} may not sign off for {reviewer}"))
                 .fault(Fault::Denied)
                 .next("Nothing was changed. A sheet is imported by its own reviewer, or by an owner on their behalf."))

@@ -115,6 +115,7 @@ pub async fn run(app: &App, args: SelectArgs) -> Result<Report, Failure> {
     let decider = Decider::new(&firm, &facts, &targets, app.now());
     let person = act::person(app, &firm, &args.person.0)?;
     let mut draft = draft(app, &decider, person, &args.clients, &args.bulk)?;
+    may_select(app, &firm, &draft)?;
     if !args.accounts.is_empty() {
         narrow(app, &mut draft, &args.accounts).await?;
     }
@@ -161,6 +162,20 @@ pub async fn run(app: &App, args: SelectArgs) -> Result<Report, Failure> {
         report = report.note(format!("Mode {} does not look at selections; {tail}.", person.mode.slug()));
     }
     Ok(report)
+}
+
+/// Before any line is told: what somebody has selected, and which accounts there are, is nobody's to try out. Of their own
+/// private books everybody may take people out.
+fn may_select(app: &App, firm: &Firm, draft: &Draft<'_>) -> Result<(), Failure> {
+    let Some(own) = act::asking(app, firm) else { return Ok(()) };
+    let wishes = || draft.wishes.values();
+    if draft.wishes.is_empty() || !wishes().all(|w| w.client.private_to == Some(own)) {
+        change::holds(firm, own, Permission::Selections).map_err(refused)?;
+    }
+    wishes().try_for_each(|w| {
+        let takes = ChangeOp::Unselect { person: draft.person.id, client: w.client.id };
+        act::allowed(app, firm, w.ops.first().unwrap_or(&takes))
+    })
 }
 
 fn reason(bulk: &BulkArgs) -> String {

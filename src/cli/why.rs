@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     access::{Filter, target_words},
+    accounts,
     args::{ClientArg, PersonArg},
     outcome::{Exit, Failure, Report},
 };
@@ -40,6 +41,7 @@ pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_no
     })?;
     let key = FolderKey { client, account: None };
     let owned = app.store.run(|db| db.owned()).await?;
+    let names = accounts::names(app, &firm, owned.keys().map(|lane| &lane.folder)).await?;
     let there: Vec<String> = owned
         .iter()
         .filter(|(lane, _)| lane.folder.client == key.client)
@@ -47,7 +49,9 @@ pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_no
         .filter(|(lane, o)| firm.people.get(&person).is_some_and(|p| *p.address_on(&lane.target) == o.grant.who))
         .map(|(lane, o)| {
             let how = if o.invited_since.is_some() { "invited as" } else { "granted as" };
-            let account = lane.folder.account.as_ref().map_or_else(String::new, |a| format!(" (account {a})"));
+            let account =
+                lane.folder.account.as_ref().map(|a| names.get(&lane.folder).map_or(a.as_str(), String::as_str));
+            let account = account.map_or_else(String::new, |a| format!(" (account {a})"));
             format!(
                 "{how} {} on {}{account} since {}",
                 o.grant.role,

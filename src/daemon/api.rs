@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     api::{
-        Act, Kind, May, Place, Route,
+        Act, Kind, Place, Route,
         check::{Checked, Picture, Question},
         input::{self, Found, Once, Values},
         openapi,
@@ -49,10 +49,7 @@ use crate::{
         outcome::{Exit, Failure, Fault, Report},
     },
     config::Config,
-    domain::{
-        firm::{Office, Person},
-        office::Permission,
-    },
+    domain::{firm::Person, office::Permission},
     store::Actor,
 };
 
@@ -233,8 +230,8 @@ impl Api {
     async fn metrics(&self, peer: Peer, headers: &HeaderMap) -> Result<Response, Problem> {
         let app = self.peer(peer, headers)?;
         if !act::sees_all(&app, &app.firm().await?) {
-            let (word, why) = (Permission::ReadAll.slug(), "these are the whole firm's numbers");
-            return Err(Problem::denied(word, why).next("Ask an owner or an admin of the firm."));
+            let why = "these are the whole firm's numbers";
+            return Err(Problem::denied(Some(Permission::ReadAll), why).next("Ask an owner or an admin of the firm."));
         }
         let daemon = &self.server.daemon;
         Ok(health::text(State((daemon.metrics.clone(), daemon.store.clone()))).await.into_response())
@@ -313,9 +310,9 @@ impl Api {
         let caller = Caller { app, shown, token };
         if let Some(email) = &caller.app.person {
             match caller.person() {
-                None => return Err(Problem::denied(May::Person.word(), format!("{email} is no person of the firm"))),
+                None => return Err(Problem::denied(None, format!("{email} is no person of the firm"))),
                 Some(p) if p.shut() => {
-                    return Err(Problem::denied(May::Person.word(), format!("{email} is disabled or closed")));
+                    return Err(Problem::denied(None, format!("{email} is disabled or closed")));
                 }
                 Some(_) => {}
             }
@@ -426,23 +423,9 @@ fn wrong_words(route: &Route, error: &clap::Error) -> Problem {
 /// Whether the route is for this person at all.
 fn permitted(caller: &Caller, route: &Route) -> Result<(), Problem> {
     if caller.token && route.id == "tokenAdd" {
-        return Err(Problem::denied("token.add", "a token makes no tokens").next("Use the command line."));
+        return Err(Problem::denied(None, "a token makes no tokens").next("Use the command line."));
     }
-    let office = caller.person().map(|p| &p.office);
-    let may = match (office, route.may) {
-        (None, _) | (_, May::Person) => true,
-        (Some(Office::PrimaryOwner | Office::Owner), _) => true,
-        (Some(Office::Admin), may) => may == May::Manage,
-        // What a role of the firm's own may do, the command itself asks, permission by permission.
-        (Some(Office::Custom(_)), _) => matches!(route.act, Act::Command(_)),
-        (Some(Office::Employee | Office::Viewer), _) => false,
-    };
-    if may {
-        return Ok(());
-    }
-    let word = route.may.word();
-    Err(Problem::denied(word, format!("the permission {word} is missing"))
-        .next("Ask an owner or an admin of the firm."))
+    Ok(())
 }
 
 /// A page of another site that has its name point here must not be answered (DNS rebinding): the browser names that site.
@@ -483,6 +466,7 @@ async fn json_body(headers: &HeaderMap, body: Body, route: &Route) -> Result<Opt
     let large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has {most} bytes at most"));
     let told = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if told.is_some_and(|n| n > most as u64) {
+        throw_away(body).await;
         return Err(large());
     }
     let bytes = to_bytes(body, most).await.map_err(|_| large())?;

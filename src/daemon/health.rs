@@ -8,7 +8,10 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::{
     apply::LaneEnd,
-    cli::outcome::{Exit, Failure},
+    cli::{
+        findings::Unseen,
+        outcome::{Exit, Failure},
+    },
     domain::{finding::Severity, lane::Op},
     engine::Done,
     exposure::Exposure,
@@ -66,14 +69,15 @@ impl Metrics {
 }
 
 async fn refresh(store: &Store) -> Result<(), StoreError> {
-    let (runs, cycle, findings, holds, signins, exposure) = store
+    let (runs, cycle, (firm, mut findings), holds, signins, exposure) = store
         .run(|db| {
             let mut runs = Vec::new();
             for kind in KINDS {
                 runs.push((kind, db.last_attempt(kind)?, db.last_complete(kind)?, db.last_part(kind)?));
             }
             let exposure = Exposure::read(db, ledgerward_contract::Timestamp::now())?;
-            Ok((runs, db.last_whole_cycle()?, db.open_findings()?, db.holds()?.len(), db.signins()?, exposure))
+            let found = (db.firm()?, db.open_findings()?);
+            Ok((runs, db.last_whole_cycle()?, found, db.holds()?.len(), db.signins()?, exposure))
         })
         .await?;
     for (kind, attempt, complete, part) in runs {
@@ -90,6 +94,8 @@ async fn refresh(store: &Store) -> Result<(), StoreError> {
     if let Some(run) = cycle {
         gauge!("ledgerward_last_complete_cycle_timestamp_seconds").set(run.started.as_second() as f64);
     }
+    // How many there are about private books is their person's to know.
+    Unseen::by_others(&firm).take_out(&mut findings);
     for (severity, word) in [(Severity::Notice, "notice"), (Severity::Warning, "warning"), (Severity::Urgent, "urgent")]
     {
         let n = findings.iter().filter(|f| f.finding.severity == severity).count();

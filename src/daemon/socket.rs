@@ -262,6 +262,7 @@ const fn turn(command: &Command) -> Turn {
         | Command::Adopt { .. }
         | Command::Gaps { .. }
         | Command::Forecast { .. }
+        | Command::Restore { .. }
         | Command::Clients { act: Some(ClientsAct::Move { .. } | ClientsAct::NewFolder { .. }) }
         | Command::Statements { act: Some(StatementsAct::Push { .. } | StatementsAct::Render { .. }), .. } => {
             Turn::Cycle
@@ -279,7 +280,7 @@ pub const fn on_its_own(command: &Command) -> bool {
             | Command::Demo { .. }
             | Command::Sandbox { .. }
             | Command::Init { .. }
-            | Command::Restore { .. }
+            | Command::Restore { file: Some(_), .. }
             | Command::Completions { .. }
             | Command::Man
             | Command::Connectors
@@ -485,6 +486,9 @@ mod tests {
         assert_eq!(turn(&line("statements push")), Turn::Cycle);
         assert_eq!(turn(&line("revoke bob --now")), Turn::Change);
         assert_eq!(turn(&line("connect xero")), Turn::Alone);
+        // The daemon has the state open when somebody has compared its plan; a backup goes where none is open.
+        assert_eq!(turn(&line("restore --confirm")), Turn::Cycle);
+        assert!(!on_its_own(&line("restore --confirm")) && on_its_own(&line("restore b.db")));
     }
 
     #[test]

@@ -24,11 +24,11 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     clients::{free_slug, slug_for, valid_slug},
     invariants::violations,
-    lookup::{find_client, find_person},
+    lookup::{find_client, find_client_of, find_person},
     private::{Books, books_of, can_judge},
     publish::{can_be_seconded, foresee, publish, rehearse, waits},
     rights::{Missing, enabled, holds, may_touch, needs_publishing, powers, require, sees_everything},
-    touches::{concerns, touched_client, touches},
+    touches::{concerns, only_gives, touched_client, touches},
     words::{office_slug, parse_office, parse_unlisted, unlisted_slug},
 };
 use super::{
@@ -312,11 +312,15 @@ pub fn change(firm: &mut Firm, op: &ChangeOp, by: By) -> Outcome {
     change_as(firm, op, by, false)
 }
 
+/// Whether who acts may do this at all, whatever would come of it: for commands that look at something first which not everybody
+/// is told.
+pub fn allowed(firm: &Firm, op: &ChangeOp, by: By) -> Result<(), Refusal> {
+    if private::gives_less(firm, op, by) { Ok(()) } else { rights::check(firm, op, by).map_err(denied) }
+}
+
 /// `alone`: the second person that break-glass needs is still to come.
 fn change_as(firm: &mut Firm, op: &ChangeOp, by: By, alone: bool) -> Outcome {
-    if !private::gives_less(firm, op, by) {
-        rights::check(firm, op, by).map_err(denied)?;
-    }
+    allowed(firm, op, by)?;
     carry_out(firm, op, by, alone)
 }
 

@@ -160,7 +160,7 @@ impl Diff<'_> {
             self.ops.push(ChangeOp::BindSource { client, source: source.clone() });
         }
         if let Some(authority) =
-            authority.as_ref().filter(|a| known.map_or(&Default::default(), |c| &c.authority) != *a)
+            authority.as_ref().filter(|a| known.map_or(&self.firm.policy.authority, |c| &c.authority) != *a)
         {
             self.ops.push(ChangeOp::SetAuthority { client, authority: authority.clone() });
         }

@@ -189,8 +189,12 @@ fn private_books_and_proposals_are_in_no_file() {
     .unwrap();
     let text = export(&f);
     assert!(!text.to_lowercase().contains("secret") && !text.contains("Proposed Co"));
-    let taken = parse("version = 1\n[[client]]\nslug = \"secret-cove\"\nname = \"X\"\n", &f, &names()).unwrap_err();
-    assert_eq!(taken[0].message, "\"secret-cove\" cannot be used", "and no word of whose it is");
+    let file = |slug: &str| {
+        let text = format!("version = 1\n[[client]]\nslug = \"{slug}\"\nname = \"X\"\n");
+        parse(&text, &f, &names()).map(|_| ()).map_err(|problems| problems[0].message.clone())
+    };
+    assert_eq!(file("secret-cove"), Ok(()), "its name is free for everybody");
+    assert_eq!(file("secret-cove-004d"), Err("\"secret-cove-004d\" cannot be used".to_owned()), "nor whose it is");
 }
 
 /// The firm that the file alone gives to a new installation: only what the file says is compared.

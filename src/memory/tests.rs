@@ -12,7 +12,7 @@ use crate::{
     config,
     domain::{
         facts::Facts,
-        firm::{Mode, Office, Person, PersonId},
+        firm::{Mode, Office, Person},
         identity::OwnIdentity,
         policy::{Because, Decider},
     },
@@ -200,4 +200,31 @@ async fn a_connection_out_of_the_configuration_is_unknown_since_it_is() {
     }
     w.app.config = config;
     assert_eq!(w.run(31, vec![list("STANDARD")]).await, (Why::Reader, None));
+}
+
+#[tokio::test]
+async fn a_new_ledger_is_proposed_as_the_firm_decides_and_what_a_run_finds_is_in_the_trail() {
+    let mut w = World::new();
+    w.firm.policy.authority = Authority::Any;
+    let row = LedgerRow { id: "org".into(), name: "Org".to_owned(), kind: "ORGANISATION".to_owned(), is_ledger: true };
+    let mut reading = ConnectionReading { ledgers: [(row.id.clone(), row)].into(), ..ConnectionReading::default() };
+    reading.readings.push(Reading {
+        source: ledger(),
+        name: "Org".to_owned(),
+        grade: Grade::A,
+        at: at(0),
+        own: OwnIdentity { email: None, user_id: Some("own".into()) },
+        outcome: list("STANDARD"),
+        seats: None,
+    });
+    w.join(at(0), &BTreeMap::from([("xero".into(), reading)])).await;
+    let stored = w.app.store.run(|db| db.firm()).await.unwrap();
+    let client = stored.clients.values().next().unwrap();
+    assert_eq!((client.state, &client.authority), (ClientState::Proposed, &Authority::Any));
+    let rows = w.app.store.run(|db| db.audit_page(0, None, None)).await.unwrap();
+    let found: Vec<_> = rows.iter().filter(|r| r.act == "firm.found").collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].subject, "xero/ledger/org");
+    let after = found[0].after.as_ref().unwrap().to_string();
+    assert!(after.contains(&client.id.to_string()) && after.contains(&ann().0.to_string()), "{after}");
 }

@@ -61,7 +61,7 @@ fn lines(rows: &[Row], one_target: bool) -> Vec<Line<'_>> {
             (&l.client.id, &l.person, l.role, &l.because, l.answer)
                 == (&row.client.id, &row.person, row.role, &row.because, row.answer)
         };
-        let place = match &row.account {
+        let place = match row.account_name.as_ref().or(row.account.as_ref()) {
             Some(account) => format!("{} (account {account})", row.target),
             None => row.target.to_string(),
         };
@@ -212,7 +212,8 @@ fn facts(of: &BTreeMap<String, FactValue>) -> String {
 
 fn applied(row: &PastRow) -> String {
     let one = |a: &crate::cli::access::past::Applied| {
-        let account = a.account.as_ref().map_or_else(String::new, |a| format!(" (account {a})"));
+        let account = a.account_name.as_ref().or(a.account.as_ref());
+        let account = account.map_or_else(String::new, |a| format!(" (account {a})"));
         format!("{} {}{account}", a.target, a.role)
     };
     match row.applied.as_slice() {

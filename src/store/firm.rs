@@ -185,11 +185,14 @@ impl Db {
         })
     }
 
-    /// Many changes that take effect now, as one: a line of the log each, the rows once, one audit row.
+    /// Many changes that take effect now, as one: a line of the log each, the rows once, one audit row. `person`: who made them,
+    /// for whom they are their own.
+    #[expect(clippy::too_many_arguments, reason = "one for each column of the row")]
     pub fn record_changes(
         &mut self,
         ops: &[Value],
         author: &str,
+        person: Option<PersonId>,
         reason: &str,
         at: Timestamp,
         before: &Firm,
@@ -198,7 +201,9 @@ impl Db {
         self.tx(|db| {
             let mut ids = Vec::with_capacity(ops.len());
             for op in ops {
-                ids.push(db.insert_change(op, author, reason, at, "published", Some(author), Some(at))?);
+                let id = db.insert_change(op, author, reason, at, "published", Some(author), Some(at))?;
+                db.change_of(id, person)?;
+                ids.push(id);
             }
             db.save_firm_diff(before, after)?;
             let was = difference(before, after)?;
@@ -228,11 +233,16 @@ impl Db {
     ) -> Result<Change> {
         self.tx(|db| {
             let id = db.insert_change(op, author, reason, at, "staged", None, None)?;
-            let person = person.map(|p| p.0.to_string());
-            db.conn.execute("UPDATE change SET person = ?2 WHERE id = ?1", params![id, person])?;
+            db.change_of(id, person)?;
             db.audit(at, "firm.stage", &format!("C-{id}"), None::<&()>, Some(op), Some(reason))?;
             db.change(id)
         })
+    }
+
+    fn change_of(&mut self, id: i64, person: Option<PersonId>) -> Result<()> {
+        let person = person.map(|p| p.0.to_string());
+        self.conn.prepare_cached("UPDATE change SET person = ?2 WHERE id = ?1")?.execute(params![id, person])?;
+        Ok(())
     }
 
     /// Publishes a staged change: the caller has applied its op to `before` again and got `after`.
@@ -250,7 +260,7 @@ impl Db {
     pub fn reject_change(&mut self, id: i64, by: &str, reason: &str, at: Timestamp) -> Result<Change> {
         self.tx(|db| {
             let change = db.decide_change(id, "rejected", by, at)?;
-            db.audit(at, "firm.reject", &change.label(), None::<&()>, None::<&()>, Some(reason))?;
+            db.audit(at, "firm.reject", &change.label(), Some(&change.op), None::<&()>, Some(reason))?;
             Ok(change)
         })
     }

@@ -7,6 +7,7 @@
 //! Read [`db`] (transactions), [`open`] (what is refused and why), [`journal`] and [`signin`] (the two places where a lost
 //! row hurts somebody).
 
+mod addresses;
 mod backup;
 pub mod db;
 mod delivered;
@@ -42,6 +43,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
+pub use addresses::Addresses;
 pub use backup::{Integrity, restore};
 pub use db::{Actor, Db, Restored};
 pub use delivered::{DeliveredFile, StatementVersion};

@@ -907,7 +907,7 @@ fn an_extended_guest_gets_the_new_end_on_the_target_too() {
     assert_eq!(steps(&w), (0, 0), "it ends when it should");
     w.firm.guests[0].until = new;
     assert_eq!(steps(&w), (0, 0), "an end on the target that no change of ours explains stays");
-    w.changes.insert(pid(1), "C-7".to_owned());
+    w.changes.insert(pid(1), Published { latest: "C-7".to_owned(), taking: None });
     let plan = w.plan();
     assert_eq!((revokes(&plan), grants(&plan)), (1, 1));
     assert_eq!(plan.lane(&whole(1)).unwrap().until.values().copied().collect::<Vec<_>>(), [new]);

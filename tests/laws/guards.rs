@@ -1,6 +1,11 @@
 //! The blast gate in both directions.
 
-use ledgerward::domain::{firm::*, guard::*, lane::*, plan::Trouble};
+use ledgerward::domain::{
+    firm::*,
+    guard::*,
+    lane::*,
+    plan::{Published, Trouble},
+};
 use ledgerward_contract::*;
 
 use super::world::*;
@@ -82,6 +87,18 @@ fn p01_incident_ssosync_194_keycloak_24669_gitea_7949_everybody_gone_from_confir
     assert_eq!(revokes(&v.cleared), 0);
     assert_eq!(held_revokes(&v), 12);
     assert!(v.cleared.lanes().iter().all(|l| l.held_revoke && l.waits(w.now).is_some()));
+}
+
+#[test]
+fn a_change_that_only_gives_explains_no_removal_by_a_ledger() {
+    let mut w = firm(4, 3);
+    lose(&mut w, 1..=3, []);
+    let published = |taking: Option<&str>| Published { latest: "C-7".to_owned(), taking: taking.map(str::to_owned) };
+    w.changes = (1..=4).map(|p| (pid(p), published(None))).collect();
+    let v = w.verdict();
+    assert_eq!((revokes(&v.cleared), held_revokes(&v)), (0, 12), "everybody had another name, and a bad hour came");
+    w.changes = (1..=4).map(|p| (pid(p), published(Some("C-6")))).collect();
+    assert_eq!(revokes(&w.verdict().cleared), 12, "somebody decided that their ledgers decide");
 }
 
 #[test]

@@ -128,7 +128,7 @@ pub struct World {
     pub first_plan: bool,
     pub sharing: Sharing,
     pub settings: BTreeMap<String, String>,
-    pub changes: BTreeMap<PersonId, String>,
+    pub changes: BTreeMap<PersonId, Published>,
     pub history: History,
     pub published: BTreeSet<Shown>,
     pub freeze: bool,

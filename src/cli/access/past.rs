@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::civil::Date;
-use ledgerward_contract::{ClientId, SourceRef, Timestamp};
+use ledgerward_contract::{ClientId, FolderKey, SourceRef, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,12 +15,13 @@ use super::{ClientWords, Filter, PersonWords, Sight, target_words};
 use crate::{
     app::App,
     cli::{
+        accounts,
         args::{AtArg, ClockArg, TableFormat},
         outcome::{Exit, Failure, Report},
     },
     domain::firm::{ClientState, Firm, PersonId, TargetName},
     render::access as print,
-    store::{AppliedRow, FactValue, SeenFact},
+    store::{Addresses, AppliedRow, FactValue, SeenFact},
 };
 
 /// One folder that held the person by our doing.
@@ -29,6 +30,8 @@ pub struct Applied {
     pub target: TargetName,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
     pub role: ledgerward_contract::FolderRole,
     pub since: Timestamp,
 }
@@ -87,9 +90,16 @@ pub async fn run(
     format: TableFormat,
 ) -> Result<Report, Failure> {
     let ((end, words), now) = (time_of(app, at)?, app.now());
-    let (truth, known, applied) =
-        app.store.run(move |db| Ok((db.facts_at(end, now)?, db.facts_at(end, end)?, db.applied_at(end)?))).await?;
-    let mut rows = rows(firm, filter, &truth, &known, &applied);
+    let of = firm.clone();
+    let (truth, known, applied, addresses) = app
+        .store
+        .run(move |db| {
+            let facts = (db.facts_at(end, now)?, db.facts_at(end, end)?);
+            Ok((facts.0, facts.1, db.applied_at(end)?, db.addresses_at(&of, end)?))
+        })
+        .await?;
+    let names = accounts::names(app, firm, applied.iter().map(|one| &one.lane.folder)).await?;
+    let mut rows = rows(firm, filter, (&truth, &known), (&applied, &names), &addresses);
     let (named, others) = named(app, firm, filter).await?;
     if let Some(named) = named {
         rows.retain(|row| named.contains(&row.client.id));
@@ -162,7 +172,13 @@ fn alone(row: &mut PastRow, clock: ClockArg) -> bool {
 
 type Pair = (ClientId, Result<PersonId, String>);
 
-fn rows(firm: &Firm, filter: &Filter, truth: &[SeenFact], known: &[SeenFact], applied: &[AppliedRow]) -> Vec<PastRow> {
+fn rows(
+    firm: &Firm,
+    filter: &Filter,
+    (truth, known): (&[SeenFact], &[SeenFact]),
+    (applied, names): (&[AppliedRow], &BTreeMap<FolderKey, String>),
+    addresses: &Addresses,
+) -> Vec<PastRow> {
     let mut bound: BTreeMap<&SourceRef, Vec<ClientId>> = BTreeMap::new();
     for client in firm.clients.values() {
         for source in &client.sources {
@@ -182,13 +198,15 @@ fn rows(firm: &Firm, filter: &Filter, truth: &[SeenFact], known: &[SeenFact], ap
             }
         }
     }
+    let holders = addresses.everywhere(applied.iter().map(|one| &one.lane.target));
     for one in applied {
-        let person = firm.people.values().find(|p| *p.address_on(&one.lane.target) == one.who);
-        let who = person.map_or_else(|| Err(one.who.to_string()), |p| Ok(p.id));
+        let person = holders.get(&one.lane.target).and_then(|of| of.get(&one.who));
+        let who = person.map_or_else(|| Err(one.who.to_string()), |p| Ok(*p));
         let Some(row) = row_of(&mut all, firm, filter, (one.lane.folder.client, who)) else { continue };
         row.applied.push(Applied {
             target: one.lane.target.clone(),
             account: one.lane.folder.account.as_ref().map(ToString::to_string),
+            account_name: names.get(&one.lane.folder).cloned(),
             role: one.role,
             since: one.from,
         });

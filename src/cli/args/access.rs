@@ -29,7 +29,8 @@ impl SelectArgs {
     /// It takes clients away, and does nothing else.
     pub fn only_ends(&self) -> bool {
         let BulkArgs { add, remove, connection, like, from, all_granted, .. } = &self.bulk;
-        let gives = !self.clients.is_empty() || !add.is_empty() || connection.is_some() || *all_granted;
+        // Clients that are named beside a bare --remove are those it takes away.
+        let gives = !add.is_empty() || connection.is_some() || *all_granted;
         remove.is_some() && !gives && like.is_none() && from.is_none()
     }
 }

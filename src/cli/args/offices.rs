@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::values::{ClientArg, change_id, filled};
+use super::values::{ClientArg, change_id, digest, filled};
 use crate::domain::office::Permission;
 
 #[derive(Debug, Subcommand)]
@@ -89,6 +89,9 @@ pub enum ChangesAct {
         /// Every one that waits
         #[arg(long)]
         all: bool,
+        /// Only if it is still what `changes show` printed this digest of
+        #[arg(long, value_parser = digest)]
+        digest: Option<String>,
         /// Answer the prompt
         #[arg(long, short)]
         yes: bool,

@@ -25,21 +25,24 @@ use crate::{
     pack::{self, Pack, Sealed},
     render::plan::time,
     statement::{Letter, Look, letter},
-    store::AppliedRow,
+    store::{Addresses, AppliedRow, StoreError},
 };
 
 /// The evidence: Markdown, tables, and a letter for each client that has something to close. `None`: it is only told.
 pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: Option<&Path>) -> Result<Sealed, Failure> {
     let shut = leavers::shut_since(app, person, case).await?;
     let just_before = shut.checked_sub(jiff::SignedDuration::from_micros(1)).unwrap_or(shut);
-    let (held, after, head) = app
-        .store
-        .run(move |db| Ok((db.applied_at(just_before)?, db.applied_at(case_end())?, db.audit_head()?)))
-        .await?;
-    let theirs = |row: &&AppliedRow| row.who == *person.address_on(&row.lane.target);
-    let held: Vec<&AppliedRow> = held.iter().filter(theirs).collect();
-    let left = after.iter().filter(theirs).count();
     let firm = app.firm().await?;
+    let of = firm.clone();
+    let ((held, then), (after, now), head) = app
+        .store
+        .run(move |db| {
+            let at = |t| Ok::<_, StoreError>((db.applied_at(t)?, db.addresses_at(&of, t)?));
+            Ok((at(just_before)?, at(case_end())?, db.audit_head()?))
+        })
+        .await?;
+    let held: Vec<&AppliedRow> = theirs(person, &held, &then).collect();
+    let left = theirs(person, &after, &now).count();
     let mut files = BTreeMap::from([
         ("evidence.md".to_owned(), markdown(app, person, case, (shut, &held, left), &firm).into_bytes()),
         ("folders.csv".to_owned(), folders_csv(&held, &firm)?),
@@ -62,6 +65,12 @@ pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: Option<&P
     }
     record(app, &sealed).await?;
     Ok(sealed)
+}
+
+/// What was applied for this person, under whatever address they had.
+fn theirs<'r>(person: &Person, rows: &'r [AppliedRow], addresses: &Addresses) -> impl Iterator<Item = &'r AppliedRow> {
+    let holders = addresses.everywhere(rows.iter().map(|r| &r.lane.target));
+    rows.iter().filter(move |r| holders.get(&r.lane.target).and_then(|of| of.get(&r.who)) == Some(&person.id))
 }
 
 /// A time after everything that was applied.

@@ -42,6 +42,15 @@ pub fn free_slug(taken: impl Fn(&str) -> bool, name: &str, id: ClientId) -> Stri
     (2u64..).map(|n| format!("{base}-{n}")).find(|s| !taken(s)).unwrap_or(base)
 }
 
+/// The slug of private books: with digits of their id, so that no client of that name is ever told that it is taken.
+fn private_slug(firm: &Firm, name: &str, id: ClientId) -> String {
+    let base = free_slug(|_| false, name, id);
+    let digits = id.0.simple().to_string();
+    let last = |n: usize| digits.get(digits.len().saturating_sub(n)..).unwrap_or(&digits);
+    let taken = |slug: &String| firm.clients.values().any(|c| c.slug == *slug);
+    (4..=16).map(|n| format!("{base}-{}", last(n))).find(|s| !taken(s)).unwrap_or(base)
+}
+
 /// Whether a slug that somebody wrote has the shape of [`slug_for`]'s.
 pub fn valid_slug(slug: &str) -> bool {
     let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -367,6 +376,7 @@ pub(super) fn add_private(firm: &mut Firm, id: ClientId, name: &str, by: By) -> 
         return refuse("a private client belongs to a person", "Say who acts with --as EMAIL.");
     };
     let mut client = new(firm, id, name)?;
+    client.slug = private_slug(firm, &client.name, id);
     client.private_to = Some(owner);
     client.targets = Some(BTreeSet::new());
     let summary = format!("added the private client {} ({})", client.name, client.slug);

@@ -22,9 +22,14 @@ pub fn find_person<'a>(firm: &'a Firm, typed: &str) -> Result<&'a Person, Refusa
 /// By slug, exact name in any case, or at least eight digits of the id. A private client is found only by its own person
 /// and by those it is shared with for as long as its person keeps it; for everybody else it is not there.
 pub fn find_client<'a>(firm: &'a Firm, typed: &str, asking: Option<PersonId>) -> Result<&'a Client, Refusal> {
-    let lower = typed.trim().to_lowercase();
     let shared = |c: &Client| firm.shared(c) && asking.is_some_and(|p| firm.selections.contains_key(&(p, c.id)));
-    let seen = || firm.clients.values().filter(|c| c.private_to.is_none() || c.private_to == asking || shared(c));
+    find_client_of(firm, typed, |c| c.private_to.is_none() || c.private_to == asking || shared(c))
+}
+
+/// [`find_client`] among those that the asker may know of: what the others are called is in no answer, "could be" included.
+pub fn find_client_of<'a>(firm: &'a Firm, typed: &str, knows: impl Fn(&Client) -> bool) -> Result<&'a Client, Refusal> {
+    let lower = typed.trim().to_lowercase();
+    let seen = || firm.clients.values().filter(|c| knows(c));
     if let Some(client) = seen().find(|c| c.slug == lower) {
         return Ok(client);
     }

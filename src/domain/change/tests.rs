@@ -301,9 +301,9 @@ fn private_books_are_for_nobody_else() {
     for who in [PRIMARY, OWNER] {
         refused(&f, &select(who, 7, SelectionScope::Whole), who, "there is no client");
         refused(&f, &ChangeOp::ConvertPrivate { client: cid(7) }, who, "there is no client");
-        assert!(find_client(&f, "adas-own", Some(pid(who))).is_err(), "not even its name");
+        assert!(find_client(&f, "Ada's own", Some(pid(who))).is_err(), "not even its name");
     }
-    assert!(find_client(&f, "adas-own", Some(pid(ADMIN))).is_ok());
+    assert!(find_client(&f, "Ada's own", Some(pid(ADMIN))).is_ok());
     refused(&f, &select(ADMIN, 7, SelectionScope::Whole), ADMIN, "is private");
     refused(&f, &ChangeOp::SetTargets { client: cid(7), targets: None }, ADMIN, "pushed nowhere");
     refused(&f, &ChangeOp::BindSource { client: cid(7), source: ledger("L1") }, ADMIN, "in use elsewhere");
@@ -416,7 +416,7 @@ fn private_books_that_nobody_keeps_give_nothing_and_their_person_may_always_give
         let d = crate::domain::policy::Decider::new(f, &facts, &targets, now());
         let judged = d.judge(pid(EMPLOYEE), cid(7)).answer == crate::domain::policy::Answer::Yes;
         let lane = d.lanes().any(|(lane, _)| lane.lane.folder.client == cid(7));
-        let found = find_client(f, "adas-own", Some(pid(EMPLOYEE))).is_ok();
+        let found = find_client(f, "Ada's own", Some(pid(EMPLOYEE))).is_ok();
         assert!(judged == lane && judged == found, "{judged} {lane} {found}");
         judged
     };
@@ -467,7 +467,7 @@ fn a_ledger_comes_back_from_the_private_books_of_whoever_left() {
     let left = after(&f, ChangeOp::SetEnabled { person: pid(ADMIN), enabled: false }, OWNER);
     let (back, effect) = apply(&left, &bind, by(PRIMARY)).unwrap();
     assert!(effect.summary.contains("taken from private books of ada@harbour.example"), "{}", effect.summary);
-    assert!(!effect.summary.contains("adas-own"), "{}", effect.summary);
+    assert!(!effect.summary.contains("Ada's own"), "{}", effect.summary);
     let books = &back.clients[&cid(7)];
     assert!(back.clients[&cid(2)].sources.contains(&ledger("LP")));
     assert!(books.sources.is_empty() && books.authority == Authority::All && books.accounts.is_none());

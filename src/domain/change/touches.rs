@@ -69,12 +69,30 @@ impl<'o> From<&'o ChangeOp> for About<'o> {
 /// The people whose access to one client a published act of the firm may have changed. Acts about a client as a whole
 /// (its sources, its authority) are the policy hash's concern and name nobody here.
 pub fn touches(op: &ChangeOp, client: ClientId) -> Vec<PersonId> {
+    // What somebody is called changes nobody's access.
+    if matches!(op, ChangeOp::EditPerson { email: None, .. }) {
+        return vec![];
+    }
     match About::from(op) {
         About::NewPerson(person) | About::Person(person) => vec![person],
         About::Pair(person, of) if of == client => vec![person],
         About::People(people, of) if of == client => people.iter().copied().collect(),
         About::Pair(..) | About::People(..) | About::Ownership(_) | About::Client(_) | About::Firm => vec![],
     }
+}
+
+/// Whether an act lets people in or gives them another address, and takes nobody's access: whoever a ledger denies is not let
+/// out because of it.
+pub fn only_gives(op: &ChangeOp) -> bool {
+    matches!(
+        op,
+        ChangeOp::AddPerson { .. }
+            | ChangeOp::EditPerson { .. }
+            | ChangeOp::SetEnabled { enabled: true, .. }
+            | ChangeOp::SetTargetAddress { .. }
+            | ChangeOp::AcceptDomain { .. }
+            | ChangeOp::LiftPerson { .. }
+    )
 }
 
 /// Whether a change is about this person: their record, their selections, their extra access.

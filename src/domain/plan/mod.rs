@@ -116,8 +116,16 @@ pub struct LaneCx<'a> {
     /// [`super::guard::policy_hash`] of this lane now, and the one under which it was last planned and not held.
     pub policy: &'a str,
     pub policy_before: Option<&'a str>,
-    /// People whose access to this client a published change touched since the lane's last cleared plan: person to change.
-    pub changes: &'a BTreeMap<super::firm::PersonId, String>,
+    /// People whose access to this client a published change touched since the lane's last cleared plan.
+    pub changes: &'a BTreeMap<super::firm::PersonId, Published>,
+}
+
+/// The published changes that touched somebody's access to a client, by their labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    pub latest: String,
+    /// The latest that can have taken something away ([`super::change::only_gives`] cannot).
+    pub taking: Option<String>,
 }
 
 /// Somebody in the list who is left alone, and why.

@@ -93,7 +93,8 @@ impl Work<'_, '_> {
     }
 
     /// What a step is counted under. A published change of this very person outweighs everything but `revoke --now`; after
-    /// a change of the rules nothing that rests on them counts as news from a source.
+    /// a change of the rules nothing that rests on them counts as news from a source. What a ledger takes away is its news
+    /// still where the change only gave something, or a ledger's bad hour would pass the gates under its name.
     pub fn cause(&self, ix: PersonIx, because: Because) -> Cause {
         let decision = |change: &str| Cause::Decision { change: change.to_owned() };
         match because {
@@ -105,7 +106,12 @@ impl Work<'_, '_> {
             Because::NotOurs => return decision("no person of the firm"),
             _ => {}
         }
-        if let Some(change) = self.d.person(ix).and_then(|p| self.cx.changes.get(&p.id)) {
+        let published = self.d.person(ix).and_then(|p| self.cx.changes.get(&p.id));
+        let change = match because {
+            Because::LedgerDenies(..) | Because::NoRoster => published.and_then(|p| p.taking.as_ref()),
+            _ => published.map(|p| &p.latest),
+        };
+        if let Some(change) = change {
             return decision(change);
         }
         match because {
