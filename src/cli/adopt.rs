@@ -249,7 +249,7 @@ fn allowed(
     let ours = FolderKey { client, account: None }.to_string();
     if let Some(marker) = folder.marker.as_ref().filter(|m| **m != ours) {
         let whose = firm.clients.values().find(|c| marker.starts_with(&c.id.to_string()));
-        let whose = whose.map_or_else(|| "a client that is not in this firm's book".to_owned(), |c| c.slug.clone());
+        let whose = whose.map_or_else(|| "a client that is not in this firm's book".to_owned(), |c| firm.open_name(c));
         return fail(
             format!("\"{}\" carries the marker of {whose}", folder.name),
             "A folder is one client's. Choose another one, or make a new folder.",

@@ -11,6 +11,7 @@ use super::{
     console::Console,
     cycle, file,
     outcome::{Exit, Failure, Report},
+    veil::Veil,
 };
 use crate::{
     app::App,
@@ -157,8 +158,9 @@ async fn confirm(app: &App, firm: &Firm, person: &Person, ledger: &str, note: &s
     let mut case = looked_again(app, firm, person, case).await?;
     let confirmed = Confirmed { at: app.now(), by: app.actor.name.clone(), note: note.to_owned() };
     let named = |l: &Chased| format!("{}:{}", l.source.connection, l.source.id) == ledger || l.name == ledger;
-    let mut found: Vec<&mut Chased> =
-        case.ledgers.values_mut().filter(|l| named(l) || l.clients.iter().any(|c| c == ledger)).collect();
+    let veil = Veil::of(app, firm);
+    let seen = case.ledgers.values_mut().filter(|l| !veil.hides_source(&l.source));
+    let mut found: Vec<&mut Chased> = seen.filter(|l| named(l) || l.clients.iter().any(|c| c == ledger)).collect();
     let [one] = found.as_mut_slice() else {
         let what = if found.is_empty() { "no ledger" } else { "more than one ledger" };
         return Err(Failure::new(Exit::Failed, format!("\"{ledger}\" names {what} of this leaver"))
@@ -181,13 +183,15 @@ async fn confirm(app: &App, firm: &Firm, person: &Person, ledger: &str, note: &s
 /// What is still open, split into what we can close and what only the client can.
 async fn told(app: &App, person: &Person, case: &Case) -> Result<Report, Failure> {
     let zone = &app.config.firm.timezone;
+    let firm = app.firm().await?;
+    let veil = Veil::of(app, &firm);
+    let case = &case.clone().without(|s| veil.hides_source(s));
     let owned = app.store.run(|db| db.owned()).await?;
     let ours = owned.iter().flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, o)));
     let ours = ours.filter(|(lane, o)| o.grant.who == *person.address_on(&lane.target));
-    let firm = app.firm().await?;
     let mut we: Vec<String> = ours
         .map(|(lane, _)| {
-            format!("{}: the folder of {}: ledgerward sync", lane.target, act::slug(&firm, lane.folder.client))
+            format!("{}: the folder of {}: ledgerward sync", lane.target, veil.slug(&firm, lane.folder.client))
         })
         .collect();
     we.extend(case.folders_left.iter().cloned());
@@ -266,12 +270,14 @@ fn value(l: &Chased) -> Value {
 /// The chase list: everybody who left and is not out of everything.
 async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
     let facts = memory::recall_all(app, firm).await?;
-    let mut cases: BTreeMap<String, Case> = app.store.run(|db| db.doc_all(CASES)).await?;
+    let cases: BTreeMap<String, Case> = app.store.run(|db| db.doc_all(CASES)).await?;
     let (mut text, mut rows, mut still_open) = (String::new(), Vec::new(), false);
     let owned = app.store.run(|db| db.owned()).await?;
-    for case in cases.values_mut() {
+    let veil = Veil::of(app, firm);
+    for mut case in cases.into_values() {
         let Some(person) = firm.people.get(&case.person).filter(|p| p.shut()) else { continue };
         case.refresh(firm, &facts, &Past::default(), app.now());
+        let case = case.without(|s| veil.hides_source(s));
         let folders = owned
             .iter()
             .flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, o)))
