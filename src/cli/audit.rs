@@ -155,13 +155,12 @@ fn veiled(row: Entry) -> Entry {
     }
 }
 
-/// Whether a row is about these books. By their id wherever it stands, which nobody else's name is; by their short name only
+/// Whether a row, which has this text, is about these books. By their id wherever it stands, which nobody else's name is; by their short name only
 /// where rows of this kind name their client, or an owner could hide any row by what they call their books. What somebody
 /// wrote as a reason hides nothing.
-fn is_about(row: &Entry, books: &Client, unseen: &Unseen<'_>) -> bool {
-    let id = books.id.to_string();
+fn is_about(row: &Entry, text: &str, books: &Client, unseen: &Unseen<'_>) -> bool {
     let values = || [&row.before, &row.after].into_iter().flatten();
-    if row.subject.contains(&id) || values().any(|v| v.to_string().contains(&id)) {
+    if text.contains(&books.id.to_string()) {
         return true;
     }
     match row.act.split('.').next().unwrap_or_default() {
@@ -206,8 +205,13 @@ async fn export(
     let entries = app.store.run(move |db| db.audit_page(after, from, limit)).await?;
     let firm = app.firm().await?;
     let unseen = Unseen::of(app, &firm);
-    let hidden = |row: &Entry| unseen.books().iter().any(|books| is_about(row, books, &unseen));
-    let entries: Vec<Entry> = entries.into_iter().map(|row| if hidden(&row) { veiled(row) } else { row }).collect();
+    let hidden = |row: &Entry| {
+        let text = json!([row.subject, row.before, row.after]).to_string();
+        unseen.books().iter().any(|books| is_about(row, &text, books, &unseen))
+    };
+    let any = !unseen.books().is_empty();
+    let veil = |row: Entry| if any && hidden(&row) { veiled(row) } else { row };
+    let entries: Vec<Entry> = entries.into_iter().map(veil).collect();
     let rows: Vec<Value> = entries.iter().map(value).collect::<Result<_, _>>()?;
     // A full page: there may be another.
     let full = limit.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n == rows.len() && n > 0));
