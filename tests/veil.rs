@@ -292,6 +292,13 @@ fn nobody_is_told_of_somebody_elses_private_books() {
     leaks.ask(&firm, CLEO, &["sync", "--yes"]);
     let folders = firm.lists();
     assert!(folders["Smith Trust"].contains("bob@harbour.example"), "{folders:?}");
+    // That Bob has something selected is a number of hers, too.
+    for (who, number) in [(ANA, 1), (OLGA, 0)] {
+        let people = as_person(&firm, who, &["people", "--json", "--quiet"]).json();
+        let bob = people["people"].as_array().unwrap().iter().find(|p| p["first"] == "Bob").unwrap().clone();
+        assert_eq!(bob["selected"], number, "{bob}");
+    }
+
     // More statements are due, and another owner pushes them.
     for (months, args) in [(3, ["statements", "push"].as_slice()), (5, &["statements", "push", "--json"])] {
         since(&firm, months);
