@@ -109,22 +109,22 @@ impl Leaks {
         told
     }
 
-    /// Every question, in words and as JSON.
-    fn read(&mut self, firm: &Firm, when: &str, what: &[&str]) {
-        for who in OTHERS {
-            for line in what {
-                let now = jiff::Timestamp::now().to_string();
-                let args: Vec<&str> = line.split(' ').map(|w| if w == "NOW" { now.as_str() } else { w }).collect();
-                let json: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-                for args in [args, json] {
-                    let told = as_person(firm, who, &args);
-                    assert_ne!(told.exit, 64, "{args:?}: {told:?}");
-                    self.told(&format!("{when}: {who}"), &args, &told);
-                    if args.contains(&"--json") && told.out.starts_with('{') {
-                        told.json();
-                    }
-                }
+    /// Every question, of one in words and of the other as JSON.
+    fn read(&mut self, firm: &Firm, when: &str, what: &[&str], [in_words, in_json]: [&str; 2]) {
+        let now = jiff::Timestamp::now().to_string();
+        for line in what {
+            let args: Vec<&str> = line.split(' ').map(|w| if w == "NOW" { now.as_str() } else { w }).collect();
+            let told = as_person(firm, in_words, &args);
+            assert_ne!(told.exit, 64, "{args:?}: {told:?}");
+            self.told(&format!("{when}: {in_words}"), &args, &told);
+            let args: Vec<&str> = args.into_iter().chain(["--json"]).collect();
+            let told = as_person(firm, in_json, &args);
+            self.told(&format!("{when}: {in_json}"), &args, &told);
+            if told.out.starts_with('{') {
+                told.json();
             }
+        }
+        for who in OTHERS {
             let held = as_person(firm, who, &["hold", "--json", "--quiet"]).json();
             for hold in held["holds"].as_array().unwrap() {
                 self.ask(firm, who, &["hold", "show", hold["digest"].as_str().unwrap()]);
@@ -247,6 +247,7 @@ fn questions(firm: &Firm) -> Vec<String> {
         "connection" => "own".to_owned(),
         "digest" => digest.clone(),
         "change" => "C-1".to_owned(),
+        "limit" => "1000".to_owned(),
         _ => "none".to_owned(),
     };
     let description = ledgerward::api::openapi::document();
@@ -277,10 +278,12 @@ fn nobody_is_told_of_somebody_elses_private_books() {
     leaks.ask(&firm, CLEO, &["pull"]);
     let plan = leaks.ask(&firm, OLGA, &["plan", "--json"]);
     leaks.wants(&plan, "private books of ana@harbour.example");
-    leaks.read(&firm, "planned", FEW);
+    leaks.read(&firm, "planned", FEW, [CLEO, OLGA]);
     let own = as_person(&firm, ANA, &["plan"]);
     leaks.wants(&own, "smith-trust");
     leaks.wants(&own, "Smith Trust");
+    let digest = |who| as_person(&firm, who, &["plan", "--json", "--quiet"]).json()["digest"].clone();
+    assert_eq!(digest(ANA), digest(OLGA), "what is hidden changes no digest");
 
     // It is made, filled and shared by whoever runs the cycle.
     leaks.ask(&firm, CLEO, &["sync", "--yes"]);
@@ -313,7 +316,12 @@ fn nobody_is_told_of_somebody_elses_private_books() {
         let told = leaks.ask(&firm, OLGA, args);
         leaks.wants(&told, "private books of ana@harbour.example");
     }
-    leaks.read(&firm, "at rest", FEW);
+    leaks.read(&firm, "at rest", FEW, [CLEO, OLGA]);
+
+    leaks.ask(&firm, OLGA, &["review", "start", "2026-q4"]);
+    let sheets = firm.path("sheets").display().to_string();
+    leaks.ask(&firm, OLGA, &["review", "export", "2026-q4", "--out", &sheets]);
+    leaks.files(Path::new(&sheets));
 
     // A share waits for a guard, another goes, and the folder is open to others.
     must(&firm, ANA, "private share smith-trust --target drive --with dev --reason family");
@@ -323,7 +331,7 @@ fn nobody_is_told_of_somebody_elses_private_books() {
     leaks.wants(&held, "private books of ana@harbour.example");
     // What is approved is not hidden.
     leaks.wants(&held, "dev@harbour.example");
-    leaks.read(&firm, "held", READS);
+    leaks.read(&firm, "held", READS, [OLGA, CLEO]);
     let own = as_person(&firm, ANA, &["hold"]);
     leaks.wants(&own, "smith-trust");
 
@@ -368,7 +376,7 @@ fn nobody_is_told_of_somebody_elses_private_books() {
     for args in [["revoke", "dev", "--now"].as_slice(), &["revoke", "dev", "--now", "--json"]] {
         leaks.ask(&firm, OLGA, args);
     }
-    leaks.read(&firm, "left", FEW);
+    leaks.read(&firm, "left", FEW, [OLGA, CLEO]);
 
     let own = as_person(&firm, ANA, &["audit", "export"]);
     leaks.wants(&own, "Smith Trust");
