@@ -18,6 +18,7 @@ use super::{
     console::Console,
     cycle::{end, may_publish, refuse_restored, start},
     outcome::{Exit, Failure, Report},
+    veil::Veil,
 };
 use crate::{
     app::App,
@@ -187,8 +188,10 @@ async fn ground(app: &App, firm: &Firm, target: &Target, name: &TargetName) -> R
             numbers: c.sources.iter().map(|s| s.id.clone()).collect(),
         })
         .collect();
+    // What was the folder of somebody else's private books is none to take over, and its name is not told.
+    let veil = Veil::of(app, firm);
     let (bound, folders): (Vec<SeenFolder>, Vec<SeenFolder>) =
-        list.items().iter().cloned().partition(|f| bound.contains(&f.id));
+        list.items().iter().filter(|f| !veil.marks(f.marker.as_deref())).cloned().partition(|f| bound.contains(&f.id));
     let candidates = adoption::candidates(&wanting, &folders);
     Ok(Ground { folders, bound, rows, candidates, wanting })
 }

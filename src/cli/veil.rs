@@ -39,6 +39,11 @@ impl Veil {
         self.hides(lane.folder.client)
     }
 
+    /// Whether a folder carries the mark of one of these.
+    pub fn marks(&self, marker: Option<&str>) -> bool {
+        marker.is_some_and(|m| self.books.keys().any(|id| m.starts_with(&id.to_string())))
+    }
+
     pub fn hides_source(&self, source: &SourceRef) -> bool {
         self.sources.contains(source)
     }
