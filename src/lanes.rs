@@ -293,7 +293,8 @@ pub async fn read(
         book.needs_sign_in |= known.signed_out;
         if let Some(why) = &known.unreadable {
             // Whoever has to leave it stays for now, so that a run that did everything else is not a complete one.
-            let client = decider.firm().clients.get(&key.folder.client).map_or("a client", |c| c.slug.as_str());
+            let client = decider.firm().clients.get(&key.folder.client);
+            let client = client.map_or_else(|| "a client".to_owned(), |c| decider.firm().open_name(c));
             book.troubles.push(format!("{}: the folder of {client} could not be read: {why}", key.target));
         }
         book.lanes.insert(key, known);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{SourceKind, SourceRef, Timestamp};
+use ledgerward_contract::{ClientId, SourceKind, SourceRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -202,6 +202,12 @@ struct Said<'s> {
 }
 
 impl Case {
+    /// Without what `hides`: ledgers of private books alone are chased with all others, and told to nobody else.
+    pub fn without(mut self, hides: impl Fn(&SourceRef) -> bool) -> Self {
+        self.ledgers.retain(|_, l| !hides(&l.source));
+        self
+    }
+
     pub fn open(&self) -> impl Iterator<Item = (&String, &Chased)> {
         self.ledgers.iter().filter(|(_, l)| !l.standing().closed())
     }
@@ -304,17 +310,37 @@ pub async fn chase(app: &App, firm: &Firm, facts: &Facts, now: Timestamp) -> Res
         return Ok(Vec::new());
     }
     refresh_all(app, firm, facts, cases.values_mut(), now).await?;
-    let found = cases.values().filter_map(|case| finding(firm, case)).collect();
+    let found = cases.values().flat_map(|case| findings(firm, case)).collect();
     app.store.run(move |db| db.tx(|db| cases.iter().try_for_each(|(key, case)| db.doc_put(CASES, key, case)))).await?;
     Ok(found)
 }
 
-fn finding(firm: &Firm, case: &Case) -> Option<Finding> {
+/// What everybody who sees the firm is told of a case, and what the person of private books is of their own ledgers.
+fn findings(firm: &Firm, case: &Case) -> Vec<Finding> {
     // Somebody who came back is no leaver.
-    let person = firm.people.get(&case.person).filter(|p| p.shut())?;
-    let names: Vec<String> =
-        case.open().map(|(_, l)| format!("{} \"{}\"", l.source.connection, l.name)).take(5).collect();
-    let open = case.open().count();
+    let Some(person) = firm.people.get(&case.person).filter(|p| p.shut()) else { return Vec::new() };
+    let (mut firms, mut own) = (Vec::new(), BTreeMap::<ClientId, Vec<&Chased>>::new());
+    for (_, chased) in case.open() {
+        match books_with(firm, &chased.source) {
+            None => firms.push(chased),
+            Some(books) => own.entry(books.id).or_default().push(chased),
+        }
+    }
+    let own = own.into_iter().map(|(books, open)| (Some(books), open));
+    let told = |(books, open): (Option<ClientId>, Vec<&Chased>)| finding(person, case, books, &open);
+    std::iter::once((None, firms)).chain(own).filter_map(told).collect()
+}
+
+/// The private books that have this source, if nobody else does.
+fn books_with<'f>(firm: &'f Firm, source: &SourceRef) -> Option<&'f Client> {
+    let mut with = firm.clients.values().filter(|c| c.sources.contains(source));
+    let first = with.next().filter(|c| c.private_to.is_some())?;
+    with.all(|c| c.private_to.is_some()).then_some(first)
+}
+
+fn finding(person: &Person, case: &Case, books: Option<ClientId>, open: &[&Chased]) -> Option<Finding> {
+    let names: Vec<String> = open.iter().map(|l| format!("{} \"{}\"", l.source.connection, l.name)).take(5).collect();
+    let open = open.len();
     if open == 0 {
         return None;
     }
@@ -323,8 +349,8 @@ fn finding(firm: &Firm, case: &Case) -> Option<Finding> {
         since: Some(case.opened),
         ..Finding::new(
             Severity::Warning,
-            "leaver.open",
-            format!("leaver/{}", person.id.0),
+            if books.is_some() { "client.leaver_open" } else { "leaver.open" },
+            books.map_or_else(|| format!("leaver/{}", person.id.0), |books| format!("leaver/{books}/{}", person.id.0)),
             format!("{} left, and is not out of {}{more} yet.", person.full_name(), names.join(", ")),
             format!("ledgerward leaver {} shows what to do, and writes the letters with --pack DIR", person.email),
         )

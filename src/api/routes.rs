@@ -359,11 +359,11 @@ fn cycles() -> Vec<Line> {
 #[rustfmt::skip]
 fn trail() -> Vec<Line> {
     vec![
-        (Method::GET, "/audit", "audit", "The tamper-evident log of what was done, oldest first, page by page", Manage,
+        (Method::GET, "/audit", "audit", "The tamper-evident log of what was done, oldest first, page by page", Publish,
             vec![query("since", Day, "from that day on"), query("after", Count(0, u32::MAX), "from the row after this one on"),
                  must(query("limit", Count(1, 1000), "so many rows at most"))],
             Command("audit export --since={since} --after={after} --limit={limit}"), &["audit/1"]),
-        (Method::GET, "/audit/verify", "auditVerify", "Check the chain from its first line to the stored head", Manage,
+        (Method::GET, "/audit/verify", "auditVerify", "Check the chain from its first line to the stored head", Publish,
             vec![], Command("audit verify"), &["audit-verify/1"]),
     ]
 }

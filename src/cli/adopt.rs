@@ -18,6 +18,7 @@ use super::{
     console::Console,
     cycle::{end, may_publish, refuse_restored, start},
     outcome::{Exit, Failure, Report},
+    veil::Veil,
 };
 use crate::{
     app::App,
@@ -187,8 +188,10 @@ async fn ground(app: &App, firm: &Firm, target: &Target, name: &TargetName) -> R
             numbers: c.sources.iter().map(|s| s.id.clone()).collect(),
         })
         .collect();
+    // What was the folder of somebody else's private books is none to take over, and its name is not told.
+    let veil = Veil::of(app, firm);
     let (bound, folders): (Vec<SeenFolder>, Vec<SeenFolder>) =
-        list.items().iter().cloned().partition(|f| bound.contains(&f.id));
+        list.items().iter().filter(|f| !veil.marks(f.marker.as_deref())).cloned().partition(|f| bound.contains(&f.id));
     let candidates = adoption::candidates(&wanting, &folders);
     Ok(Ground { folders, bound, rows, candidates, wanting })
 }
@@ -249,7 +252,7 @@ fn allowed(
     let ours = FolderKey { client, account: None }.to_string();
     if let Some(marker) = folder.marker.as_ref().filter(|m| **m != ours) {
         let whose = firm.clients.values().find(|c| marker.starts_with(&c.id.to_string()));
-        let whose = whose.map_or_else(|| "a client that is not in this firm's book".to_owned(), |c| c.slug.clone());
+        let whose = whose.map_or_else(|| "a client that is not in this firm's book".to_owned(), |c| firm.open_name(c));
         return fail(
             format!("\"{}\" carries the marker of {whose}", folder.name),
             "A folder is one client's. Choose another one, or make a new folder.",

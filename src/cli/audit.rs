@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 
 use super::{
     args::{AuditAct, AuditFormat},
+    findings::Unseen,
     outcome::{Exit, Failure, Report},
+    veil::PRIVATE,
 };
 use crate::{
     app::App,
     audit::{Entry, Verdict},
-    pack,
+    domain::{finding::Finding, firm::Client},
+    memory, pack,
 };
 
 /// An export that is compared is read whole.
@@ -67,8 +70,11 @@ async fn verify(app: &App, file: Option<&Path>) -> Result<Report, Failure> {
             let json = json!({"schema": "ledgerward/audit-verify/1", "whole": true, "rows": head.seq.to_string(), "head": head.hash});
             let text = format!("The audit trail is whole: {} rows, head {}.\n", head.seq, head.hash);
             let mut report = match compared {
-                Some((_, Ok(rows))) => Report::new(Exit::Done, json, text)
+                Some((_, Ok((rows, 0)))) => Report::new(Exit::Done, json, text)
                     .note(format!("The {rows} rows of the file are the trail's own, byte for byte.")),
+                Some((_, Ok((rows, hidden)))) => Report::new(Exit::Done, json, text).note(format!(
+                    "The {rows} rows of the file are the trail's own; {hidden} of them say only who did what when, as of private books."
+                )),
                 // Whoever made or sent the file changed it: the trail itself is as it was.
                 Some((file, Err((seq, why)))) => differs(file, seq, &why, json, &text),
                 None => Report::new(Exit::Done, json, text),
@@ -100,8 +106,9 @@ fn differs(file: &Path, seq: i64, why: &str, mut json: Value, trail: &str) -> Re
         .note("Ask for the file again from where it came. A new one: ledgerward audit export")
 }
 
-/// Each line of an export against the row it says it is: how many there are, or the first that differs.
-async fn compare(app: &App, file: &Path) -> Result<Result<usize, (i64, String)>, Failure> {
+/// Each line of an export against the row it says it is: how many there are and how many of them are veiled, or the first
+/// that differs.
+async fn compare(app: &App, file: &Path) -> Result<Result<(usize, usize), (i64, String)>, Failure> {
     let unreadable = |e: &dyn std::error::Error| {
         Failure::new(Exit::Failed, format!("{} cannot be read: {e}", file.display()))
             .next("Name a file that `ledgerward audit export` wrote.")
@@ -118,16 +125,60 @@ async fn compare(app: &App, file: &Path) -> Result<Result<usize, (i64, String)>,
     };
     let limit = u32::try_from(lines.len()).unwrap_or(u32::MAX);
     let rows = app.store.run(move |db| db.audit_page(first - 1, None, Some(limit))).await?;
+    let mut hidden = 0;
     for (n, line) in lines.iter().enumerate() {
         let seq = first + i64::try_from(n).unwrap_or(i64::MAX);
         let Some(row) = rows.get(n) else {
             return Ok(Err((seq, "it has rows that the trail does not have".to_owned())));
         };
-        if format!("{}\n", value(row)?).as_bytes() != *line {
+        let is = |row: &Entry| Ok::<_, Failure>(format!("{}\n", value(row)?).as_bytes() == *line);
+        if is(row)? {
+            continue;
+        }
+        hidden += 1;
+        if !is(&veiled(row.clone()))? {
             return Ok(Err((seq, "the line is not what the trail says".to_owned())));
         }
     }
-    Ok(Ok(lines.len()))
+    Ok(Ok((lines.len(), hidden)))
+}
+
+/// A row of somebody else's private books: who did what when, and its place in the chain.
+fn veiled(row: Entry) -> Entry {
+    let hide = |v: Option<Value>| v.map(|_| Value::from(PRIVATE));
+    Entry {
+        subject: PRIVATE.to_owned(),
+        before: hide(row.before),
+        after: hide(row.after),
+        reason: row.reason.map(|_| PRIVATE.to_owned()),
+        ..row
+    }
+}
+
+/// Whether a row, which has this text, is about these books. By their id wherever it stands, which nobody else's name is; by their short name only
+/// where rows of this kind name their client, or an owner could hide any row by what they call their books. What somebody
+/// wrote as a reason hides nothing.
+fn is_about(row: &Entry, text: &str, books: &Client, unseen: &Unseen<'_>) -> bool {
+    let values = || [&row.before, &row.after].into_iter().flatten();
+    if text.contains(&books.id.to_string()) {
+        return true;
+    }
+    match row.act.split('.').next().unwrap_or_default() {
+        "private" => row.subject == books.slug,
+        "finding" => values()
+            .filter_map(|v| serde_json::from_value::<Finding>(v.clone()).ok())
+            .any(|finding| unseen.is_about(&finding, books)),
+        // `CONNECTION/ID`, and a leaver and the source's key.
+        "ledger" | "leaver" => books.sources.iter().filter(|s| unseen.hides(s)).any(|s| {
+            row.subject == format!("{}/{}", s.connection, s.id) || row.subject.ends_with(&memory::source_key(s))
+        }),
+        // Files in a folder of the client's short name.
+        "statement" => values()
+            .flat_map(|v| v.as_array().into_iter().flatten())
+            .filter_map(|file| Path::new(file.as_str()?).strip_prefix(&row.subject).ok()?.iter().next())
+            .any(|folder| folder == books.slug.as_str()),
+        _ => false,
+    }
 }
 
 fn value(row: &Entry) -> Result<Value, Failure> {
@@ -152,6 +203,15 @@ async fn export(
         .map_err(|e| Failure::new(Exit::Usage, "this day is out of the calendar").cause(&e))?;
     let after = i64::from(after.unwrap_or(0));
     let entries = app.store.run(move |db| db.audit_page(after, from, limit)).await?;
+    let firm = app.firm().await?;
+    let unseen = Unseen::of(app, &firm);
+    let hidden = |row: &Entry| {
+        let text = json!([row.subject, row.before, row.after]).to_string();
+        unseen.books().iter().any(|books| is_about(row, &text, books, &unseen))
+    };
+    let any = !unseen.books().is_empty();
+    let veil = |row: Entry| if any && hidden(&row) { veiled(row) } else { row };
+    let entries: Vec<Entry> = entries.into_iter().map(veil).collect();
     let rows: Vec<Value> = entries.iter().map(value).collect::<Result<_, _>>()?;
     // A full page: there may be another.
     let full = limit.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n == rows.len() && n > 0));

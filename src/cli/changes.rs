@@ -121,9 +121,9 @@ impl<'f> Sight<'f> {
 
     /// Whose books a client is, where even its name is not for everybody.
     fn client(&self, after: &Firm, id: ClientId) -> String {
-        let owner = after.clients.get(&id).and_then(|c| c.private_to).filter(|p| Some(*p) != self.asking);
-        match owner.and_then(|p| after.people.get(&p)) {
-            Some(owner) => format!("private books of {}", owner.email),
+        let others = |c: &&Client| c.private_to.is_some() && c.private_to != self.asking;
+        match after.clients.get(&id).filter(others) {
+            Some(books) => after.open_name(books),
             None => act::slug(after, id),
         }
     }

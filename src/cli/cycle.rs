@@ -14,6 +14,7 @@ use super::{
     args::{ClientArg, FreezeAct, HoldAct, PersonArg},
     console::{Console, Discreet},
     outcome::{Exit, Failure, Fault, Report},
+    veil::Veil,
 };
 use crate::{
     app::App,
@@ -46,7 +47,8 @@ pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientAr
         let text = if whole { "Read everything.\n" } else { "Not everything could be read.\n" };
         return Ok(Report::new(exit, json!({"schema": "ledgerward/own-pull/1", "whole": whole}), text));
     }
-    let sources = picture.facts.sources().len();
+    let veil = Veil::of(app, &picture.firm);
+    let sources = picture.facts.sources().iter().filter(|s| !veil.hides_source(&s.source)).count();
     let unreadable = picture.unreadable;
     let text = format!("Read {}.\n{}", print::count(sources, "ledger"), open_words(&picture));
     let json = json!({
@@ -71,21 +73,22 @@ pub async fn plan(
         let (json, text) = own.plan(&picture);
         return Ok(Report::new(plan_exit(&picture), json, text));
     }
-    Ok(with_troubles(Report::new(plan_exit(&picture), plan_json(&picture)?, plan_text(None, &picture)), &picture))
+    let (json, text) = (plan_json(app, &picture)?, plan_text(app, None, &picture));
+    Ok(with_troubles(Report::new(plan_exit(&picture), json, text), &picture))
 }
 
-fn plan_text(own: Option<&Own>, picture: &Picture) -> String {
+fn plan_text(app: &App, own: Option<&Own>, picture: &Picture) -> String {
     if let Some(own) = own {
         return own.plan(picture).1;
     }
-    let mut text = print::verdict(&picture.verdict, &picture.digest());
+    let mut text = print::verdict(&picture.verdict, &picture.digest(), &Veil::of(app, &picture.firm));
     text.push_str(&open_words(picture));
     text
 }
 
-fn plan_json(picture: &Picture) -> Result<Value, Failure> {
+fn plan_json(app: &App, picture: &Picture) -> Result<Value, Failure> {
     let value = |v: &dyn erased::Ser| v.value();
-    Ok(json!({
+    let mut json = json!({
         "schema": "ledgerward/plan/1",
         "digest": picture.digest(),
         "plan": value(&picture.verdict.cleared)?,
@@ -93,7 +96,10 @@ fn plan_json(picture: &Picture) -> Result<Value, Failure> {
         "troubles": picture.troubles,
         "unconfirmed": picture.reread.len(),
         "unreadable": picture.unreadable,
-    }))
+    });
+    // The digests stay those of the whole, which is what is applied and approved.
+    Veil::of(app, &picture.firm).json(&mut json);
+    Ok(json)
 }
 
 /// Serialising for `--json`, with an error that has an exit code.
@@ -207,7 +213,7 @@ async fn tell_done(
             let (json, text) = own.sync(done);
             Ok(Report::new(done.map_or(Exit::Done, done_exit), json, text))
         }
-        (None, Some(done)) => report_done(done),
+        (None, Some(done)) => report_done(app, done),
         (None, None) => {
             let json = json!({"schema": "ledgerward/sync/1", "applied": false});
             Ok(Report::new(Exit::Done, json, "Nothing was applied.\n"))
@@ -238,7 +244,7 @@ async fn whole(
         }
     }
     if console.interactive() && !yes && !picture.verdict.cleared.is_empty() {
-        console.note(&plan_text(own, &picture));
+        console.note(&plan_text(app, own, &picture));
         let answer = console.ask("Apply this plan? [y/N]").unwrap_or_default();
         if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
             app.store.run(move |db| db.run_part(run)).await?;
@@ -279,11 +285,12 @@ pub fn done_summary(done: &Done) -> Value {
     if all { json!({ BUT_REFUSED: true }) } else { json!({}) }
 }
 
-fn report_done(done: &Done) -> Result<Report, Failure> {
+fn report_done(app: &App, done: &Done) -> Result<Report, Failure> {
     use erased::Ser as _;
-    let mut text = print::applied(&done.lanes, &done.delivered);
+    let veil = Veil::of(app, &done.picture.firm);
+    let mut text = print::applied(&done.lanes, &done.delivered, &veil);
     for hold in &done.picture.verdict.held {
-        print::hold_text(&mut text, hold);
+        print::hold_text(&mut text, hold, &veil);
     }
     let steps: usize = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_ok()).count();
     let failed: usize = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_err()).count();
@@ -313,7 +320,7 @@ fn report_done(done: &Done) -> Result<Report, Failure> {
             Ok(json!({"lane": l.lane.value()?, "client": l.client, "end": end, "steps": steps?, "trouble": l.trouble}))
         })
         .collect::<Result<_, Failure>>()?;
-    let json = json!({
+    let mut json = json!({
         "schema": "ledgerward/sync/1",
         "applied": true,
         "lanes": lanes,
@@ -323,6 +330,7 @@ fn report_done(done: &Done) -> Result<Report, Failure> {
         "unconfirmed": done.picture.reread.len(),
         "unreadable": done.picture.unreadable,
     });
+    veil.json(&mut json);
     Ok(with_troubles(Report::new(done_exit(done), json, text), &done.picture))
 }
 
@@ -362,7 +370,7 @@ async fn exactly(
         .next("Look at it: ledgerward plan"));
     }
     if console.interactive() && !yes {
-        console.note(&plan_text(own, &picture));
+        console.note(&plan_text(app, own, &picture));
         let answer = console.ask("Apply this plan? [y/N]").unwrap_or_default();
         if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
             app.store.run(move |db| db.run_part(run)).await?;
@@ -444,6 +452,8 @@ pub async fn hold(app: &App, act: Option<HoldAct>) -> Result<Report, Failure> {
             Ok((holds, db.approvals_valid(now)?, db.freeze()?.is_some()))
         })
         .await?;
+    let (mut holds, veil) = (holds, Veil::of(app, &app.firm().await?));
+    holds.iter_mut().for_each(|hold| veil.json(&mut hold.body));
     let approval = |hold: &HoldRow| approvals.iter().find(|a| a.digest == hold.digest);
     let mut text = String::new();
     for hold in &holds {
@@ -557,7 +567,8 @@ pub async fn revoke(
         _ if all => left,
         n => vec![format!("ways in that are not ours to close: {n}; an owner or an administrator sees which")],
     };
-    let mut text = if all { print::applied(&done.lanes, &done.delivered) } else { String::new() };
+    let veil = Veil::of(app, &firm);
+    let mut text = if all { print::applied(&done.lanes, &done.delivered, &veil) } else { String::new() };
     let _ = writeln!(
         text,
         "{name} is closed and out of {}. Lift it with: ledgerward people lift {}",
@@ -590,8 +601,11 @@ async fn still_open(
         if done.picture.book.sharing(&key.target) == crate::domain::plan::Sharing::Off {
             continue;
         }
+        // It is kept with a leaver's case, which is not one person's: private books have no name in it.
+        let books = firm.clients.get(&key.folder.client).filter(|c| c.private_to.is_some());
+        let name = books.map_or_else(|| known.name.clone(), |c| firm.open_name(c));
         let Ok(list) = gather::sharing(target, folder, app.now()).await else {
-            left.push(format!("{}: {} could not be read", key.target, known.name));
+            left.push(format!("{}: {name} could not be read", key.target));
             continue;
         };
         let theirs = |email: &Email| {
@@ -606,7 +620,7 @@ async fn still_open(
                 (Holder::Link(_) | Holder::Everyone(_), _) => "like everybody, by a link",
                 _ => continue,
             };
-            left.push(format!("{}: {} {how} ({})", key.target, known.name, p.holder));
+            left.push(format!("{}: {name} {how} ({})", key.target, p.holder));
         }
     }
     left

@@ -72,13 +72,17 @@ impl<'f> Unseen<'f> {
         Self { firm, books: firm.clients.values().filter(|c| c.private_to.is_some()).collect() }
     }
 
+    pub fn books(&self) -> &[&'f Client] {
+        &self.books
+    }
+
     pub fn take_out(&self, rows: &mut Vec<FindingRow>) {
         rows.retain(|row| !self.books.iter().any(|books| self.is_about(&row.finding, books)));
     }
 
     /// By the place where findings of this kind name their client: elsewhere the same word is a target's, a person's or an
     /// account's name, and whoever gave that name to their private books would hide it from everybody.
-    fn is_about(&self, finding: &Finding, books: &Client) -> bool {
+    pub fn is_about(&self, finding: &Finding, books: &Client) -> bool {
         let parts: Vec<&str> = finding.subject.split('/').collect();
         let names = |part: &str| part == books.slug || part == books.id.to_string();
         let at = |place: usize| parts.get(place).is_some_and(|part| names(part));

@@ -34,7 +34,9 @@ const fn needs(command: &Command) -> &'static [Permission] {
         Command::Holders { act: Some(HoldersAct::Accept(_) | HoldersAct::Adopt(_) | HoldersAct::Remove(_)) } => &[Publish, ReadAll],
         Command::Holders { .. } => &[ReadAll],
         Command::Runs { .. } | Command::Findings { .. } | Command::Doctor { .. } => &[ReadAll],
-        Command::Audit { .. } | Command::Firm { .. } => &[ReadAll],
+        // The trail has everything that anybody ever did, and is the owners' (`product` 5).
+        Command::Audit { .. } => &[ReadAll, Operate],
+        Command::Firm { .. } => &[ReadAll],
         Command::Roster { act: Some(RosterAct::Accept { .. }), .. } => &[Connections],
         Command::Review { act: Some(ReviewAct::Start { .. } | ReviewAct::Import { .. } | ReviewAct::Seal { .. }) } => {
             SIGN_OFF

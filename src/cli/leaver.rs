@@ -12,6 +12,7 @@ use super::{
     console::Console,
     cycle, file,
     outcome::{Exit, Failure, Report},
+    veil::Veil,
 };
 use crate::{
     app::App,
@@ -174,8 +175,9 @@ async fn confirm(app: &App, firm: &Firm, person: &Person, ledger: &str, note: &s
     let mut case = looked_again(app, firm, person, case).await?;
     let confirmed = Confirmed { at: app.now(), by: app.actor.name.clone(), note: note.to_owned() };
     let named = |l: &Chased| format!("{}:{}", l.source.connection, l.source.id) == ledger || l.name == ledger;
-    let mut found: Vec<&mut Chased> =
-        case.ledgers.values_mut().filter(|l| named(l) || l.clients.iter().any(|c| c == ledger)).collect();
+    let veil = Veil::of(app, firm);
+    let seen = case.ledgers.values_mut().filter(|l| !veil.hides_source(&l.source));
+    let mut found: Vec<&mut Chased> = seen.filter(|l| named(l) || l.clients.iter().any(|c| c == ledger)).collect();
     let [one] = found.as_mut_slice() else {
         let what = if found.is_empty() { "no ledger" } else { "more than one ledger" };
         return Err(Failure::new(Exit::Failed, format!("\"{ledger}\" names {what} of this leaver"))
@@ -200,11 +202,13 @@ async fn told(app: &App, person: &Person, case: &Case) -> Result<Report, Failure
     let zone = &app.config.firm.timezone;
     let folders = folders_of(app).await?;
     let firm = app.firm().await?;
+    let veil = Veil::of(app, &firm);
+    let case = &case.clone().without(|s| veil.hides_source(s));
     let mut we: Vec<String> = folders
         .get(&person.id)
         .into_iter()
         .flatten()
-        .map(|lane| format!("{}: the folder of {}: ledgerward sync", lane.target, act::slug(&firm, lane.folder.client)))
+        .map(|lane| format!("{}: the folder of {}: ledgerward sync", lane.target, veil.slug(&firm, lane.folder.client)))
         .collect();
     we.extend(case.folders_left.iter().cloned());
     let line = |(_, l): &(&String, &Chased)| {
@@ -287,8 +291,10 @@ async fn list(app: &App, firm: &Firm, all: bool) -> Result<Report, Failure> {
     let ours = folders_of(app).await?;
     let left = cases.values_mut().filter(|c| firm.people.get(&c.person).is_some_and(Person::shut));
     leavers::refresh_all(app, firm, &facts, left, app.now()).await?;
-    for case in cases.values() {
+    let veil = Veil::of(app, firm);
+    for case in cases.into_values() {
         let Some(person) = firm.people.get(&case.person).filter(|p| p.shut()) else { continue };
+        let case = case.without(|s| veil.hides_source(s));
         let folders = ours.get(&person.id).map_or(0, Vec::len) + case.folders_left.len();
         let open = case.open().count();
         still_open |= open + folders > 0;

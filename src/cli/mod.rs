@@ -43,6 +43,7 @@ pub mod sandbox;
 pub mod select;
 pub mod statements;
 pub mod status;
+pub mod veil;
 pub mod what_if;
 pub mod why;
 

@@ -13,6 +13,7 @@ use super::{
     console::Console,
     cycle::{acting, done_exit, end, may_publish, refuse_restored, refused, start},
     outcome::{Exit, Failure, Report},
+    veil::Veil,
 };
 use crate::{
     app::App,
@@ -312,9 +313,10 @@ async fn carry_out(
         app.store.run(move |db| db.run_part(run)).await?;
         let done = engine::sync(app, world, run, &ask, console).await;
         let done = end(app, run, done, done_exit).await?;
-        text.push_str(&print::applied(&done.lanes, &done.delivered));
+        let veil = Veil::of(app, &done.picture.firm);
+        text.push_str(&print::applied(&done.lanes, &done.delivered, &veil));
         for hold in &done.picture.verdict.held {
-            print::hold_text(&mut text, hold);
+            print::hold_text(&mut text, hold, &veil);
         }
         exit = done_exit(&done);
         let after = state().await?.ok_or_else(gone)?;

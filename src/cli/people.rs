@@ -8,6 +8,7 @@ use super::{
     args::{PeopleAct, PersonArg},
     cycle::refused,
     outcome::{Exit, Failure, Report},
+    veil::Veil,
 };
 use crate::{
     app::App,
@@ -157,7 +158,7 @@ fn known_source(firm: &Firm, source: &SourceRef, own: Option<PersonId>) -> Resul
 
 /// Employees and viewers see themselves; how many others there are is no secret.
 fn list(app: &App, firm: &Firm, all: bool) -> Report {
-    let own = act::asking(app, firm);
+    let (own, veil) = (act::asking(app, firm), Veil::of(app, firm));
     let everybody = act::sees_all(app, firm) || own.is_some_and(|id| act::sees_people(app, firm, id));
     let mut people: Vec<&Person> = firm.people.values().filter(|p| everybody || Some(p.id) == own).collect();
     let others = firm.people.len() - people.len();
@@ -172,12 +173,12 @@ fn list(app: &App, firm: &Firm, all: bool) -> Report {
             p.full_name(),
             office_slug(&p.office),
             p.mode.slug().to_owned(),
-            selected(firm, p).to_string(),
+            selected(firm, &veil, p).to_string(),
             state(firm, p),
         ]
     });
     let text = lay_out(["address", "name", "office", "mode", "selected", "state"], rows, &[4]);
-    let values: Vec<Value> = people.iter().map(|p| person_json(firm, p)).collect();
+    let values: Vec<Value> = people.iter().map(|p| person_json(firm, &veil, p)).collect();
     let json = json!({"schema": "ledgerward/people/1", "people": values, "others": others});
     let mut report = Report::new(Exit::Done, json, text);
     if others > 0 {
@@ -189,10 +190,12 @@ fn list(app: &App, firm: &Firm, all: bool) -> Report {
     report
 }
 
-fn selected(firm: &Firm, person: &Person) -> usize {
+fn selected(firm: &Firm, veil: &Veil, person: &Person) -> usize {
     // Ids sort by person first.
     let nil = ledgerward_contract::ClientId(uuid::Uuid::nil());
-    firm.selections.range((person.id, nil)..).take_while(|((p, _), _)| *p == person.id).count()
+    let own = firm.selections.range((person.id, nil)..).take_while(|((p, _), _)| *p == person.id);
+    // With whom somebody shares their own books is not even a number.
+    own.filter(|((_, client), _)| !veil.hides(*client)).count()
 }
 
 fn state(firm: &Firm, person: &Person) -> String {
@@ -205,7 +208,7 @@ fn state(firm: &Firm, person: &Person) -> String {
     }
 }
 
-fn person_json(firm: &Firm, person: &Person) -> Value {
+fn person_json(firm: &Firm, veil: &Veil, person: &Person) -> Value {
     let Person { id, first, last, email, aliases, target_addresses, mode, office, enabled, closed, domain_accepted } =
         person;
     let pending = firm.selections.iter().filter(|((p, _), s)| p == id && s.when_granted).count();
@@ -223,7 +226,7 @@ fn person_json(firm: &Firm, person: &Person) -> Value {
         "in_firm_domains": firm.domains.contains(email.domain()),
         "aliases": aliases.iter().map(|(c, set)| (c.to_string(), emails(set))).collect::<std::collections::BTreeMap<_, _>>(),
         "addresses": target_addresses.iter().map(|(t, e)| (t.to_string(), e.to_string())).collect::<std::collections::BTreeMap<_, _>>(),
-        "selected": selected(firm, person),
+        "selected": selected(firm, veil, person),
         "when_granted": pending,
     })
 }

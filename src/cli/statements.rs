@@ -20,6 +20,7 @@ use super::{
     console::Console,
     cycle,
     outcome::{Exit, Failure, Report},
+    veil::Veil,
 };
 use crate::{
     app::App,
@@ -525,15 +526,17 @@ async fn push(
     let work = async {
         crate::apply::settle(app, &world, run).await?;
         let picture = engine::look(app, &world, run, &ask, console).await?;
-        deliver::run_only(app, &world, &picture, &[], &only, console).await
+        let veil = Veil::of(app, &picture.firm);
+        Ok((deliver::run_only(app, &world, &picture, &[], &only, console).await?, veil))
     };
     let done = work.await;
     let exit =
         |d: &deliver::Delivery| if d.failed.is_empty() && d.waiting.is_empty() { Exit::Done } else { Exit::Partly };
-    let done = cycle::end(app, run, done, exit).await?;
-    let text = format!("{}{} delivered.\n", applied(&[], &done), count(done.files.len(), "file"));
-    let value = serde_json::to_value(&done)
+    let (done, veil) = cycle::end(app, run, done, |(done, _)| exit(done)).await?;
+    let text = format!("{}{} delivered.\n", applied(&[], &done, &veil), count(done.files.len(), "file"));
+    let mut value = serde_json::to_value(&done)
         .map_err(|e| Failure::new(Exit::Failed, "the result cannot be written").cause(&e))?;
+    veil.json(&mut value);
     Ok(Report::new(exit(&done), json!({"schema": "ledgerward/statements-push/1", "delivery": value}), text))
 }
 

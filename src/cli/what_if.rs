@@ -18,6 +18,7 @@ use super::{
     firm::checked,
     outcome::{Exit, Failure, Report},
     select,
+    veil::Veil,
 };
 use crate::{
     app::{App, with_settings},
@@ -51,11 +52,12 @@ pub async fn run(app: &App, console: &mut dyn Console, args: WhatIfArgs) -> Resu
     let held = holds(app, &firm, (&before, &then), &effects, &ops).await?;
     let newcomers = after.people.keys().filter(|id| !firm.people.contains_key(*id)).count();
     let lines = draft.map(|draft| select::lines(app, (&before, &then), draft)).unwrap_or_default();
-    let mut json = value(&after, &effects, &held, ops.len());
+    let veil = Veil::of(app, &after);
+    let mut json = value(&after, &veil, &effects, &held, ops.len());
     if let Some(map) = json.as_object_mut() {
         map.insert("clients".to_owned(), json!(lines));
     }
-    let text = select::words(&lines) + &text(app, &after, &effects, &held);
+    let text = select::words(&lines) + &text(app, (&after, &veil), &effects, &held);
     let report = Report::new(Exit::Done, json, text);
     Ok(match newcomers {
         0 => report,
@@ -124,14 +126,14 @@ fn word(effect: &Effect) -> &'static str {
     }
 }
 
-fn value(after: &Firm, effects: &[Effect], held: &[Hold], changes: usize) -> Value {
+fn value(after: &Firm, veil: &Veil, effects: &[Effect], held: &[Hold], changes: usize) -> Value {
     let effects: Vec<Value> = effects
         .iter()
         .map(|e| {
             let mut row = json!({
                 "change": word(e), "person": {"id": e.person, "email": after.people.get(&e.person).map_or(&e.email, |p| &p.email)},
-                "client": {"id": e.lane.folder.client, "slug": act::slug(after, e.lane.folder.client)},
-                "target": e.lane.target, "before": role(e.before), "after": role(e.after), "because": e.because,
+                "client": {"id": e.lane.folder.client, "slug": veil.slug(after, e.lane.folder.client)},
+                "target": e.lane.target, "before": role(e.before), "after": role(e.after), "because": veil.text(&e.lane, &e.because),
             });
             if let (Some(map), Some(account)) = (row.as_object_mut(), &e.lane.folder.account) {
                 map.insert("account".to_owned(), json!(account));
@@ -149,11 +151,11 @@ fn value(after: &Firm, effects: &[Effect], held: &[Hold], changes: usize) -> Val
     json!({"schema": "ledgerward/what-if/1", "changes": changes.to_string(), "effects": effects, "held": held})
 }
 
-fn text(app: &App, after: &Firm, effects: &[Effect], held: &[Hold]) -> String {
+fn text(app: &App, (after, veil): (&Firm, &Veil), effects: &[Effect], held: &[Hold]) -> String {
     let mut out = String::new();
-    let width = effects.iter().map(|e| act::slug(after, e.lane.folder.client).len()).max().unwrap_or(0);
+    let width = effects.iter().map(|e| veil.slug(after, e.lane.folder.client).len()).max().unwrap_or(0);
     for e in effects {
-        let slug = act::slug(after, e.lane.folder.client);
+        let slug = veil.slug(after, e.lane.folder.client);
         let account = e.lane.folder.account.as_ref().map_or_else(String::new, |a| format!(" (account {a})"));
         let managed = match app.config.targets.get(&e.lane.target).map(|t| &t.sharing) {
             Some(Sharing::Off { .. } | Sharing::Report) => ", where ledgerward changes no list",
@@ -171,7 +173,9 @@ fn text(app: &App, after: &Firm, effects: &[Effect], held: &[Hold]) -> String {
         let _ = writeln!(
             out,
             "{sign} {slug:<width$}  {}  {how} on {}{account}{managed}: {}",
-            e.email, e.lane.target, e.because
+            e.email,
+            e.lane.target,
+            veil.text(&e.lane, &e.because)
         );
     }
     let of = |w: &str| effects.iter().filter(|e| word(e) == w).count();

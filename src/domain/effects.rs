@@ -132,6 +132,7 @@ fn plan(after: &Decider<'_>, key: &LaneKey, steps: Vec<Step>, first_plan: bool) 
     LanePlan {
         lane: key.clone(),
         client: client.map_or_else(|| key.folder.client.to_string(), |c| c.slug.clone()),
+        open_name: client.map_or_else(|| key.folder.client.to_string(), |c| after.firm().open_name(c)),
         folder: None,
         name: String::new(),
         steps,

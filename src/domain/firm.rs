@@ -66,6 +66,17 @@ impl Firm {
         named && client.private_to.is_some_and(|owner| self.keeps_private(owner))
     }
 
+    /// What anybody may be told of a client: its short name, or whose private books it is.
+    pub fn open_name(&self, client: &Client) -> String {
+        match client.private_to {
+            None => client.slug.clone(),
+            Some(owner) => match self.people.get(&owner) {
+                Some(owner) => format!("private books of {}", owner.email),
+                None => "private books".to_owned(),
+            },
+        }
+    }
+
     pub fn shared_on(&self, client: &Client, target: &TargetName) -> bool {
         self.shared(client) && client.targets.as_ref().is_some_and(|t| t.contains(target))
     }

@@ -7,6 +7,7 @@ use ledgerward_contract::{Counts, Timestamp};
 
 use crate::{
     apply::{LaneDone, LaneEnd, via_words},
+    cli::veil::{PRIVATE, Veil},
     deliver::Delivery,
     domain::{
         guard::{Hold, Verdict},
@@ -23,13 +24,13 @@ pub fn short(digest: &str) -> &str {
 }
 
 /// A whole verdict, and how to go on.
-pub fn verdict(verdict: &Verdict, digest: &str) -> String {
+pub fn verdict(verdict: &Verdict, digest: &str, veil: &Veil) -> String {
     let mut out = String::new();
     for lane in verdict.cleared.lanes().iter().filter(|l| worth_showing(l)) {
-        lane_text(&mut out, lane);
+        lane_text(&mut out, lane, veil);
     }
     for hold in &verdict.held {
-        hold_text(&mut out, hold);
+        hold_text(&mut out, hold, veil);
     }
     let (grants, revokes, other) = counts(verdict.cleared.lanes().iter().flat_map(|l| &l.steps));
     if verdict.cleared.is_empty() {
@@ -85,17 +86,23 @@ fn stranger(keep: &Keep) -> bool {
     keep.why == KeepWhy::Stranger
 }
 
-fn lane_text(out: &mut String, lane: &LanePlan) {
-    let _ = writeln!(out, "{:<24} -> {}:/{}", lane.client, lane.lane.target, lane.name);
+fn lane_text(out: &mut String, lane: &LanePlan, veil: &Veil) {
+    let hidden = veil.hides_lane(&lane.lane);
+    let _ = writeln!(out, "{:<24} -> {}", veil.client(&lane.lane, &lane.client), place(lane, hidden));
     for step in &lane.steps {
-        step_text(out, step);
+        step_text(out, step, hidden);
     }
     for keep in lane.keeps.iter().filter(|k| stranger(k)) {
         let who = keep.who.to_string();
         let _ = writeln!(out, "    keep     {who:<32} -        not ours ({}); no file goes in", via_words(&keep.via));
     }
     for held in lane.held.iter().filter(|h| h.present) {
-        let _ = writeln!(out, "    held     {:<32} -        {}", held.who.to_string(), held.because);
+        let _ = writeln!(
+            out,
+            "    held     {:<32} -        {}",
+            held.who.to_string(),
+            veil.text(&lane.lane, &held.because)
+        );
     }
     for who in &lane.removed_by_hand {
         let _ = writeln!(
@@ -106,74 +113,86 @@ fn lane_text(out: &mut String, lane: &LanePlan) {
     }
 }
 
-fn step_text(out: &mut String, step: &Step) {
+/// The folder; of somebody else's books only where it is.
+fn place(lane: &LanePlan, hidden: bool) -> String {
+    if hidden { lane.lane.target.to_string() } else { format!("{}:/{}", lane.lane.target, lane.name) }
+}
+
+fn step_text(out: &mut String, step: &Step, hidden: bool) {
+    let named = |name: &String| if hidden { String::new() } else { name.clone() };
+    let because = if hidden { PRIVATE } else { &step.reason.because };
     let (sign, word, who, role) = match &step.op {
         Op::Revoke { who, role, permission: _ } => ('-', "revoke", who.to_string(), role.to_string()),
-        Op::Create { name } => ('+', "create", name.clone(), String::new()),
-        Op::Rename { name } => ('~', "rename", name.clone(), String::new()),
+        Op::Create { name } => ('+', "create", named(name), String::new()),
+        Op::Rename { name } => ('~', "rename", named(name), String::new()),
         Op::SetRole { who, from, to, permission: _ } => ('~', "role", who.to_string(), format!("{from}→{to}")),
         Op::Grant { who, role } => ('+', "grant", who.to_string(), role.to_string()),
         Op::Adopt { who, role, permission: _ } => ('=', "adopt", who.to_string(), role.to_string()),
     };
-    let _ = writeln!(out, "  {sign} {word:<8} {who:<32} {role:<8} {}", step.reason.because);
+    let _ = writeln!(out, "  {sign} {word:<8} {who:<32} {role:<8} {because}");
 }
 
 /// One hold: what it is, and how to approve it.
-pub fn hold_text(out: &mut String, hold: &Hold) {
+pub fn hold_text(out: &mut String, hold: &Hold, veil: &Veil) {
     let _ = writeln!(out, "HELD  {}", hold.message);
     for lane in &hold.lanes {
-        let _ = writeln!(out, "  {:<22} -> {}:/{}", lane.client, lane.lane.target, lane.name);
+        let hidden = veil.hides_lane(&lane.lane);
+        let _ = writeln!(out, "  {:<22} -> {}", veil.client(&lane.lane, &lane.client), place(lane, hidden));
         for step in &lane.steps {
             out.push_str("  ");
-            step_text(out, step);
+            step_text(out, step, hidden);
         }
     }
     let _ = writeln!(out, "  Approve: ledgerward approve {} --reason \"…\"", short(&hold.digest));
 }
 
 /// What an apply did, lane by lane; only what a person must look at is told at length.
-pub fn applied(lanes: &[LaneDone], delivery: &Delivery) -> String {
+pub fn applied(lanes: &[LaneDone], delivery: &Delivery, veil: &Veil) -> String {
     let mut out = String::new();
     for lane in lanes {
-        let _ = writeln!(out, "{:<24} -> {}", lane.client, lane.lane.target);
+        let hidden = veil.hides_lane(&lane.lane);
+        let _ = writeln!(out, "{:<24} -> {}", veil.client(&lane.lane, &lane.client), lane.lane.target);
         for done in &lane.steps {
-            match &done.result {
-                Ok(()) => step_text(&mut out, &done.step),
-                Err(why) => {
-                    step_text(&mut out, &done.step);
-                    let _ = writeln!(out, "      FAILED: {why}");
-                }
+            step_text(&mut out, &done.step, hidden);
+            if let Err(why) = &done.result {
+                let _ = writeln!(out, "      FAILED: {}", veil.text(&lane.lane, why));
             }
         }
         match (&lane.end, &lane.trouble) {
             (LaneEnd::Drifted, Some(why)) => {
-                let _ = writeln!(out, "    skipped: {why}");
+                let _ = writeln!(out, "    skipped: {}", veil.text(&lane.lane, why));
             }
             (_, Some(why)) => {
-                let _ = writeln!(out, "    FAILED: {why}");
+                let _ = writeln!(out, "    FAILED: {}", veil.text(&lane.lane, why));
             }
             _ => {}
         }
     }
     for file in &delivery.files {
-        let change = file.change.as_deref().map(|c| format!("   {c}")).unwrap_or_default();
+        let change = file.change.as_deref().map(|c| format!("   {}", veil.text(&file.lane, c))).unwrap_or_default();
         let _ = writeln!(
             out,
             "  ^ put      {:<20} {}:/{}  {}{change}",
-            file.client,
+            veil.client(&file.lane, &file.client),
             file.lane.target,
-            file.path,
+            veil.text(&file.lane, &file.path),
             size(file.size)
         );
     }
     for wait in &delivery.waiting {
-        let _ = writeln!(out, "  . wait     {:<20} {}: {}", wait.client, wait.lane.target, wait.why);
+        let _ = writeln!(
+            out,
+            "  . wait     {:<20} {}: {}",
+            veil.client(&wait.lane, &wait.client),
+            wait.lane.target,
+            veil.text(&wait.lane, &wait.why)
+        );
     }
     for text in &delivery.not_available {
-        let _ = writeln!(out, "  . none     {text}");
+        let _ = writeln!(out, "  . none     {}", veil.line(text));
     }
     for text in &delivery.failed {
-        let _ = writeln!(out, "  ! FAILED   {text}");
+        let _ = writeln!(out, "  ! FAILED   {}", veil.line(text));
     }
     out
 }

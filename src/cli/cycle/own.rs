@@ -51,7 +51,11 @@ impl Own {
     fn add(&self, seen: &mut Seen, firm: &Firm, lane: &LaneKey, step: &Step, (state, error): (&str, Option<&String>)) {
         let client = lane.folder.client;
         if !self.is_mine(firm, lane, &step.op) {
-            seen.others.insert(client);
+            // Of somebody else's private books there is not even a number.
+            let owner = firm.clients.get(&client).and_then(|c| c.private_to);
+            if owner.is_none_or(|owner| owner == self.0) {
+                seen.others.insert(client);
+            }
             return;
         }
         let (does, slug) = (step.op.word(), act::slug(firm, client));

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     cli::{
-        act,
         outcome::{Exit, Failure},
+        veil::Veil,
     },
     domain::{
         firm::{Firm, Person, TargetName},
@@ -43,9 +43,11 @@ pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: Option<&P
         .await?;
     let held: Vec<&AppliedRow> = theirs(person, &held, &then).collect();
     let left = theirs(person, &after, &now).count();
+    let veil = Veil::of(app, &firm);
+    let case = &case.clone().without(|s| veil.hides_source(s));
     let mut files = BTreeMap::from([
-        ("evidence.md".to_owned(), markdown(app, person, case, (shut, &held, left), &firm).into_bytes()),
-        ("folders.csv".to_owned(), folders_csv(&held, &firm)?),
+        ("evidence.md".to_owned(), markdown(app, person, case, (shut, &held, left), (&firm, &veil)).into_bytes()),
+        ("folders.csv".to_owned(), folders_csv(&held, &firm, &veil)?),
         ("ledgers.csv".to_owned(), ledgers_csv(case)?),
     ]);
     let clients: BTreeSet<&String> =
@@ -103,7 +105,7 @@ fn markdown(
     person: &Person,
     case: &Case,
     (shut, held, left): (Timestamp, &[&AppliedRow], usize),
-    firm: &Firm,
+    (firm, veil): (&Firm, &Veil),
 ) -> String {
     let zone = &app.config.firm.timezone;
     let safe = |text: &str| text.replace(['|', '\n', '\r'], " ");
@@ -120,7 +122,7 @@ fn markdown(
     );
     for row in held {
         let to = row.to.map_or_else(|| "not yet".to_owned(), |t| t.to_string());
-        let slug = act::slug(firm, row.lane.folder.client);
+        let slug = veil.slug(firm, row.lane.folder.client);
         let _ = writeln!(out, "| {} | {slug} | {} | {} | {to} |", row.lane.target, row.role, row.from);
     }
     for line in &case.folders_left {
@@ -144,11 +146,11 @@ fn markdown(
     out
 }
 
-fn folders_csv(held: &[&AppliedRow], firm: &Firm) -> Result<Vec<u8>, Failure> {
+fn folders_csv(held: &[&AppliedRow], firm: &Firm, veil: &Veil) -> Result<Vec<u8>, Failure> {
     let rows = held.iter().map(|row| {
         vec![
             row.lane.target.to_string(),
-            act::slug(firm, row.lane.folder.client),
+            veil.slug(firm, row.lane.folder.client),
             row.lane.folder.account.as_ref().map(ToString::to_string).unwrap_or_default(),
             row.role.to_string(),
             row.from.to_string(),

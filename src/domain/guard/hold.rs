@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::Timestamp;
+use ledgerward_contract::{ClientId, Timestamp};
 
 use super::{
     super::{
@@ -21,7 +21,8 @@ pub(super) struct Group {
     removed: usize,
     added: usize,
     people: BTreeSet<String>,
-    clients: BTreeSet<String>,
+    /// Two private books of one person have the same words, and are two.
+    clients: BTreeSet<(String, ClientId)>,
 }
 
 impl Group {
@@ -33,7 +34,7 @@ impl Group {
         self.removed += usize::from(i.kind == Kind::Removed);
         self.added += usize::from(i.kind == Kind::Added);
         self.people.extend(i.who.clone());
-        self.clients.insert(i.plan.client.clone());
+        self.clients.insert((i.plan.open_name.clone(), i.plan.lane.folder.client));
     }
 
     pub fn hold(
@@ -78,7 +79,7 @@ impl Group {
         let removals = || format!("{} of {removed} removals come from {cause}{note}", share(self.removed, removed));
         let grants = || format!("{} of {added} grants come from {cause}{note}", share(self.added, added));
         let people = self.people.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-        let clients = self.clients.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        let clients = self.clients.iter().take(3).map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let (people_n, clients_n) = (self.people.len(), self.clients.len());
         match gate {
             Gate::Freeze => "the firm is frozen: only revocations go on".to_owned(),

@@ -174,6 +174,9 @@ pub struct LanePlan {
     pub lane: LaneKey,
     /// The client's short name; its id where there is none.
     pub client: String,
+    /// What anybody may be told of it ([`super::firm::Firm::open_name`]): a hold's message is everybody's.
+    #[serde(skip)]
+    pub open_name: String,
     pub folder: Option<FolderId>,
     pub name: String,
     pub steps: Vec<Step>,

@@ -25,6 +25,7 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
     let client = desired.client.map_or_else(|| desired.lane.folder.client.to_string(), |c| c.slug.clone());
     let mut plan = LanePlan {
         lane: desired.lane.clone(),
+        open_name: desired.client.map_or_else(|| client.clone(), |c| decider.firm().open_name(c)),
         client,
         folder: actual.folder.cloned(),
         name: cx.name.to_owned(),
