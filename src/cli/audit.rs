@@ -168,8 +168,8 @@ fn is_about(row: &Entry, text: &str, books: &Client, unseen: &Unseen<'_>) -> boo
         "finding" => values()
             .filter_map(|v| serde_json::from_value::<Finding>(v.clone()).ok())
             .any(|finding| unseen.is_about(&finding, books)),
-        // `CONNECTION/ID`, and a leaver and the source's key.
-        "ledger" | "leaver" => books.sources.iter().filter(|s| unseen.hides(s)).any(|s| {
+        // `CONNECTION/ID`, a leaver and the source's key, what a run found in a source.
+        "ledger" | "leaver" | "firm" => books.sources.iter().filter(|s| unseen.hides(s)).any(|s| {
             row.subject == format!("{}/{}", s.connection, s.id) || row.subject.ends_with(&memory::source_key(s))
         }),
         // Files in a folder of the client's short name.

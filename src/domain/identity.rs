@@ -390,12 +390,13 @@ fn listed(book: &AddressBook<'_>, obs: &Observation<'_>, rows: &[AccessFact], me
     let candidates: Vec<Candidate<'_>> = rows
         .iter()
         .map(|row| {
-            // Empty is how some vendors spell "none"; only where there was an address before did it become empty.
-            let had = memory.users.get(&row.user).is_some_and(|seen| seen.email.is_some());
-            let said = row.email.as_deref().filter(|e| had || !e.trim().is_empty());
-            let parsed = said.map(Email::parse);
-            let bad = parsed.as_ref().and_then(|p| p.as_ref().err()).map(ToString::to_string);
             let pinned = pins.get(&row.user).copied().filter(|p| book.firm.people.contains_key(p));
+            // Empty is how some vendors spell "none": of a user whom the firm bound by hand it says nothing. Where there was an
+            // address before, it became empty.
+            let had = memory.users.get(&row.user).is_some_and(|seen| seen.email.is_some());
+            let none = |e: &str| e.trim().is_empty() && pinned.is_some() && !had;
+            let parsed = row.email.as_deref().filter(|e| !none(e)).map(Email::parse);
+            let bad = parsed.as_ref().and_then(|p| p.as_ref().err()).map(ToString::to_string);
             Candidate { row, email: parsed.and_then(Result::ok), bad, pinned }
         })
         .collect();
