@@ -163,7 +163,9 @@ fn as_person(firm: &Firm, who: &str, args: &[&str]) -> Told {
 
 #[track_caller]
 fn must(firm: &Firm, who: &str, line: &str) -> Told {
-    let told = as_person(firm, who, &line.split(' ').collect::<Vec<_>>());
+    // The short name of private books ends in digits that nobody can know before.
+    let name = |word| if word == "smith-trust" { "Smith Trust" } else { word };
+    let told = as_person(firm, who, &line.split(' ').map(name).collect::<Vec<_>>());
     assert_eq!(told.exit, 0, "{line}: {told:?}");
     told
 }
