@@ -118,8 +118,13 @@ impl Known {
 
     /// Whether this run saw what the folder should be and what it is. That there is nothing to do says nothing of any other.
     fn in_sight(&self) -> bool {
+        !self.unsaid && self.reached()
+    }
+
+    /// Whether this run saw what the folder is.
+    fn reached(&self) -> bool {
         let away = |t: &Trouble| matches!(t, Trouble::Gone | Trouble::Trashed | Trouble::NoAccess);
-        !self.unsaid && self.unreadable.is_none() && !self.trouble.iter().any(away)
+        self.unreadable.is_none() && !self.trouble.iter().any(away)
     }
 
     /// Ids in the list that are planned people under another address.
@@ -488,12 +493,14 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
     Some(plan)
 }
 
+pub const OTHER_LEDGER: &str = "account.other_ledger";
+
 /// An account's folder with papers of another ledger's account of the same id.
 fn disputed_finding(plan: &LanePlan, was: &AccountRef, is: &AccountRef) -> Finding {
     let (client, target) = (&plan.client, &plan.lane.target);
     Finding::new(
         Severity::Warning,
-        "account.other_ledger",
+        OTHER_LEDGER,
         format!("{client}/{}/{target}", was.account),
         format!(
             "{client}: its folder of account {} on {target} has papers of {}:{}, and that account of {}:{} is selected now; nobody new gets it, and no file goes there",

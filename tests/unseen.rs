@@ -10,6 +10,7 @@ use common::{
     Firm,
     proxy::{Fault, Rule},
 };
+use ledgerward::domain::lane::{Cause, Op};
 use ledgerward_contract::Timestamp;
 use serde_json::{Value, json};
 
@@ -136,6 +137,25 @@ fn g9_one_dead_ledger_keeps_the_first_plan_of_its_own_folder_only() {
     firm.at("xero", "add_user", json!({"tenant": "Birch LLP", "user": user}));
     firm.sync();
     assert!(firm.lists()["Birch LLP"].contains(DEV), "once");
+}
+
+/// A target that cannot be reached takes in nothing: what the firm decided meanwhile is still its decision afterwards.
+#[test]
+fn a_decision_of_the_firm_is_one_still_when_the_target_is_back() {
+    let firm = Firm::at_rest();
+    firm.must(&["people", "mode", DEV, "all"]);
+    assert_eq!(firm.sync().exit, 0);
+    assert!(firm.lists()["Birch LLP"].contains(DEV));
+    firm.at("drive", "withdraw", json!({"user": "ledgers@harbour.example"}));
+    firm.at("drive", "expire", json!({}));
+    firm.must(&["people", "mode", DEV, "ledger"]);
+    assert_eq!(firm.sync().exit, 4);
+    firm.connect("drive");
+    let told = firm.sync();
+    assert!(!firm.lists()["Birch LLP"].contains(DEV), "{told:?}");
+    let changes = firm.state(|db| db.access_changes_since(Timestamp::UNIX_EPOCH));
+    let out: Vec<_> = changes.iter().filter(|c| matches!(c.op, Op::Revoke { .. })).map(|c| &c.cause).collect();
+    assert!(out.len() == 2 && out.iter().all(|c| matches!(c, Some(Cause::Decision { .. }))), "{out:?}");
 }
 
 #[test]

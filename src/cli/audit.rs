@@ -1,8 +1,9 @@
 //! `audit verify` and `audit export`: the trail that cannot be changed unseen (D09).
 
-use std::{fmt::Write as _, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use jiff::civil::Date;
+use ledgerward_contract::SourceRef;
 use serde_json::{Value, json};
 
 use super::{
@@ -14,7 +15,10 @@ use super::{
 use crate::{
     app::App,
     audit::{Entry, Verdict},
-    domain::{finding::Finding, firm::Client},
+    domain::{
+        finding::Finding,
+        firm::{Client, PersonId},
+    },
     memory, pack,
 };
 
@@ -124,7 +128,14 @@ async fn compare(app: &App, file: &Path) -> Result<Result<(usize, usize), (i64, 
         return Ok(Err((1, "its first line is no row".to_owned())));
     };
     let limit = u32::try_from(lines.len()).unwrap_or(u32::MAX);
-    let rows = app.store.run(move |db| db.audit_page(first - 1, None, Some(limit))).await?;
+    let (rows, firm) = app.store.run(move |db| Ok((db.audit_page(first - 1, None, Some(limit))?, db.firm()?))).await?;
+    // Whoever made the export saw no private books, or their own and what is shared with them.
+    let shared = firm.selections.keys().filter(|(_, c)| firm.clients.get(c).is_some_and(|c| c.private_to.is_some()));
+    let some: BTreeSet<PersonId> =
+        firm.clients.values().filter_map(|c| c.private_to).chain(shared.map(|(p, _)| *p)).collect();
+    let eyes: Vec<Unseen<'_>> = std::iter::once(Unseen::by_others(&firm))
+        .chain(some.into_iter().map(|person| Unseen::but_of(&firm, person)))
+        .collect();
     let mut hidden = 0;
     for (n, line) in lines.iter().enumerate() {
         let seq = first + i64::try_from(n).unwrap_or(i64::MAX);
@@ -136,7 +147,8 @@ async fn compare(app: &App, file: &Path) -> Result<Result<(usize, usize), (i64, 
             continue;
         }
         hidden += 1;
-        if !is(&veiled(row.clone()))? {
+        let mut forms = std::iter::once(veiled(row.clone())).chain(eyes.iter().map(|eyes| open(row.clone(), eyes)));
+        if !forms.try_fold(false, |found, form| Ok::<_, Failure>(found || is(&form)?))? {
             return Ok(Err((seq, "the line is not what the trail says".to_owned())));
         }
     }
@@ -155,23 +167,68 @@ fn veiled(row: Entry) -> Entry {
     }
 }
 
-/// Whether a row, which has this text, is about these books. By their id wherever it stands, which nobody else's name is; by their short name only
-/// where rows of this kind name their client, or an owner could hide any row by what they call their books. What somebody
-/// wrote as a reason hides nothing.
-fn is_about(row: &Entry, text: &str, books: &Client, unseen: &Unseen<'_>) -> bool {
-    let values = || [&row.before, &row.after].into_iter().flatten();
-    if text.contains(&books.id.to_string()) {
-        return true;
+/// A row of many clients, without what it says of these. An act that takes private books along hides nothing else that it did.
+fn without(row: Entry, books: &[&Client]) -> Entry {
+    let ids: Vec<String> = books.iter().map(|c| c.id.to_string()).collect();
+    let strip = |v: Option<Value>| v.map(|v| stripped(v, &ids));
+    Entry { before: strip(row.before), after: strip(row.after), reason: row.reason.map(|_| PRIVATE.to_owned()), ..row }
+}
+
+fn names(text: &str, ids: &[String]) -> bool {
+    ids.iter().any(|id| text.contains(id.as_str()))
+}
+
+/// Elements of lists and entries of tables that are of these clients become one word; a thing that says itself whose it is goes
+/// as a whole.
+fn stripped(value: Value, ids: &[String]) -> Value {
+    match value {
+        Value::String(text) if names(&text, ids) => Value::from(PRIVATE),
+        Value::Array(all) => all.into_iter().map(|v| stripped(v, ids)).collect(),
+        Value::Object(map) if map.keys().any(|key| names(key, ids)) => {
+            map.into_iter().filter(|(key, _)| !names(key, ids)).map(|(key, v)| (key, stripped(v, ids))).collect()
+        }
+        Value::Object(map) if map.values().any(|v| says_whose(v, ids)) => Value::from(PRIVATE),
+        Value::Object(map) => map.into_iter().map(|(key, v)| (key, stripped(v, ids))).collect(),
+        other => other,
     }
+}
+
+/// Whether it is these clients' itself, and no list that has something of theirs.
+fn says_whose(value: &Value, ids: &[String]) -> bool {
+    match value {
+        Value::String(text) => names(text, ids),
+        Value::Object(map) => map.values().any(|v| says_whose(v, ids)),
+        _ => false,
+    }
+}
+
+/// What a row tells somebody for whom these books are not there. By their id they are known wherever it stands, which nobody
+/// else's name is; by their short name only where rows of this kind name their client, or an owner could hide any row by what
+/// they call their books. What somebody wrote as a reason hides nothing.
+fn open(row: Entry, unseen: &Unseen<'_>) -> Entry {
+    let ids: Vec<String> = unseen.books().iter().map(|c| c.id.to_string()).collect();
+    if names(&row.subject, &ids) || unseen.books().iter().any(|books| is_about(&row, books, unseen)) {
+        return veiled(row);
+    }
+    let said = json!([row.before, row.after]).to_string();
+    if names(&said, &ids) { without(row, unseen.books()) } else { row }
+}
+
+/// Whether a row of this kind is about these books, by what it names them.
+fn is_about(row: &Entry, books: &Client, unseen: &Unseen<'_>) -> bool {
+    let values = || [&row.before, &row.after].into_iter().flatten();
     match row.act.split('.').next().unwrap_or_default() {
         "private" => row.subject == books.slug,
         "finding" => values()
             .filter_map(|v| serde_json::from_value::<Finding>(v.clone()).ok())
             .any(|finding| unseen.is_about(&finding, books)),
         // `CONNECTION/ID`, a leaver and the source's key, what a run found in a source.
-        "ledger" | "leaver" | "firm" => books.sources.iter().filter(|s| unseen.hides(s)).any(|s| {
-            row.subject == format!("{}/{}", s.connection, s.id) || row.subject.ends_with(&memory::source_key(s))
-        }),
+        "ledger" | "leaver" | "firm" => {
+            let named = |s: &&SourceRef| {
+                row.subject == format!("{}/{}", s.connection, s.id) || row.subject.ends_with(&memory::source_key(s))
+            };
+            books.sources.iter().filter(named).any(|s| unseen.hides(s))
+        }
         // Files in a folder of the client's short name.
         "statement" => values()
             .flat_map(|v| v.as_array().into_iter().flatten())
@@ -205,13 +262,8 @@ async fn export(
     let entries = app.store.run(move |db| db.audit_page(after, from, limit)).await?;
     let firm = app.firm().await?;
     let unseen = Unseen::of(app, &firm);
-    let hidden = |row: &Entry| {
-        let text = json!([row.subject, row.before, row.after]).to_string();
-        unseen.books().iter().any(|books| is_about(row, &text, books, &unseen))
-    };
     let any = !unseen.books().is_empty();
-    let veil = |row: Entry| if any && hidden(&row) { veiled(row) } else { row };
-    let entries: Vec<Entry> = entries.into_iter().map(veil).collect();
+    let entries: Vec<Entry> = entries.into_iter().map(|row| if any { open(row, &unseen) } else { row }).collect();
     let rows: Vec<Value> = entries.iter().map(value).collect::<Result<_, _>>()?;
     // A full page: there may be another.
     let full = limit.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n == rows.len() && n > 0));
@@ -240,4 +292,21 @@ fn csv(entries: &[Entry]) -> Result<String, Failure> {
     }
     let bytes = out.into_inner().map_err(|e| wrong(&e))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_private_books_stand_in_goes_and_what_stands_beside_them_stays() {
+        let ids = ["b00c".to_owned()];
+        let lane = |client: &str, name: &str| json!({"lane": {"folder": {"client": client}}, "name": name});
+        let hold = json!({"digest": "d1", "lanes": [lane("b00c", "Smith Trust"), lane("ac3e", "Acme")]});
+        let told = json!({"digest": "d1", "lanes": [PRIVATE, lane("ac3e", "Acme")]});
+        assert_eq!(stripped(hold, &ids), told);
+        let act = json!({"selection p1/b00c": {"scope": "whole"}, "selection p1/ac3e": {"scope": "whole"}});
+        assert_eq!(stripped(act, &ids), json!({"selection p1/ac3e": {"scope": "whole"}}));
+        assert_eq!(stripped(json!({"op": "select", "person": "p1", "client": "b00c"}), &ids), json!(PRIVATE));
+    }
 }

@@ -290,10 +290,9 @@ const UNSEEN: &str = "changes of private books are their person's, and those tha
 async fn show(app: &App, ids: &[i64], all: bool) -> Result<Report, Failure> {
     let preview = preview(app, ids, all, |sight, c| sight.sees(c)).await?;
     // Of what this person can publish of it: one of their own is among what is shown, and not among what they publish.
-    let digest = match all {
-        true => self::preview(app, ids, all, |sight, c| sight.judges(c)).await?.digest()?,
-        false => preview.digest()?,
-    };
+    let judged = if all { Some(self::preview(app, ids, all, |sight, c| sight.judges(c)).await?) } else { None };
+    let mine = judged.as_ref().unwrap_or(&preview);
+    let digest = mine.digest()?;
     if preview.changes.is_empty() {
         let json = json!({"schema": "ledgerward/changes-show/1", "changes": [], "access": [], "digest": digest});
         return Ok(preview.note(Report::new(Exit::Done, json, "Nothing waits to be published.\n"), UNSEEN));
@@ -307,10 +306,15 @@ async fn show(app: &App, ids: &[i64], all: bool) -> Result<Report, Failure> {
     let json = json!({"schema": "ledgerward/changes-show/1", "changes": changes, "access": preview.access_json(), "digest": digest});
     let short: String = digest.chars().take(12).collect();
     let which = if all { "--all".to_owned() } else { labels(&preview) };
-    Ok(preview
+    let report = preview
         .note(Report::new(Exit::Done, json, preview.text()), UNSEEN)
-        .note("From what the last pull read. All or some: ledgerward changes publish C-…")
-        .note(format!("Just what is shown: ledgerward changes publish {which} --digest {short}")))
+        .note("From what the last pull read. All or some: ledgerward changes publish C-…");
+    let what = match (mine.changes.len(), preview.changes.len()) {
+        (0, _) => return Ok(report),
+        (n, all) if n == all => "Just what is shown".to_owned(),
+        (n, _) => format!("The {n} of these that you can publish"),
+    };
+    Ok(report.note(format!("{what}: ledgerward changes publish {which} --digest {short}")))
 }
 
 /// Each change is tried again against the firm of now, with the publisher's rights; one that is refused publishes none. The

@@ -14,7 +14,7 @@ use crate::{
     app::App,
     domain::{
         finding::{Finding, Severity},
-        firm::{Client, Firm},
+        firm::{Client, Firm, PersonId},
     },
     render::plan::{count, time},
     store::FindingRow,
@@ -70,6 +70,12 @@ impl<'f> Unseen<'f> {
     /// As for somebody whose none of them are.
     pub fn by_others(firm: &'f Firm) -> Self {
         Self { firm, books: firm.clients.values().filter(|c| c.private_to.is_some()).collect() }
+    }
+
+    /// As for this person.
+    pub fn but_of(firm: &'f Firm, own: PersonId) -> Self {
+        let hidden = |c: &&Client| c.private_to.is_some_and(|owner| owner != own) && !shared_with(firm, c, own);
+        Self { firm, books: firm.clients.values().filter(hidden).collect() }
     }
 
     pub fn books(&self) -> &[&'f Client] {

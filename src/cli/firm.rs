@@ -19,7 +19,7 @@ use crate::{
         change::{self, By, ChangeOp, Effect},
         explain::{self, CanSelect},
         firm::Firm,
-        policy::Decider,
+        policy::{Answer, Decider},
     },
     firm_file::{self, Names},
     memory,
@@ -65,7 +65,7 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
         failure.next = Some(format!("{} Nothing was changed.", failure.next.unwrap_or_default()).trim().to_owned());
         failure
     })?;
-    granted(app, after, &ops, wish.file).await?;
+    granted(app, &firm, after, &ops, wish.file).await?;
     let unchecked = super::accounts::of_file(app, &ops).await?;
     let changes: Vec<&Effect> = effects.iter().filter(|e| e.changed).collect();
     let mut shown = String::new();
@@ -96,15 +96,19 @@ async fn apply(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Result<
     Ok(act::with_next(report, true, &acted.staged))
 }
 
-/// Errors: the file selects what a ledger does not grant (`product` 4), as `select` refuses it. A selection that is there already
-/// is dormant and stays.
-async fn granted(app: &App, after: Firm, ops: &[ChangeOp], path: &Path) -> Result<(), Failure> {
+/// Errors: the file selects what a ledger denies (`product` 4), as `select` refuses it. A selection that is there already is
+/// dormant and stays. Where a ledger was not read yet, as on a new machine, nothing is denied, and nothing given either.
+async fn granted(app: &App, before: &Firm, after: Firm, ops: &[ChangeOp], path: &Path) -> Result<(), Failure> {
     let after = with_settings(after, &app.config);
     let facts = memory::recall_all(app, &after).await?;
     let targets: Vec<_> = app.config.targets.keys().cloned().collect();
     let decider = Decider::new(&after, &facts, &targets, app.now());
     let greyed = |op: &ChangeOp| {
         let ChangeOp::Select { person, client, when_granted: false, .. } = op else { return None };
+        let had = before.selections.get(&(*person, *client)).is_some_and(|s| !s.when_granted);
+        if had || explain::ledger_grants(&decider, *person, *client) != Some(Answer::No) {
+            return None;
+        }
         let CanSelect::Greyed { ledgers } = explain::can_select(&decider, *person, *client) else { return None };
         let email = after.people.get(person).map(|p| p.email.to_string())?;
         Some(format!("{email} needs access to {} in {} first", act::slug(&after, *client), ledgers.join(" and ")))

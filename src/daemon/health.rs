@@ -12,7 +12,7 @@ use crate::{
         findings::Unseen,
         outcome::{Exit, Failure},
     },
-    domain::{finding::Severity, lane::Op},
+    domain::{finding::Severity, firm::Firm, lane::Op},
     engine::Done,
     exposure::Exposure,
     store::{SignInState, Store, StoreError},
@@ -76,7 +76,9 @@ async fn refresh(store: &Store) -> Result<(), StoreError> {
                 runs.push((kind, db.last_attempt(kind)?, db.last_complete(kind)?, db.last_part(kind)?));
             }
             let exposure = Exposure::read(db, ledgerward_contract::Timestamp::now())?;
-            let found = (db.firm()?, db.open_findings()?);
+            let open = db.open_findings()?;
+            // Whose books are private is asked only where there is something to tell.
+            let found = (if open.is_empty() { Firm::default() } else { db.firm()? }, open);
             Ok((runs, db.last_whole_cycle()?, found, db.holds()?.len(), db.signins()?, exposure))
         })
         .await?;

@@ -30,7 +30,7 @@ use crate::{
         plan::{Sharing, Trouble},
     },
     engine::Picture,
-    lanes::lane_text,
+    lanes::{OTHER_LEDGER, lane_text},
     world::World,
 };
 
@@ -278,6 +278,9 @@ fn way_out(picture: &Picture, lanes: &[LaneDone], wait: &Waiting) -> String {
         return match plan.trouble.first().filter(|_| !plan.held_revoke) {
             Some(trouble) => trouble_out(trouble, client, target, folder),
             None if plan.held_revoke || plan.first_plan && plan.held_back > 0 => approve,
+            None if plan.findings.iter().any(|f| f.code == OTHER_LEDGER) => {
+                "See what it has and what to do: ledgerward findings".to_owned()
+            }
             None => "See which ledger cannot be read, and why: ledgerward status".to_owned(),
         };
     }

@@ -82,9 +82,11 @@ pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> 
         .iter()
         .filter_map(|key| picture.book.lanes.get(key).map(|k| (lane_text(key), k.policy.clone(), k.first)))
         .collect();
-    // Every one of them takes in the firm's changes so far, in sight or not: a change outweighs what a source says, so one that
-    // waited for a ledger for weeks would let its removals past the gates, and its grants past a hold of the settings.
-    let texts: Vec<String> = done.iter().filter(|key| picture.book.lanes.contains_key(key)).map(lane_text).collect();
+    // Every one whose folder was seen takes in the firm's changes so far, whatever its ledgers say: a change outweighs what a
+    // source says, so one that waited for a ledger for weeks would let its removals past the gates, and its grants past a hold
+    // of the settings. Where the folder was not seen the change is still to be carried out.
+    let reached = |key: &&LaneKey| picture.book.lanes.get(*key).is_some_and(super::Known::reached);
+    let texts: Vec<String> = done.iter().filter(reached).map(lane_text).collect();
     app.store
         .run(move |db| {
             db.tx(|db| {

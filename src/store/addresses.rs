@@ -52,6 +52,12 @@ impl Db {
                 _ => {}
             }
         }
+        if t == Timestamp::MAX {
+            // Today's are the firm's own, whatever the log says of how they came.
+            for p in firm.people.values() {
+                all.of.insert(p.id, Known { email: p.email.clone(), on: p.target_addresses.clone() });
+            }
+        }
         let unknown: Vec<&Person> =
             firm.people.values().filter(|p| !all.of.contains_key(&p.id) && !all.later.contains(&p.id)).collect();
         for p in unknown {

@@ -92,6 +92,8 @@ pub fn only_gives(op: &ChangeOp) -> bool {
             | ChangeOp::SetTargetAddress { .. }
             | ChangeOp::AcceptDomain { .. }
             | ChangeOp::LiftPerson { .. }
+            | ChangeOp::Select { .. }
+            | ChangeOp::AddGuest { .. }
     )
 }
 
