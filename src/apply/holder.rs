@@ -76,7 +76,7 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
             if let Err(why) = shown {
                 let failed = Outcome::Failed { kind: "still_listed".to_owned(), message: why.clone() };
                 app.store.run(move |db| db.outcome(row, &failed, now)).await?;
-                return Ok(Err(why));
+                return Ok(Err(format!("{why}; take it off on {} by hand, or try again", what.lane.target)));
             }
             app.store.run(move |db| db.outcome_revoked_by(row, owned.as_ref(), now)).await?;
             Ok(still.map_or(Ok(()), |via| Err(format!("the folder is still open to them {}", via_words(&via)))))

@@ -73,8 +73,8 @@ impl Dropbox {
         if let Ok(held) = self.writes.try_lock() {
             return self.tell_held(cx, upload()?, &held).await;
         }
-        let (mut open, mut busy): (Option<Session>, u32) = (None, 0);
-        for _ in 0..=TRIES + BUSY {
+        let (mut open, mut busy, mut lost): (Option<Session>, u32, u32) = (None, 0, 0);
+        while lost <= TRIES {
             let session = match open.take() {
                 Some(session) => session,
                 None => self.open(cx, file.bytes.clone()).await?,
@@ -94,12 +94,13 @@ impl Dropbox {
                 (Some(_), "too_many_shared_folder_targets") => return self.tell(cx, upload()?).await,
                 // After a commit whose answer was lost this is the session that was committed.
                 (_, "lookup_failed") => {
+                    lost += 1;
                     if let Some(answer) = self.same_or_none(cx.read(), path, file).await? {
                         return Ok(answer);
                     }
                 }
                 (Some(answer), _) => return Ok(answer),
-                (None, _) => {}
+                (None, _) => lost += 1,
             }
         }
         Err(Error::new(ErrorKind::Unavailable, "file.put", "Dropbox forgets the upload again and again"))
