@@ -133,6 +133,7 @@ fn folder(
         who: parsed(email),
         role: FolderRole::Reader,
         permission: permission(person),
+        ends: None,
         step: i64::from(*person),
     };
     let owned = by_us.iter().map(own).collect();

@@ -262,6 +262,7 @@ fn grant(db: &mut Db, run: i64) {
         who,
         role: FolderRole::Reader,
         permission: PermissionId("p-bob".into()),
+        ends: None,
         step: step.row(),
     };
     db.outcome_granted(step, &owned, false, at(READ)).unwrap();

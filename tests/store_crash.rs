@@ -94,6 +94,7 @@ fn writer() {
             who,
             role: FolderRole::Reader,
             permission: "p".into(),
+            ends: None,
             step: step.row(),
         };
         db.outcome_granted(step, &grant, false, t(generation)).unwrap();
@@ -155,6 +156,7 @@ fn t02_t04_fifty_kills_lose_nothing_that_was_acknowledged() {
                 who: who.clone(),
                 role: FolderRole::Reader,
                 permission: "p".into(),
+                ends: None,
                 step: step.step.row(),
             };
             let again = held.iter().any(|o| o.grant.who == *who);

@@ -183,7 +183,15 @@ fn intend(db: &mut Db, lane_no: u128, op: Op, at: i64) -> Journalled {
 }
 
 fn granted(step: Journalled, who: &str, role: FolderRole) -> OwnedGrant {
-    OwnedGrant { lane: lane(1), folder: "f1".into(), who: mail(who), role, permission: "p1".into(), step: step.row() }
+    OwnedGrant {
+        lane: lane(1),
+        folder: "f1".into(),
+        who: mail(who),
+        role,
+        permission: "p1".into(),
+        ends: None,
+        step: step.row(),
+    }
 }
 
 #[test]

@@ -14,7 +14,10 @@ mod stores;
 
 use std::{collections::BTreeSet, fs, process::Stdio, thread, time::Duration};
 
-use common::Firm;
+use common::{
+    Firm,
+    proxy::{Fault, Rule},
+};
 use serde_json::{Value, json};
 
 const SECTION: &str = r#"client_id = "test-box"
@@ -160,6 +163,48 @@ fn a_move_that_is_killed_goes_on_where_it_was() {
     let (moved, open) = firm.state(|db| Ok((db.changes(100)?, db.unsettled()?)));
     assert_eq!(moved.iter().filter(|c| c.reason == "move from drive to box").count(), 1, "the act is one");
     assert!(open.is_empty(), "{open:?}");
+}
+
+/// What an entry of Drive says of somebody's end there.
+fn end_on_drive(firm: &Firm, folder: &str, who: &str) -> Option<String> {
+    let dump = firm.at("drive", "dump", json!({}));
+    let folder = dump["files"].as_array().unwrap().iter().find(|f| f["name"] == folder).unwrap().clone();
+    let entries = folder["permissions"].as_array().unwrap();
+    let entry = entries.iter().find(|p| p["who"] == who).unwrap_or_else(|| panic!("{folder}"));
+    entry["expires"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn a_guest_is_on_targets_that_end_access_by_themselves_and_on_others_and_is_extended_in_a_ledgers_outage() {
+    let firm = firm();
+    firm.must(&["clients", "targets", "cedar-bakery", "drive", "disk", "box"]);
+    firm.sync();
+    firm.approve_all();
+    assert_eq!(firm.sync().exit, 0);
+    firm.must(&["guests", "add", "cleo", "cedar-bakery", "--until", "8 hours", "--reason", "year end"]);
+    let told = firm.sync();
+    assert_eq!(told.exit, 0, "{told:?}");
+    let cleo = "cleo@harbour.example";
+    assert!(on(&firm, "cedar-bakery", "box", "ours").contains(cleo), "Dropbox ends nothing by itself");
+    let first = end_on_drive(&firm, "Cedar Bakery", cleo).unwrap();
+
+    // The ledger cannot be read: nothing is done about its people, and the change is taken in.
+    let fault = Fault::Status(503, None);
+    firm.proxies["xero"].spoil(Some(Rule { method: "", path: "", skip: 0, times: usize::MAX, fault }));
+    let day = (jiff::Zoned::now().date() + jiff::Span::new().days(30)).to_string();
+    firm.must(&["guests", "extend", "cleo", "cedar-bakery", "--until", &day]);
+    let told = firm.sync();
+    assert_ne!(told.exit, 0, "{told:?}");
+    assert_eq!(end_on_drive(&firm, "Cedar Bakery", cleo).unwrap(), first);
+    firm.proxies["xero"].spoil(None);
+    let told = firm.sync();
+    assert_eq!(told.exit, 0, "{told:?}");
+    let second = end_on_drive(&firm, "Cedar Bakery", cleo).unwrap();
+    assert!(second.parse::<jiff::Timestamp>().unwrap() > first.parse::<jiff::Timestamp>().unwrap(), "{second}");
+    firm.must(&["guests", "end", "cleo", "cedar-bakery"]);
+    assert_eq!(firm.sync().exit, 0);
+    assert!(!on(&firm, "cedar-bakery", "box", "ours").contains(cleo));
+    assert!(!firm.lists()["Cedar Bakery"].contains(cleo));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ledgerward_contract::{
-    Email, Error, FolderId, Gone, Granted, Holder, Journalled, PermissionId, ReservedId, SeenPermission, SeenRole,
-    Snapshot, Timestamp, Via, WriteCx,
+    Email, Error, FolderId, FolderRole, Gone, Granted, Holder, Journalled, PermissionId, ReservedId, SeenPermission,
+    SeenRole, Snapshot, StorageTarget, Timestamp, Via, WriteCx,
 };
 use serde_json::json;
 
@@ -25,7 +25,7 @@ use crate::{
     },
     engine::Picture,
     gather, lanes,
-    store::{Intent, JournalOp, JournalRow, Outcome},
+    store::{Intent, JournalOp, JournalRow, Outcome, OwnedRow},
     world::{Target, World},
 };
 
@@ -143,13 +143,24 @@ pub(super) async fn read_back(
         }
         match gather::sharing(target, folder, now).await {
             Err(e) => missing = format!("the list could not be read back: {}", e.message),
-            Ok(list) => match steps.iter().filter(|s| s.result.is_ok()).find_map(|s| not_shown(&s.step.op, &list)) {
+            Ok(list) => match lasting(steps).find_map(|s| not_shown(&s.step.op, &list)) {
                 None => return Ok(list),
                 Some(what) => missing = what,
             },
         }
     }
     Err(missing)
+}
+
+/// What was done and is to be seen: not the letting out of whoever is let in again, which some targets do under the same id.
+fn lasting(steps: &[StepDone]) -> impl Iterator<Item = &StepDone> {
+    let again = |holder: &Holder| {
+        let in_again =
+            |s: &StepDone| matches!(&s.step.op, Op::Grant { who, .. } if Holder::Person(who.clone()) == *holder);
+        steps.iter().any(|s| s.result.is_ok() && in_again(s))
+    };
+    let done = steps.iter().filter(|s| s.result.is_ok());
+    done.filter(move |s| !matches!(&s.step.op, Op::Revoke { who, .. } if again(who)))
 }
 
 /// Whether an entry that was to go is listed under its own id. It stays ours then: nobody else would take it away (S11).
@@ -256,13 +267,10 @@ impl Lane<'_> {
                 }
                 Gone::StillVia(via) => Ok(Did::StillVia(via)),
             },
-            Op::Grant { who, role } => {
-                let until = self.plan.until.get(who).copied();
-                match api.grant(cx, folder, who, *role, until).await? {
-                    Granted::Now(id) => Ok(Did::Granted(id, false)),
-                    Granted::Invited(id) => Ok(Did::Granted(id, true)),
-                }
-            }
+            Op::Grant { who, role } => match api.grant(cx, folder, who, *role, self.end(api, who, *role)).await? {
+                Granted::Now(id) => Ok(Did::Granted(id, false)),
+                Granted::Invited(id) => Ok(Did::Granted(id, true)),
+            },
             Op::SetRole { permission, to, .. } => {
                 api.set_role(cx, folder, permission, *to).await?;
                 Ok(Did::Granted(permission.clone(), false))
@@ -273,6 +281,11 @@ impl Lane<'_> {
             }
             Op::Create { .. } | Op::Adopt { .. } => Ok(Did::Renamed),
         }
+    }
+
+    /// When the target is to end this grant by itself, if it can: a guest's. What it cannot end, the run after that time does.
+    fn end(&self, api: &dyn StorageTarget, who: &Email, role: FolderRole) -> Option<Timestamp> {
+        self.plan.until.get(who).copied().filter(|_| api.limits().native_expiry.ends(role))
     }
 
     async fn record(
@@ -310,7 +323,11 @@ impl Lane<'_> {
                 Ok(Err(why))
             }
             Ok(Did::Granted(permission, invited)) => {
-                let grant = owned(&op, lane, folder, permission, row);
+                let ends = match &op {
+                    Op::Grant { who, role } => self.end(self.target.api()?, who, *role),
+                    _ => self.known(&permission).and_then(|o| o.grant.ends),
+                };
+                let grant = owned(&op, lane, folder, (permission, ends), row);
                 self.app
                     .store
                     .run(move |db| match grant {
@@ -342,6 +359,12 @@ impl Lane<'_> {
                 Ok(Err(self.refused(&e)))
             }
         }
+    }
+
+    /// The grant of ours behind an entry.
+    fn known(&self, permission: &PermissionId) -> Option<&OwnedRow> {
+        let known = self.picture.book.lanes.get(&self.plan.lane)?;
+        known.owned.iter().find(|o| o.grant.permission == *permission)
     }
 
     async fn still_there(&self, folder: &FolderId, op: &Op) -> bool {
@@ -384,7 +407,7 @@ impl Lane<'_> {
             .store
             .run(move |db| {
                 let row = db.intend(&intent, now)?;
-                let grant = OwnedGrant { lane, folder, who, role, permission, step: row.row() };
+                let grant = OwnedGrant { lane, folder, who, role, permission, ends: None, step: row.row() };
                 lanes::adopted(db, &grant)?;
                 db.outcome_adopted(row, &grant, now)
             })
@@ -395,11 +418,10 @@ impl Lane<'_> {
     /// Grants of ours that were answered to be gone and are not seen to be gone (S11) stay ours: nobody else would take them
     /// away. If they are gone, the next plan lets go of them.
     async fn own_again(&self, steps: &[StepDone]) -> Result<(), Failure> {
-        let Some(known) = self.picture.book.lanes.get(&self.plan.lane) else { return Ok(()) };
         let now = self.app.now();
-        for done in steps.iter().filter(|s| s.result.is_ok()) {
+        for done in lasting(steps) {
             let Op::Revoke { permission, .. } = &done.step.op else { continue };
-            let Some(row) = known.owned.iter().find(|o| o.grant.permission == *permission) else { continue };
+            let Some(row) = self.known(permission) else { continue };
             let mut grant = row.grant.clone();
             let mut intent = self.intent(&done.step, None);
             intent.op = JournalOp::Access(Op::Adopt {
@@ -448,7 +470,7 @@ pub(super) fn owned(
     op: &Op,
     lane: LaneKey,
     folder: FolderId,
-    permission: PermissionId,
+    (permission, ends): (PermissionId, Option<Timestamp>),
     row: Journalled,
 ) -> Option<OwnedGrant> {
     let (who, role) = match op {
@@ -456,7 +478,7 @@ pub(super) fn owned(
         Op::SetRole { who, to, .. } => (who.clone(), *to),
         _ => return None,
     };
-    Some(OwnedGrant { lane, folder, who, role, permission, step: row.row() })
+    Some(OwnedGrant { lane, folder, who, role, permission, ends, step: row.row() })
 }
 
 /// Under which address we own what this revoke takes away: the list may show another one.

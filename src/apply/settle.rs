@@ -225,13 +225,12 @@ async fn settle_access(
     if !done && matches!(op, Op::Grant { .. }) && now.duration_since(row.at).abs() < LANDS_WITHIN {
         return Ok(false);
     }
-    let permission = match &op {
-        Op::Grant { who, .. } => {
-            direct.iter().find(|p| p.holder == Holder::Person(who.clone())).map(|p| (p.id.clone(), p.pending))
-        }
-        Op::SetRole { permission, .. } => Some((permission.clone(), false)),
+    let entry = match &op {
+        Op::Grant { who, .. } => direct.iter().find(|p| p.holder == Holder::Person(who.clone())),
+        Op::SetRole { permission, .. } => direct.iter().find(|p| p.id == *permission),
         _ => None,
     };
+    let permission = entry.map(|p| ((p.id.clone(), p.expires), p.pending && matches!(op, Op::Grant { .. })));
     app.store
         .run(move |db| {
             if !done {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledgerward_contract::{Email, FileKey, FolderId, FolderKey, FolderRole, Holder, PermissionId};
+use ledgerward_contract::{Email, FileKey, FolderId, FolderKey, FolderRole, Holder, PermissionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::firm::TargetName;
@@ -127,6 +127,9 @@ pub struct OwnedGrant {
     pub who: Email,
     pub role: FolderRole,
     pub permission: PermissionId,
+    /// When the target ends it by itself, because we said so: a guest's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Timestamp>,
     /// The journal row of the grant.
     pub step: i64,
 }

@@ -113,7 +113,8 @@ mod tests {
         let client = ClientId(uuid::Uuid::from_u128(1));
         let lane = LaneKey { target: TargetName("box".to_owned()), folder: FolderKey { client, account: None } };
         let (who, permission) = (email(NINA), ID.into());
-        let grant = OwnedGrant { lane, folder: "f".into(), who, role: FolderRole::Reader, permission, step };
+        let grant =
+            OwnedGrant { lane, folder: "f".into(), who, role: FolderRole::Reader, permission, ends: None, step };
         let since = Timestamp::UNIX_EPOCH;
         vec![OwnedRow { grant, since, invited_since: invited.then_some(since) }]
     }

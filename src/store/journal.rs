@@ -266,9 +266,10 @@ impl Db {
     ) -> Result<()> {
         let role = to_word(&grant.role)?;
         self.conn.execute(
-            "INSERT INTO owned (lane, who, address, folder, role, permission, step, since, invited_since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-             ON CONFLICT (lane, who) DO UPDATE SET address = ?3, folder = ?4, role = ?5, permission = ?6, step = ?7, invited_since = ?9",
+            "INSERT INTO owned (lane, who, address, folder, role, permission, step, since, invited_since, ends)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (lane, who) DO UPDATE
+             SET address = ?3, folder = ?4, role = ?5, permission = ?6, step = ?7, invited_since = ?9, ends = ?10",
             params![
                 lane,
                 grant.who.key(),
@@ -278,7 +279,8 @@ impl Db {
                 grant.permission.as_str(),
                 step.row(),
                 us(at),
-                invited.map(us)
+                invited.map(us),
+                grant.ends.map(us)
             ],
         )?;
         let held: Option<String> = self

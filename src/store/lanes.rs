@@ -157,7 +157,7 @@ impl Db {
     /// Every grant of ours that is in force, by lane.
     pub fn owned(&self) -> Result<BTreeMap<LaneKey, Vec<OwnedRow>>> {
         let mut stmt = self.conn.prepare_cached(
-            "SELECT l.target, l.client, l.account, o.address, o.folder, o.role, o.permission, o.step, o.since, o.invited_since
+            "SELECT l.target, l.client, l.account, o.address, o.folder, o.role, o.permission, o.step, o.since, o.invited_since, o.ends
              FROM owned o JOIN lane l ON l.id = o.lane ORDER BY o.lane, o.who",
         )?;
         let mut rows = stmt.query([])?;
@@ -170,6 +170,7 @@ impl Db {
                 folder: FolderId(r.get(4)?),
                 role: from_word(&r.get::<_, String>(5)?, "a role")?,
                 permission: r.get::<_, String>(6)?.into(),
+                ends: from_us_opt(r.get(10)?)?,
                 step: r.get(7)?,
             };
             let row = OwnedRow { grant, since: from_us(r.get(8)?)?, invited_since: from_us_opt(r.get(9)?)? };

@@ -8,13 +8,14 @@ use rusqlite::Connection;
 
 use super::error::{Kind, Result, StoreError};
 
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_state.sql"),
     include_str!("migrations/0002_access.sql"),
     include_str!("migrations/0003_statements.sql"),
     include_str!("migrations/0004_part_runs.sql"),
     include_str!("migrations/0005_change_person.sql"),
     include_str!("migrations/0006_change_turn.sql"),
+    include_str!("migrations/0007_owned_end.sql"),
 ];
 
 /// The schema this program writes.

@@ -920,6 +920,17 @@ fn an_extended_guest_gets_the_new_end_on_the_target_too() {
     assert_eq!((revokes(&plan), grants(&plan), plan.lane(&whole(1)).unwrap().until.len()), (1, 1, 0));
     w.changes.clear();
     assert_eq!(steps(&w), (0, 0));
+    // Nor is it lost where the change was taken in while the ledger could not be read: the end is the one that we gave.
+    w.folders.get_mut(&whole(1)).unwrap().owned[0].ends = Some(old);
+    assert_eq!(steps(&w), (1, 1));
+    w.folders.get_mut(&whole(1)).unwrap().list[0].expires = Some(hours(&w, 5));
+    assert_eq!(steps(&w), (0, 0), "a person ended it sooner, on the target");
+    // What ended by itself was not taken away by hand; what is gone before that was.
+    w.folders.get_mut(&whole(1)).unwrap().list.clear();
+    let by_hand = |w: &World| w.plan().lane(&whole(1)).unwrap().removed_by_hand.len();
+    assert_eq!(by_hand(&w), 1);
+    w.folders.get_mut(&whole(1)).unwrap().owned[0].ends = Some(w.now);
+    assert_eq!((by_hand(&w), steps(&w)), (0, (0, 1)));
 }
 
 #[test]

@@ -304,6 +304,7 @@ impl World {
                     who: who.clone(),
                     role,
                     permission: permission.clone(),
+                    ends: None,
                     step: number,
                 };
                 match &step.op {

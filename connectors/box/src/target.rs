@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use ledgerward_contract::{
     Capacity, ChangeCursor, Changes, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, Firmness,
-    FolderId, FolderKey, FolderRole, Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx,
-    ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget,
-    Stored, TargetLimits, Via, WriteCx,
+    FolderId, FolderKey, FolderRole, Gone, Granted, NativeExpiry, NoteLevel, Page, PermissionId, Probe, ProbeNote,
+    Quotas, ReadCx, ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile,
+    StorageTarget, Stored, TargetLimits, Via, WriteCx,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ impl StorageTarget for BoxTarget {
         TargetLimits {
             sharing: SharingSupport::Mirror,
             folder_ids: true,
-            native_expiry: self.settings.expiry,
+            native_expiry: if self.settings.expiry { NativeExpiry::All } else { NativeExpiry::None },
             case_insensitive: true,
             name_bytes_max: 255,
             path_chars_max: None,

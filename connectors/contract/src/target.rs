@@ -329,14 +329,33 @@ pub enum SharingSupport {
     Off,
 }
 
+/// Which grants on a client's folder a target ends by itself. The daemon takes every grant away when its time is over, in any
+/// case; this one works while the daemon does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeExpiry {
+    None,
+    Readers,
+    All,
+}
+
+impl NativeExpiry {
+    /// Whether a grant of this role can be given an end.
+    pub fn ends(self, role: FolderRole) -> bool {
+        match self {
+            Self::None => false,
+            Self::Readers => role == FolderRole::Reader,
+            Self::All => true,
+        }
+    }
+}
+
 /// A target's limits, as data.
 #[derive(Clone, Copy, Debug)]
 pub struct TargetLimits {
     pub sharing: SharingSupport,
     /// Folders have ids that survive a rename.
     pub folder_ids: bool,
-    /// Grants can end by themselves.
-    pub native_expiry: bool,
+    pub native_expiry: NativeExpiry,
     /// Names that differ only by case are one name.
     pub case_insensitive: bool,
     /// Bytes in one name, UTF-8.

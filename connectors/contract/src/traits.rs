@@ -187,6 +187,7 @@ pub trait StorageTarget: Send + Sync {
     /// `Unsupported` where a folder is its path.
     async fn rename(&self, cx: &WriteCx, folder: &FolderId, name: &str) -> Result<()>;
     /// Adds a person, without a mail from the target. Never lowers a role: that is [`StorageTarget::set_role`].
+    /// `until` is given only where [`crate::TargetLimits::native_expiry`] says that the target ends such a grant by itself.
     async fn grant(
         &self,
         cx: &WriteCx,

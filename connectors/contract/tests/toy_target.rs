@@ -18,9 +18,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
 use ledgerward_contract::{
     Body, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, FileId, FolderId, FolderKey, FolderRole, Gone,
-    Granted, Holder, LinkKind, Page, PermissionId, Probe, ReadCx, Request, ReservedId, Response, Result, Retry,
-    SeenFile, SeenPermission, SeenRole, SharingSupport, Stat, StatementFile, StorageTarget, Stored, Tag, TargetLimits,
-    Timestamp, Transport, Via, WriteCx,
+    Granted, Holder, LinkKind, NativeExpiry, Page, PermissionId, Probe, ReadCx, Request, ReservedId, Response, Result,
+    Retry, SeenFile, SeenPermission, SeenRole, SharingSupport, Stat, StatementFile, StorageTarget, Stored, Tag,
+    TargetLimits, Timestamp, Transport, Via, WriteCx,
     suite::target::{ByHand, TargetHarness},
 };
 use serde::Deserialize;
@@ -194,7 +194,7 @@ impl StorageTarget for Toy {
         TargetLimits {
             sharing: SharingSupport::Mirror,
             folder_ids: true,
-            native_expiry: false,
+            native_expiry: NativeExpiry::None,
             case_insensitive: false,
             name_bytes_max: 255,
             path_chars_max: None,

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use ledgerward_contract::{
     Capacity, ChangeCursor, Changes, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, Firmness,
-    FolderId, FolderKey, FolderRole, Gone, Granted, Job, JobId, NoteLevel, Page, PermissionId, Probe, ProbeNote,
-    Quotas, ReadCx, ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile,
-    StorageTarget, Stored, TargetLimits, Timestamp, Via, WriteCx,
+    FolderId, FolderKey, FolderRole, Gone, Granted, Job, JobId, NativeExpiry, NoteLevel, Page, PermissionId, Probe,
+    ProbeNote, Quotas, ReadCx, ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat,
+    StatementFile, StorageTarget, Stored, TargetLimits, Timestamp, Via, WriteCx,
 };
 
 use crate::{
@@ -22,7 +22,7 @@ impl StorageTarget for Dropbox {
         TargetLimits {
             sharing: SharingSupport::Mirror,
             folder_ids: true,
-            native_expiry: false,
+            native_expiry: NativeExpiry::None,
             case_insensitive: true,
             name_bytes_max: 255,
             path_chars_max: Some(260),

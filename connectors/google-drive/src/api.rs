@@ -160,8 +160,12 @@ impl Api {
         Ok(Request::write("permission.create", Method::POST, url).json(body))
     }
 
-    pub fn set_role(&self, file: &str, id: &str, role: &str) -> Result<Request> {
-        let query = [("supportsAllDrives", "true"), ("fields", "id,type,role")];
+    /// `endless` takes away the end that only a reader's access to a folder can have.
+    pub fn set_role(&self, file: &str, id: &str, role: &str, endless: bool) -> Result<Request> {
+        let mut query = vec![("supportsAllDrives", "true"), ("fields", "id,type,role")];
+        if endless {
+            query.push(("removeExpiration", "true"));
+        }
         let url = self.url("api", &["files", file, "permissions", id], &query)?;
         Ok(Request::write("permission.update", Method::PATCH, url).json(json!({ "role": role })).idempotent())
     }

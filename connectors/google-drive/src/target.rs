@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use ledgerward_contract::{
     Capacity, ChangeCursor, Changes, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, Firmness,
-    FolderId, FolderKey, FolderRole, Gone, Granted, NoteLevel, Page, PermissionId, Probe, ProbeNote, Quotas, ReadCx,
-    ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget,
-    Stored, TargetLimits, Via, WriteCx,
+    FolderId, FolderKey, FolderRole, Gone, Granted, NativeExpiry, NoteLevel, Page, PermissionId, Probe, ProbeNote,
+    Quotas, ReadCx, ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile,
+    StorageTarget, Stored, TargetLimits, Via, WriteCx,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ impl StorageTarget for Drive {
         TargetLimits {
             sharing: SharingSupport::Mirror,
             folder_ids: true,
-            native_expiry: true,
+            native_expiry: NativeExpiry::Readers,
             case_insensitive: false,
             name_bytes_max: 255,
             path_chars_max: None,
@@ -349,8 +349,9 @@ impl StorageTarget for Drive {
         if now.role == word && !now.is_inherited() {
             return Ok(());
         }
-        let after: Permission =
-            decode(OP, &cx.send(self.api.set_role(folder.as_str(), permission.as_str(), word)?).await?)?;
+        let endless = role != FolderRole::Reader && now.expiration_time.is_some();
+        let request = self.api.set_role(folder.as_str(), permission.as_str(), word, endless)?;
+        let after: Permission = decode(OP, &cx.send(request).await?)?;
         if after.role == word || now.is_inherited() {
             Ok(())
         } else {

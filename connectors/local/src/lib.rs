@@ -20,9 +20,9 @@ use std::{
 use async_trait::async_trait;
 use ledgerward_contract::{
     AuthScheme, Build, Capacity, Connector, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Factory, Fenced,
-    Firmness, FolderId, FolderKey, FolderRole, Gone, Granted, Manifest, Page, PermissionId, Probe, ReadCx, ReservedId,
-    Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored,
-    TargetLimits, Timestamp, WriteCx,
+    Firmness, FolderId, FolderKey, FolderRole, Gone, Granted, Manifest, NativeExpiry, Page, PermissionId, Probe,
+    ReadCx, ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile,
+    StorageTarget, Stored, TargetLimits, Timestamp, WriteCx,
 };
 use ledgerward_kit::RootMemory;
 use serde::Deserialize;
@@ -152,7 +152,7 @@ impl StorageTarget for Local {
         TargetLimits {
             sharing: if self.0.lists { SharingSupport::Mirror } else { SharingSupport::Off },
             folder_ids: false,
-            native_expiry: false,
+            native_expiry: NativeExpiry::None,
             case_insensitive: false,
             name_bytes_max: 255,
             path_chars_max: None,

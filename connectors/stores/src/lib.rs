@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use ledgerward_contract::{
     Build, Capacity, Connector, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Factory, Fenced, Firmness,
-    FolderId, FolderKey, FolderRole, Gone, Granted, Manifest, Page, PermissionId, Probe, ReadCx, ReservedId, Result,
-    Secret, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile, StorageTarget, Stored,
-    TargetLimits, Timestamp, WriteCx,
+    FolderId, FolderKey, FolderRole, Gone, Granted, Manifest, NativeExpiry, Page, PermissionId, Probe, ReadCx,
+    ReservedId, Result, Secret, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile,
+    StorageTarget, Stored, TargetLimits, Timestamp, WriteCx,
 };
 
 use crate::{
@@ -90,7 +90,7 @@ impl StorageTarget for Target {
         TargetLimits {
             sharing: SharingSupport::Off,
             folder_ids: false,
-            native_expiry: false,
+            native_expiry: NativeExpiry::None,
             // A disk of Windows may stand behind these two.
             case_insensitive: matches!(self.0.kind, Kind::WebDav),
             name_bytes_max: 255,

@@ -1,5 +1,7 @@
 //! Somebody of the firm who should be in a list or not, and somebody else who is: what is done about each.
 
+use std::sync::Arc;
+
 use ledgerward_contract::{Email, FolderRole, Holder, SeenPermission, SeenRole, Timestamp, Via};
 
 use super::{
@@ -7,11 +9,11 @@ use super::{
         explain,
         finding::{Finding, Severity},
         firm::Person,
-        lane::{Cause, Op, OwnedGrant, Step},
+        lane::{Cause, Op, OwnedGrant, Reason, Step},
         policy::{Because, LaneState, PersonIx},
     },
     HeldPerson, Keep, KeepWhy, Sharing, Trouble,
-    propose::{Granting, Holding, Outside, Work, unusable},
+    propose::{Granting, Holding, Outside, Told, Work, unusable},
 };
 
 const LINK_ON: &str = "folder.link_on";
@@ -43,9 +45,8 @@ impl<'w> Work<'w, '_> {
                 _ => None,
             };
             match (has.owned, has_role) {
-                (Some(_), Some(now)) if now == role && self.ends_too_soon(ix, p) => {
-                    self.revoke(Some(ix), p.holder.clone(), &p.id, now);
-                    self.grant(ix, email, role, because);
+                (Some(owned), Some(now)) if now == role && self.ends_too_soon(ix, owned, p) => {
+                    self.renew(ix, email, p, now);
                 }
                 (Some(_), Some(now)) if now == role => {}
                 (Some(owned), _) if self.mirrors() => self.set_role(ix, email, p, owned, has_role, role, because),
@@ -63,7 +64,9 @@ impl<'w> Work<'w, '_> {
         if !self.mirrors() {
             return;
         }
-        if has.owned.is_some() {
+        // What the target ended by itself, at the time that we gave, was not taken away by hand.
+        let ended = |owned: &OwnedGrant| owned.ends.is_some_and(|end| end <= self.d.now());
+        if has.owned.is_some_and(|owned| !ended(owned)) {
             self.plan.until.extend(self.until(ix).map(|t| (email.clone(), t)));
             self.plan.removed_by_hand.push(email.clone());
             let op = Op::Grant { who: email.clone(), role };
@@ -76,10 +79,24 @@ impl<'w> Work<'w, '_> {
     }
 
     fn grant(&mut self, ix: PersonIx, email: &Email, role: FolderRole, because: Because) {
+        let reason = self.shared_reason(ix, because);
+        self.let_in(ix, email, role, reason);
+    }
+
+    fn let_in(&mut self, ix: PersonIx, email: &Email, role: FolderRole, reason: u32) {
         self.plan.until.extend(self.until(ix).map(|t| (email.clone(), t)));
         let rank = self.book.map_or(0, |b| b.rank(ix));
-        let reason = self.shared_reason(ix, because);
         self.grants.push(Granting { rank, ix, role, reason });
+    }
+
+    /// A target gives no new end to what it has: out and in again, both by the word of whoever extended the guest.
+    fn renew(&mut self, ix: PersonIx, email: &Email, p: &SeenPermission, role: FolderRole) {
+        let cause = Cause::Decision { change: "guest".to_owned() };
+        let reason = Arc::new(Reason { cause, because: "is given another end of the access".to_owned() });
+        let op = Op::Revoke { who: p.holder.clone(), permission: p.id.clone(), role };
+        self.plan.steps.push(Step { op, reason: Arc::clone(&reason) });
+        let reason = self.reason(Told { of: None, reason });
+        self.let_in(ix, email, role, reason);
     }
 
     /// When this person's access is to end: a guest's.
@@ -88,14 +105,17 @@ impl<'w> Work<'w, '_> {
         self.desired.until.get(at).map(|(_, until)| *until)
     }
 
-    /// Whether the target would end what we gave before the firm does: a guest was extended. Only where a published change
-    /// touched this person, since an end that somebody set on the target by hand is not undone in silence.
-    fn ends_too_soon(&self, ix: PersonIx, p: &SeenPermission) -> bool {
-        let published = || self.d.person(ix).is_some_and(|who| self.cx.changes.contains_key(&who.id));
+    /// Whether the target would end what we gave before the firm does: a guest was extended. Only where the end is the one that
+    /// we gave, or a published change touched this person, since an end that somebody set on the target by hand is not undone
+    /// in silence.
+    fn ends_too_soon(&self, ix: PersonIx, owned: &OwnedGrant, p: &SeenPermission) -> bool {
+        let Some(end) = p.expires else { return false };
         // Targets round to whole seconds or minutes.
         let sooner = |end: Timestamp, wanted: Timestamp| wanted.duration_since(end).as_secs() > 60;
-        let too_soon = p.expires.is_some_and(|end| self.until(ix).is_none_or(|wanted| sooner(end, wanted)));
-        too_soon && self.mirrors() && !self.d.firm().policy.additive_only && published()
+        let published = || self.d.person(ix).is_some_and(|who| self.cx.changes.contains_key(&who.id));
+        let given = || owned.ends.is_some_and(|ours| !sooner(end, ours) && !sooner(ours, end));
+        let too_soon = self.until(ix).is_none_or(|wanted| sooner(end, wanted));
+        too_soon && self.mirrors() && !self.d.firm().policy.additive_only && (given() || published())
     }
 
     #[inline]

@@ -53,7 +53,11 @@ impl Work<'_, '_> {
         }
         let reason =
             Arc::new(Reason { cause: self.cause(ix, because), because: explain::because_words(self.d, ix, because) });
-        self.reasons.push(Told { of, reason });
+        self.reason(Told { of, reason })
+    }
+
+    pub fn reason(&mut self, told: Told) -> u32 {
+        self.reasons.push(told);
         u32::try_from(self.reasons.len() - 1).unwrap_or(u32::MAX)
     }
 

@@ -174,7 +174,7 @@ async fn an_end_is_given_where_the_enterprise_takes_it_and_nowhere_else() {
         async |w: &World, f: &FolderId| w.target().grant(&w.write(), f, &email(BEN), FolderRole::Reader, until).await;
     let w = World::rooted();
     let f = w.create(1).await;
-    assert!(!w.target().limits().native_expiry);
+    assert_eq!(w.target().limits().native_expiry, ledgerward_contract::NativeExpiry::None);
     assert_eq!(grant(&w, &f).await.unwrap_err().kind, ErrorKind::Unsupported);
     let w = World::new(json!({ "root": ROOT, "expiry": true }));
     let f = w.create(1).await;

@@ -181,7 +181,7 @@ impl DriveFake {
                     .map(|(id, e)| {
                         json!({
                             "id": id, "type": e.perm.kind, "who": e.perm.who, "role": e.role(),
-                            "direct": e.direct.is_some(), "inherited": !e.inherited.is_empty(), "nameOnly": e.name_only,
+                            "direct": e.direct.is_some(), "inherited": !e.inherited.is_empty(), "nameOnly": e.name_only, "expires": e.perm.expires,
                         })
                     })
                     .collect();

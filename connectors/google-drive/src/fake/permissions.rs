@@ -239,9 +239,19 @@ impl DriveFake {
         if !e.name_only && rank(&role) < above {
             return inherited(&node);
         }
+        let endless = r.query("removeExpiration") == Some("true");
+        if e.perm.expires.is_some() && !endless && node.is_folder() && role != "reader" {
+            return refuse(
+                403,
+                "expirationDateNotAllowedForSharedDriveMembers",
+                "Expiration dates are not allowed here.",
+            );
+        }
         let now = self.now;
         if let Some(f) = self.st.files.get_mut(&node.id) {
-            f.perms.entry(p.to_owned()).or_insert_with(|| e.perm.clone()).role = role;
+            let perm = f.perms.entry(p.to_owned()).or_insert_with(|| e.perm.clone());
+            perm.role = role;
+            perm.expires = perm.expires.take().filter(|_| !endless);
         }
         self.st.changed(&node.id, now, false);
         self.permission_answer(r, &node.id, p)

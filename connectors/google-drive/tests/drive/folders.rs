@@ -396,6 +396,12 @@ async fn ends_of_access_are_set_for_readers_and_capped_at_a_year() {
     assert!(person(&w.sharing(&id).await.unwrap(), CARA).unwrap().expires < until(366));
     let e = w.target().grant(&w.write(), &id, &cara, FolderRole::Writer, until(30)).await.unwrap_err();
     assert_eq!(e.kind, ErrorKind::Unsupported);
+    // A reader who becomes a writer has no end on the target any more, which Google refuses for writers.
+    let entry = person(&w.sharing(&id).await.unwrap(), BEN).unwrap().id.clone();
+    w.target().set_role(&w.write(), &id, &entry, FolderRole::Writer).await.unwrap();
+    let list = w.sharing(&id).await.unwrap();
+    let ben = person(&list, BEN).unwrap();
+    assert_eq!((ben.role.clone(), ben.expires), (SeenRole::Writer, None));
 }
 
 #[tokio::test(start_paused = true)]
