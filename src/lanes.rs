@@ -38,6 +38,7 @@ mod ground;
 mod naming;
 mod settled;
 
+use self::settled::Unsaid;
 pub use self::{ground::guard_ground, settled::settled};
 
 /// The plan of a target was approved, or it had none to approve.
@@ -62,7 +63,7 @@ pub struct AdoptedName {
 }
 
 /// One lane as it is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Known {
     pub row: Option<LaneRow>,
     /// Its name on the target now.
@@ -84,7 +85,7 @@ pub struct Known {
     /// It could not be read because the sign-in is dead.
     signed_out: bool,
     /// Who belongs in it is not known for now: a source of its client gave no answer in this run, or none to rely on yet.
-    unsaid: bool,
+    unsaid: Unsaid,
     /// Nothing of it was ever approved: everything in it is held until somebody does (`decisions` 13).
     first: bool,
     pub name: String,
@@ -118,7 +119,12 @@ impl Known {
 
     /// Whether this run saw what the folder should be and what it is. That there is nothing to do says nothing of any other.
     fn in_sight(&self) -> bool {
-        !self.unsaid && self.reached()
+        self.unsaid == Unsaid::Nothing && self.reached()
+    }
+
+    /// Whether all its sources spoke in this run, and the folder could be read.
+    fn heard(&self) -> bool {
+        self.unsaid < Unsaid::All && self.reached()
     }
 
     /// Whether this run saw what the folder is.
@@ -283,8 +289,12 @@ pub async fn read(
             unreadable: None,
             shared_on: false,
             signed_out: false,
-            unsaid: book.sharing(&key.target) == plan::Sharing::Mirror
-                && unsaid.get(&key).copied().unwrap_or_else(|| settled::unsaid(&decider.lane(&key).0, ask)),
+            unsaid: match book.sharing(&key.target) {
+                plan::Sharing::Mirror => {
+                    unsaid.get(&key).copied().unwrap_or_else(|| settled::unsaid(&decider.lane(&key).0, ask))
+                }
+                _ => Unsaid::Nothing,
+            },
             first: first || book.first.contains(&key.target),
             name: String::new(),
             policy: policy(decider.firm(), world, &key),

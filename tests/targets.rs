@@ -208,6 +208,67 @@ fn a_guest_is_on_targets_that_end_access_by_themselves_and_on_others_and_is_exte
 }
 
 #[test]
+fn s15_a_mark_that_lies_in_another_clients_folder_stops_nobody_else() {
+    let firm = Firm::at_rest();
+    let [acme, birch] = ["Acme Ltd", "Birch LLP"].map(|name| firm.path("folders").join(name));
+    fs::copy(birch.join(".ledgerward.json"), acme.join(".ledgerward.json")).unwrap();
+    fs::remove_dir_all(&birch).unwrap();
+    firm.must(&["clients", "new-folder", "birch-llp", "disk", "--reason", "merged by mistake"]);
+    fs::remove_file(
+        firm.disk().keys().find(|p| p.starts_with("Cedar Bakery/20")).map(|p| firm.path("folders").join(p)).unwrap(),
+    )
+    .unwrap();
+    let told = firm.sync();
+    assert_eq!(told.exit, 5, "{told:?}");
+    let refused = open(&firm, "step.refused");
+    assert!(refused.len() == 1 && refused[0].0.contains("its mark lies in the folder of acme-ltd"), "{refused:?}");
+    assert!(refused[0].1.starts_with("Take this client's mark out"), "{refused:?}");
+    fs::remove_file(acme.join(".ledgerward.json")).unwrap();
+    firm.sync();
+    assert!(open(&firm, "step.refused").is_empty() && birch.join(".ledgerward.json").exists());
+}
+
+#[test]
+fn where_a_folder_is_its_name_a_new_client_with_a_former_name_gets_another() {
+    let firm = Firm::at_rest();
+    firm.must(&["clients", "rename", "acme-ltd", "Acme Group"]);
+    firm.must(&["clients", "add", "Acme Ltd"]);
+    firm.must(&["clients", "targets", "acme-ltd-2", "disk"]);
+    firm.must(&["select", "cleo", "acme-ltd-2"]);
+    for _ in 0..2 {
+        firm.sync();
+        firm.approve_all();
+    }
+    assert_eq!(open(&firm, "step.refused"), []);
+    let names: Vec<_> = fs::read_dir(firm.path("folders")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let of = |name: &str| names.iter().filter(|n| n.to_string_lossy().starts_with(name)).count();
+    assert_eq!((of("Acme Ltd"), of("Acme Group")), (2, 0), "{names:?}");
+}
+
+#[test]
+fn an_answer_that_should_pass_is_told_once_it_lasts() {
+    let firm = Firm::at_rest();
+    firm.must(&["select", "cleo", "cedar-bakery"]);
+    let fault = Fault::Status(503, None);
+    firm.proxies["drive"].spoil(Some(Rule { method: "POST", path: "/permissions", skip: 0, times: usize::MAX, fault }));
+    assert_eq!(firm.sync().exit, 5);
+    assert_eq!(open(&firm, "step.refused"), [], "an outage of a minute is nobody's business");
+    let age = |db: &mut ledgerward::store::Db| {
+        let subjects: Vec<String> = db.doc_all::<Value>("step_waits")?.into_keys().collect();
+        let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
+        subjects.iter().try_for_each(|s| db.doc_put("step_waits", s, &then))
+    };
+    firm.state(age);
+    firm.sync();
+    let told = open(&firm, "step.refused");
+    assert!(told.len() == 1 && told[0].0.contains("cleo@harbour.example could not be let into"), "{told:?}");
+    firm.proxies["drive"].spoil(None);
+    firm.sync();
+    assert_eq!(open(&firm, "step.refused"), []);
+    assert_eq!(firm.state(|db| db.doc_all::<Value>("step_waits")).len(), 0);
+}
+
+#[test]
 fn a_template_of_one_target_is_checked_with_its_line() {
     let firm = Firm::at_rest();
     let config = fs::read_to_string(firm.path("config.toml")).unwrap();

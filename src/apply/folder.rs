@@ -7,16 +7,18 @@ use super::{
     Refusal, begin,
     lane::Lane,
     settle::{closed, made, may_be_done, settle_one},
+    write_cx,
 };
 use crate::{
     app::App,
     cli::outcome::Failure,
     domain::{
         firm::TargetName,
-        lane::{Op, Step},
+        lane::{LaneKey, Op, Step},
     },
     render::plan::count,
     store::{Intent, JournalOp, JournalRow, JournalState, LaneRow, Outcome},
+    world::Target,
 };
 
 /// The id of each target's root, stored before the root is made.
@@ -42,10 +44,26 @@ pub async fn root_lost(app: &App, target: &TargetName) -> Result<Option<Refusal>
             "the folder that holds the client folders is not there any more, and {} of the firm's lay in it",
             count(bound, "folder")
         ),
+        passes: false,
         next: Some(format!(
             "Restore it on {target} (from the bin, or by its old name and place); or make one there by hand and set `root` of [targets.{target}] to it."
         )),
     }))
+}
+
+/// Which other lane has this very folder already.
+pub(super) async fn lane_of(
+    app: &App,
+    target: &Target,
+    lane: &LaneKey,
+    folder: &FolderId,
+) -> Result<Option<LaneKey>, Failure> {
+    let rows = app.store.run(|db| db.lanes()).await?;
+    let same = |t: &TargetName| {
+        *t == target.name || app.config.targets.get(t).is_some_and(|o| o.remote.connector == target.manifest.name)
+    };
+    let found = rows.into_values().find(|r| r.folder.as_ref() == Some(folder) && r.key != *lane && same(&r.key.target));
+    Ok(found.map(|r| r.key))
 }
 
 impl Lane<'_> {
@@ -64,17 +82,19 @@ impl Lane<'_> {
             Err(e) => return Ok(Err(self.refused(&e))),
         };
         if let Some(folder) = found {
-            if let Some(other) = self.elsewhere(&folder).await? {
-                let why =
-                    format!("the target looks into the same account as {other}, where this client has its folder");
-                let next = "Give each target an account or a shared drive of its own.";
-                self.refusal = Some(Refusal { why: why.clone(), next: Some(next.to_owned()) });
-                return Ok(Err(format!("{why}. {next}")));
+            if let Err(why) = self.free(&folder).await? {
+                return Ok(Err(why));
             }
             // Our own mark on a folder that the state does not know: a restored backup, or a crash long ago. Its list is
             // not what this plan was made from, so the lane is planned again.
             self.bind(&folder).await?;
-            self.folder = Some(folder);
+            self.folder = Some(folder.clone());
+            // Whoever made it may have been stopped, or refused, before it was closed.
+            if self.lists
+                && let Err(why) = self.close(&folder).await?
+            {
+                return Ok(Err(why));
+            }
             return Ok(Err("the folder exists already and is ours; it is used from the next run on".to_owned()));
         }
         if let Err(why) = self.root(api, &read).await? {
@@ -108,6 +128,12 @@ impl Lane<'_> {
                 return told;
             }
         };
+        if let Err(why) = self.free(&folder).await? {
+            let outcome = Outcome::Failed { kind: "conflict".to_owned(), message: why.clone() };
+            let now = self.app.now();
+            self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
+            return Ok(Err(why));
+        }
         let stat = api.stat(&read, &folder).await;
         let (parent, owner) = match stat {
             Ok(Stat::Present { parent, owner, .. }) => (parent, owner),
@@ -145,15 +171,25 @@ impl Lane<'_> {
         Ok(Ok(()))
     }
 
-    /// The other target that has this very folder already: two that look into one account see each other's marks.
-    async fn elsewhere(&self, folder: &FolderId) -> Result<Option<TargetName>, Failure> {
-        let rows = self.app.store.run(|db| db.lanes()).await?;
-        let same = |t: &TargetName| {
-            let other = self.app.config.targets.get(t);
-            *t != self.target.name && other.is_some_and(|o| o.remote.connector == self.target.manifest.name)
+    /// A folder with this client's mark is nobody else's. Two targets that look into one account see each other's marks, and
+    /// folders that somebody merged have several.
+    async fn free(&mut self, folder: &FolderId) -> Result<Result<(), String>, Failure> {
+        let Some(other) = lane_of(self.app, self.target, &self.plan.lane, folder).await? else { return Ok(Ok(())) };
+        let (why, next) = if other.target == self.target.name {
+            let client = self.picture.firm.clients.get(&other.folder.client);
+            let client = client.map_or_else(|| "another client".to_owned(), |c| self.picture.firm.open_name(c));
+            (
+                format!("its mark lies in the folder of {client}"),
+                "Take this client's mark out of that folder, and whatever else of this client was moved there; a folder of its own is made then.",
+            )
+        } else {
+            (
+                format!("the target looks into the same account as {}, where this client has its folder", other.target),
+                "Give each target an account or a shared drive of its own.",
+            )
         };
-        let found = rows.into_values().find(|r| r.folder.as_ref() == Some(folder) && same(&r.key.target));
-        Ok(found.map(|r| r.key.target))
+        self.refusal = Some(Refusal { why: why.clone(), next: Some(next.to_owned()), passes: false });
+        Ok(Err(format!("{why}. {next}")))
     }
 
     /// Makes the folder that holds the client folders, where the target wants one and it is not there: under an id that is
@@ -231,12 +267,12 @@ impl Lane<'_> {
             return Ok(Ok(()));
         }
         let why = "the folder that holds the client folders could not be made; it is tried again in the next run";
-        self.refusal = Some(Refusal { why: why.to_owned(), next: None });
+        self.refusal = Some(Refusal { why: why.to_owned(), next: None, passes: true });
         Ok(Err(why.to_owned()))
     }
 
     /// Cuts what the target lets us cut, before anybody is let in.
-    async fn close(&self, folder: &FolderId) -> Result<Result<(), String>, Failure> {
+    async fn close(&mut self, folder: &FolderId) -> Result<Result<(), String>, Failure> {
         let intent = Intent {
             run: self.picture.run,
             lane: self.plan.lane.clone(),
@@ -248,16 +284,21 @@ impl Lane<'_> {
         };
         let (row, cx) = begin(self.app, self.target, intent, self.picture.now).await?;
         let result = self.target.api()?.close_spread(&cx, folder).await;
+        self.refusal = result.as_ref().err().and_then(Refusal::of);
         closed(self.app, row, result).await
     }
 
     /// A folder that an earlier run could not close: it is closed first, or nobody is let in.
-    pub(super) async fn close_left_open(&self) -> Result<Result<(), String>, Failure> {
+    pub(super) async fn close_left_open(&mut self) -> Result<Result<(), String>, Failure> {
         let lane = self.plan.lane.clone();
+        let Some(folder) = self.folder.clone() else { return Ok(Ok(())) };
         let open = self.app.store.run(|db| db.unsettled()).await?;
         for row in open.iter().filter(|r| r.intent.lane == lane && r.intent.op == JournalOp::CloseSpread) {
-            if !settle_one(self.app, self.target, row).await? {
-                return Ok(Err("the folder could not be closed to others, so nobody is let in yet".to_owned()));
+            let cx = write_cx(self.target, row.step, self.picture.now)?;
+            let result = self.target.api()?.close_spread(&cx, &folder).await;
+            self.refusal = result.as_ref().err().and_then(Refusal::of);
+            if let Err(why) = closed(self.app, row.step, result).await? {
+                return Ok(Err(format!("the folder could not be closed to others, so nobody is let in yet: {why}")));
             }
         }
         Ok(Ok(()))

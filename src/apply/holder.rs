@@ -63,6 +63,7 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
         step: Step::new(op, Cause::Decision { change: "holders remove".to_owned() }, what.reason),
         result: Ok(()),
         refused: None,
+        waits: None,
     };
     let (now, owned) = (app.now(), what.owned.cloned());
     match sent {

@@ -62,7 +62,10 @@ pub(super) async fn lane(
         match gather::sharing(target, folder, picture.now).await {
             Err(e) => return Ok(drifted(done, format!("the list could not be read again: {}", e.message))),
             Ok(list) if plan::base(list.items()) != plan.base => {
-                return Ok(drifted(done, "the sharing list changed since the plan was made".to_owned()));
+                return Ok(drifted(
+                    done,
+                    "its sharing list changed while the plan was made; the next run looks again".to_owned(),
+                ));
             }
             Ok(_) => {}
         }
@@ -80,7 +83,7 @@ pub(super) async fn lane(
     for step in &plan.steps {
         if let Some(blocker) = failed.iter().find(|f| !order::goes_on(f, &step.op)) {
             let why = format!("not tried, because an earlier step failed ({})", blocker.word().replace('_', " "));
-            done.steps.push(StepDone { step: step.clone(), result: Err(why), refused: None });
+            done.steps.push(StepDone { step: step.clone(), result: Err(why), refused: None, waits: None });
             failed.push(step.op.clone());
             continue;
         }
@@ -88,8 +91,10 @@ pub(super) async fn lane(
         if result.is_err() {
             failed.push(step.op.clone());
         }
-        let refused = writer.refusal.take().filter(|_| result.is_err());
-        done.steps.push(StepDone { step: step.clone(), result, refused });
+        let refusal = writer.refusal.take().filter(|_| result.is_err());
+        let (waits, refused) =
+            if refusal.as_ref().is_some_and(|r| r.passes) { (refusal, None) } else { (None, refusal) };
+        done.steps.push(StepDone { step: step.clone(), result, refused, waits });
     }
     done.files_stop = failed.iter().any(|op| !order::puts_go_on(op));
     done.folder.clone_from(&writer.folder);
@@ -211,7 +216,7 @@ pub(super) struct Lane<'a> {
 impl Lane<'_> {
     /// The target's error in words, kept for whoever tells what was refused.
     pub(super) fn refused(&mut self, e: &Error) -> String {
-        self.refusal = Refusal::of(e);
+        self.refusal = Refusal::or_wait(e);
         words(e)
     }
 
@@ -312,14 +317,14 @@ impl Lane<'_> {
                 };
                 self.app.store.run(move |db| db.outcome(row, &failed, now)).await?;
                 let why = "the target answered that our grant is gone, and it is still there".to_owned();
-                self.refusal = Some(Refusal { why: why.clone(), next: None });
+                self.refusal = Some(Refusal { why: why.clone(), next: None, passes: false });
                 Ok(Err(why))
             }
             Ok(Did::StillVia(via)) => {
                 let who = owned_address(&self.plan.lane, self.picture, &op);
                 self.app.store.run(move |db| db.outcome_revoked_by(row, who.as_ref(), now)).await?;
                 let why = format!("our grant is gone, and the folder is still open to them {}", via_words(&via));
-                self.refusal = Some(Refusal { why: why.clone(), next: None });
+                self.refusal = Some(Refusal { why: why.clone(), next: None, passes: false });
                 Ok(Err(why))
             }
             Ok(Did::Granted(permission, invited)) => {
@@ -386,8 +391,11 @@ impl Lane<'_> {
         let now = self.app.now();
         let outcome = Outcome::Failed { kind: "refused".to_owned(), message: text.to_owned() };
         self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
-        self.refusal =
-            Some(Refusal { why: text.to_owned(), next: Some(next.to_owned()).filter(|next| !next.is_empty()) });
+        self.refusal = Some(Refusal {
+            why: text.to_owned(),
+            next: Some(next.to_owned()).filter(|next| !next.is_empty()),
+            passes: false,
+        });
         Ok(Err(if next.is_empty() { text.to_owned() } else { format!("{}. {next}", text.trim_end_matches('.')) }))
     }
 

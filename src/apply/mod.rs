@@ -62,6 +62,8 @@ pub struct StepDone {
     pub result: Result<(), String>,
     /// The target said no, and a person has to do something. `None` also for what the next run does by itself.
     pub refused: Option<Refusal>,
+    /// An answer that should pass by itself.
+    pub waits: Option<Refusal>,
 }
 
 /// One lane after its steps.

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{Error, ErrorKind};
+use jiff::SignedDuration;
+use ledgerward_contract::{Error, ErrorKind, Timestamp};
 
 use super::LaneDone;
 use crate::{
@@ -20,6 +21,12 @@ use crate::{
 /// A step that a target refused. Subject: [`subject`].
 pub const STEP: &str = "step.refused";
 
+/// Since when a target gives a step an answer that should pass, by its subject.
+const WAITS: &str = "step_waits";
+
+/// From then on it is told.
+const LASTS: SignedDuration = SignedDuration::from_hours(1);
+
 /// The findings that this module speaks about.
 const SCOPE: &str = "steps";
 
@@ -28,12 +35,20 @@ const SCOPE: &str = "steps";
 pub struct Refusal {
     pub why: String,
     pub next: Option<String>,
+    /// It says nothing about what was asked for, so the next run may have another answer: told only if it lasts.
+    pub passes: bool,
 }
 
 impl Refusal {
     /// `None`: it passes by itself, or is told elsewhere (a dead sign-in).
     pub fn of(e: &Error) -> Option<Self> {
-        (!passes(e.kind)).then(|| Self { why: e.message.clone(), next: e.next.clone() })
+        Self::or_wait(e).filter(|r| !r.passes)
+    }
+
+    /// Also what passes. `None`: it is told elsewhere, or was our own doing.
+    pub fn or_wait(e: &Error) -> Option<Self> {
+        let told = !matches!(e.kind, ErrorKind::Cancelled | ErrorKind::Unauthenticated);
+        told.then(|| Self { why: e.message.clone(), next: e.next.clone(), passes: passes(e.kind) })
     }
 }
 
@@ -77,12 +92,15 @@ fn finding(lane: &LaneKey, client: &str, step: &Step, refusal: &Refusal) -> Find
 /// seen in this run, it stays.
 pub(super) async fn tell(app: &App, picture: &Picture, lanes: &[LaneDone]) -> Result<(), Failure> {
     let mut found: BTreeMap<String, Finding> = BTreeMap::new();
+    let mut passing: BTreeMap<String, Finding> = BTreeMap::new();
     let mut done: BTreeSet<String> = BTreeSet::new();
     for lane in lanes {
         for step in &lane.steps {
             let subject = subject(&lane.lane, &lane.client, &what(&step.step.op));
             if let Some(refusal) = &step.refused {
                 found.insert(subject, finding(&lane.lane, &lane.client, &step.step, refusal));
+            } else if let Some(refusal) = &step.waits {
+                passing.insert(subject, finding(&lane.lane, &lane.client, &step.step, refusal));
             } else if step.result.is_ok() {
                 done.insert(subject);
             }
@@ -106,6 +124,24 @@ pub(super) async fn tell(app: &App, picture: &Picture, lanes: &[LaneDone]) -> Re
     let (run, now) = (picture.run, picture.now);
     app.store
         .run(move |db| {
+            // What a target says for an hour is no bad moment any more.
+            for (subject, since) in db.doc_all::<Timestamp>(WAITS)? {
+                let place = subject.rfind('/').and_then(|at| subject.get(..=at)).unwrap_or_default();
+                let looked = if whole { !blind.contains(place) } else { seen.contains(place) };
+                match passing.remove(&subject) {
+                    Some(finding) if now.duration_since(since) >= LASTS => {
+                        found.insert(subject, finding);
+                    }
+                    Some(_) => {}
+                    None if looked && !wanted.contains(&subject) || done.contains(&subject) => {
+                        db.doc_delete(WAITS, &subject)?;
+                    }
+                    None => {}
+                }
+            }
+            for subject in passing.keys() {
+                db.doc_put(WAITS, subject, &now)?;
+            }
             for row in db.open_findings()?.into_iter().filter(|row| row.scope == SCOPE) {
                 let subject = &row.finding.subject;
                 let place = subject.rfind('/').and_then(|at| subject.get(..=at)).unwrap_or_default();

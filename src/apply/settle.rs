@@ -7,7 +7,7 @@ use ledgerward_contract::{
 };
 use serde_json::json;
 
-use super::{lane::owned, words, write_cx};
+use super::{folder::lane_of, lane::owned, words, write_cx};
 use crate::{
     app::App,
     cli::outcome::Failure,
@@ -116,6 +116,12 @@ pub(super) async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> 
                 Err(_) => return Ok(false),
             };
             match found {
+                // Folders that somebody merged: this client's mark lies in another one's.
+                Some(id) if lane_of(app, target, &lane, &id).await?.is_some() => {
+                    let outcome = failed("its mark lies in another client's folder");
+                    app.store.run(move |db| db.outcome(step, &outcome, now)).await?;
+                    Ok(false)
+                }
                 Some(id) => {
                     // Whoever made it may have been stopped before it was closed.
                     if lists_of(target) && api.close_spread(&write_cx(target, step, now)?, &id).await.is_err() {

@@ -8,7 +8,7 @@ use ledgerward_contract::{
 
 use super::{batch::Outgoing, there::Faults};
 use crate::{
-    apply::{LaneDone, LaneEnd, via_words, words},
+    apply::{LaneDone, via_words, words},
     config::schema,
     domain::{lane::LaneKey, plan, policy::Papers},
     engine::Picture,
@@ -63,7 +63,6 @@ pub(super) fn door(
         && done.files_stop
     {
         return Err(match done.end {
-            LaneEnd::Drifted => "its sharing list changed while the plan was made; the next run looks again".to_owned(),
             _ => done.trouble.clone().unwrap_or_else(|| "a step on its sharing list failed".to_owned()),
         });
     }

@@ -285,7 +285,8 @@ fn way_out(picture: &Picture, lanes: &[LaneDone], wait: &Waiting) -> String {
         };
     }
     if let Some(done) = lanes.iter().find(|l| l.lane == wait.lane && l.files_stop) {
-        let refused = done.steps.iter().find_map(|s| s.refused.as_ref());
+        let refused =
+            done.steps.iter().find_map(|s| s.refused.as_ref().or(s.waits.as_ref().filter(|w| w.next.is_some())));
         return match refused.map(|r| r.next.clone()) {
             Some(Some(next)) => next,
             Some(None) => format!("Put it right on {target}; every sync tries again."),

@@ -139,6 +139,7 @@ fn plan(after: &Decider<'_>, key: &LaneKey, steps: Vec<Step>, first_plan: bool) 
         keeps: vec![],
         held: vec![],
         removed_by_hand: vec![],
+        renewed: BTreeSet::new(),
         invited: vec![],
         strangers: vec![],
         released: vec![],

@@ -63,6 +63,7 @@ pub(super) fn name_folders(book: &mut Book, decider: &Decider<'_>, accounts: &BT
                 continue;
             }
             let id = key.folder.client.0;
+            let renames = book.renames.get(&key.target).copied().unwrap_or(false);
             let taken = taken.entry(key.target.clone()).or_default();
             let stored = known.row.as_ref().map(|r| r.name.clone()).unwrap_or_default();
             let Some(wanted) = plain(key) else {
@@ -72,8 +73,12 @@ pub(super) fn name_folders(book: &mut Book, decider: &Decider<'_>, accounts: &BT
             let component = names::component(&wanted, &id);
             let still = exists && (stored == component || stored == names::suffixed(&component, &names::id8(&id)));
             let was = known.adopted_name.as_ref().is_some_and(|n| n.folder == stored && n.client == wanted);
-            known.name = if still || (exists && was) { stored } else { names::assign(taken, &wanted, &id) };
+            known.name = if still || (exists && was) { stored.clone() } else { names::assign(taken, &wanted, &id) };
             taken.insert(names::unique_key(&known.name));
+            // Where a folder is its name it keeps that, whatever its client is called now.
+            if exists && !renames {
+                taken.insert(names::unique_key(&stored));
+            }
         }
     }
 }

@@ -16,29 +16,35 @@ use crate::{
     engine::{Ask, Picture},
 };
 
-/// Whether somebody waits in this lane for a source that said nothing in this run, or nothing that is believed yet. Doubt
-/// about one person, which only a person can end, is no reason: it would keep the lane open for ever.
-pub(super) fn unsaid(lane: &DesiredLane<'_>, ask: &Ask) -> bool {
+/// What the sources of a lane's client left unsaid in this run, the lesser first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unsaid {
+    #[default]
+    Nothing,
+    /// A source said something of somebody that is not believed before it says it again.
+    OfSomebody,
+    /// A source said nothing.
+    All,
+}
+
+/// For whom somebody waits in this lane. Doubt about one person, which only a person can end, is no reason: it would keep the
+/// lane open for ever.
+pub(super) fn unsaid(lane: &DesiredLane<'_>, ask: &Ask) -> Unsaid {
     let mut sources = lane.client.iter().flat_map(|c| &c.sources);
     // What is not asked at all speaks as it last did, and did so under the settings of that time.
-    ask.offline
-        || sources.any(|s| ask.skip.contains(&s.connection))
-        || lane.held.iter().any(|(_, because)| match because {
-            Because::NotReadYet => true,
-            Because::LedgerUnknown(_, why) => matches!(
-                why,
-                Why::Unreadable
-                    | Why::LostSight
-                    | Why::SuddenlyEmpty
-                    | Why::OnceListed
-                    | Why::NeverRead
-                    | Why::AbsentOnce
-                    | Why::Flapping
-                    | Why::NewOnce
-                    | Why::FirstReading
-            ),
-            _ => false,
-        })
+    if ask.offline || sources.any(|s| ask.skip.contains(&s.connection)) {
+        return Unsaid::All;
+    }
+    let of = |because: &Because| match because {
+        Because::NotReadYet => Unsaid::All,
+        Because::LedgerUnknown(_, why) => match why {
+            Why::Unreadable | Why::LostSight | Why::SuddenlyEmpty | Why::OnceListed | Why::NeverRead => Unsaid::All,
+            Why::AbsentOnce | Why::Flapping | Why::NewOnce | Why::FirstReading => Unsaid::OfSomebody,
+            _ => Unsaid::Nothing,
+        },
+        _ => Unsaid::Nothing,
+    };
+    lane.held.iter().map(|(_, because)| of(because)).max().unwrap_or(Unsaid::Nothing)
 }
 
 /// What a run leaves behind it.
@@ -46,6 +52,8 @@ pub(super) fn unsaid(lane: &DesiredLane<'_>, ask: &Ask) -> bool {
 struct Behind {
     /// Lanes that take in their settings.
     lanes: BTreeSet<LaneKey>,
+    /// Lanes whose first plan is behind them.
+    begun: BTreeSet<LaneKey>,
     /// Targets whose first plan was approved.
     targets: BTreeSet<TargetName>,
     /// Lanes of those that nobody saw: they keep a first plan of their own.
@@ -54,16 +62,18 @@ struct Behind {
 
 /// `done`: lanes of which nothing was held and nothing failed; `open`: lanes of which something was.
 fn behind(book: &Book, whole: bool, done: &BTreeSet<LaneKey>, open: &BTreeSet<LaneKey>) -> Behind {
-    let in_sight = |key: &&LaneKey| book.lanes.get(*key).is_some_and(super::Known::in_sight);
-    let lanes: BTreeSet<LaneKey> = done.iter().filter(in_sight).cloned().collect();
+    let known = |key: &LaneKey, is: fn(&super::Known) -> bool| book.lanes.get(key).is_some_and(is);
+    let lanes = done.iter().filter(|key| known(key, super::Known::in_sight)).cloned().collect();
+    // Somebody whom a source has to name once more changes nothing about what was approved.
+    let begun: BTreeSet<LaneKey> = done.iter().filter(|key| known(key, super::Known::heard)).cloned().collect();
     // A run over all clients that held nothing of the target, and whose every folder went through. While a part is still to
     // do, what was not shown with it is held: neither a plan for one client nor half an approved one opens a target for the
     // rest. What nobody could see waits by itself, or one dead ledger would hold the target for ever.
     let through =
-        |t: &&TargetName| whole && !open.iter().any(|l| l.target == **t) && lanes.iter().any(|l| l.target == **t);
+        |t: &&TargetName| whole && !open.iter().any(|l| l.target == **t) && begun.iter().any(|l| l.target == **t);
     let targets: BTreeSet<TargetName> = book.first.iter().filter(through).cloned().collect();
-    let unseen = done.iter().filter(|l| targets.contains(&l.target) && !lanes.contains(*l));
-    Behind { first: unseen.cloned().collect(), targets, lanes }
+    let unseen = done.iter().filter(|l| targets.contains(&l.target) && !begun.contains(*l));
+    Behind { first: unseen.cloned().collect(), targets, lanes, begun }
 }
 
 /// Writes down which lanes' and targets' plans went through. `done`: lanes of which nothing was held and nothing failed.
@@ -77,11 +87,12 @@ pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> 
     let open = held.chain(failed).cloned().collect();
     let behind = behind(&picture.book, picture.clients.is_none(), done, &open);
     let (now, last) = (picture.now, picture.book.last_change);
-    let rows: Vec<(String, String, bool)> = behind
-        .lanes
-        .iter()
-        .filter_map(|key| picture.book.lanes.get(key).map(|k| (lane_text(key), k.policy.clone(), k.first)))
-        .collect();
+    let known = |key: &LaneKey| picture.book.lanes.get(key).map(|k| (lane_text(key), k.policy.clone()));
+    let rows: Vec<(String, String)> = behind.lanes.iter().filter_map(known).collect();
+    let begun: Vec<String> = {
+        let first = |key: &&LaneKey| picture.book.lanes.get(*key).is_some_and(|k| k.first);
+        behind.begun.iter().filter(first).map(lane_text).collect()
+    };
     // Every one whose folder was seen takes in the firm's changes so far, whatever its ledgers say: a change outweighs what a
     // source says, so one that waited for a ledger for weeks would let its removals past the gates, and its grants past a hold
     // of the settings. Where the folder was not seen the change is still to be carried out.
@@ -90,13 +101,13 @@ pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> 
     app.store
         .run(move |db| {
             db.tx(|db| {
-                for (key, policy, first) in &rows {
+                for (key, policy) in &rows {
                     if db.doc_get::<String>(POLICY, key)?.as_ref() != Some(policy) {
                         db.doc_put(POLICY, key, policy)?;
                     }
-                    if *first {
-                        db.doc_delete(FIRST, key)?;
-                    }
+                }
+                for key in &begun {
+                    db.doc_delete(FIRST, key)?;
                 }
                 for key in &texts {
                     if db.doc_get::<i64>(SEEN_CHANGE, key)? != Some(last) {
@@ -114,4 +125,37 @@ pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> 
         })
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerward_contract::{ClientId, FolderKey};
+
+    use super::{super::Known, *};
+
+    fn key(n: u128) -> LaneKey {
+        let client = ClientId(uuid::Uuid::from_u128(n));
+        LaneKey { target: TargetName("drive".to_owned()), folder: FolderKey { client, account: None } }
+    }
+
+    fn known(unsaid: Unsaid) -> Known {
+        Known { unsaid, first: true, ..Known::default() }
+    }
+
+    #[test]
+    fn a_first_plan_that_went_through_is_behind_although_somebody_is_to_be_named_once_more() {
+        let said = [Unsaid::OfSomebody, Unsaid::OfSomebody, Unsaid::All];
+        let lanes = (0..).zip(said).map(|(n, unsaid)| (key(n), known(unsaid))).collect();
+        let book = Book { lanes, first: [key(0).target].into(), ..Book::default() };
+        let done: BTreeSet<LaneKey> = (0..3).map(key).collect();
+        let found = behind(&book, true, &done, &BTreeSet::new());
+        assert_eq!(found.targets, [key(0).target].into());
+        assert_eq!(found.begun, [key(0), key(1)].into());
+        assert_eq!(found.first, [key(2)].into(), "of that one's ledger nothing was heard");
+        assert!(found.lanes.is_empty(), "settings wait until everybody is said");
+        let found = behind(&book, true, &[key(2)].into(), &BTreeSet::new());
+        assert!(found.targets.is_empty(), "nothing of it was seen");
+        let found = behind(&book, true, &done, &[key(1)].into());
+        assert!(found.targets.is_empty(), "something of it is still to do");
+    }
 }

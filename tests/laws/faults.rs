@@ -913,6 +913,13 @@ fn an_extended_guest_gets_the_new_end_on_the_target_too() {
     assert_eq!(plan.lane(&whole(1)).unwrap().until.values().copied().collect::<Vec<_>>(), [new]);
     let verdict = w.check(plan);
     assert!(verdict.held.is_empty(), "a published change is counted, never held: {:?}", verdict.held);
+    // Half of it would take away what was to last longer.
+    w.freeze = true;
+    let verdict = w.check(w.plan());
+    let lane = verdict.cleared.lane(&whole(1));
+    assert_eq!((revokes(&verdict.cleared), grants(&verdict.cleared), verdict.held.len()), (0, 0, 1));
+    assert!(lane.is_none_or(|l| !l.held_revoke && l.not_planned.is_empty()), "and files go on: {lane:?}");
+    w.freeze = false;
     // Whoever is no guest any more and sees the client anyway has no end on the target either.
     w.firm.guests.clear();
     w.select(1, 1);

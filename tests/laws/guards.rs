@@ -236,6 +236,17 @@ fn g9_a_target_begins_with_one_hold() {
 }
 
 #[test]
+fn g9_what_we_gave_is_taken_back_on_a_target_whose_first_plan_is_not_behind_it() {
+    let mut w = firm(5, 6);
+    w.first_plan = true;
+    w.grants(1, [1, 2, 3, 4]);
+    w.pass(300);
+    w.grants(1, [1, 2, 3, 4]);
+    let v = w.verdict();
+    assert_eq!((revokes(&v.cleared), gates(&v)), (1, vec![]));
+}
+
+#[test]
 fn h01_g9_settings_that_change_meaning_wait() {
     let mut w = firm(5, 6);
     // The map goes wrong: client 1 now reads a ledger in which nobody of the firm is listed.

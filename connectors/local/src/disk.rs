@@ -203,9 +203,10 @@ pub(crate) fn explain(op: &'static str, what: &str, e: io::Error) -> Error {
         }
         Some(Errno::OPNOTSUPP) => Error::new(ErrorKind::Unsupported, op, text("this file system has no POSIX ACLs"))
             .next("Set sharing = \"off\" with an audience, or mount the file system with ACLs."),
-        Some(Errno::NOSPC | Errno::DQUOT) => Error::new(ErrorKind::Unavailable, op, text("no space is left"))
+        // Neither passes by itself.
+        Some(Errno::NOSPC | Errno::DQUOT) => Error::new(ErrorKind::Forbidden, op, text("no space is left"))
             .next("Free some space or i-nodes; the file is sent again in the next cycle."),
-        Some(Errno::ROFS) => Error::new(ErrorKind::Unavailable, op, text("the file system is read-only"))
+        Some(Errno::ROFS) => Error::new(ErrorKind::Forbidden, op, text("the file system is read-only"))
             .next("Look at the kernel log: a file system that fails turns read-only by itself."),
         Some(Errno::NOSYS) => Error::new(ErrorKind::Unsupported, op, text("this kernel lacks a call we need"))
             .next("Use Linux 5.6 or newer, with openat2 allowed by the container's seccomp profile."),

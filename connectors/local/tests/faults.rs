@@ -306,7 +306,7 @@ async fn f05_a_full_disk_fails_one_file_and_leaves_nothing_half() {
     let acme = p.folder(1, "Acme").await;
     let big = StatementFile { bytes: vec![7; 1 << 20].into(), ..file(&["big.pdf"], b"") };
     let e = p.put(&acme, &big).await.unwrap_err();
-    assert!(e.kind == ErrorKind::Unavailable && e.message.contains("no space"), "{e:?}");
+    assert!(e.kind == ErrorKind::Forbidden && e.message.contains("no space"), "{e:?}");
     assert!(p.t().files(&read(), &acme, Cursor::Start).await.unwrap().items.is_empty());
     assert_eq!(fs::read_dir(p.root.join("Acme")).unwrap().count(), 1, "the marker alone");
     p.put(&acme, &file(&["small.pdf"], b"x")).await.unwrap();

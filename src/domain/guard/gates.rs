@@ -49,6 +49,7 @@ impl Item<'_> {
 fn item<'p>(lane: usize, step: usize, plan: &'p LanePlan, s: &'p Step, check: &Check<'_>) -> Item<'p> {
     use ledgerward_contract::{FolderRole, Holder};
     let (kind, who) = match &s.op {
+        op if plan.renews(op) => (Kind::Other, None),
         Op::Revoke { who: Holder::Person(email), .. } => (Kind::Removed, Some(email.key().to_owned())),
         Op::Revoke { who, .. } => (Kind::Removed, Some(who.to_string())),
         Op::Grant { who, .. } | Op::SetRole { who, to: FolderRole::Writer, .. } => {
@@ -116,9 +117,15 @@ impl Plan<Proposed> {
 /// Takes held steps out of a lane and says so in it.
 fn take(lane: &mut LanePlan, steps: &BTreeSet<usize>) {
     let mut kept = vec![];
+    let renewed: BTreeSet<usize> =
+        steps.iter().copied().filter(|at| lane.steps.get(*at).is_some_and(|s| lane.renews(&s.op))).collect();
     for (at, step) in std::mem::take(&mut lane.steps).into_iter().enumerate() {
         if steps.contains(&at) {
             lane.held_back += 1;
+            // Whoever only gets another end of the access stays as they are.
+            if renewed.contains(&at) {
+                continue;
+            }
             lane.held_revoke |= matches!(step.op, Op::Revoke { .. });
             if let Op::Grant { who, .. } = step.op {
                 lane.not_planned.insert(who);
@@ -143,7 +150,8 @@ fn structural(items: &mut [Item<'_>], check: &Check<'_>) {
             Some((Gate::Folder, format!("{}/{}", i.plan.lane.target, i.plan.lane.folder)))
         } else if i.published {
             None
-        } else if i.plan.first_plan {
+        // What we gave was approved once: taking it back is nothing new on the target.
+        } else if i.plan.first_plan && !revoke {
             Some((Gate::FirstPlan, target()))
         } else if let Some(connection) = churned() {
             Some((Gate::Churn, connection))

@@ -93,8 +93,9 @@ impl<'w> Work<'w, '_> {
     fn renew(&mut self, ix: PersonIx, email: &Email, p: &SeenPermission, role: FolderRole) {
         let cause = Cause::Decision { change: "guest".to_owned() };
         let reason = Arc::new(Reason { cause, because: "is given another end of the access".to_owned() });
-        let op = Op::Revoke { who: p.holder.clone(), permission: p.id.clone(), role };
+        let op = Op::Revoke { who: Holder::Person(email.clone()), permission: p.id.clone(), role };
         self.plan.steps.push(Step { op, reason: Arc::clone(&reason) });
+        self.plan.renewed.insert(email.clone());
         let reason = self.reason(Told { of: None, reason });
         self.let_in(ix, email, role, reason);
     }

@@ -192,6 +192,9 @@ pub struct LanePlan {
     pub released: Vec<i64>,
     /// Ends of grants in `steps`, for targets that can end them natively.
     pub until: BTreeMap<Email, Timestamp>,
+    /// Who is let out in `steps` and in again, only for another end of their access.
+    #[serde(skip)]
+    pub renewed: BTreeSet<Email>,
     /// Revokes in `steps` that rest on somebody's absence from a list.
     pub absences: BTreeSet<Email>,
     pub trouble: Vec<Trouble>,
@@ -337,6 +340,16 @@ impl<S> Serialize for Plan<S> {
 }
 
 impl LanePlan {
+    /// Whether a step is half of giving somebody another end of the access they have: out, and in again as before. The two
+    /// go together or not at all, and take nothing away and give nothing.
+    pub fn renews(&self, op: &Op) -> bool {
+        match op {
+            Op::Revoke { who: Holder::Person(who), .. } => self.renewed.contains(who),
+            Op::Grant { who, .. } => self.renewed.contains(who),
+            _ => false,
+        }
+    }
+
     /// Whoever is let out goes because of one act of the firm, and not by what any source says. `revoke --now` stays what
     /// it is.
     pub fn decided(&mut self, change: &str, because: &str) {

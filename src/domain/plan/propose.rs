@@ -33,6 +33,7 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
         keeps: vec![],
         held: vec![],
         removed_by_hand: vec![],
+        renewed: BTreeSet::new(),
         invited: vec![],
         strangers: vec![],
         released: vec![],
