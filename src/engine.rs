@@ -32,7 +32,7 @@ use crate::{
     gather::{self, ConnectionReading, Known, Wanted},
     guests,
     lanes::{self, Book},
-    leavers, memory, moves,
+    leavers, memory, moves, shown,
     store::Db,
     world::World,
 };
@@ -258,7 +258,8 @@ async fn guard(
 ) -> Result<Guarded, Failure> {
     let now = app.now();
     let (history, freeze, approvals) = lanes::guard_ground(app, firm, now).await?;
-    let published = moves::shown(&book.moves, book, &plan, firm);
+    let mut published = moves::shown(&book.moves, book, &plan, firm);
+    published.extend(app.store.run(move |db| shown::Steps::read(db, now)).await?.of(&plan));
     let guards = guards(&app.config.guards);
     let notes = BTreeMap::new();
     let churned = &churn::clients(firm, doubts);

@@ -79,6 +79,7 @@ pub mod process;
 pub mod registry;
 pub mod render;
 pub mod sandbox;
+pub mod shown;
 pub mod statement;
 pub mod store;
 pub mod world;

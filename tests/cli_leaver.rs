@@ -349,6 +349,73 @@ fn what_if_shows_who_gains_and_loses_and_what_a_guard_would_hold() {
 }
 
 #[test]
+fn a_colleagues_wish_is_no_access_that_another_is_given() {
+    let world = office();
+    world.text("people mode cas selected", 0);
+    world.text("select bob client-1003 --when-granted", 0);
+    world.says(&[(1003, kept(1003, &[])), (1001, kept(1001, &[(BOB, Why::Reader)]))]);
+    let told = world.json("select cas --like bob", 0, "select");
+    let of = |slug: &str| told["clients"].as_array().unwrap().iter().any(|c| c["client"] == slug);
+    assert!(of("client-1001") && !of("client-1003"), "{told}");
+    assert!(!world.selected(CAS).contains(&1003));
+}
+
+#[test]
+fn a_ledger_that_cannot_be_read_names_its_client_to_nobody_new() {
+    let world = office();
+    world.text("people mode cas ledger", 0);
+    world.says(&[(1002, unreadable(1002, true)), (1003, unreadable(1003, true))]);
+    let text = world.text("access --as cas@harbour.example", 0);
+    has(&text, &["client-1001", "2 clients more that you do not see"]);
+    assert!(!text.contains("1002") && !text.contains("1003"), "{text}");
+    has(&world.text("why-not cas client-1003 --as cas@harbour.example", 1), &["there is no client"]);
+    has(&world.text("access --client client-1001 --as bob@harbour.example", 0), &["Bob Harbour"]);
+    // Whose word the firm has given knows of the client.
+    world.text("guests add cas client-1003 --until 8h --reason cover", 0);
+    has(&world.text("access --as cas@harbour.example", 0), &["client-1003", "held"]);
+    world.text("select bob --remove client-1001", 0);
+    has(&world.text("access --client client-1001 --as bob@harbour.example", 1), &["there is no client"]);
+}
+
+#[test]
+fn what_is_written_for_a_file_is_written_to_the_letter() {
+    let world = office();
+    let done = world.args(&["people", "edit", "bob", "--first", "B\u{200b}ob"]);
+    assert!(done.status.success(), "{done:?}");
+    let out = world.args(&["audit", "export"]).stdout;
+    fs::write(world.path("trail.jsonl"), &out).unwrap();
+    let rows = String::from_utf8(out).unwrap();
+    assert!(rows.contains("B\u{200b}ob") && rows.lines().all(|l| serde_json::from_str::<Value>(l).is_ok()));
+    world.text(&format!("audit verify --file {}", world.path("trail.jsonl").display()), 0);
+    fs::write(world.path("same.toml"), world.args(&["firm", "export"]).stdout).unwrap();
+    has(&world.text(&format!("firm apply {} --yes", world.path("same.toml").display()), 0), &["as the file says"]);
+    assert!(serde_json::from_slice::<Value>(&world.args(&["access", "--format", "json"]).stdout).is_ok());
+    assert!(world.text("access", 0).contains("B\\u{200b}ob"), "and a person is shown what is there");
+}
+
+#[test]
+fn what_was_shown_and_published_is_approved_by_that_and_nothing_else_is() {
+    let says: Vec<(u128, &[(u128, Why)])> =
+        (1000..1030).map(|n| (n, &[(BOB, Why::Reader), (CAS, Why::Reader)] as &[_])).collect();
+    let world = World::new(&says, &[]);
+    world.text("people office cas admin --mode ledger+selected", 0);
+    world.text("people add oli@harbour.example --first Oli --last Owner --office owner --mode selected", 0);
+    // Nobody has signed in to the target: it is planned from what is known, and that ends with 4.
+    let held = |who: &str| {
+        world.json("plan --offline", 4, "plan")["held"].to_string().matches(&format!("\"who\":\"{who}\"")).count()
+    };
+    world.text("people mode bob ledger --as cas@harbour.example", 0);
+    let shown = world.json("changes show --all", 0, "changes-show");
+    assert_eq!(shown["access"].as_array().unwrap().len(), 30, "{shown}");
+    world.text("changes publish --all --digest 0000000000", 1);
+    world.text("changes publish --all", 0);
+    assert_eq!(held("bob@harbour.example"), 0, "thirty at once for one person, as it was shown");
+    // What the same person is given beside it was not shown to anybody.
+    world.text("people mode cas ledger", 0);
+    assert_eq!(held("cas@harbour.example"), 30);
+}
+
+#[test]
 fn a_guest_sees_no_more_than_the_ledger_grants_and_only_until_the_end() {
     let world = office();
     // 1003 grants Cas, 1002 does not.

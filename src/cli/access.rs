@@ -137,14 +137,24 @@ impl Filter {
     }
 
     async fn theirs(&self, app: &App, firm: &Firm, own: PersonId, client: &Client) -> Result<bool, Failure> {
-        let pair = (own, client.id);
-        let guest = || firm.guests.iter().any(|g| (g.person, g.client) == pair);
-        if client.private_to == Some(own) || firm.selections.contains_key(&pair) || guest() {
+        if chosen(firm, own, client) {
             return Ok(true);
         }
         let facts = memory::recall_all(app, firm).await?;
         let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
-        Ok(Decider::new(firm, &facts, &targets, app.now()).judge(own, client.id).answer != Answer::No)
+        match Decider::new(firm, &facts, &targets, app.now()).judge(own, client.id).answer {
+            Answer::Yes => Ok(true),
+            Answer::No => Ok(false),
+            // Of whom nothing is known nobody has learnt anything of the client, unless they are on its folder.
+            Answer::Held => {
+                let (id, person) = (client.id, firm.people.get(&own).cloned());
+                let on = move |(lane, rows): (&LaneKey, &Vec<OwnedRow>)| {
+                    let address = person.as_ref().map(|p| p.address_on(&lane.target));
+                    lane.folder.client == id && rows.iter().any(|o| Some(&o.grant.who) == address)
+                };
+                Ok(app.store.run(|db| db.owned()).await?.iter().any(on))
+            }
+        }
     }
 
     pub fn client(&self, client: &Client) -> bool {
@@ -161,6 +171,14 @@ impl Filter {
             None => self.reads(client) && self.person.is_none(),
         }
     }
+}
+
+/// Whether the firm's own word names the two together: whoever is named knows of the client.
+fn chosen(firm: &Firm, person: PersonId, client: &Client) -> bool {
+    let pair = (person, client.id);
+    client.private_to == Some(person)
+        || firm.selections.contains_key(&pair)
+        || firm.guests.iter().any(|g| (g.person, g.client) == pair)
 }
 
 /// Whether somebody's private books are shared with this person, and kept still.
@@ -284,6 +302,8 @@ pub struct Matrix {
     pub private: Vec<ClientWords>,
     /// Active clients that whoever asks does not see.
     pub others: usize,
+    /// Only what whoever asks has themselves is shown.
+    pub own: bool,
     /// When every ledger was last read whole.
     pub read: Option<Timestamp>,
 }
@@ -318,7 +338,7 @@ pub async fn run(
         TableFormat::Csv => print::matrix_csv(&matrix)?,
         TableFormat::Json => format!("{json}\n"),
     };
-    Ok(Report::new(Exit::Done, json, text))
+    Ok(Report::new(Exit::Done, json, text).exact(!matches!(format, TableFormat::Text)))
 }
 
 /// The matrix as it is, from the store alone.
@@ -380,7 +400,17 @@ pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Fail
         .map(ClientWords::of)
         .collect();
     let asked = filter.person.and_then(|p| firm.people.get(&p)).map(|p| p.full_name());
-    Ok(Matrix { rows, asked, targets: target_words(app), nobody, proposed, private, others, read })
+    Ok(Matrix {
+        rows,
+        asked,
+        targets: target_words(app),
+        nobody,
+        proposed,
+        private,
+        others,
+        own: !all && filter.client.is_none_or(|c| !filter.group.contains(&c)),
+        read,
+    })
 }
 
 pub fn target_words(app: &App) -> Vec<TargetWords> {
@@ -427,7 +457,10 @@ fn lane_rows(
     for (ix, answer, role, because) in wants.chain(held) {
         let Some(person) = d.person(ix) else { continue };
         let own = d.address(target, ix).and_then(|a| left.remove(a.key()));
-        if !filter.pair(client, Some(person.id)) {
+        // What is unknown is no reason to name a client to somebody who never had it.
+        let named =
+            answer != Answer::Held || own.is_some() || filter.reads(client) || chosen(d.firm(), person.id, client);
+        if !named || !filter.pair(client, Some(person.id)) {
             continue;
         }
         let state = match (sharing, answer, own) {

@@ -26,7 +26,7 @@ use crate::{
 /// The description, as `GET /api/v1/openapi.json` answers it.
 pub fn description() -> Report {
     let json = openapi::document();
-    Report::new(Exit::Done, json.clone(), format!("{json:#}\n"))
+    Report::new(Exit::Done, json.clone(), format!("{json:#}\n")).exact(true)
 }
 
 pub async fn run(app: &App, act: ApiAct) -> Result<Report, Failure> {

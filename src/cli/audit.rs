@@ -274,7 +274,7 @@ async fn export(
     };
     let count = rows.len();
     let json = json!({"schema": "ledgerward/audit/1", "rows": rows, "next": next});
-    Ok(Report::new(Exit::Done, json, text).note(format!("{count} rows")))
+    Ok(Report::new(Exit::Done, json, text).exact(true).note(format!("{count} rows")))
 }
 
 fn csv(entries: &[Entry]) -> Result<String, Failure> {

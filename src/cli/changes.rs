@@ -360,6 +360,9 @@ async fn publish(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Resul
         opened.insert(change.id, act::opened(app, &before, &shown.after, &ops).await?);
     }
     let authority = app.config.policy.authority.clone();
+    // To publish approves what was shown, here or under its digest, and nothing else.
+    let seen = asks || wish.all || wish.digest.is_some();
+    let shifts = if seen { shown.shifts.clone() } else { Vec::new() };
     let effects = app
         .store
         .run(move |db| {
@@ -379,6 +382,7 @@ async fn publish(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Resul
                     at = next;
                     effects.push(effect);
                 }
+                crate::shown::publish(db, &shifts, &at, now)?;
                 Ok(effects)
             })
         })

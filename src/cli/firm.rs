@@ -44,7 +44,7 @@ async fn export(app: &App) -> Result<Report, Failure> {
     }
     let text = firm_file::export(&firm);
     let json = json!({"schema": "ledgerward/firm/1", "file": text});
-    Ok(Report::new(Exit::Done, json, text))
+    Ok(Report::new(Exit::Done, json, text).exact(true))
 }
 
 struct Wish<'a> {

@@ -169,7 +169,7 @@ fn report(
         (true, false) => Exit::Done,
         (false, false) => Exit::Partly,
     };
-    let mut report = Report::new(exit, json, text);
+    let mut report = Report::new(exit, json, text).exact(!matches!(format, TableFormat::Text));
     report.notes.extend(troubles.iter().map(|t| format!("trouble: {t}")));
     Ok(report)
 }

@@ -38,9 +38,14 @@ pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
             if break_glass {
                 // It waits for somebody who publishes it, whatever four eyes are set to: that is its second person.
                 let reason = guest.reason.clone();
-                return act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], &reason).await;
+                return act::act_and_tell(
+                    app,
+                    vec![ChangeOp::AddGuest { guest, second: None, extends: false }],
+                    &reason,
+                )
+                .await;
             }
-            let add = ChangeOp::AddGuest { guest, second: None };
+            let add = ChangeOp::AddGuest { guest, second: None, extends: false };
             // Before it is told what the ledger grants them.
             act::allowed(app, &firm, &add)?;
             let note = within_the_ledger(app, &firm, person, client).await?;
@@ -61,7 +66,9 @@ pub async fn run(app: &App, act: Option<GuestsAct>) -> Result<Report, Failure> {
             }
             let until = end(until, &app.config.firm.timezone, app.now())?;
             let guest = Guest { until, reason: reason.unwrap_or_else(|| old.reason.clone()), ..old.clone() };
-            let report = act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None }], "guest").await?;
+            let report =
+                act::act_and_tell(app, vec![ChangeOp::AddGuest { guest, second: None, extends: true }], "guest")
+                    .await?;
             Ok(report.note(
                 "A target that ends access by itself (see `ledgerward connectors`) learns the new end in the next sync: the person is \
                  taken out there and let in again until then.",

@@ -47,7 +47,12 @@ pub mod veil;
 pub mod what_if;
 pub mod why;
 
-use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use self::{
     args::{AuditAct, Cli, Command, ReviewAct, RosterAct},
@@ -243,7 +248,12 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
 fn finish(result: Result<Report, Failure>, json: bool, quiet: bool) -> ExitCode {
     let exit = match result {
         Ok(report) => {
-            let text = if json { format!("{}\n", report.json) } else { printable(&report.text) };
+            let seen = !report.exact || std::io::stdout().is_terminal();
+            let text = match json {
+                true => format!("{}\n", report.json),
+                false if seen => printable(&report.text),
+                false => report.text,
+            };
             // A reader that closed the pipe has seen what it wanted.
             let _ = anstream::stdout().write_all(text.as_bytes());
             if !quiet {

@@ -65,11 +65,19 @@ pub struct Report {
     pub text: String,
     /// For stderr: notes and what to do next.
     pub notes: Vec<String>,
+    /// The text is for a file or a program: not a letter of it is changed, unless it goes to a terminal.
+    pub exact: bool,
 }
 
 impl Report {
     pub fn new(exit: Exit, json: Value, text: impl Into<String>) -> Self {
-        Self { exit, json, text: text.into(), notes: Vec::new() }
+        Self { exit, json, text: text.into(), notes: Vec::new(), exact: false }
+    }
+
+    #[must_use]
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
+        self
     }
 
     #[must_use]

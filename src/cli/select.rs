@@ -21,7 +21,7 @@ use crate::{
         change::{self, ChangeOp},
         explain::{self, CanSelect},
         fact::{Fact, Why},
-        firm::{Authority, Client, ClientState, Firm, Person, PersonId, Selection, SelectionScope, TargetName},
+        firm::{Authority, Client, ClientState, Firm, Mode, Person, PersonId, Selection, SelectionScope, TargetName},
         office::Permission,
         policy::{Answer, Decider, Reach},
     },
@@ -231,7 +231,7 @@ pub fn draft<'f>(
     }
     if let Some(like) = &bulk.like {
         let like = act::person(app, firm, &like.0)?;
-        for (client, mut selection) in held_by(app, decider, like) {
+        for (client, mut selection) in held_by(app, decider, like, person.mode) {
             selection.when_granted |= bulk.when_granted;
             draft.wishes.entry(client.slug.clone()).or_insert_with(|| widen(decider, person, client, selection));
         }
@@ -241,7 +241,7 @@ pub fn draft<'f>(
         if from.id == person.id {
             return Err(Failure::new(Exit::Usage, "nobody takes over from themselves"));
         }
-        for (client, mut selection) in held_by(app, decider, from) {
+        for (client, mut selection) in held_by(app, decider, from, person.mode) {
             selection.when_granted |= bulk.when_granted;
             let mut wish = widen(decider, person, client, selection);
             let selected = firm.selections.contains_key(&(from.id, client.id));
@@ -289,16 +289,18 @@ fn ordinary(client: &Client) -> bool {
     client.private_to.is_none() && client.state == ClientState::Active
 }
 
-/// What a colleague has: what is selected for them, or, where their mode looks at no selections, what they see.
-fn held_by<'f>(app: &App, decider: &Decider<'f>, person: &Person) -> Vec<(&'f Client, Selection)> {
+/// What a colleague has: what is selected for them, or, where their mode looks at no selections, what they see. What the
+/// ledgers keep from them is theirs only to wish for, and nobody's whom a ledger would not keep it from (`mode`).
+fn held_by<'f>(app: &App, decider: &Decider<'f>, person: &Person, mode: Mode) -> Vec<(&'f Client, Selection)> {
     let firm: &'f Firm = decider.firm();
+    let sees = |client: &Client| decider.judge(person.id, client.id).answer != Answer::No;
     let clients = firm.clients.values().filter(|c| ordinary(c) && reads(app, firm, c));
     let has = clients.filter_map(|client| {
         let selection = match firm.selections.get(&(person.id, client.id)) {
+            Some(_) if !mode.needs_ledger() && !sees(client) => None,
             Some(selection) => Some(selection.clone()),
             None if person.mode.needs_selection() => None,
-            None => (decider.judge(person.id, client.id).answer != Answer::No)
-                .then_some(Selection { scope: SelectionScope::Whole, when_granted: false }),
+            None => sees(client).then_some(Selection { scope: SelectionScope::Whole, when_granted: false }),
         };
         Some((client, selection?))
     });

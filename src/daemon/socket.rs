@@ -77,15 +77,32 @@ pub struct Request {
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     Note(String),
-    Ask { id: String, question: String },
-    Report { exit: u8, json: Value, text: String, notes: Vec<String> },
-    Failure { exit: u8, message: String, next: Option<String>, causes: Vec<String> },
+    Ask {
+        id: String,
+        question: String,
+    },
+    Report {
+        exit: u8,
+        json: Value,
+        text: String,
+        notes: Vec<String>,
+        #[serde(default)]
+        exact: bool,
+    },
+    Failure {
+        exit: u8,
+        message: String,
+        next: Option<String>,
+        causes: Vec<String>,
+    },
 }
 
 impl Line {
     fn of(result: Result<Report, Failure>) -> Self {
         match result {
-            Ok(Report { exit, json, text, notes }) => Self::Report { exit: exit.code(), json, text, notes },
+            Ok(Report { exit, json, text, notes, exact }) => {
+                Self::Report { exit: exit.code(), json, text, notes, exact }
+            }
             Err(Failure { exit, message, next, causes, .. }) => {
                 Self::Failure { exit: exit.code(), message, next, causes }
             }
@@ -95,8 +112,8 @@ impl Line {
     /// The end of a command, or `None` for what comes before it.
     pub fn end(self) -> Option<Result<Report, Failure>> {
         match self {
-            Self::Report { exit, json, text, notes } => {
-                Some(Ok(Report { exit: Exit::from_code(exit), json, text, notes }))
+            Self::Report { exit, json, text, notes, exact } => {
+                Some(Ok(Report { exit: Exit::from_code(exit), json, text, notes, exact }))
             }
             Self::Failure { exit, message, next, causes } => {
                 Some(Err(Failure { next, causes, ..Failure::new(Exit::from_code(exit), message) }))

@@ -191,6 +191,9 @@ pub enum ChangeOp {
     AddGuest {
         guest: Guest,
         second: Option<PersonId>,
+        /// Of a guest who is one already: it makes nobody a guest who was ended meanwhile.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        extends: bool,
     },
     EndGuest {
         person: PersonId,
@@ -369,7 +372,9 @@ fn carry_out(firm: &mut Firm, op: &ChangeOp, by: By, alone: bool) -> Outcome {
             selections::select(firm, *person, *client, scope, *when_granted)
         }
         ChangeOp::Unselect { person, client } => selections::unselect(firm, *person, *client),
-        ChangeOp::AddGuest { guest, second } => selections::add_guest(firm, guest, *second, by, alone),
+        ChangeOp::AddGuest { guest, second, extends } => {
+            selections::add_guest(firm, guest, (*second, *extends), by, alone)
+        }
         ChangeOp::EndGuest { person, client } => selections::end_guest(firm, *person, *client),
 
         ChangeOp::AddToGroup { group, clients, connections } => groups::add(firm, group, clients, connections),

@@ -90,7 +90,7 @@ fn foot(out: &mut String, matrix: &Matrix) {
     let people: BTreeSet<&str> = matrix.rows.iter().map(|r| r.person.email.as_str()).collect();
     let sums: Vec<String> = states.iter().map(|(state, n)| format!("{n} {}", state.words())).collect();
     match matrix.rows.as_slice() {
-        [] if matrix.others > 0 => out.push_str("You see nothing.\n"),
+        [] if matrix.own => out.push_str("You see nothing.\n"),
         [] => {
             let _ = match &matrix.asked {
                 Some(person) => writeln!(out, "{person} sees nothing."),

@@ -128,7 +128,7 @@ pub async fn run(
         TableFormat::Csv => print::past_csv(&rows, clock)?,
         TableFormat::Json => format!("{json}\n"),
     };
-    Ok(Report::new(Exit::Done, json, text))
+    Ok(Report::new(Exit::Done, json, text).exact(!matches!(format, TableFormat::Text)))
 }
 
 /// The clients that today's `access` names to whoever asks, and how many others it counts; `None`: all of them. The past

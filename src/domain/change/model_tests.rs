@@ -334,7 +334,7 @@ fn office(role: Role) -> Office {
 fn guest(p: u128, c: u128, break_glass: bool) -> ChangeOp {
     let until = now() + jiff::SignedDuration::from_hours(20);
     let guest = Guest { person: pid(p), client: cid(c), until, reason: "r".into(), break_glass };
-    ChangeOp::AddGuest { guest, second: None }
+    ChangeOp::AddGuest { guest, second: None, extends: false }
 }
 
 fn op(act: &Act, turn: usize) -> ChangeOp {

@@ -60,9 +60,9 @@ pub fn publish(firm: &Firm, op: &ChangeOp, author: Option<PersonId>, by: By) -> 
         return refuse("this is your own change", "Four eyes: another owner must publish it.");
     }
     match op {
-        ChangeOp::AddGuest { guest, .. } if guest.break_glass => {
+        ChangeOp::AddGuest { guest, extends, .. } if guest.break_glass => {
             let author = author.map(|id| person(firm, id)).transpose()?.map(|p| p.id);
-            apply(firm, &ChangeOp::AddGuest { guest: guest.clone(), second: author }, by)
+            apply(firm, &ChangeOp::AddGuest { guest: guest.clone(), second: author, extends: *extends }, by)
         }
         _ => carried(firm, op, author, by, false),
     }

@@ -100,7 +100,13 @@ pub(super) fn unselect(firm: &mut Firm, who: PersonId, what: ClientId) -> Outcom
     }
 }
 
-pub(super) fn add_guest(firm: &mut Firm, guest: &Guest, second: Option<PersonId>, by: By, alone: bool) -> Outcome {
+pub(super) fn add_guest(
+    firm: &mut Firm,
+    guest: &Guest,
+    (second, extends): (Option<PersonId>, bool),
+    by: By,
+    alone: bool,
+) -> Outcome {
     let (who, what) = (person(firm, guest.person)?, client(firm, guest.client)?);
     ordinary(what)?;
     if who.shut() {
@@ -119,11 +125,17 @@ pub(super) fn add_guest(firm: &mut Firm, guest: &Guest, second: Option<PersonId>
             check_second(firm, second, by)?;
         }
     }
+    // Break-glass lies beside a guest's access and not in its place: when its day is over, that goes on.
+    let same = |g: &Guest| (g.person, g.client, g.break_glass) == (guest.person, guest.client, guest.break_glass);
+    if extends && !firm.guests.iter().any(same) {
+        return refuse(
+            format!("{} is no guest of {} any more", who.email, what.slug),
+            "Who needs the access still is made a guest again: ledgerward guests add",
+        );
+    }
     let kind = if guest.break_glass { "BREAK-GLASS" } else { "guest" };
     let until = firm.zone.end(guest.until);
     let summary = format!("{kind} access of {} to {} until {until}: {}", who.email, what.slug, guest.reason);
-    // Break-glass lies beside a guest's access and not in its place: when its day is over, that goes on.
-    let same = |g: &Guest| (g.person, g.client, g.break_glass) == (guest.person, guest.client, guest.break_glass);
     firm.guests.retain(|g| !same(g));
     firm.guests.push(guest.clone());
     done(summary)

@@ -485,6 +485,7 @@ fn break_glass_lies_beside_a_guests_access_and_both_end_together() {
             break_glass,
         },
         second: break_glass.then(|| pid(PRIMARY)),
+        extends: false,
     };
     let f = after(&firm(), guest(300, false), OWNER);
     let both = after(&f, guest(8, true), OWNER);
@@ -495,6 +496,10 @@ fn break_glass_lies_beside_a_guests_access_and_both_end_together() {
     let end = ChangeOp::EndGuest { person: pid(EMPLOYEE), client: cid(1) };
     let (none, effect) = apply(&both, &end, by(OWNER)).unwrap();
     assert!(none.guests.is_empty());
+    let ChangeOp::AddGuest { guest: longer, second, .. } = guest(400, false) else { return };
+    let extends = ChangeOp::AddGuest { guest: longer, second, extends: true };
+    refused(&none, &extends, OWNER, "is no guest of acme-ltd any more");
+    assert_eq!(after(&f, extends, OWNER).guests.len(), 1);
     let told = "guest and BREAK-GLASS access of emma@harbour.example to acme-ltd ended";
     assert_eq!(effect.summary, told);
     assert!(apply(&f, &end, by(OWNER)).unwrap().1.summary.starts_with("guest access"));
@@ -510,7 +515,7 @@ fn break_glass_needs_two_people_and_a_day_at_most() {
         reason: "audit".into(),
         break_glass,
     };
-    let op = |guest, second: Option<u128>| ChangeOp::AddGuest { guest, second: second.map(pid) };
+    let op = |guest, second: Option<u128>| ChangeOp::AddGuest { guest, second: second.map(pid), extends: false };
     refused(&f, &op(guest(2, true), None), OWNER, "second person");
     refused(&f, &op(guest(2, true), Some(OWNER)), OWNER, "second person");
     refused(&f, &op(guest(2, true), Some(EMPLOYEE)), OWNER, "second person");
@@ -644,7 +649,11 @@ pub(crate) fn op() -> impl Strategy<Value = ChangeOp> {
         (p(), c(), -5i64..40, any::<bool>(), prop::option::of(p())).prop_map(
             |(person, client, h, break_glass, second)| {
                 let until = now() + jiff::SignedDuration::from_hours(h);
-                ChangeOp::AddGuest { guest: Guest { person, client, until, reason: "r".into(), break_glass }, second }
+                ChangeOp::AddGuest {
+                    guest: Guest { person, client, until, reason: "r".into(), break_glass },
+                    second,
+                    extends: false,
+                }
             }
         ),
     ];

@@ -1,0 +1,99 @@
+//! Access steps that somebody saw and published: publishing approves exactly these, and no guard holds them (`product` 7).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use ledgerward_contract::{Email, FolderRole, Holder, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::{
+        firm::Firm,
+        guard::Shown,
+        lane::{Cause, Op, Step},
+        plan::{Plan, Proposed},
+        shift::Shift,
+    },
+    lanes::lane_text,
+    store::{Db, Result},
+};
+
+/// By a lane's name: what was published for it and is perhaps not done yet.
+const PUBLISHED: &str = "published_step";
+
+/// An approval is good for a day at most (`decisions` 12), and this is one.
+const GOOD_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// What one person has in a folder after it. `None`: nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    who: Email,
+    role: Option<FolderRole>,
+    at: Timestamp,
+}
+
+/// Writes down what was shown and published. `after`: the firm as it is by it.
+pub fn publish(db: &mut Db, shifts: &[Shift], after: &Firm, now: Timestamp) -> Result<()> {
+    let mut by_lane: BTreeMap<String, Vec<Published>> = BTreeMap::new();
+    for shift in shifts {
+        let Some(person) = after.people.get(&shift.person) else { continue };
+        let who = person.address_on(&shift.lane.target).clone();
+        let rows = by_lane.entry(lane_text(&shift.lane)).or_default();
+        rows.extend(shift.address.iter().map(|(goes, _)| Published { who: goes.clone(), role: None, at: now }));
+        rows.push(Published { who, role: shift.after, at: now });
+    }
+    for (key, mut rows) in db.doc_all::<Vec<Published>>(PUBLISHED)? {
+        rows.retain(|r| good(r, now));
+        // What is published later is what holds.
+        let new = by_lane.remove(&key).unwrap_or_default();
+        rows.retain(|r| new.iter().all(|n| n.who != r.who));
+        rows.extend(new);
+        if rows.is_empty() {
+            db.doc_delete(PUBLISHED, &key)?;
+        } else {
+            db.doc_put(PUBLISHED, &key, &rows)?;
+        }
+    }
+    by_lane.into_iter().try_for_each(|(key, rows)| db.doc_put(PUBLISHED, &key, &rows))
+}
+
+fn good(row: &Published, now: Timestamp) -> bool {
+    row.at <= now && now.duration_since(row.at) < GOOD_FOR
+}
+
+/// What was published and is still good, by the lane's name.
+#[derive(Debug)]
+pub struct Steps(BTreeMap<String, Vec<Published>>);
+
+impl Steps {
+    pub fn read(db: &Db, now: Timestamp) -> Result<Self> {
+        let mut all: BTreeMap<String, Vec<Published>> = db.doc_all(PUBLISHED)?;
+        for rows in all.values_mut() {
+            rows.retain(|r| good(r, now));
+        }
+        Ok(Self(all))
+    }
+
+    /// The steps of a plan that are just what was published. A target's first plan is shown and approved as one.
+    pub fn of(&self, plan: &Plan<Proposed>) -> BTreeSet<Shown> {
+        let mut all = BTreeSet::new();
+        for lane in plan.lanes().iter().filter(|l| !l.first_plan) {
+            let Some(rows) = self.0.get(&lane_text(&lane.lane)) else { continue };
+            let says = |who: &Email, role| rows.iter().any(|r| r.who == *who && r.role == role);
+            let published = |step: &&Step| match &step.op {
+                // What a source says is its own news, whatever was published: it may have changed since.
+                _ if matches!(step.reason.cause, Cause::Source { .. } | Cause::Drift) => false,
+                Op::Grant { who, role } | Op::SetRole { who, to: role, .. } => says(who, Some(*role)),
+                Op::Revoke { who: Holder::Person(who), .. } => says(who, None),
+                _ => false,
+            };
+            let steps: Vec<&Step> = lane.steps.iter().filter(published).collect();
+            // They need the folder.
+            let made = lane.steps.iter().filter(|s| !steps.is_empty() && matches!(s.op, Op::Create { .. }));
+            let shown = |s: &Step| Shown { lane: lane.lane.clone(), step: s.op.clone() };
+            all.extend(made.map(shown));
+            all.extend(steps.into_iter().map(shown));
+        }
+        all
+    }
+}
