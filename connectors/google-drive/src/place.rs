@@ -1,6 +1,6 @@
 //! Finding and making folders, closing them, and placing changes: what the target's methods stand on.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::PoisonError, time::Duration};
 
 use futures::FutureExt;
 use ledgerward_contract::{
@@ -285,6 +285,22 @@ impl Drive {
             }
             _ => Ok(found.pop()),
         }
+    }
+
+    /// Lets somebody in, unless Google has paused that.
+    pub(crate) async fn invite(&self, cx: &WriteCx, request: Request) -> Result<Response> {
+        let rests = *self.sharing_rests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left) = rests.map(|until| until.duration_since(cx.now())).filter(|left| left.is_positive()) {
+            return Err(Error::new(ErrorKind::RateLimited, request.op, refusal::SHARING_PAUSED.0)
+                .next(refusal::SHARING_PAUSED.1)
+                .retry(Retry::After(left.unsigned_abs())));
+        }
+        let answer = self.paced(cx, request).await?;
+        if let Some(pause) = refusal::sharing_pause(&answer) {
+            let until = cx.now().saturating_add(pause).ok();
+            *self.sharing_rests.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        }
+        Ok(answer)
     }
 
     /// Sends a write that must not be repeated blindly, and again where Google says 403 about its pace: then it did nothing, as

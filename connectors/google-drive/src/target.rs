@@ -308,7 +308,7 @@ impl StorageTarget for Drive {
         let gate = self.lane(folder.as_str());
         let _held = gate.lock().await;
         let request = self.api.grant(folder.as_str(), who.as_given(), map::role_word(role), until)?;
-        let answer = self.paced(cx, request).await?;
+        let answer = self.invite(cx, request).await?;
         if refusal::shared_but_no_mail(&answer) {
             let list = self.own_entries(cx.read(), folder.as_str()).await?;
             let theirs = |p: &&Permission| {
