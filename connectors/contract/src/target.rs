@@ -328,6 +328,8 @@ pub struct Changes {
     /// Something changed that we cannot place: sweep everything.
     pub everything: bool,
     pub next: ChangeCursor,
+    /// Whether more is there to be told already. `next` says nothing about that: a target may give a new one each time.
+    pub more: bool,
 }
 
 /// Whether a target has sharing lists at all.

@@ -412,8 +412,9 @@ impl Drive {
             .clone()
             .or(list.new_start_page_token)
             .ok_or_else(|| Error::contract(OP, "the change feed ended without a place to go on"))?;
+        let more = list.next_page_token.is_some();
         // More than a page of changes is cheaper to sweep than to place.
-        let (mut folders, mut everything, mut budget) = (BTreeSet::new(), list.next_page_token.is_some(), 50);
+        let (mut folders, mut everything, mut budget) = (BTreeSet::new(), more, 50);
         for change in list.changes {
             if change.change_type.as_deref() == Some("drive") {
                 everything = true;
@@ -429,6 +430,6 @@ impl Drive {
                 }
             }
         }
-        Ok(Some(Changes { folders: folders.into_iter().collect(), everything, next: ChangeCursor(next) }))
+        Ok(Some(Changes { folders: folders.into_iter().collect(), everything, next: ChangeCursor(next), more }))
     }
 }

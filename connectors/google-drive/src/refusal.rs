@@ -205,13 +205,7 @@ const TABLE: &[Refusal] = &[
         "Google asks us to slow down",
         "Nothing to do; if it lasts for hours, the daily upload limit of 750 GB is used up.",
     ),
-    row(
-        "sharingRateLimitExceeded",
-        "",
-        RateLimited,
-        SHARING_PAUSED.0,
-        SHARING_PAUSED.1,
-    ),
+    row("sharingRateLimitExceeded", "", RateLimited, SHARING_PAUSED.0, SHARING_PAUSED.1),
     row("authError", "", Unauthenticated, "Google does not accept the sign-in any more", "Sign in again."),
     row("fileIdInUse", "", Conflict, "something with this id exists already", "Read it again."),
     row(

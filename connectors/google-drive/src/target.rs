@@ -163,7 +163,8 @@ impl StorageTarget for Drive {
             return Ok(changes);
         }
         let start: StartToken = decode("changes.start", &cx.send(self.api.start_token(&corpus)?).await?)?;
-        Ok(Changes { folders: Vec::new(), everything: lost, next: Feed::cursor(&start.start_page_token, &above) })
+        let next = Feed::cursor(&start.start_page_token, &above);
+        Ok(Changes { folders: Vec::new(), everything: lost, next, more: false })
     }
 
     async fn lacks_root(&self, cx: &ReadCx, made: Option<&ReservedId>) -> Result<bool> {

@@ -187,12 +187,13 @@ async fn events_hint_at_the_folder_and_a_forgotten_place_means_everything() {
     assert!(start.folders.is_empty() && !start.everything);
     assert!(start.next.as_str().parse::<u64>().unwrap() > 1 << 53, "{}", start.next);
     let none = t.changes(&w.read(), Some(start.next.clone())).await.unwrap();
-    assert!(none.folders.is_empty() && !none.everything && none.next == start.next);
+    assert!(none.folders.is_empty() && !none.everything && !none.more && none.next == start.next);
     // Deep below, and by hand.
     w.control("share", json!({ "item": "a.pdf", "login": BEN }));
     w.control("limits", json!({ "repeat_events": true }));
     let seen = t.changes(&w.read(), Some(start.next.clone())).await.unwrap();
     assert!(seen.folders.contains(&f) && !seen.folders.contains(&other) && !seen.everything, "{seen:?}");
+    assert!(seen.more, "only an empty page is the last");
     w.control("link_on", json!({ "item": other.as_str() }));
     let seen = t.changes(&w.read(), Some(seen.next)).await.unwrap();
     assert!(seen.folders.contains(&other), "{seen:?}");

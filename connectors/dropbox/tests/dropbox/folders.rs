@@ -236,15 +236,23 @@ async fn changes_name_the_client_folder_and_a_forgotten_cursor_names_everything(
     assert!(!start.everything);
     let quiet = w.target().changes(&w.read(), Some(start.next)).await.unwrap();
     assert_eq!((quiet.folders, quiet.everything), (vec![], false));
+    let again = w.target().changes(&w.read(), Some(quiet.next.clone())).await.unwrap();
+    assert!(again.next != quiet.next && !quiet.more && !again.more, "a new cursor is no news");
     w.put(&a, &file("2026/a.pdf", "x"), Expect::Absent).await.unwrap();
     let one = w.target().changes(&w.read(), Some(quiet.next)).await.unwrap();
     assert_eq!((one.folders, one.everything), (vec![a.clone()], false));
     w.control("delete", json!({ "folder": w.child(&w.child(&w.dumped(&a), "2026"), "a.pdf")["id"] }));
     let gone = w.target().changes(&w.read(), Some(one.next)).await.unwrap();
-    assert_eq!((gone.folders, gone.everything), (vec![a], false));
+    assert_eq!((gone.folders, gone.everything), (vec![a.clone()], false));
     w.control("delete", json!({ "folder": b.as_str() }));
     let all = w.target().changes(&w.read(), Some(gone.next)).await.unwrap();
     assert!(all.everything, "a deleted folder cannot be placed");
+    w.control("limits", json!({ "list_page_max": 1 }));
+    for name in ["b.pdf", "c.pdf"] {
+        w.put(&a, &file(name, "x"), Expect::Absent).await.unwrap();
+    }
+    let part = w.target().changes(&w.read(), Some(all.next.clone())).await.unwrap();
+    assert!(part.more && part.next != all.next);
     w.control("reset_cursors", json!({}));
     let reset = w.target().changes(&w.read(), Some(all.next)).await.unwrap();
     assert!(reset.everything);

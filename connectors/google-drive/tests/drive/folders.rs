@@ -160,6 +160,8 @@ async fn s07_a_root_that_is_moved_or_shared_from_above_is_everything() {
     let start = t.changes(&w.read(), None).await.unwrap();
     let quiet = look(&start).await;
     assert!(!quiet.everything);
+    let again = look(&quiet).await;
+    assert!(again.next != quiet.next && !quiet.more && !again.more, "a new token is no news");
     w.control("move", json!({ "file": MY, "to": inner["id"] }));
     let moved = look(&quiet).await;
     assert!(moved.everything, "the root lies elsewhere");

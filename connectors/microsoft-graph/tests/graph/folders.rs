@@ -153,6 +153,8 @@ async fn changes_name_the_clients_folder_and_a_forgotten_place_means_everything(
     w.control("share", json!({ "item": f.as_str(), "user": BEN }));
     let next = t.changes(&w.read(), Some(next.next)).await.unwrap();
     assert!(next.folders.contains(&f) && next.folders.contains(&other), "{next:?}");
+    let again = t.changes(&w.read(), Some(next.next.clone())).await.unwrap();
+    assert!(again.next != next.next && !next.more && !again.more, "a new place is no news");
     w.control("share", json!({ "item": ROOT, "user": BEN }));
     assert!(t.changes(&w.read(), Some(next.next)).await.unwrap().everything, "the root's list reaches all");
     w.control("forget_changes", json!({ "item": ROOT }));
