@@ -292,6 +292,8 @@ pub fn classify(op: &'static str, response: &Response) -> Result<()> {
             error = Error { kind: ErrorKind::Unsupported, message: says.to_owned(), ..error }
                 .next("Leave this statement out, or have it in shorter periods.");
         }
+        // The rest speak for themselves.
+        None if !matches!(response.status, 401 | 429) => error = answer::unknown(error, &reason),
         None => {}
     }
     if let Some(word) = answer::safe_word(&reason) {

@@ -223,3 +223,17 @@ fn settings_are_checked_and_named() {
     }
     assert!(VENDOR.connector(Value::Null).is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_says_what_to_do() {
+    let w = World::rooted();
+    let (f, other) = (w.create(1).await, w.create(2).await);
+    let Stat::Present { name, .. } = w.target().stat(&w.read(), &other).await.unwrap() else { panic!() };
+    let renamed = w.target().rename(&w.write(), &f, &name).await.unwrap_err();
+    w.put(&f, &file("a.pdf", "one"), Expect::Absent).await.unwrap();
+    let put = w.put(&f, &file("a.pdf", "two"), Expect::Absent).await.unwrap_err();
+    for e in [renamed, put] {
+        let next = e.next.as_deref().unwrap_or_default();
+        assert!(e.kind == ErrorKind::Conflict && next.starts_with("Rename or move the other one"), "{e:?}");
+    }
+}

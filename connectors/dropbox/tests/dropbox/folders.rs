@@ -257,3 +257,17 @@ async fn changes_name_the_client_folder_and_a_forgotten_cursor_names_everything(
     let reset = w.target().changes(&w.read(), Some(all.next)).await.unwrap();
     assert!(reset.everything);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_says_what_to_do() {
+    let w = World::personal();
+    let (f, other) = (w.create(1).await, w.create(2).await);
+    let Stat::Present { name, .. } = w.target().stat(&w.read(), &other).await.unwrap() else { panic!() };
+    let renamed = w.target().rename(&w.write(), &f, &name).await.unwrap_err();
+    w.put(&f, &file("a.pdf", "one"), Expect::Absent).await.unwrap();
+    let put = w.put(&f, &file("a.pdf", "two"), Expect::Absent).await.unwrap_err();
+    for e in [renamed, put] {
+        let next = e.next.as_deref().unwrap_or_default();
+        assert!(e.kind == ErrorKind::Conflict && next.starts_with("Rename or move the other one"), "{e:?}");
+    }
+}

@@ -285,6 +285,10 @@ fn every_refusal_is_told_in_words_with_the_next_step_and_without_the_vendors_tex
         assert!(e.message.ends_with("a reason that we do not know: path.brand_new_tag"), "{e:?}");
         assert!(e.next.unwrap().starts_with("Report it"));
     }
+    let e = classify("files.list", &answer(409, &json!({ ".tag": "reset" }))).unwrap_err();
+    assert_eq!((e.kind, e.retry), (ErrorKind::Unavailable, Retry::Backoff), "it is read again: {e:?}");
+    let e = classify("folder.rename", &answer(409, &nested("to/conflict/folder"))).unwrap_err();
+    assert!(e.kind == ErrorKind::Conflict && e.next.unwrap().starts_with("Rename or move the other one"));
     // The values of some tags are numbers, and uploads have their union under another key.
     let e =
         classify("x.y", &answer(409, &json!({ ".tag": "too_many_members", "too_many_members": 1000 }))).unwrap_err();
