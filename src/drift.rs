@@ -155,9 +155,12 @@ async fn follow(
         let page = api.changes(cx, cursor.clone()).await.ok()?;
         everything |= page.everything;
         changed.extend(page.folders);
-        let ended = cursor.is_none() || cursor.as_ref() == Some(&page.next);
+        // A page that leads to itself would be asked for without end.
+        if page.more && cursor.as_ref() == Some(&page.next) {
+            return None;
+        }
         cursor = Some(page.next);
-        if ended {
+        if !page.more {
             return Some((changed, everything, cursor));
         }
     }

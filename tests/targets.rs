@@ -29,9 +29,17 @@ formats = ["csv"]
 
 /// A firm at rest that has a Dropbox beside its Drive, with no client on it yet.
 fn firm() -> Firm {
+    firm_beside(&[])
+}
+
+/// The same; these people's accounts are not of the firm's team there, so that they are invited.
+fn firm_beside(outside: &[&str]) -> Firm {
     let mut firm = Firm::at_rest();
     firm.secret("box-secret", "test-box-word");
-    let person = |p: &str| json!({"email": format!("{p}@harbour.example"), "name": p, "team": "harbour"});
+    let person = |p: &str| {
+        let team = (!outside.contains(&p)).then_some("harbour");
+        json!({"email": format!("{p}@harbour.example"), "name": p, "team": team})
+    };
     let accounts: Vec<Value> = ["ledgers", "ana", "bob", "cleo", "dev"].iter().map(|p| person(p)).collect();
     let visitor = json!({"email": "visitor@elsewhere.example", "name": "Vi Visitor"});
     let accounts: Vec<Value> = accounts.into_iter().chain([visitor]).collect();
@@ -474,6 +482,52 @@ fn folders_take_turns_where_no_feed_tells_of_sharing() {
     }
     let told = firm.ask(&["gaps", "--json", "--quiet"]).out;
     assert_eq!(told.matches("visitor@elsewhere.example").count(), 3, "whoever asks is told of now: {told}");
+}
+
+#[test]
+fn a_quiet_feed_is_asked_once_though_it_gives_a_new_place_each_time() {
+    let firm = Firm::at_rest();
+    let asked = || {
+        let stats = firm.at("drive", "stats", json!({}));
+        let all = stats["requests"].as_object().unwrap().iter();
+        all.filter(|(what, _)| what.ends_with("/changes")).filter_map(|(_, n)| n.as_u64()).sum::<u64>()
+    };
+    firm.sync();
+    let before = asked();
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(asked() - before, 1, "{}", firm.at("drive", "stats", json!({})));
+}
+
+#[test]
+fn an_invitation_that_our_own_change_took_back_is_sent_again_without_a_question() {
+    let firm = firm_beside(&["bob"]);
+    firm.must(&["clients", "targets", "cedar-bakery", "drive", "disk", "box"]);
+    firm.sync();
+    firm.approve_all();
+    assert_eq!(firm.sync().exit, 0);
+    let bob = "bob@harbour.example";
+    let row = || {
+        let told = firm.ask(&["holders", "list", "--client", "cedar-bakery", "--json", "--quiet"]).json();
+        told["holders"].as_array().unwrap().iter().find(|h| h["target"] == "box" && h["holder"] == bob).cloned()
+    };
+    let waits = |row: Option<Value>| row.is_some_and(|r| r["pending"] == true && r["state"] == "ours");
+    assert!(waits(row()), "{:?}", row());
+    // By hand the invitation is another role's. To put that right, Dropbox has it taken back and sent anew.
+    let editor = json!({"folder": "ledgerward clients/Cedar Bakery", "email": bob, "level": "editor", "pending": true});
+    firm.at("box", "share", editor);
+    firm.ask(&["plan"]);
+    firm.approve_all();
+    firm.at("box", "team", json!({"members_only": true}));
+    let told = firm.sync();
+    assert!(told.err.contains("taken back") || told.out.contains("taken back"), "{told:?}");
+    assert_eq!(row(), None, "{told:?}");
+
+    firm.at("box", "team", json!({"members_only": false}));
+    let told = firm.sync();
+    assert_eq!(told.exit, 0, "no hand took them out, so nobody is asked: {told:?}");
+    let there = row();
+    assert!(there.as_ref().is_some_and(|r| r["role"] == "reader") && waits(there.clone()), "{there:?}");
+    assert_eq!(firm.must(&["hold", "--json", "--quiet"]).json()["holds"], json!([]));
 }
 
 #[test]

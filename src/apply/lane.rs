@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ledgerward_contract::{
-    Email, Error, FolderId, FolderRole, Gone, Granted, Holder, Journalled, PermissionId, ReservedId, SeenPermission,
-    SeenRole, Snapshot, StorageTarget, Timestamp, Via, WriteCx,
+    Email, Error, ErrorKind, FolderId, FolderRole, Gone, Granted, Holder, Journalled, PermissionId, ReservedId,
+    SeenPermission, SeenRole, Snapshot, StorageTarget, Timestamp, Via, WriteCx,
 };
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use super::{
     LaneDone, LaneEnd, Refusal, StepDone, begin,
     folder::Root,
     holder::wait_for,
-    settle::{may_be_done, settle_one},
+    settle::{TAKEN_BACK, gone_with_role, may_be_done, settle_one},
     via_words, words,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     },
     engine::Picture,
     gather, lanes,
-    store::{Intent, JournalOp, JournalRow, Outcome, OwnedRow},
+    store::{Db, Intent, JournalOp, JournalRow, Outcome, OwnedRow},
     world::{Target, World},
 };
 
@@ -278,7 +278,9 @@ impl Lane<'_> {
             },
             Op::SetRole { permission, to, .. } => {
                 api.set_role(cx, folder, permission, *to).await?;
-                Ok(Did::Granted(permission.clone(), false))
+                // An invitation with another role is one that waits still.
+                let waits = self.known(permission).is_some_and(|o| o.invited_since.is_some());
+                Ok(Did::Granted(permission.clone(), waits))
             }
             Op::Rename { name } => {
                 api.rename(cx, folder, name).await?;
@@ -360,10 +362,26 @@ impl Lane<'_> {
             Err(e) => {
                 let failed =
                     Outcome::Failed { kind: format!("{:?}", e.kind).to_lowercase(), message: e.message.clone() };
-                self.app.store.run(move |db| db.outcome(row, &failed, now)).await?;
+                let over = if e.kind == ErrorKind::NotFound { None } else { self.taken_back(&folder, &op).await };
+                let record = move |db: &mut Db| {
+                    db.tx(|db| {
+                        db.outcome(row, &failed, now)?;
+                        over.iter().try_for_each(|who| db.owned_lost(&lane, who, TAKEN_BACK, now))
+                    })
+                };
+                self.app.store.run(record).await?;
                 Ok(Err(self.refused(&e)))
             }
         }
+    }
+
+    /// Whose invitation is gone after a change of its role that failed. Some targets change none: it is taken back and another
+    /// is sent. Then our own step took it, and no hand did.
+    async fn taken_back(&self, folder: &FolderId, op: &Op) -> Option<Email> {
+        let Op::SetRole { permission, .. } = op else { return None };
+        let ours = self.known(permission).filter(|o| o.invited_since.is_some())?;
+        let list = gather::sharing(self.target, folder, self.picture.now).await.ok()?;
+        gone_with_role(op, &list).then(|| ours.grant.who.clone())
     }
 
     /// The grant of ours behind an entry.

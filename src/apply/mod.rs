@@ -17,7 +17,7 @@ use std::{
 use futures::{StreamExt as _, future::join_all, stream};
 use jiff::SignedDuration;
 use ledgerward_contract::{
-    Error, FolderId, Journalled, Permit, SeenPermission, Snapshot, Timestamp, Via, WriteAuthority, WriteCx,
+    Error, FolderId, Journalled, Permit, SeenPermission, SeenRole, Snapshot, Timestamp, Via, WriteAuthority, WriteCx,
 };
 
 use crate::{
@@ -235,7 +235,10 @@ async fn release(app: &App, picture: &Picture) -> Result<(), Failure> {
             let Some(row) = known.owned.iter().find(|o| o.grant.step == *step) else { continue };
             let since = was.get(step).map_or(now, |since| now.min(*since));
             // A folder that the lane no longer has is not looked at again.
-            if known.folder() != Some(&row.grant.folder) || now.duration_since(since) >= confirm {
+            // A "no" is said and needs no second look, unlike an absence.
+            let declined = |p: &SeenPermission| p.id == row.grant.permission && p.role == SeenRole::Declined;
+            let said_no = known.list().is_some_and(|list| list.items().iter().any(declined));
+            if said_no || known.folder() != Some(&row.grant.folder) || now.duration_since(since) >= confirm {
                 lost.push((plan.lane.clone(), row.grant.who.clone()));
             } else {
                 waits.insert(*step, since);

@@ -14,7 +14,7 @@ use crate::{
     config::schema,
     domain::lane::{LaneKey, Op},
     gather,
-    store::{JournalOp, JournalRow, LaneRow, Outcome, StoreError},
+    store::{JournalOp, JournalRow, LaneRow, Outcome, OwnedRow, StoreError},
     world::{Target, World},
 };
 
@@ -203,6 +203,16 @@ pub(super) async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> 
     }
 }
 
+/// Why a grant of ours is over after a change of its role.
+pub(super) const TAKEN_BACK: &str = "the invitation was taken back to be sent with another role, and was not sent";
+
+/// Whether the entry whose role was to change is listed neither by its id nor by its holder.
+pub(super) fn gone_with_role(op: &Op, list: &Snapshot<SeenPermission>) -> bool {
+    let Op::SetRole { who, permission, .. } = op else { return false };
+    let there = |p: &SeenPermission| p.id == *permission || p.holder == Holder::Person(who.clone());
+    !list.items().iter().any(|p| p.via == Via::Direct && there(p))
+}
+
 /// A grant whose answer was lost may land later than the first look (S01, S10). It is not said to have failed before this
 /// time: the next run looks again, and what it finds is ours.
 const LANDS_WITHIN: SignedDuration = SignedDuration::from_mins(5);
@@ -228,20 +238,31 @@ async fn settle_access(
         Op::SetRole { permission, to, .. } => direct.iter().any(|p| p.id == *permission && role_is(p, *to)),
         _ => false,
     };
-    if !done && matches!(op, Op::Grant { .. }) && now.duration_since(row.at).abs() < LANDS_WITHIN {
-        return Ok(false);
-    }
     let entry = match &op {
         Op::Grant { who, .. } => direct.iter().find(|p| p.holder == Holder::Person(who.clone())),
         Op::SetRole { permission, .. } => direct.iter().find(|p| p.id == *permission),
         _ => None,
     };
-    let permission = entry.map(|p| ((p.id.clone(), p.expires), p.pending && matches!(op, Op::Grant { .. })));
+    // The same goes for an invitation that is taken back to be sent with another role.
+    let gone = gone_with_role(&op, list);
+    let waits = gone || matches!(op, Op::Grant { .. }) || entry.is_some_and(|p| p.pending);
+    if !done && waits && now.duration_since(row.at).abs() < LANDS_WITHIN {
+        return Ok(false);
+    }
+    let permission = entry.map(|p| ((p.id.clone(), p.expires), p.pending));
     app.store
         .run(move |db| {
             if !done {
                 let message = "the target does not show it".to_owned();
-                return db.outcome(step, &Outcome::Failed { kind: "settled".to_owned(), message }, now);
+                return db.tx(|db| {
+                    db.outcome(step, &Outcome::Failed { kind: "settled".to_owned(), message }, now)?;
+                    let ours = if gone { db.owned()?.remove(&lane).unwrap_or_default() } else { vec![] };
+                    let theirs = |o: &&OwnedRow| {
+                        o.invited_since.is_some()
+                            && matches!(&op, Op::SetRole { permission, .. } if *permission == o.grant.permission)
+                    };
+                    ours.iter().filter(theirs).try_for_each(|o| db.owned_lost(&lane, &o.grant.who, TAKEN_BACK, now))
+                });
             }
             match (&op, permission) {
                 (Op::Revoke { who: Holder::Person(who), .. }, _) => db.outcome_revoked_by(step, Some(who), now),

@@ -151,7 +151,7 @@ async fn on_them(app: &App, firm: &Firm, target: &Target, folders: &[&FolderId])
 fn on(firm: &Firm, list: &[SeenPermission]) -> On {
     let seen = |ours: bool| -> Vec<String> {
         let of_firm = |p: &SeenPermission| matches!(&p.holder, Holder::Person(e) if firm.domains.contains(e.domain()));
-        let all = list.iter().filter(|p| !p.ourselves && p.role != SeenRole::MetadataOnly && of_firm(p) == ours);
+        let all = list.iter().filter(|p| !p.ourselves && !p.role.lets_nobody_in() && of_firm(p) == ours);
         let all: Vec<SeenPermission> = all.cloned().collect();
         base(&all).into_iter().map(|(who, role)| format!("{who} {role}")).collect()
     };
@@ -413,7 +413,7 @@ async fn take(
     let wanted: BTreeSet<_> =
         desired.wants.iter().filter_map(|w| decider.address(&lane.target, w.person)).cloned().collect();
     let (mut found, mut accept) = (Found::default(), Vec::new());
-    for p in list.iter().filter(|p| !p.ourselves && !matches!(p.role, SeenRole::Owner | SeenRole::MetadataOnly)) {
+    for p in list.iter().filter(|p| !p.ourselves && p.role != SeenRole::Owner && !p.role.lets_nobody_in()) {
         match &p.holder {
             Holder::Link(_) | Holder::Everyone(_) => found.open.push(p.holder.to_string()),
             Holder::Person(email) if wanted.contains(email) => found.entitled.push(p.holder.to_string()),

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use ledgerward_contract::{Email, Holder, SeenRole, SourceRef, Timestamp, Via};
+use ledgerward_contract::{Email, Holder, SourceRef, Timestamp, Via};
 use serde_json::{Value, json};
 
 mod own;
@@ -612,7 +612,7 @@ async fn still_open(
             let former = || holders.get(&key.target).and_then(|of| of.get(email)) == Some(&id);
             email == person.address_on(&key.target) || former()
         };
-        for p in list.items().iter().filter(|p| p.role != SeenRole::MetadataOnly) {
+        for p in list.items().iter().filter(|p| !p.role.lets_nobody_in()) {
             let how = match (&p.holder, &p.via) {
                 (Holder::Person(email), Via::Direct) if theirs(email) => "by a hand-made share",
                 (Holder::Person(email), _) if theirs(email) => "from a folder above or below it",

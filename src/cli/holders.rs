@@ -95,6 +95,7 @@ fn state(plan: Option<&LanePlan>, seen: &SeenPermission, owned: bool) -> &'stati
         (Some(KeepWhy::Accepted), _) => "accepted",
         (Some(KeepWhy::NotOursEntitled), _) => "entitled",
         (Some(KeepWhy::NameOnly), _) => "name_only",
+        (Some(KeepWhy::Declined), _) => "declined",
         (_, Holder::Link(_) | Holder::Everyone(_)) => "link",
         (Some(KeepWhy::Stranger), _) => "stranger",
         _ if owned => "ours",
@@ -117,6 +118,7 @@ const fn state_words(state: &str) -> &'static str {
         b"accepted" => "accepted; not ours",
         b"entitled" => "entitled; let in by hand",
         b"name_only" => "sees the folder's name only",
+        b"declined" => "declined the invitation; does not get in",
         b"link" => "OPEN TO OTHERS; no file goes in",
         b"held" => "evidence unknown; kept",
         b"stays" => "kept as it is",
@@ -189,6 +191,7 @@ const fn role(role: &SeenRole) -> &'static str {
         SeenRole::Manager => "manager",
         SeenRole::Owner => "owner",
         SeenRole::MetadataOnly => "name",
+        SeenRole::Declined => "declined",
         SeenRole::Other(_) => "other",
     }
 }

@@ -86,7 +86,7 @@ pub fn of_lane(d: &Decider<'_>, desired: &DesiredLane<'_>, client: &Client, list
     let target = &desired.lane.target;
     let mut lines = BTreeSet::new();
     let mut there: BTreeMap<&Email, Vec<&SeenPermission>> = BTreeMap::new();
-    for p in list.iter().filter(|p| !p.ourselves && !matches!(p.role, SeenRole::Owner | SeenRole::MetadataOnly)) {
+    for p in list.iter().filter(|p| !p.ourselves && p.role != SeenRole::Owner && !p.role.lets_nobody_in()) {
         let line = |gap, because: &str| Line { gap, who: p.holder.to_string(), because: because.to_owned() };
         match &p.holder {
             Holder::Person(email) => there.entry(email).or_default().push(p),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use ledgerward_contract::{Email, Holder, PermissionId, SeenPermission, Via};
+use ledgerward_contract::{Email, Holder, PermissionId, SeenPermission, SeenRole, Via};
 use serde::{Deserialize, Serialize};
 
 use super::{Known, lane_text};
@@ -51,7 +51,8 @@ pub(super) fn look(owned: &[OwnedRow], list: &[SeenPermission], before: &All) ->
         let themselves = p.holder == Holder::Person(grant.who.clone());
         // Whom an invitation reaches is not known before somebody accepts it, and then it must be who was invited.
         if invited_since.is_some() {
-            if !themselves || p.pending {
+            let in_force = !p.pending && !matches!(p.role, SeenRole::Declined | SeenRole::Other(_));
+            if !themselves || !in_force {
                 continue;
             }
             out.accepted.push(grant.who.clone());
@@ -95,7 +96,7 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use ledgerward_contract::{ClientId, FolderKey, FolderRole, SeenRole, Timestamp};
+    use ledgerward_contract::{ClientId, FolderKey, FolderRole, Timestamp};
 
     use super::*;
     use crate::domain::{firm::TargetName, lane::OwnedGrant};
@@ -155,6 +156,12 @@ mod tests {
         assert!(moved.known.is_empty() && moved.behind.is_empty() && moved.accepted.is_empty());
         let waits = look(&shows(NINA, true));
         assert!(waits.behind.is_empty() && waits.accepted.is_empty());
+        for role in [SeenRole::Declined, SeenRole::Other("on hold".to_owned())] {
+            let mut list = shows(NINA, false);
+            list[0].role = role;
+            let no = look(&list);
+            assert!(no.behind.is_empty() && no.accepted.is_empty(), "{:?}", list[0].role);
+        }
         let taken = look(&shows(NINA, false));
         assert_eq!((taken.accepted, taken.behind.len()), (vec![email(NINA)], 1));
     }

@@ -456,6 +456,45 @@ fn i12_a_waiting_invitation_satisfies_the_plan_and_is_shown() {
 }
 
 #[test]
+fn i12_a_declined_invitation_is_no_access_and_is_asked_about() {
+    let mut w = settled();
+    w.folders.get_mut(&whole(1)).unwrap().list[0].role = SeenRole::Declined;
+    let plan = w.plan();
+    let lane = &plan.lanes()[0];
+    assert!(plan.is_empty() && lane.removed_by_hand.is_empty() && lane.strangers.is_empty());
+    assert_eq!((lane.released.len(), lane.keeps[0].why), (1, KeepWhy::Declined));
+    let told = lane.findings.iter().find(|f| f.code == "holder.declined").unwrap();
+    assert!(told.text.contains("declined") && told.next.contains("remove the declined entry"), "{told:?}");
+    assert!(!lane.findings.iter().any(|f| f.code == "holder.role_raised"));
+
+    // The same under the account's primary address, which is nobody's here.
+    let folder = w.folders.get_mut(&whole(1)).unwrap();
+    folder.list[0].holder = Holder::Person(Email::parse("primary@elsewhere.example").unwrap());
+    let plan = w.plan();
+    let lane = &plan.lanes()[0];
+    assert!(plan.is_empty() && lane.removed_by_hand.is_empty() && lane.strangers.is_empty());
+    assert!(lane.findings.iter().any(|f| f.code == "holder.declined"));
+
+    // Our grant is over; without the entry it is an ordinary one, which nobody has to approve.
+    let folder = w.folders.get_mut(&whole(1)).unwrap();
+    let gone = folder.list.remove(0);
+    folder.owned.retain(|o| o.permission != gone.id);
+    let v = w.verdict();
+    assert_eq!((v.held.len(), v.cleared.lanes()[0].steps.len()), (0, 1));
+    assert!(matches!(&v.cleared.lanes()[0].steps[0].op, Op::Grant { who, .. } if *who == mail(1)));
+}
+
+#[test]
+fn a_role_of_the_vendors_own_is_told_as_what_it_is() {
+    let mut w = settled();
+    w.folders.get_mut(&whole(1)).unwrap().list[0].role = SeenRole::Other("viewer uploader".to_owned());
+    let plan = w.plan();
+    assert!(plan.is_empty());
+    let told = plan.lanes()[0].findings.iter().find(|f| f.code == "holder.role_other").unwrap();
+    assert!(told.text.contains("\"viewer uploader\"") && !told.text.contains("more than a writer"), "{told:?}");
+}
+
+#[test]
 fn n02_a_client_that_left_the_book_keeps_its_list() {
     let mut w = settled();
     w.firm.clients.clear();

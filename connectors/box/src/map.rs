@@ -271,7 +271,8 @@ pub fn seen(c: &Collaboration, me: &str, via: Via) -> SeenPermission {
         holder: holder(c),
         role: match c.status.as_str() {
             "accepted" | "pending" => role(&c.role),
-            // Declined, or a state we do not know: not a role that the plan can count on.
+            "rejected" => SeenRole::Declined,
+            // A state we do not know: not a role that the plan can count on.
             other => SeenRole::Other(other.to_owned()),
         },
         via,

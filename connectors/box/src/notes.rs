@@ -1,6 +1,6 @@
 //! What the probe says in words, each with its next step.
 
-use ledgerward_contract::{Holder, NoteLevel, Probe, ProbeNote, SeenRole};
+use ledgerward_contract::{Holder, NoteLevel, Probe, ProbeNote, SeenPermission, SeenRole};
 
 use crate::map::{Item, Me};
 
@@ -97,7 +97,8 @@ pub fn inherited(probe: &mut Probe) {
     // An app's own account has an address at Box and says nothing about the firm's.
     let home = domain(&probe.account).filter(|d| d != "boxdevedition.com");
     let (mut doors, mut others) = (Vec::new(), 0);
-    for p in probe.inherited.iter().filter(|p| !p.ourselves && p.role != SeenRole::Owner) {
+    let gets_in = |p: &&SeenPermission| !p.ourselves && p.role != SeenRole::Owner && !p.role.lets_nobody_in();
+    for p in probe.inherited.iter().filter(gets_in) {
         match &p.holder {
             Holder::Link(_) | Holder::Everyone(_) => {}
             Holder::Group(_) => doors.push(p.holder.to_string()),

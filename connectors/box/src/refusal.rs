@@ -11,6 +11,8 @@ use ErrorKind::{Config, Conflict, Forbidden, NotFound, Unavailable, Unsupported}
 struct Refusal(&'static str, &'static str, ErrorKind, &'static str, &'static str);
 
 const POLICY_NEXT: &str = "A Box administrator can allow the person's domain (Enterprise Settings > Content & Sharing, allowed domains; or Box Shield); otherwise unselect the client for this person.";
+/// What to do where something of another has the name.
+pub const TAKEN_NEXT: &str = "Rename or move the other one; the next run tries again.";
 const BUSY_NEXT: &str = "Nothing to do: it is tried again.";
 const NAME_NEXT: &str = "Give the client or the file a name without / \\ < > : | ? * and without blanks at its ends.";
 
@@ -115,13 +117,7 @@ const TABLE: &[Refusal] = &[
         "the name is longer than Box takes (255 characters)",
         "Give the client or the file a shorter name.",
     ),
-    Refusal(
-        "item_name_in_use",
-        "",
-        Conflict,
-        "something of this name lies there already",
-        "Rename or remove it, or let the next run read the folder again.",
-    ),
+    Refusal("item_name_in_use", "", Conflict, "something of this name lies there already", TAKEN_NEXT),
     Refusal(
         "bad_digest",
         "",

@@ -130,6 +130,8 @@ impl StorageTarget for BoxTarget {
         let list: Events = decode(OP, &answer)?;
         let root = self.root(cx).await?.map(|r| r.id);
         let next = position(OP, &list)?;
+        // Box does not say whether a page is the last: an empty one is.
+        let more = list.chunk_size > 0 && !list.entries.is_empty();
         // A full page may have more behind it; sweeping is cheaper than following.
         let (mut folders, mut everything) = (BTreeSet::new(), list.chunk_size >= 500);
         for event in list.entries {
@@ -145,7 +147,7 @@ impl StorageTarget for BoxTarget {
         }
         folders.remove(&FolderId("0".to_owned()));
         folders.retain(|f| Some(&f.0) != root.as_ref());
-        Ok(Changes { folders: folders.into_iter().collect(), everything, next })
+        Ok(Changes { folders: folders.into_iter().collect(), everything, next, more })
     }
 
     async fn lacks_root(&self, cx: &ReadCx, _made: Option<&ReservedId>) -> Result<bool> {
@@ -268,7 +270,7 @@ impl BoxTarget {
     async fn changes_from_now(&self, cx: &ReadCx, everything: bool) -> Result<Changes> {
         const OP: &str = "events.list";
         let list: Events = decode(OP, &cx.send(self.api.events("now")?).await?)?;
-        Ok(Changes { folders: Vec::new(), everything, next: position(OP, &list)? })
+        Ok(Changes { folders: Vec::new(), everything, next: position(OP, &list)?, more: false })
     }
 
     /// Who gets into the root, and so into every client's folder.

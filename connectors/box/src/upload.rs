@@ -65,7 +65,7 @@ impl BoxTarget {
             }
         }
         Err(Error::new(ErrorKind::Conflict, OP, "something else of this name is there already; it is left as it is")
-            .next("Rename or remove it in Box, or let the next run read the folder again.")
+            .next(refusal::TAKEN_NEXT)
             .with("item", there.id))
     }
 

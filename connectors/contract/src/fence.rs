@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Email, FolderId, Holder, PermissionId, SeenPermission, SeenRole, Snapshot, Via};
+use crate::{Email, FolderId, Holder, PermissionId, SeenPermission, Snapshot, Via};
 
 /// Who may hold the folder for a file to go in.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ impl Fenced<FolderId> {
     ///
     /// Someone still missing never blocks. Anybody extra does: a person not planned, a group we cannot see into, an
     /// inherited outsider, somebody let in below the folder, and always a link or "everyone". Those who see only the
-    /// folder's name do not count (`decisions` 21).
+    /// folder's name do not count (`decisions` 21), nor those who declined.
     pub fn check(folder: FolderId, list: &Snapshot<SeenPermission>, allowed: &Allowed) -> Result<Self, FenceBroken> {
         let strangers: Vec<_> = list.items().iter().filter(|p| !allowed.admits(p)).cloned().collect();
         if strangers.is_empty() { Ok(Self(folder)) } else { Err(FenceBroken { strangers }) }
@@ -68,7 +68,7 @@ impl<F> Fenced<F> {
 impl Allowed {
     /// Whether this entry may be there. A link or "everyone" never may, not even accepted.
     pub fn admits(&self, p: &SeenPermission) -> bool {
-        if p.role == SeenRole::MetadataOnly || p.ourselves {
+        if p.role.lets_nobody_in() || p.ourselves {
             return true;
         }
         match &p.holder {

@@ -71,7 +71,17 @@ pub enum SeenRole {
     Owner,
     /// Sees that the folder exists and its name, and nothing in it (a limited-access folder on Drive).
     MetadataOnly,
+    /// Invited, and said no. The entry is still listed and lets nobody in.
+    Declined,
+    /// A role or a state of the target's own. It may let somebody in.
     Other(String),
+}
+
+impl SeenRole {
+    /// Whether an entry of this role opens the folder to nobody.
+    pub const fn lets_nobody_in(&self) -> bool {
+        matches!(self, Self::MetadataOnly | Self::Declined)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -318,6 +328,8 @@ pub struct Changes {
     /// Something changed that we cannot place: sweep everything.
     pub everything: bool,
     pub next: ChangeCursor,
+    /// Whether more is there to be told already. `next` says nothing about that: a target may give a new one each time.
+    pub more: bool,
 }
 
 /// Whether a target has sharing lists at all.

@@ -50,9 +50,10 @@ impl Dropbox {
                 self.update(cx, folder, there, role).await?;
                 return Ok(granted(there));
             }
-            self.take_out(cx, folder, there).await?;
+            self.invite_anew(cx, folder, there, who.as_given(), role).await?;
+        } else {
+            self.invite(cx, folder, who.as_given(), role).await?;
         }
-        self.invite(cx, folder, who.as_given(), role).await?;
         let after = self.everybody(cx.read(), folder).await?;
         if let Some(there) = after.iter().find(theirs) {
             return Ok(granted(there));
@@ -71,8 +72,31 @@ impl Dropbox {
         }
     }
 
-    /// Adds one person, unless the day's invitations are used up.
-    async fn invite(&self, cx: &WriteCx, folder: &str, email: &str, role: FolderRole) -> Result<()> {
+    /// Takes an invitation back and sends another; not while none can be sent.
+    async fn invite_anew(
+        &self,
+        cx: &WriteCx,
+        folder: &str,
+        old: &SeenPermission,
+        email: &str,
+        role: FolderRole,
+    ) -> Result<()> {
+        self.may_invite(cx)?;
+        if let Gone::Pending(_) = self.take_out(cx, folder, old).await? {
+            // Another invitation now would be ended by this removal.
+            let text = "Dropbox is still taking the invitation back, to send it with another role";
+            return Err(
+                Error::new(ErrorKind::Unavailable, "member.add", text).next("Nothing to do: a later run sends it.")
+            );
+        }
+        self.invite(cx, folder, email, role).await.map_err(|e| {
+            let message = format!("the invitation was taken back to be sent with another role, and then {}", e.message);
+            Error { message, ..e }
+        })
+    }
+
+    /// Errors: the day's invitations are used up.
+    fn may_invite(&self, cx: &WriteCx) -> Result<()> {
         const OP: &str = "member.add";
         let rests = *self.adding_rests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(left) = rests.map(|until| until.duration_since(cx.now())).filter(|left| left.is_positive()) {
@@ -81,6 +105,13 @@ impl Dropbox {
                 .next("Nothing to do: this process adds people again after 24 hours.")
                 .retry(Retry::After(wait)));
         }
+        Ok(())
+    }
+
+    /// Adds one person, unless the day's invitations are used up.
+    async fn invite(&self, cx: &WriteCx, folder: &str, email: &str, role: FolderRole) -> Result<()> {
+        const OP: &str = "member.add";
+        self.may_invite(cx)?;
         let answer = self.tell(cx, self.api.add(folder, email, map::level(role))?).await?;
         if answer.status == 409 && refusal::tags(&answer) == "rate_limit" {
             let until = cx.now().saturating_add(refusal::ADDING_PAUSE).ok();
@@ -116,9 +147,7 @@ impl Dropbox {
         match (&now.holder, now.pending) {
             // Dropbox changes no invitation: it is taken back and made anew, without a mail.
             (Holder::Person(email), true) => {
-                let email = email.as_given().to_owned();
-                self.take_out(cx, folder, now).await?;
-                self.invite(cx, folder, &email, role).await?;
+                self.invite_anew(cx, folder, now, email.as_given(), role).await?;
             }
             _ => self.update(cx, folder, now, role).await?,
         }

@@ -24,6 +24,8 @@ const ADMIN: &str =
 const ADDRESS: &str = "Correct the person's address, or set another address of theirs for this target.";
 const OWNER: &str = "Sign in with the account that owns the client folders.";
 const BY_ITSELF: &str = "Nothing to do: it is tried again.";
+/// What to do where something of another has the name.
+pub const TAKEN_NEXT: &str = "Rename or move the other one; the next run tries again.";
 const READ_AGAIN: &str = "It is read again in the next run.";
 
 /// In order: the first row whose tags follow each other in the answer's is taken.
@@ -242,7 +244,8 @@ const TABLE: &[Row] = &[
     ("cant_move_shared_folder", Forbidden, "the shared folder cannot be moved there", READ_AGAIN),
     ("cant_nest_shared_folder", Config, "shared folders cannot be nested", PRIVATE_ROOT),
     ("cant_transfer_ownership", Forbidden, "the move would give the folder to another owner", READ_AGAIN),
-    ("conflict", Conflict, "there is something of this name already", READ_AGAIN),
+    ("conflict", Conflict, "there is something of this name already", TAKEN_NEXT),
+    ("reset", Unavailable, "Dropbox lost its place in the listing", READ_AGAIN),
     ("not_found", NotFound, "Dropbox has nothing there that the account may see", READ_AGAIN),
     ("not_folder", Conflict, "there is a file where a folder should be", "Rename or move the file."),
     ("not_file", Conflict, "there is a folder where a file should be", "Rename or move the folder."),

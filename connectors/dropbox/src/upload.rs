@@ -76,6 +76,7 @@ impl Dropbox {
             return stored(OP, &there, false).map(Some);
         }
         Err(conflict("something else of this name is there already; it is left as it is")
+            .next(refusal::TAKEN_NEXT)
             .with("file", there.id.unwrap_or_default()))
     }
 

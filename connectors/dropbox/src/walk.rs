@@ -247,11 +247,12 @@ impl Dropbox {
                 let list: List = decode(OP, &answer)?;
                 let next = ChangeCursor(list.cursor.clone());
                 let (folders, everything) = self.place_changes(cx, &me.root, &list).await?;
-                return Ok(Changes { folders, everything: everything || list.has_more, next });
+                let more = list.has_more;
+                return Ok(Changes { folders, everything: everything || more, next, more });
             }
         }
         let now: LatestCursor = decode("changes.start", &self.ask(cx, self.api.latest_cursor(&me.root)?).await?)?;
-        Ok(Changes { folders: Vec::new(), everything: lost, next: ChangeCursor(now.cursor) })
+        Ok(Changes { folders: Vec::new(), everything: lost, next: ChangeCursor(now.cursor), more: false })
     }
 
     /// The client folders that changes lie in, by the first name below the root. What was deleted and cannot be placed any

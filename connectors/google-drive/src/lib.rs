@@ -21,7 +21,7 @@ use std::{
 
 use ledgerward_contract::{
     AuthScheme, Build, ClientAuth, Connector, Endpoint, Error, ErrorKind, Factory, Manifest, OAuthSpec, Quota,
-    QuotaWindow, Result, Rotation, ScopeSet, StorageTarget,
+    QuotaWindow, Result, Rotation, ScopeSet, StorageTarget, Timestamp,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -68,7 +68,7 @@ static MANIFEST: Manifest = Manifest {
     settings: SETTINGS,
     unverified: &[
         "quota: 325,000 units a minute and user, 100 units for a list of permissions (projects made since 2026-05-01)",
-        "how long sharing rests after sharingRateLimitExceeded (we wait 15 minutes)",
+        "how long nobody new is let in after sharingRateLimitExceeded (we wait 15 minutes)",
         "about 600 direct grants on one item in My Drive",
         "with the scope drive.file, files that people put into a client's folder by hand are not visible, nor are ways in on them",
         "ids made beforehand are accepted for folders in shared drives",
@@ -157,6 +157,7 @@ impl Factory for DriveFactory {
             api: api::Api::new(from.endpoints),
             ids: Mutex::default(),
             lanes: Mutex::default(),
+            sharing_rests: Mutex::default(),
         }))
     }
 }
@@ -170,6 +171,8 @@ pub struct Drive {
     ids: Mutex<BTreeMap<String, String>>,
     /// One gate a folder: Google keeps only the last of two permission changes that overlap.
     lanes: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Until when Google lets this account let nobody in.
+    sharing_rests: Mutex<Option<Timestamp>>,
 }
 
 impl Connector for Drive {

@@ -1,6 +1,6 @@
 //! Finding and making folders, closing them, and placing changes: what the target's methods stand on.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::PoisonError, time::Duration};
 
 use futures::FutureExt;
 use ledgerward_contract::{
@@ -287,6 +287,22 @@ impl Drive {
         }
     }
 
+    /// Lets somebody in, unless Google has paused that.
+    pub(crate) async fn invite(&self, cx: &WriteCx, request: Request) -> Result<Response> {
+        let rests = *self.sharing_rests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left) = rests.map(|until| until.duration_since(cx.now())).filter(|left| left.is_positive()) {
+            return Err(Error::new(ErrorKind::RateLimited, request.op, refusal::SHARING_PAUSED.0)
+                .next(refusal::SHARING_PAUSED.1)
+                .retry(Retry::After(left.unsigned_abs())));
+        }
+        let answer = self.paced(cx, request).await?;
+        if let Some(pause) = refusal::sharing_pause(&answer) {
+            let until = cx.now().saturating_add(pause).ok();
+            *self.sharing_rests.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        }
+        Ok(answer)
+    }
+
     /// Sends a write that must not be repeated blindly, and again where Google says 403 about its pace: then it did nothing, as
     /// with the 429 that the layers below repeat.
     pub(crate) async fn paced(&self, cx: &WriteCx, request: Request) -> Result<Response> {
@@ -396,8 +412,9 @@ impl Drive {
             .clone()
             .or(list.new_start_page_token)
             .ok_or_else(|| Error::contract(OP, "the change feed ended without a place to go on"))?;
+        let more = list.next_page_token.is_some();
         // More than a page of changes is cheaper to sweep than to place.
-        let (mut folders, mut everything, mut budget) = (BTreeSet::new(), list.next_page_token.is_some(), 50);
+        let (mut folders, mut everything, mut budget) = (BTreeSet::new(), more, 50);
         for change in list.changes {
             if change.change_type.as_deref() == Some("drive") {
                 everything = true;
@@ -413,6 +430,6 @@ impl Drive {
                 }
             }
         }
-        Ok(Some(Changes { folders: folders.into_iter().collect(), everything, next: ChangeCursor(next) }))
+        Ok(Some(Changes { folders: folders.into_iter().collect(), everything, next: ChangeCursor(next), more }))
     }
 }

@@ -6,9 +6,14 @@ use ledgerward_contract::{Error, ErrorKind, Response, Result, Retry};
 use ledgerward_kit::answer;
 use serde::Deserialize;
 
-/// How long all sharing rests after `sharingRateLimitExceeded`. Google names no figure; minutes to a day were seen
+/// How long nobody new is let in after `sharingRateLimitExceeded`. Google names no figure; minutes to a day were seen
 /// (unverified).
 const SHARING_PAUSE: Duration = Duration::from_secs(900);
+/// The words for it, from Google and while it lasts.
+pub const SHARING_PAUSED: (&str, &str) = (
+    "Google has paused all sharing by this account",
+    "Nothing to do: people are added again after a pause of minutes up to a day; reading, files and taking away go on.",
+);
 
 /// One refusal: reason, a part of the message where the reason alone does not tell, kind, words, next step.
 struct Refusal {
@@ -200,13 +205,7 @@ const TABLE: &[Refusal] = &[
         "Google asks us to slow down",
         "Nothing to do; if it lasts for hours, the daily upload limit of 750 GB is used up.",
     ),
-    row(
-        "sharingRateLimitExceeded",
-        "",
-        RateLimited,
-        "Google has paused all sharing by this account",
-        "Nothing to do: sharing goes on after a pause of minutes up to a day.",
-    ),
+    row("sharingRateLimitExceeded", "", RateLimited, SHARING_PAUSED.0, SHARING_PAUSED.1),
     row("authError", "", Unauthenticated, "Google does not accept the sign-in any more", "Sign in again."),
     row("fileIdInUse", "", Conflict, "something with this id exists already", "Read it again."),
     row(
@@ -254,12 +253,17 @@ pub fn shared_but_no_mail(response: &Response) -> bool {
     response.status == 400 && reason == "invalidSharingRequest" && message.contains("successfully shared")
 }
 
+/// How long nobody new can be let in, if that is what Google refuses. No pause for anything else: taking away goes on.
+pub fn sharing_pause(response: &Response) -> Option<Duration> {
+    let refused = matches!(response.status, 403 | 429) && reason(response).0 == "sharingRateLimitExceeded";
+    refused.then(|| answer::retry_after(&response.headers, None).unwrap_or_default().max(SHARING_PAUSE))
+}
+
 /// For the retry layer: the pause that this vendor's own words ask for. `None` leaves it to the status.
 pub fn retry_hint(response: &Response) -> Option<Retry> {
     let (reason, _) = reason(response);
     let told = answer::retry_after(&response.headers, None);
     match (response.status, reason.as_str()) {
-        (403 | 429, "sharingRateLimitExceeded") => Some(Retry::After(told.unwrap_or_default().max(SHARING_PAUSE))),
         (403, "rateLimitExceeded" | "userRateLimitExceeded") | (429, _) => {
             Some(told.map_or(Retry::Backoff, Retry::After))
         }
@@ -288,12 +292,14 @@ pub fn classify(op: &'static str, response: &Response) -> Result<()> {
             error = Error { kind: ErrorKind::Unsupported, message: says.to_owned(), ..error }
                 .next("Leave this statement out, or have it in shorter periods.");
         }
+        // The rest speak for themselves.
+        None if !matches!(response.status, 401 | 429) => error = answer::unknown(error, &reason),
         None => {}
     }
     if let Some(word) = answer::safe_word(&reason) {
         error = error.with("reason", word);
     }
-    if let Some(retry) = retry_hint(response) {
+    if let Some(retry) = sharing_pause(response).map(Retry::After).or_else(|| retry_hint(response)) {
         error.retry = retry;
     }
     Err(error)

@@ -163,7 +163,8 @@ impl StorageTarget for Drive {
             return Ok(changes);
         }
         let start: StartToken = decode("changes.start", &cx.send(self.api.start_token(&corpus)?).await?)?;
-        Ok(Changes { folders: Vec::new(), everything: lost, next: Feed::cursor(&start.start_page_token, &above) })
+        let next = Feed::cursor(&start.start_page_token, &above);
+        Ok(Changes { folders: Vec::new(), everything: lost, next, more: false })
     }
 
     async fn lacks_root(&self, cx: &ReadCx, made: Option<&ReservedId>) -> Result<bool> {
@@ -308,7 +309,7 @@ impl StorageTarget for Drive {
         let gate = self.lane(folder.as_str());
         let _held = gate.lock().await;
         let request = self.api.grant(folder.as_str(), who.as_given(), map::role_word(role), until)?;
-        let answer = self.paced(cx, request).await?;
+        let answer = self.invite(cx, request).await?;
         if refusal::shared_but_no_mail(&answer) {
             let list = self.own_entries(cx.read(), folder.as_str()).await?;
             let theirs = |p: &&Permission| {

@@ -20,6 +20,9 @@ pub const WAIT_DISBELIEVED: Duration = Duration::from_secs(3600);
 /// What to do about a refusal that nobody here has met.
 const REPORT: &str = "Report it, in these words, to the connector's authors; the next run tries again.";
 
+/// What to do about a 403 of which only the service's own word is known.
+const FORBIDDEN: &str = "Look that word up with the service, or ask its administrator; if it is about rights, check the granted scopes and the role of the account that signed in.";
+
 /// Headers in which vendors name a request, so that their support can find it.
 const REQUEST_IDS: &[&str] = &[
     "x-request-id",
@@ -279,10 +282,14 @@ pub fn classify_common(op: &'static str, response: &Response) -> Error {
     told_by(error, response)
 }
 
-/// Of a refusal by a code that a connector does not know, where the status alone says nothing: the code is named, if it is
+/// Of a refusal by a code that a connector does not know, where the status alone says little: the code is named, if it is
 /// safe to show, and no reason is made up.
 pub fn unknown(error: Error, code: &str) -> Error {
     match safe_word(code) {
+        Some(code) if error.kind == ErrorKind::Forbidden => {
+            let message = format!("the service knows us but does not let us do this, and gives as its reason: {code}");
+            Error { message, ..error }.next(FORBIDDEN)
+        }
         Some(code) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::Contract) => {
             let message = format!("the service refused it for a reason that we do not know: {code}");
             Error { message, ..error }.next(REPORT)
@@ -449,7 +456,9 @@ mod tests {
         assert_eq!((e.kind, e.next.unwrap().starts_with("Report it")), (ErrorKind::Conflict, true));
         assert!(!format!("{:?}", told(409, "CANARY@client.example")).contains("CANARY"));
         assert!(told(409, "").message.contains("does not say why"));
-        assert!(told(403, "brand_new").message.contains("does not let us"), "this says enough");
+        let e = told(403, "brand_new");
+        assert!(e.message.contains("does not let us") && e.message.ends_with("brand_new"), "{e:?}");
+        assert!(!e.next.unwrap().starts_with("Check the granted scopes"), "that is one guess of several");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use ledgerward_contract::{
 };
 use ledgerward_kit::{
     Bearer, Deadlines, Durable, Fixed, MemoryDays, Quotas, Stack, StackConfig, TokenSource, TokioClock, Verdict,
+    answer::retry_after,
     fake::{Fake, FakeRequest, FakeResponse, FakeTransport, Moment},
     layers::{
         auth::Dress,
@@ -461,6 +462,26 @@ async fn p10_a_429_parks_the_tenant_or_the_connection() {
         assert!(begun.elapsed() > Duration::from_secs(49));
         assert_eq!(first.await.unwrap().unwrap().status, 200);
         assert_eq!(arrivals.lock().unwrap().len(), 4);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_refusal_about_one_thing_holds_nothing_else() {
+    for status in [409, 423] {
+        let told = Told { answers: vec![FakeResponse { status, ..busy("50") }], ..Told::default() };
+        let named: Verdict = |r| retry_after(&r.headers, None).map(Retry::After);
+        let rig = rig(told, &LIMITED, named, Arc::new(Fixed::none()), false);
+        let first = tokio::spawn({
+            let stack = rig.stack.clone();
+            async move { stack.send(Request { idempotent: true, ..of("t") }).await }
+        });
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let begun = Instant::now();
+        assert_eq!(rig.quotas.parked_for(Some("t")), None, "{status}");
+        rig.stack.send(of("t")).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(49), "{status}: somebody else's lock is waited for");
+        assert_eq!(first.await.unwrap().unwrap().status, 200);
+        assert!(begun.elapsed() > Duration::from_secs(49), "{status}: its own pause is not shortened");
     }
 }
 

@@ -38,7 +38,7 @@ impl GraphTarget {
                 (Some(next), _) if next != link => link = next,
                 (None, Some(next)) => {
                     let (folders, everything) = self.touched(cx, &drive, root.map(|r| r.0), items).await?;
-                    return Ok(Changes { folders, everything, next: ChangeCursor(next) });
+                    return Ok(Changes { folders, everything, next: ChangeCursor(next), more: false });
                 }
                 _ => return Err(Error::contract(OP, "the change feed has no place to go on from")),
             }
@@ -49,7 +49,7 @@ impl GraphTarget {
     async fn start_now(&self, cx: &ReadCx, drive: &str, everything: bool) -> Result<Changes> {
         let page: Listing<Item> = decode(OP, &cx.send(self.api.delta_from_now(drive)?).await?)?;
         let next = page.delta.ok_or_else(|| Error::contract(OP, "the change feed names no place of now"))?;
-        Ok(Changes { folders: Vec::new(), everything, next: ChangeCursor(next) })
+        Ok(Changes { folders: Vec::new(), everything, next: ChangeCursor(next), more: false })
     }
 
     /// The changed folders with all above them, and whether something cannot be placed.

@@ -13,6 +13,9 @@ struct Refusal(&'static [&'static str], ErrorKind, &'static str, &'static str);
 
 const SHARING_NEXT: &str = "A SharePoint administrator can allow it (Policies > Sharing; allowed domains; the site's or OneDrive's own setting); or make the person a guest of the tenant first; otherwise unselect the client for this person.";
 
+/// What to do where something of another has the name.
+pub const TAKEN_NEXT: &str = "Rename or move the other one; the next run tries again.";
+
 /// Codes that say "you may not" and not what: the operation tells it.
 const DENIED: &[&str] = &["notAllowed", "accessDenied", "accessRestricted", "Authorization_RequestDenied"];
 /// How long nothing more is transferred after too much was; Microsoft names no time (unverified).
@@ -28,12 +31,7 @@ const FULL: Refusal = Refusal(
 
 /// In order: the first row of which a code is in the body is taken.
 const TABLE: &[Refusal] = &[
-    Refusal(
-        &["nameAlreadyExists"],
-        Conflict,
-        "something of this name lies there already",
-        "Rename or remove it, or let the next run read the folder again.",
-    ),
+    Refusal(&["nameAlreadyExists"], Conflict, "something of this name lies there already", TAKEN_NEXT),
     Refusal(
         &["resourceModified", "entityTagDoesNotMatch"],
         Conflict,

@@ -62,7 +62,7 @@ impl GraphTarget {
             return stored(OP, &parent, &there, false);
         }
         Err(Error::new(ErrorKind::Conflict, OP, "something else of this name is there already; it is left as it is")
-            .next("Rename or remove it, or let the next run read the folder again.")
+            .next(refusal::TAKEN_NEXT)
             .with("item", there.id))
     }
 

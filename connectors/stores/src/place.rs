@@ -11,6 +11,7 @@ use ledgerward_kit::Neighbours;
 use crate::{
     api::{Call, Cond},
     map::{self, Item, MARKER, TEMP, What},
+    put::busy,
 };
 
 /// Markers read side by side when folders are looked through.
@@ -226,17 +227,19 @@ impl Call<'_> {
         } else {
             self.make_folder(key, name).await
         };
-        match made {
+        let refused = match made {
             // Somebody was faster. Whose it is, its marker says.
-            Err(e) if e.kind == ErrorKind::Conflict => {}
-            other => other?,
-        }
+            Err(e) if e.kind == ErrorKind::Conflict => true,
+            other => other.map(|()| false)?,
+        };
         // Read back: a folder counts when its marker is there.
         match self.marker(name).await? {
             Some(text) if text == mark => {
                 self.store.neighbours.made(self.now(), &mark, name, name.to_owned());
                 Ok(Created::Created(name.into()))
             }
+            // S3 refuses one of two writes at once also where both come to nothing.
+            None if refused && self.store.kind.flat() => Err(busy(self.op, name)),
             _ => Ok(Created::Exists { id: name.into(), ours: false }),
         }
     }
@@ -269,8 +272,18 @@ impl Call<'_> {
 
     async fn write_marker(&self, folder: &str, key: &str) -> Result<()> {
         self.memory().markers.remove(folder);
-        let text = Bytes::from(map::folder_marker(key));
-        self.write(&below(folder, MARKER), &text, JSON, &Cond::Absent).await.map(drop)
+        let (path, text) = (below(folder, MARKER), Bytes::from(map::folder_marker(key)));
+        match self.write(&path, &text, JSON, &Cond::Absent).await {
+            // 501: some stores say openly that they know no conditions (unverified which). A look takes their place.
+            Err(e) if e.kind == ErrorKind::Unsupported => {
+                self.memory().conditions = Some(false);
+                if self.look_at(&path).await?.is_some() {
+                    return Err(self.err(ErrorKind::Conflict, "something else is there than expected"));
+                }
+                self.write(&path, &text, JSON, &Cond::Any).await.map(drop)
+            }
+            other => other.map(drop),
+        }
     }
 
     pub async fn mark(&self, id: &FolderId, key: &FolderKey) -> Result<()> {
@@ -279,7 +292,11 @@ impl Call<'_> {
             self.must_be_there(folder).await?;
             self.store.neighbours.begin(&key.to_string());
             match self.write_marker(folder, &key.to_string()).await {
-                Err(e) if e.kind == ErrorKind::Conflict => {}
+                Err(e) if e.kind == ErrorKind::Conflict => {
+                    if self.marker(folder).await?.is_none() {
+                        return Err(busy(self.op, folder));
+                    }
+                }
                 other => other?,
             }
         }

@@ -82,11 +82,12 @@ impl Call<'_> {
             },
         };
         match self.upload(put, folder, &cond).await {
-            // Something is there: ours from an answer that was lost, or another's.
+            // Something is there: ours from an answer that was lost, or another's. Or S3 was at another write of this name.
             Err(e) if e.kind == ErrorKind::Conflict && e.get("status") != Some("423") => {
-                match self.look(put, &Expect::Absent).await? {
+                let two_at_once = e.get("code") == Some("ConditionalRequestConflict");
+                match self.look(put, if two_at_once { expect } else { &Expect::Absent }).await? {
                     Found::Same(stored) => Ok(stored),
-                    Found::AsExpected(_) => Err(conflict(self.op, put)),
+                    Found::AsExpected(_) => Err(busy(self.op, &put.file.path.to_string())),
                 }
             }
             other => other,
@@ -227,6 +228,12 @@ impl Put<'_> {
     fn stored(&self, tag: String, written: bool) -> Stored {
         Stored { id: self.id(), tag: Tag(tag), size: self.file.bytes.len() as u64, written }
     }
+}
+
+/// Nothing is in the way that anybody could move.
+pub(crate) fn busy(op: &'static str, what: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, op, format!("{what}: the store was busy with another write of this name"))
+        .next("Nothing to do: it is written in the next cycle.")
 }
 
 fn conflict(op: &'static str, put: &Put<'_>) -> Error {

@@ -12,7 +12,7 @@ use super::{
         lane::{Cause, Op, OwnedGrant, Reason, Step},
         policy::{Because, LaneState, PersonIx},
     },
-    HeldPerson, Keep, KeepWhy, Sharing, Trouble,
+    HeldPerson, Keep, KeepWhy, LanePlan, Listing, Sharing, Trouble,
     propose::{Granting, Holding, Outside, Told, Work, unusable},
 };
 
@@ -64,6 +64,9 @@ impl<'w> Work<'w, '_> {
         if !self.mirrors() {
             return;
         }
+        if has.declined || has.owned.is_some_and(|owned| self.said_no(owned)) {
+            return self.declined(email, has.owned);
+        }
         // What the target ended by itself, at the time that we gave, was not taken away by hand.
         let ended = |owned: &OwnedGrant| owned.ends.is_some_and(|end| end <= self.d.now());
         if has.owned.is_some_and(|owned| !ended(owned)) {
@@ -76,6 +79,25 @@ impl<'w> Work<'w, '_> {
         } else {
             self.grant(ix, email, role, because);
         }
+    }
+
+    /// Whether our own entry was declined, under whatever address of theirs.
+    fn said_no(&self, owned: &OwnedGrant) -> bool {
+        let Listing::Read(list) = self.actual.list else { return false };
+        list.iter().any(|p| p.role == SeenRole::Declined && p.via == Via::Direct && p.id == owned.permission)
+    }
+
+    /// Never asked twice by itself. Our grant is over, so that without the entry it is an ordinary grant.
+    fn declined(&mut self, email: &Email, owned: Option<&OwnedGrant>) {
+        self.plan.released.extend(owned.map(|o| o.step));
+        let LanePlan { client, lane, .. } = &*self.plan;
+        self.plan.findings.push(Finding::new(
+            Severity::Warning,
+            "holder.declined",
+            format!("{}/{email}", self.subject()),
+            format!("{email} declined the invitation to the folder of {client} on {}", lane.target),
+            "ask them; then remove the declined entry on the target, and the next run invites them again",
+        ));
     }
 
     fn grant(&mut self, ix: PersonIx, email: &Email, role: FolderRole, because: Because) {
@@ -142,14 +164,23 @@ impl<'w> Work<'w, '_> {
             (Some(now), _) => now,
             // A commenter is a reader who may write remarks.
             (None, SeenRole::Commenter) => FolderRole::Reader,
-            _ => {
-                self.plan.findings.push(Finding::new(
-                    Severity::Warning,
-                    "holder.role_raised",
-                    format!("{}/{email}", self.subject()),
-                    format!("{email} was made more than a writer by hand; it is left alone"),
-                    "lower the role on the target if that was not meant",
-                ));
+            (None, seen) => {
+                let (code, text, next) = match seen {
+                    SeenRole::Other(word) => (
+                        "holder.role_other",
+                        format!(
+                            "{email} has \"{word}\" on the target, which is no role that we give; it is left alone"
+                        ),
+                        format!("set them to {to} on the target if that was not meant"),
+                    ),
+                    _ => (
+                        "holder.role_raised",
+                        format!("{email} was made more than a writer by hand; it is left alone"),
+                        "lower the role on the target if that was not meant".to_owned(),
+                    ),
+                };
+                let subject = format!("{}/{email}", self.subject());
+                self.plan.findings.push(Finding::new(Severity::Warning, code, subject, text, next));
                 return self.keep(p, KeepWhy::NotOursEntitled);
             }
         };
@@ -245,6 +276,7 @@ impl<'w> Work<'w, '_> {
         let email = match &p.holder {
             _ if p.ourselves => return self.keep(p, KeepWhy::Ourselves),
             _ if p.role == SeenRole::MetadataOnly => return self.keep(p, KeepWhy::NameOnly),
+            _ if p.role == SeenRole::Declined => return self.keep(p, KeepWhy::Declined),
             _ if p.role == SeenRole::Owner => return self.keep(p, KeepWhy::Owner),
             Holder::Person(email) => Some(email),
             Holder::Link(_) | Holder::Everyone(_) => {

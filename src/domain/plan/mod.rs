@@ -157,6 +157,8 @@ pub enum KeepWhy {
     AdditiveOnly,
     /// Sees the folder's name and nothing in it.
     NameOnly,
+    /// Said no to the invitation.
+    Declined,
 }
 
 /// A person of the firm who waits, and for what.
@@ -397,6 +399,7 @@ pub fn base(list: &[SeenPermission]) -> Vec<(String, String)> {
         SeenRole::Manager => "manager".to_owned(),
         SeenRole::Owner => "owner".to_owned(),
         SeenRole::MetadataOnly => "metadata_only".to_owned(),
+        SeenRole::Declined => "declined".to_owned(),
         SeenRole::Other(word) => format!("other:{word}"),
     };
     let mut base: Vec<_> = list.iter().map(|p| (p.holder.to_string(), role(&p.role))).collect();

@@ -146,6 +146,8 @@ pub(super) struct Holding<'x> {
     pub direct: Option<&'x SeenPermission>,
     pub indirect: Option<&'x SeenPermission>,
     pub owned: Option<&'x OwnedGrant>,
+    /// Their invitation to this very folder is listed, and they said no.
+    pub declined: bool,
 }
 
 impl Holding<'_> {
@@ -339,7 +341,7 @@ impl<'w> Work<'w, '_> {
             let Some(ix) = heads.into_iter().flatten().min() else { break };
             let want = desired.wants.get(w).filter(|x| x.person == ix).copied();
             let held = desired.held.get(h).filter(|x| x.0 == ix).map(|x| x.1);
-            let mut holding = Holding { direct: None, indirect: None, owned: None };
+            let mut holding = Holding { direct: None, indirect: None, owned: None, declined: false };
             while let Some((_, owned)) = ours.get(o).filter(|x| x.0 == ix) {
                 holding.owned = Some(owned);
                 o += 1;
@@ -350,6 +352,10 @@ impl<'w> Work<'w, '_> {
                 match (&p.role, &p.via) {
                     _ if p.ourselves => protected = Some((*p, KeepWhy::Ourselves)),
                     (SeenRole::MetadataOnly, _) => self.keep(p, KeepWhy::NameOnly),
+                    (SeenRole::Declined, _) => {
+                        self.keep(p, KeepWhy::Declined);
+                        holding.declined |= p.via == Via::Direct;
+                    }
                     (SeenRole::Owner, _) => protected = Some((*p, KeepWhy::Owner)),
                     // Of several entries for one person ours is the one that we made (I4).
                     (_, Via::Direct) if holding.is_ours(p) => others.extend(holding.direct.replace(p)),

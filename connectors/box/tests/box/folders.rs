@@ -187,12 +187,13 @@ async fn events_hint_at_the_folder_and_a_forgotten_place_means_everything() {
     assert!(start.folders.is_empty() && !start.everything);
     assert!(start.next.as_str().parse::<u64>().unwrap() > 1 << 53, "{}", start.next);
     let none = t.changes(&w.read(), Some(start.next.clone())).await.unwrap();
-    assert!(none.folders.is_empty() && !none.everything && none.next == start.next);
+    assert!(none.folders.is_empty() && !none.everything && !none.more && none.next == start.next);
     // Deep below, and by hand.
     w.control("share", json!({ "item": "a.pdf", "login": BEN }));
     w.control("limits", json!({ "repeat_events": true }));
     let seen = t.changes(&w.read(), Some(start.next.clone())).await.unwrap();
     assert!(seen.folders.contains(&f) && !seen.folders.contains(&other) && !seen.everything, "{seen:?}");
+    assert!(seen.more, "only an empty page is the last");
     w.control("link_on", json!({ "item": other.as_str() }));
     let seen = t.changes(&w.read(), Some(seen.next)).await.unwrap();
     assert!(seen.folders.contains(&other), "{seen:?}");
@@ -221,4 +222,18 @@ fn settings_are_checked_and_named() {
         assert!(e.message.contains(word) && e.next.is_some(), "{e:?}");
     }
     assert!(VENDOR.connector(Value::Null).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_says_what_to_do() {
+    let w = World::rooted();
+    let (f, other) = (w.create(1).await, w.create(2).await);
+    let Stat::Present { name, .. } = w.target().stat(&w.read(), &other).await.unwrap() else { panic!() };
+    let renamed = w.target().rename(&w.write(), &f, &name).await.unwrap_err();
+    w.put(&f, &file("a.pdf", "one"), Expect::Absent).await.unwrap();
+    let put = w.put(&f, &file("a.pdf", "two"), Expect::Absent).await.unwrap_err();
+    for e in [renamed, put] {
+        let next = e.next.as_deref().unwrap_or_default();
+        assert!(e.kind == ErrorKind::Conflict && next.starts_with("Rename or move the other one"), "{e:?}");
+    }
 }

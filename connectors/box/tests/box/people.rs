@@ -136,7 +136,7 @@ async fn invitations_wait_are_not_sent_twice_and_can_be_taken_back() {
     let invited = w.grant(&f, WARY, FolderRole::Reader).await.unwrap();
     w.control("reject", json!({ "item": f.as_str(), "login": WARY }));
     let seen = person(&w.sharing(&f).await.unwrap(), WARY).unwrap();
-    assert_eq!((seen.role, seen.pending), (SeenRole::Other("rejected".into()), false));
+    assert_eq!((seen.role, seen.pending), (SeenRole::Declined, false));
     let e = w.grant(&f, WARY, FolderRole::Reader).await.unwrap_err();
     assert!(e.message.contains("declined") && e.next.is_some(), "{e:?}");
     let Granted::Invited(p) = invited else { panic!() };

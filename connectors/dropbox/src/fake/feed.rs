@@ -16,6 +16,9 @@ struct Place {
     given: Option<usize>,
     /// Changes that the reader knows of.
     seen: usize,
+    /// Looks at the changes so far: a new cursor comes each time, also where nothing is new.
+    #[serde(default)]
+    looks: u64,
 }
 
 fn write(place: &Place) -> String {
@@ -61,6 +64,7 @@ impl DropboxFake {
             explicit: call.flag("include_has_explicit_shared_members"),
             given,
             seen: self.st.log.len(),
+            looks: 0,
         })
     }
 
@@ -95,6 +99,7 @@ impl DropboxFake {
     fn changes(&mut self, call: &Call, mut place: Place) -> Answer {
         let new: Vec<_> = self.st.log.iter().skip(place.seen).take(self.list_page_max).cloned().collect();
         place.seen += new.len();
+        place.looks += 1;
         let mut entries = Vec::new();
         for c in new {
             let mine = c.above.contains(&place.node) && c.node != place.node;

@@ -236,16 +236,38 @@ async fn changes_name_the_client_folder_and_a_forgotten_cursor_names_everything(
     assert!(!start.everything);
     let quiet = w.target().changes(&w.read(), Some(start.next)).await.unwrap();
     assert_eq!((quiet.folders, quiet.everything), (vec![], false));
+    let again = w.target().changes(&w.read(), Some(quiet.next.clone())).await.unwrap();
+    assert!(again.next != quiet.next && !quiet.more && !again.more, "a new cursor is no news");
     w.put(&a, &file("2026/a.pdf", "x"), Expect::Absent).await.unwrap();
     let one = w.target().changes(&w.read(), Some(quiet.next)).await.unwrap();
     assert_eq!((one.folders, one.everything), (vec![a.clone()], false));
     w.control("delete", json!({ "folder": w.child(&w.child(&w.dumped(&a), "2026"), "a.pdf")["id"] }));
     let gone = w.target().changes(&w.read(), Some(one.next)).await.unwrap();
-    assert_eq!((gone.folders, gone.everything), (vec![a], false));
+    assert_eq!((gone.folders, gone.everything), (vec![a.clone()], false));
     w.control("delete", json!({ "folder": b.as_str() }));
     let all = w.target().changes(&w.read(), Some(gone.next)).await.unwrap();
     assert!(all.everything, "a deleted folder cannot be placed");
+    w.control("limits", json!({ "list_page_max": 1 }));
+    for name in ["b.pdf", "c.pdf"] {
+        w.put(&a, &file(name, "x"), Expect::Absent).await.unwrap();
+    }
+    let part = w.target().changes(&w.read(), Some(all.next.clone())).await.unwrap();
+    assert!(part.more && part.next != all.next);
     w.control("reset_cursors", json!({}));
     let reset = w.target().changes(&w.read(), Some(all.next)).await.unwrap();
     assert!(reset.everything);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_says_what_to_do() {
+    let w = World::personal();
+    let (f, other) = (w.create(1).await, w.create(2).await);
+    let Stat::Present { name, .. } = w.target().stat(&w.read(), &other).await.unwrap() else { panic!() };
+    let renamed = w.target().rename(&w.write(), &f, &name).await.unwrap_err();
+    w.put(&f, &file("a.pdf", "one"), Expect::Absent).await.unwrap();
+    let put = w.put(&f, &file("a.pdf", "two"), Expect::Absent).await.unwrap_err();
+    for e in [renamed, put] {
+        let next = e.next.as_deref().unwrap_or_default();
+        assert!(e.kind == ErrorKind::Conflict && next.starts_with("Rename or move the other one"), "{e:?}");
+    }
 }

@@ -45,6 +45,44 @@ async fn an_invitation_changes_its_role_by_being_made_anew_without_a_mail() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_invitation_is_not_taken_back_while_none_can_be_sent() {
+    let w = World::personal();
+    let f = w.create(1).await;
+    let id = id_of(&w.grant(&f, GUEST, FolderRole::Reader).await.unwrap());
+    w.control("invitations", json!({ "left": 0 }));
+    assert_eq!(w.grant(&f, BEN, FolderRole::Reader).await.unwrap_err().kind, ErrorKind::RateLimited);
+    for e in [
+        w.target().set_role(&w.write(), &f, &id, FolderRole::Writer).await.unwrap_err(),
+        w.grant(&f, GUEST, FolderRole::Writer).await.unwrap_err(),
+    ] {
+        assert!(e.kind == ErrorKind::RateLimited && matches!(e.retry, Retry::After(_)), "{e:?}");
+        assert_eq!(person(&w.sharing(&f).await.unwrap(), GUEST).unwrap().role, SeenRole::Reader, "they are out");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invitation_that_was_taken_back_in_vain_is_told_as_such() {
+    let w = World::team();
+    let f = w.create(1).await;
+    let id = id_of(&w.grant(&f, GUEST, FolderRole::Reader).await.unwrap());
+    w.control("team", json!({ "members_only": true }));
+    let e = w.target().set_role(&w.write(), &f, &id, FolderRole::Writer).await.unwrap_err();
+    assert_eq!(e.kind, ErrorKind::Forbidden);
+    assert!(e.message.starts_with("the invitation was taken back") && e.message.contains("team's rules"), "{e:?}");
+    assert!(person(&w.sharing(&f).await.unwrap(), GUEST).is_none());
+
+    // A removal that is not over would end the new invitation too.
+    w.control("team", json!({ "members_only": false }));
+    let id = id_of(&w.grant(&f, GUEST, FolderRole::Reader).await.unwrap());
+    w.control("limits", json!({ "job_ms": 60_000 }));
+    let e = w.target().set_role(&w.write(), &f, &id, FolderRole::Writer).await.unwrap_err();
+    assert!(e.kind == ErrorKind::Unavailable && e.message.contains("still taking"), "{e:?}");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    w.grant(&f, GUEST, FolderRole::Writer).await.unwrap();
+    assert_eq!(person(&w.sharing(&f).await.unwrap(), GUEST).unwrap().role, SeenRole::Writer);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removal_that_leaves_a_way_in_is_not_a_removal() {
     let w = World::team();
     let f = w.create(1).await;
@@ -247,6 +285,10 @@ fn every_refusal_is_told_in_words_with_the_next_step_and_without_the_vendors_tex
         assert!(e.message.ends_with("a reason that we do not know: path.brand_new_tag"), "{e:?}");
         assert!(e.next.unwrap().starts_with("Report it"));
     }
+    let e = classify("files.list", &answer(409, &json!({ ".tag": "reset" }))).unwrap_err();
+    assert_eq!((e.kind, e.retry), (ErrorKind::Unavailable, Retry::Backoff), "it is read again: {e:?}");
+    let e = classify("folder.rename", &answer(409, &nested("to/conflict/folder"))).unwrap_err();
+    assert!(e.kind == ErrorKind::Conflict && e.next.unwrap().starts_with("Rename or move the other one"));
     // The values of some tags are numbers, and uploads have their union under another key.
     let e =
         classify("x.y", &answer(409, &json!({ ".tag": "too_many_members", "too_many_members": 1000 }))).unwrap_err();

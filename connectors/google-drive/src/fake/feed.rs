@@ -71,7 +71,10 @@ impl DriveFake {
             ],
         )?;
         let size = number(r, "pageSize", 100, 1_000)?.min(self.list_page_max);
-        let from = match r.query("pageToken").and_then(|t| t.parse::<usize>().ok()) {
+        let (place, looks) = r.query("pageToken").map(|t| t.split_once('-').unwrap_or((t, "0"))).unwrap_or_default();
+        // A new token comes each time, also where nothing is new.
+        let looks = looks.parse::<u64>().unwrap_or(0) + 1;
+        let from = match place.parse::<usize>().ok() {
             Some(n) if n >= 1 && n <= self.st.changes.len() + 1 => n - 1,
             _ => return refuse(400, "invalid", "Invalid Value"),
         };
@@ -100,7 +103,7 @@ impl DriveFake {
             if end < self.st.changes.len() {
                 map.insert("nextPageToken".into(), json!((end + 1).to_string()));
             } else {
-                map.insert("newStartPageToken".into(), json!((self.st.changes.len() + 1).to_string()));
+                map.insert("newStartPageToken".into(), json!(format!("{}-{looks}", self.st.changes.len() + 1)));
             }
         }
         answer(

@@ -160,6 +160,8 @@ async fn s07_a_root_that_is_moved_or_shared_from_above_is_everything() {
     let start = t.changes(&w.read(), None).await.unwrap();
     let quiet = look(&start).await;
     assert!(!quiet.everything);
+    let again = look(&quiet).await;
+    assert!(again.next != quiet.next && !quiet.more && !again.more, "a new token is no news");
     w.control("move", json!({ "file": MY, "to": inner["id"] }));
     let moved = look(&quiet).await;
     assert!(moved.everything, "the root lies elsewhere");
@@ -344,12 +346,35 @@ async fn p10_an_invitation_that_is_refused_for_the_pace_goes_out_again() {
     let e = w.grant(&id, "cara@harbour.example", FolderRole::Reader).await.unwrap_err();
     assert_eq!((e.kind, w.sent("permission.create") - before), (ErrorKind::RateLimited, 6), "not for ever");
     pace(0, 403, "");
-    for (status, reason) in [(403, "sharingRateLimitExceeded"), (503, "backendError")] {
+    for (status, reason) in [(503, "backendError"), (403, "sharingRateLimitExceeded")] {
         let before = w.sent("permission.create");
         pace(1, status, reason);
         w.grant(&id, "cara@harbour.example", FolderRole::Reader).await.unwrap_err();
         assert_eq!(w.sent("permission.create") - before, 1, "{reason}: a long pause, or an end that nobody knows");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_sharing_holds_only_new_people() {
+    let w = World::new(my());
+    let id = w.create(1).await;
+    let Granted::Now(ben) = w.grant(&id, BEN, FolderRole::Reader).await.unwrap() else { panic!() };
+    let outage = json!({
+        "path": "/permissions", "method": "POST", "status": 403, "reason": "sharingRateLimitExceeded", "count": 1
+    });
+    w.control("outage", outage);
+    let e = w.grant(&id, CARA, FolderRole::Reader).await.unwrap_err();
+    assert!(e.kind == ErrorKind::RateLimited && matches!(e.retry, Retry::After(_)), "{e:?}");
+    let before = w.sent("permission.create");
+    let e = w.grant(&id, CARA, FolderRole::Reader).await.unwrap_err();
+    assert!(matches!(e.retry, Retry::After(d) if d.as_secs() > 60), "{e:?}");
+    assert_eq!(w.sent("permission.create"), before, "Google is not asked again while it rests");
+    assert_eq!(w.sharing(&id).await.unwrap().items().len(), 2);
+    w.put(&id, &file("a", "a.pdf", "statement"), Expect::Absent).await.unwrap();
+    w.target().set_role(&w.write(), &id, &ben, FolderRole::Writer).await.unwrap();
+    assert_eq!(w.target().revoke(&w.write(), &id, &ben).await.unwrap(), Gone::Done);
+    tokio::time::sleep(std::time::Duration::from_secs(16 * 60)).await;
+    w.grant(&id, CARA, FolderRole::Reader).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -294,7 +294,13 @@ fn every_refusal_has_words_a_next_step_and_the_right_repeat() {
         assert!(!format!("{e:?}").contains("CANARY"), "{reason}");
     }
     let slow = answer(403, "sharingRateLimitExceeded", "");
-    assert!(matches!(retry_hint(&slow), Some(Retry::After(d)) if d.as_secs() >= 60));
+    assert_eq!(retry_hint(&slow), Some(Retry::No), "no pause for what is not sharing");
+    let e = classify("permission.create", &slow).unwrap_err();
+    assert!(e.kind == RateLimited && matches!(e.retry, Retry::After(d) if d.as_secs() >= 60), "{e:?}");
+    let new = answer(403, "cannotShareTeamDriveTopFolderWithAnyoneOrDomains", "");
+    let e = classify("permission.create", &new).unwrap_err();
+    assert!(e.message.contains("cannotShareTeamDriveTopFolderWithAnyoneOrDomains"), "{e:?}");
+    assert!(classify("x.y", &answer(400, "somethingNew", "")).unwrap_err().message.ends_with("somethingNew"));
     for reason in ["rateLimitExceeded", "userRateLimitExceeded"] {
         let e = classify("x.y", &answer(403, reason, "")).unwrap_err();
         assert_eq!((e.kind, e.retry), (RateLimited, Retry::Backoff));

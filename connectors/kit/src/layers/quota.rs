@@ -334,6 +334,12 @@ impl Quotas {
     }
 }
 
+/// Whether a refusal is about the thing that was asked for: a file that is open, a folder that is still being changed. The
+/// request itself waits as long as it was told; nothing else does.
+const fn about_one_thing(response: &Response) -> bool {
+    matches!(response.status, 409 | 412 | 423)
+}
+
 /// Whether a request takes something away: a write by DELETE, or one whose operation says so (`permission.delete`,
 /// `member.remove`), since some vendors revoke by POST.
 fn takes_away(request: &Request) -> bool {
@@ -398,7 +404,7 @@ impl Transport for Pay {
             Ok(response)
         };
         let response = stop::or(op, effect, sent).await?;
-        let limited = slow_down(&response, self.verdict, &*self.quotas.clock);
+        let limited = slow_down(&response, self.verdict, &*self.quotas.clock).filter(|_| !about_one_thing(&response));
         // A counter that cannot be corrected must not turn an answer (perhaps to a write) into an error.
         if let Err(error) = self.quotas.learn(tenant.as_deref(), &response, limited).await {
             tracing::warn!(name: "quota.learn", op, %error, "the day's count could not be corrected");

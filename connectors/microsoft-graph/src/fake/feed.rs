@@ -20,11 +20,14 @@ impl GraphFake {
         }
         let end = self.st.events.len();
         let here = format!("{}{}", self.base, r.path);
+        let token = r.query("token").map(|text| text.split_once('.').unwrap_or((text, "0")));
+        // A new link comes each time, also where nothing is new.
+        let looks = token.and_then(|(_, n)| n.parse::<u64>().ok()).unwrap_or(0) + 1;
         let link = |key: &str, at: usize| {
-            let url = format!("{here}?token=Mzs{at}");
+            let url = format!("{here}?token=Mzs{at}.{looks}");
             (key.to_owned(), json!(url))
         };
-        let from = match r.query("token") {
+        let from = match token.map(|(at, _)| at) {
             Some("latest") => end,
             None => 0,
             Some(text) => match text.strip_prefix("Mzs").and_then(|n| n.parse::<usize>().ok()) {

@@ -153,6 +153,8 @@ async fn changes_name_the_clients_folder_and_a_forgotten_place_means_everything(
     w.control("share", json!({ "item": f.as_str(), "user": BEN }));
     let next = t.changes(&w.read(), Some(next.next)).await.unwrap();
     assert!(next.folders.contains(&f) && next.folders.contains(&other), "{next:?}");
+    let again = t.changes(&w.read(), Some(next.next.clone())).await.unwrap();
+    assert!(again.next != next.next && !next.more && !again.more, "a new place is no news");
     w.control("share", json!({ "item": ROOT, "user": BEN }));
     assert!(t.changes(&w.read(), Some(next.next)).await.unwrap().everything, "the root's list reaches all");
     w.control("forget_changes", json!({ "item": ROOT }));
@@ -212,4 +214,18 @@ fn settings_are_checked() {
         assert!(e.next.as_deref().unwrap_or_default().contains(word), "{e:?}");
     }
     assert!(VENDOR.connector(Value::Null).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_says_what_to_do() {
+    let w = World::rooted();
+    let (f, other) = (w.create(1).await, w.create(2).await);
+    let Stat::Present { name, .. } = w.target().stat(&w.read(), &other).await.unwrap() else { panic!() };
+    let renamed = w.target().rename(&w.write(), &f, &name).await.unwrap_err();
+    w.put(&f, &file("a.pdf", "one"), Expect::Absent).await.unwrap();
+    let put = w.put(&f, &file("a.pdf", "two"), Expect::Absent).await.unwrap_err();
+    for e in [renamed, put] {
+        let next = e.next.as_deref().unwrap_or_default();
+        assert!(e.kind == ErrorKind::Conflict && next.starts_with("Rename or move the other one"), "{e:?}");
+    }
 }

@@ -3,17 +3,21 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests; the lint sees only the tests themselves")]
 #![expect(dead_code, reason = "each test file uses its own part")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use dav_server::{DavHandler, memfs::MemFs};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use ledgerward_contract::{
     Body, Build, Connector, Endpoints, Error, ErrorKind, Factory, Request, Response, Result, Secret, Transport,
 };
 use ledgerward_kit::{Hosts, HttpOptions, HttpTransport};
+use md5::{Digest, Md5};
 use serde_json::Value;
 use url::Url;
 
@@ -95,4 +99,107 @@ pub fn below(base: &Url, names: &[&str]) -> Url {
 
 pub fn root_marker() -> &'static [u8] {
     br#"{"schema":"ledgerward/root/1","folder":"root"}"#
+}
+
+/// How an S3 answers a PUT that may only make something new.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum OnlyNew {
+    Kept,
+    /// 501: it does not know the condition.
+    Unknown,
+    /// 409: it is at another write of this name, of which nothing comes.
+    Busy,
+}
+
+/// An S3 of others, in memory, with one bucket `b`.
+pub struct Bucket {
+    objects: Mutex<BTreeMap<String, Bytes>>,
+    pub only_new: Mutex<OnlyNew>,
+    /// What somebody else writes under a name just before our first conditional PUT of it arrives.
+    pub rival: Mutex<Option<&'static [u8]>>,
+}
+
+impl Bucket {
+    pub fn new(only_new: OnlyNew) -> Arc<Self> {
+        let objects = BTreeMap::from([(".ledgerward.json".to_owned(), Bytes::from_static(root_marker()))]);
+        Arc::new(Self { objects: Mutex::new(objects), only_new: Mutex::new(only_new), rival: Mutex::default() })
+    }
+
+    pub fn by_hand(&self, key: &str, bytes: &'static [u8]) {
+        self.objects.lock().unwrap().insert(key.to_owned(), Bytes::from_static(bytes));
+    }
+
+    fn list(&self, url: &Url) -> String {
+        let query = |key: &str| url.query_pairs().find(|(k, _)| k == key).map(|(_, v)| v.into_owned());
+        let (prefix, delimited) = (query("prefix").unwrap_or_default(), query("delimiter").is_some());
+        let (mut folders, mut files) = (BTreeSet::new(), String::new());
+        for (key, bytes) in self.objects.lock().unwrap().iter().filter(|(k, _)| k.starts_with(&prefix)) {
+            match key.get(prefix.len()..).and_then(|rest| rest.split_once('/')) {
+                Some((name, _)) if delimited => {
+                    folders.insert(format!("<CommonPrefixes><Prefix>{prefix}{name}/</Prefix></CommonPrefixes>"));
+                }
+                _ => files.push_str(&format!(
+                    "<Contents><Key>{key}</Key><Size>{}</Size><ETag>\"{}\"</ETag>\
+                     <LastModified>2026-10-01T00:00:00.000Z</LastModified></Contents>",
+                    bytes.len(),
+                    md5(bytes)
+                )),
+            }
+        }
+        let folders: String = folders.into_iter().collect();
+        format!("<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>{files}{folders}</ListBucketResult>")
+    }
+}
+
+fn md5(bytes: &[u8]) -> String {
+    Md5::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[async_trait]
+impl Transport for Bucket {
+    async fn send(&self, request: Request) -> Result<Response> {
+        let answer = |status: u16, body: Bytes, tag: Option<String>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-length", body.len().into());
+            headers.extend(tag.map(|t| (http::header::ETAG, format!("\"{t}\"").parse().unwrap())));
+            Response { status, headers, body }
+        };
+        let refused = |status: u16, code: &str| {
+            answer(status, format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>").into(), None)
+        };
+        let path = request.url.path().replace("%20", " ");
+        let key = path.trim_start_matches("/b").trim_start_matches('/').to_owned();
+        if key.is_empty() {
+            return Ok(answer(200, self.list(&request.url).into(), None));
+        }
+        let condition = request.headers.contains_key("if-none-match");
+        if condition && let Some(bytes) = self.rival.lock().unwrap().take() {
+            self.by_hand(&key, bytes);
+        }
+        let there = self.objects.lock().unwrap().get(&key).cloned();
+        Ok(match (request.method.as_str(), there) {
+            ("PUT", there) => match (*self.only_new.lock().unwrap(), there) {
+                (OnlyNew::Unknown, _) if condition => refused(501, "NotImplemented"),
+                (OnlyNew::Busy, _) if condition => refused(409, "ConditionalRequestConflict"),
+                (OnlyNew::Kept, Some(_)) if condition => refused(412, "PreconditionFailed"),
+                _ => {
+                    let bytes = match request.body {
+                        Body::Bytes { bytes, .. } => bytes,
+                        _ => Bytes::new(),
+                    };
+                    let tag = md5(&bytes);
+                    self.objects.lock().unwrap().insert(key, bytes);
+                    answer(200, Bytes::new(), Some(tag))
+                }
+            },
+            ("GET", Some(bytes)) => answer(200, bytes.clone(), Some(md5(&bytes))),
+            ("HEAD", Some(bytes)) => {
+                let mut head = answer(200, Bytes::new(), Some(md5(&bytes)));
+                head.headers.insert("content-length", bytes.len().into());
+                head
+            }
+            (_, None) => refused(404, "NoSuchKey"),
+            _ => refused(405, "MethodNotAllowed"),
+        })
+    }
 }
