@@ -448,10 +448,36 @@ pub fn propose(decider: &Decider<'_>, book: &Book, ask: &Ask) -> (Plan<Proposed>
         findings.extend(found);
         plans.extend(one(decider, book, desired));
     }
-    findings.extend(plans.iter().flat_map(|p| p.findings.iter().cloned()));
+    findings.extend(together(plans.iter().flat_map(|p| p.findings.iter().cloned()).collect()));
     let open = |p: &&LanePlan| book.lanes.get(&p.lane).is_some_and(|k| k.shared_on) && p.delivery;
     findings.extend(plans.iter().filter(open).map(shared_on));
     (Plan::proposed(plans), findings)
+}
+
+/// So many folders of a target that cannot be read for one reason are the target's trouble, and one finding.
+const TOGETHER: usize = 5;
+
+fn together(found: Vec<Finding>) -> Vec<Finding> {
+    let mut same: BTreeMap<(String, String, String), Vec<Finding>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for finding in found {
+        let why = finding.text.split_once(plan::UNREADABLE).map(|(_, why)| why.to_owned());
+        match (why, finding.subject.split_once('/')) {
+            (Some(why), Some((target, _))) if finding.code == plan::LIST_UNREADABLE => {
+                same.entry((target.to_owned(), why, finding.next.clone())).or_default().push(finding);
+            }
+            _ => all.push(finding),
+        }
+    }
+    for ((target, why, next), of) in same {
+        if of.len() < TOGETHER {
+            all.extend(of);
+            continue;
+        }
+        let text = format!("{} on {target}{}{why}", crate::render::plan::count(of.len(), "folder"), plan::UNREADABLE);
+        all.push(Finding::new(Severity::Warning, plan::LIST_UNREADABLE, target, text, next));
+    }
+    all
 }
 
 fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Option<LanePlan> {
@@ -553,4 +579,27 @@ pub fn base_digest(list: &Snapshot<SeenPermission>) -> String {
         hasher.update([1]);
     }
     hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_cannot_be_read_for_one_reason_are_one_finding() {
+        let finding = |n: usize, why: &str| {
+            let text = format!("the sharing list of client-{n} on drive{}{why}", plan::UNREADABLE);
+            Finding::new(Severity::Warning, plan::LIST_UNREADABLE, format!("drive/client-{n}"), text, "sign in again")
+        };
+        let few: Vec<_> = (1..TOGETHER).map(|n| finding(n, "403")).collect();
+        assert_eq!(together(few.clone()), few);
+        let many = (0..40).map(|n| finding(n, "401")).chain(few.clone()).collect();
+        let told = together(many);
+        assert_eq!(told.len(), TOGETHER);
+        let one = told.iter().find(|f| f.subject == "drive").unwrap();
+        assert_eq!(
+            (one.text.as_str(), one.next.as_str()),
+            ("40 folders on drive could not be read: 401", "sign in again")
+        );
+    }
 }

@@ -128,6 +128,12 @@ pub struct Published {
     pub taking: Option<String>,
 }
 
+/// A folder of which nothing can be seen in this run.
+pub const LIST_UNREADABLE: &str = "folder.list_unreadable";
+
+/// Between what could not be read and why.
+pub const UNREADABLE: &str = " could not be read: ";
+
 /// Somebody in the list who is left alone, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Keep {

@@ -15,7 +15,7 @@ use super::{
         lane::{Cause, Op, OwnedGrant, Reason, Step},
         policy::{Because, Decider, DesiredLane, LaneState, PersonIx, TargetBook, Wanted},
     },
-    ActualLane, KeepWhy, LaneCx, LanePlan, Listing, Planned, Sharing, Trouble, base,
+    ActualLane, KeepWhy, LIST_UNREADABLE, LaneCx, LanePlan, Listing, Planned, Sharing, Trouble, UNREADABLE, base,
 };
 
 /// Compares one lane with what is there.
@@ -199,9 +199,9 @@ impl<'w> Work<'w, '_> {
         let (why, next) = why.split_once(". ").unwrap_or((why, "It is read again in the next run."));
         self.plan.findings.push(Finding::new(
             Severity::Warning,
-            "folder.list_unreadable",
+            LIST_UNREADABLE,
             self.subject(),
-            format!("the {what} of {} on {} could not be read: {why}", self.plan.client, self.plan.lane.target),
+            format!("the {what} of {} on {}{UNREADABLE}{why}", self.plan.client, self.plan.lane.target),
             next,
         ));
         self.plan.delivery = false;
