@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use ledgerward_contract::{
-    AccessFact, Email, ErrorKind, Grade, LedgerRole, ProviderUserId, SourceKind, SourceRef, Standing, Timestamp,
+    AccessFact, Email, ErrorKind, Grade, LedgerRole, OwnUser, ProviderUserId, SourceKind, SourceRef, Standing,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,16 @@ pub enum Outcome<'a> {
 pub struct OwnIdentity {
     pub email: Option<Email>,
     pub user_id: Option<ProviderUserId>,
+}
+
+impl OwnIdentity {
+    /// An address that does not parse is none: the user is then known by the id alone.
+    pub fn of(who: &OwnUser) -> Self {
+        Self {
+            email: who.email.as_deref().and_then(|e| Email::parse(e).ok()),
+            user_id: Some(who.subject.as_str().into()).filter(|_| !who.subject.is_empty()),
+        }
+    }
 }
 
 /// What the store keeps of a source between two readings, as JSON.
@@ -406,15 +417,24 @@ fn listed(book: &AddressBook<'_>, obs: &Observation<'_>, rows: &[AccessFact], me
     }
     let own_present = obs.grade != Grade::A || obs.own.as_ref().is_some_and(|own| contains(own, &candidates));
     if !own_present {
+        let (text, next) = if obs.own.is_some() {
+            (
+                "the list does not contain our own user",
+                "add the connection's own user to the ledger, or choose how clients without a list are handled",
+            )
+        } else {
+            (
+                "nothing says which user of the list is our own",
+                "enter the user as own_user where the connector has that setting; elsewhere end people's access so that \
+                 the list still shows them, as disabled or without a role",
+            )
+        };
         out.find(
             Severity::Notice,
             "source.own_missing",
             subject(obs),
-            format!(
-                "{} \"{}\": the list does not contain our own user, so absence there proves nothing",
-                obs.source.connection, obs.name
-            ),
-            "add the sign-in's user to the ledger, or choose how clients without a list are handled",
+            format!("{} \"{}\": {text}, so absence there proves nothing", obs.source.connection, obs.name),
+            next,
         );
     }
     let reading = Reading::new(book, obs, memory, pins, &candidates, own_present, confirm_after);
