@@ -74,6 +74,8 @@ pub enum ReadOutcome {
     Listed(Snapshot<AccessFact>),
     /// One client's line of a directory that was read to its end.
     Assigned(Vec<AccessFact>),
+    /// Such a line, with somebody on it who may be anybody: why.
+    Unclear(String),
     Failed(Error),
     /// The vendor no longer lists this ledger for the sign-in.
     LostSight,
@@ -86,6 +88,7 @@ impl Reading {
             ReadOutcome::Listed(list) => Outcome::Listed(list.items()),
             ReadOutcome::Assigned(rows) => Outcome::Listed(rows),
             ReadOutcome::LostSight => Outcome::LostSight { since },
+            ReadOutcome::Unclear(why) => Outcome::Unclear { why: why.clone(), since },
             ReadOutcome::Failed(e) if e.kind == ErrorKind::Unsupported => {
                 Outcome::Unlisted { reason: e.message.clone() }
             }
@@ -265,8 +268,8 @@ async fn directory(
     }
     for (id, name) in known {
         let (name, outcome) = match (listed.get(id), &failed) {
-            (Some(row), _) => match nameless(row) {
-                Some(why) => (&row.name, ReadOutcome::Failed(Error::contract("clients.list", why))),
+            (Some(row), _) => match unclear(row) {
+                Some(why) => (&row.name, ReadOutcome::Unclear(why)),
                 None => (&row.name, ReadOutcome::Assigned(assigned(source, row))),
             },
             (None, Some(e)) => (name, ReadOutcome::Failed(Error::new(e.kind, e.op, e.message.clone()))),
@@ -318,12 +321,12 @@ async fn clients(
     Ok((issued, rows.await?))
 }
 
-/// Somebody is responsible for the client whom the list cannot name, and in a standing that it does not know: whoever is
-/// missing from the line may be that one, so the line as a whole says nothing.
-fn nameless(row: &ClientRow) -> Option<String> {
-    row.people.iter().filter(|p| p.email.is_none()).find_map(|p| match &p.standing {
-        Standing::Unknown(why) => Some(why.clone()),
-        _ => None,
+/// Responsible for the client is somebody, or several, whom nobody can tell: whoever is missing from the line may be among
+/// them, so the line as a whole says nothing. An id of one person's holds that one and nobody else.
+fn unclear(row: &ClientRow) -> Option<String> {
+    row.people.iter().find(|p| p.opaque).map(|p| match &p.standing {
+        Standing::Unknown(why) => why.clone(),
+        _ => "the list names somebody of whom it does not say who it is".to_owned(),
     })
 }
 

@@ -311,3 +311,46 @@ fn a_list_by_keys_takes_out_who_is_missing_where_the_firm_says_whose_they_are() 
     assert!(told[0].contains("nothing says which user of the list is our own"), "{told:?}");
     assert!(told[0].contains("enter the user as own_user"), "{told:?}");
 }
+
+/// The practice's list has a colleague who left, with an id and nothing else: that one is held, and the client goes on.
+#[test]
+fn somebody_without_an_address_on_a_client_holds_nobody_else() {
+    let firm = with_program("clients", "");
+    let unknown = |id: &str, name: &str| {
+        let standing = "not in the staff list";
+        json!({"id": id, "email": null, "name": name, "role": "reader", "standing": standing})
+    };
+    let says = |people: &[Value]| {
+        let client = json!({"id": "c1", "name": "Dune Dental", "active": true, "people": people});
+        program_says(&firm, "clients", &json!([client]));
+    };
+    says(&[listed("bob"), listed("dev"), unknown("x9", "Old Hand")]);
+    firm.ask(&["pull"]);
+    firm.must(&["clients", "add", "dune"]);
+    firm.must(&["clients", "accept", "dune"]);
+    firm.must(&["clients", "bind", "dune", "harbour", "c1", "--kind", "practice-client"]);
+    firm.must(&["clients", "authority", "dune", "harbour:c1"]);
+    firm.sync();
+    firm.approve_all();
+    two_runs(&firm);
+    let in_it = |who: &str| firm.lists()["dune"].contains(&format!("{who}@harbour.example"));
+    assert!(in_it("bob") && in_it("dev"), "{:?}", firm.lists());
+
+    says(&[unknown("bob", "Bob Harbour"), unknown("x9", "Old Hand")]);
+    two_runs(&firm);
+    assert!(in_it("bob"), "he may be there as ever");
+    assert!(!in_it("dev"), "his absence is no less than it was: {:?}", firm.lists());
+    let told = firm.must(&["findings", "--json", "--quiet"]).json();
+    let all = told["findings"].as_array().unwrap();
+    let of = |code: &str| all.iter().filter(|f| f["code"] == code).map(ToString::to_string).collect::<Vec<_>>();
+    let unidentified = of("source.unidentified");
+    assert_eq!(unidentified.len(), 2, "{all:#?}");
+    for word in
+        ["take bob@harbour.example off this client in harbour", "take Old Hand (user x9) off this client in harbour"]
+    {
+        assert!(unidentified.iter().any(|f| f.contains(word)), "{word}: {unidentified:#?}");
+    }
+    for code in ["source.unreadable", "source.unclear", "status.unknown"] {
+        assert!(of(code).is_empty(), "{code}: {all:#?}");
+    }
+}

@@ -49,6 +49,11 @@ pub enum Outcome<'a> {
     LostSight {
         since: Timestamp,
     },
+    /// A client's line names somebody who may be anybody: a team that cannot be opened, a line that was not understood.
+    Unclear {
+        why: String,
+        since: Timestamp,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +239,17 @@ pub fn join(book: &AddressBook<'_>, obs: &Observation<'_>, memory: &SourceMemory
                 ),
             };
             out.blind(obs, Why::LostSight, *since, "source.lost_sight", text.to_owned(), next);
+        }
+        Outcome::Unclear { why, since } => {
+            let connection = &obs.source.connection;
+            let next = match obs.source.kind {
+                SourceKind::Roster => format!("put it right in the list; line by line: ledgerward roster {connection}"),
+                SourceKind::Ledger | SourceKind::PracticeClient => format!(
+                    "put it right on the client in {connection}; until then nobody gains or loses anything by it: ledgerward \
+                     roster {connection}"
+                ),
+            };
+            out.blind(obs, Why::Unreadable, *since, "source.unclear", why.clone(), next);
         }
         Outcome::Unlisted { reason } if memory.ever_listed && !memory.loss_confirmed => out.blind(
             obs,
@@ -569,6 +585,11 @@ impl<'a, 'r> Reading<'a, 'r> {
 
     fn rows(&self, out: &mut Joined) {
         for c in self.candidates {
+            if let Some(why) = self.unidentified(c) {
+                self.somebody(c, why, out);
+                self.remember(c, out);
+                continue;
+            }
             if let Some(bad) = &c.bad {
                 out.find(
                     Severity::Warning,
@@ -599,6 +620,46 @@ impl<'a, 'r> Reading<'a, 'r> {
                 }
             }
             self.remember(c, out);
+        }
+    }
+
+    /// Somebody on a client's line of whom the vendor says an id and no more. Why.
+    fn unidentified<'c>(&self, c: &'c Candidate<'_>) -> Option<&'c str> {
+        match &c.row.standing {
+            Standing::Unknown(why) if self.obs.source.kind != SourceKind::Ledger && c.row.email.is_none() => Some(why),
+            _ => None,
+        }
+    }
+
+    /// The id is one person's. Where it was somebody of the firm, that one is held; of everybody else it says nothing.
+    fn somebody(&self, c: &Candidate<'_>, why: &str, out: &mut Joined) {
+        let before = self.memory.users.get(&c.row.user).and_then(|seen| seen.email.as_deref());
+        let known = || before.map(|email| self.book.people(email)).filter(|p| p.len() == 1)?.first().copied();
+        let person = c.pinned.or_else(known).and_then(|p| self.book.firm.people.get(&p));
+        let connection = &self.obs.source.connection;
+        let id = &c.row.user;
+        let who = match (person, c.row.name.trim()) {
+            (Some(person), _) => person.email.to_string(),
+            (None, "") => format!("user {id}"),
+            (None, name) => format!("{name} (user {id})"),
+        };
+        let (severity, what) = match person {
+            Some(_) => (Severity::Warning, "they keep what is there and gain nothing"),
+            None => (Severity::Notice, "nobody gains or loses anything by it"),
+        };
+        out.find(
+            severity,
+            "source.unidentified",
+            format!("{}/{id}", subject(self.obs)),
+            format!(
+                "{connection} \"{}\" names {who} as {}, without an address: {why}; {what}",
+                self.obs.name, c.row.role
+            ),
+            format!("take {who} off this client in {connection}, or make them a user with an address there"),
+        );
+        if let Some(person) = person {
+            let (role, user) = (c.row.role.clone(), id.clone());
+            out.say(person.id, PersonFact { why: Why::StandingUnknown, role, user, since: Some(self.obs.at) });
         }
     }
 

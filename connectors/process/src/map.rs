@@ -152,6 +152,7 @@ pub fn clients(value: &Value) -> Result<Page<ClientRow>> {
                 name: u.name,
                 role: u.role,
                 standing: standing(&u.standing),
+                opaque: false,
             })
         };
         Ok(ClientRow {

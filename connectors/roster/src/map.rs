@@ -207,6 +207,7 @@ fn take(
             name: if name.is_empty() { email.as_given().to_owned() } else { name.clone() },
             role: role.clone(),
             standing: standing.clone(),
+            opaque: false,
         };
         // One person is in force on one line and not on another: then nobody knows which is right.
         let others = client.people.values_mut().filter(|p| p.user == one.user && p.standing != one.standing);
@@ -355,6 +356,7 @@ impl Client {
             name: String::new(),
             role: LISTED.to_owned(),
             standing: Standing::Unknown(format!("line {line} of the list was not understood")),
+            opaque: true,
         }));
         ClientRow { id, name, number: None, active: true, people, ledgers: Vec::new(), groups: Vec::new() }
     }
