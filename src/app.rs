@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use ledgerward_contract::{Email, Timestamp};
+use ledgerward_contract::{Email, OwnUser, Timestamp};
 use ledgerward_kit::clock::{Clock, SystemClock};
 
 use crate::{
@@ -214,10 +214,7 @@ pub fn with_settings(mut firm: Firm, config: &Config) -> Firm {
 }
 
 fn sign_in_row(row: SignIn) -> SignInRow {
-    let own = OwnIdentity {
-        email: row.who.email.as_deref().and_then(|e| Email::parse(e).ok()),
-        user_id: Some(row.who.subject.as_str().into()).filter(|_| !row.who.subject.is_empty()),
-    };
+    let own = OwnIdentity::of(&OwnUser { subject: row.who.subject, email: row.who.email });
     let dead = match row.state {
         SignInState::NeedsReauth { why, .. } => Some(format!("the sign-in is dead: {why}")),
         _ => None,

@@ -396,6 +396,7 @@ mod tests {
                 name: String::new(),
                 role: "assigned".to_owned(),
                 standing,
+                opaque: false,
             });
         }
         Directory { kind: SourceKind::PracticeClient, rows, issued: None }

@@ -74,6 +74,8 @@ pub enum ReadOutcome {
     Listed(Snapshot<AccessFact>),
     /// One client's line of a directory that was read to its end.
     Assigned(Vec<AccessFact>),
+    /// Such a line, with somebody on it who may be anybody: why.
+    Unclear(String),
     Failed(Error),
     /// The vendor no longer lists this ledger for the sign-in.
     LostSight,
@@ -86,6 +88,7 @@ impl Reading {
             ReadOutcome::Listed(list) => Outcome::Listed(list.items()),
             ReadOutcome::Assigned(rows) => Outcome::Listed(rows),
             ReadOutcome::LostSight => Outcome::LostSight { since },
+            ReadOutcome::Unclear(why) => Outcome::Unclear { why: why.clone(), since },
             ReadOutcome::Failed(e) if e.kind == ErrorKind::Unsupported => {
                 Outcome::Unlisted { reason: e.message.clone() }
             }
@@ -179,19 +182,28 @@ async fn ledgers(
     let mut unseen: BTreeMap<Option<&str>, Error> = BTreeMap::new();
     // Where one consent is one company there are hundreds of sign-ins, each with a list of one.
     let ways = source.reaches.iter().filter(|r| r.realm.as_deref().is_none_or(|realm| asked(&realm.into())));
-    let lists = stream::iter(ways.map(|reach| async move { (reach, rows(source, api, reach, time).await) }));
+    let lists = stream::iter(ways.map(|reach| async move {
+        let seen = match own(source, api, reach, time).await {
+            Ok(own) => rows(source, api, reach, time).await.map(|rows| (own, rows)),
+            Err(e) => Err(e),
+        };
+        (reach, seen)
+    }));
     let mut found = Vec::new();
-    for (reach, rows) in lists.buffered(SIGN_INS_AT_ONCE).collect::<Vec<_>>().await {
-        match rows {
-            Ok(rows) => found.extend(rows.items().iter().filter(|r| r.is_ledger).map(|row| (reach, row.clone()))),
+    for (reach, seen) in lists.buffered(SIGN_INS_AT_ONCE).collect::<Vec<_>>().await {
+        match seen {
+            Ok((own, rows)) => {
+                let ours = rows.items().iter().filter(|r| r.is_ledger);
+                found.extend(ours.map(|row| (reach, own.clone(), row.clone())));
+            }
             Err(e) => {
                 unseen.entry(reach.realm.as_deref()).or_insert_with(|| Error::new(e.kind, e.op, e.message.clone()));
                 reading.troubles.push(e.with("connection", source.name.as_str()));
             }
         }
     }
-    reached.extend(found.iter().map(|(_, row)| row.id.clone()));
-    let jobs = found.iter().filter(|(_, row)| asked(&row.id)).map(|(reach, row)| async move {
+    reached.extend(found.iter().map(|(_, _, row)| row.id.clone()));
+    let jobs = found.iter().filter(|(_, _, row)| asked(&row.id)).map(|(reach, own, row)| async move {
         let (outcome, seats) = match access(api, reach, &row.id, time).await {
             Ok(list) => (ReadOutcome::Listed(list), None),
             Err(e) if e.kind == ErrorKind::Unsupported => match api.seats(&reach.read(time.now), &row.id).await {
@@ -200,12 +212,12 @@ async fn ledgers(
             },
             Err(e) => (ReadOutcome::Failed(e), None),
         };
-        let own = reach.own.clone();
+        let own = own.clone();
         Reading { seats, ..finish(source, row.id.clone(), row.name.clone(), grade, time.now, own, outcome) }
     });
     let got: Vec<_> = stream::iter(jobs).buffer_unordered(LEDGERS_AT_ONCE).collect().await;
     reading.readings.extend(got);
-    reading.ledgers.extend(found.into_iter().map(|(_, row)| (row.id.clone(), row)));
+    reading.ledgers.extend(found.into_iter().map(|(_, _, row)| (row.id.clone(), row)));
     for (id, name) in known.iter().filter(|(id, _)| asked(id) && !reached.contains(*id)) {
         let outcome = match unreached(&unseen, id) {
             Some(e) => ReadOutcome::Failed(e),
@@ -256,8 +268,8 @@ async fn directory(
     }
     for (id, name) in known {
         let (name, outcome) = match (listed.get(id), &failed) {
-            (Some(row), _) => match nameless(row) {
-                Some(why) => (&row.name, ReadOutcome::Failed(Error::contract("clients.list", why))),
+            (Some(row), _) => match unclear(row) {
+                Some(why) => (&row.name, ReadOutcome::Unclear(why)),
                 None => (&row.name, ReadOutcome::Assigned(assigned(source, row))),
             },
             (None, Some(e)) => (name, ReadOutcome::Failed(Error::new(e.kind, e.op, e.message.clone()))),
@@ -309,12 +321,12 @@ async fn clients(
     Ok((issued, rows.await?))
 }
 
-/// Somebody is responsible for the client whom the list cannot name, and in a standing that it does not know: whoever is
-/// missing from the line may be that one, so the line as a whole says nothing.
-fn nameless(row: &ClientRow) -> Option<String> {
-    row.people.iter().filter(|p| p.email.is_none()).find_map(|p| match &p.standing {
-        Standing::Unknown(why) => Some(why.clone()),
-        _ => None,
+/// Responsible for the client is somebody, or several, whom nobody can tell: whoever is missing from the line may be among
+/// them, so the line as a whole says nothing. An id of one person's holds that one and nobody else.
+fn unclear(row: &ClientRow) -> Option<String> {
+    row.people.iter().find(|p| p.opaque).map(|p| match &p.standing {
+        Standing::Unknown(why) => why.clone(),
+        _ => "the list names somebody of whom it does not say who it is".to_owned(),
     })
 }
 
@@ -378,6 +390,24 @@ fn alive(source: &Source, reach: &Reach, op: &'static str) -> Result<()> {
         Some(why) => Err(Error::new(ErrorKind::Unauthenticated, op, why.clone())
             .next(format!("Run: ledgerward connect {}", source.name))),
     }
+}
+
+/// Whom the ledgers' lists must have for an absence there to prove anything. A sign-in said so when it was given; keys were
+/// given by nobody, so the connector is asked in each run. It knows nobody: no absence is a denial.
+async fn own(source: &Source, api: &dyn LedgerSource, reach: &Reach, time: &Time) -> Result<OwnIdentity> {
+    if !reach.is_unattended() {
+        return Ok(reach.own.clone());
+    }
+    alive(source, reach, "own_user.get")?;
+    let own = timeout_at(time.until(), api.own_user(&reach.read(time.now))).await.unwrap_or_else(|_| {
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "own_user.get",
+            "the connection did not say in time who its own user is",
+        )
+        .next("It is tried again by itself; what was not read stays as it is."))
+    })?;
+    Ok(own.map_or_else(OwnIdentity::default, |who| OwnIdentity::of(&who)))
 }
 
 async fn rows(source: &Source, api: &dyn LedgerSource, reach: &Reach, time: &Time) -> Result<Snapshot<LedgerRow>> {

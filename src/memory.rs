@@ -100,7 +100,7 @@ pub async fn join(
             // A ledger that lists nobody was read as well as it can be.
             let unreadable = match &one.outcome {
                 ReadOutcome::Failed(e) => e.kind != ErrorKind::Unsupported,
-                ReadOutcome::LostSight => true,
+                ReadOutcome::LostSight | ReadOutcome::Unclear(_) => true,
                 ReadOutcome::Listed(_) | ReadOutcome::Assigned(_) => false,
             };
             // A list that is not believed is no better than none.

@@ -65,6 +65,11 @@ impl Reach {
         Self { sign_in: String::new(), own: OwnIdentity::default(), realm: None, dead: None, keep: None, transport }
     }
 
+    /// Nobody signed in here: keys, an account of its own, or none are what it works with.
+    pub fn is_unattended(&self) -> bool {
+        self.sign_in.is_empty()
+    }
+
     /// Whether this sign-in can be one for that ledger at all. One that was given for a single company is not, for another.
     pub fn may_reach(&self, ledger: &str) -> bool {
         self.realm.as_deref().is_none_or(|realm| realm == ledger)

@@ -128,6 +128,81 @@ fn a_field_that_is_left_out_is_told_with_its_place() {
     assert!(json.to_string().contains("recorded answers were never asked for"), "{json:#}");
 }
 
+/// The checks of a report that say something is wrong, or may be.
+fn said<'j>(json: &'j serde_json::Value, how: &str) -> Vec<&'j str> {
+    json["checks"].as_array().unwrap().iter().filter_map(|c| c[how].as_str()).collect()
+}
+
+fn program(dir: &Path, text: &str) -> std::path::PathBuf {
+    let path = dir.join("program.py");
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn changed(from: &str, to: &str) -> String {
+    let text = example();
+    assert!(text.contains(from), "the example changed: {from}");
+    text.replace(from, to)
+}
+
+/// Whoever is suspended would stay in for good.
+#[test]
+fn a_program_that_does_not_look_at_role_or_standing_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (role, standing) = ("\"role\": m[\"level\"]", "states.get(m[\"state\"], m[\"state\"])");
+    for (text, what) in [
+        (changed(standing, "\"active\""), "standing is another"),
+        (changed(role, "\"role\": \"reader\""), "role is another"),
+        (changed(role, "\"role\": \"reader\"").replace(standing, "\"active\""), "role and standing are another"),
+    ] {
+        let (code, json) = check(&program(dir.path(), &text));
+        let warnings = said(&json, "warning");
+        assert!(code == 0 && warnings.len() == 1 && warnings[0].contains(what), "{what}: {json:#}");
+    }
+}
+
+/// Pages are as long as the vendor likes.
+#[test]
+fn a_program_that_ends_at_a_short_page_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = "{\"companies\": 1, \"members\": 2}[key]";
+    let text = changed(
+        "None if following is None else str(following)",
+        &format!("str(int(cursor or 1) + 1) if len(data[key]) == {full} and following else None"),
+    );
+    let (code, json) = check(&program(dir.path(), &text));
+    let wrong = said(&json, "wrong");
+    assert_eq!((code, wrong.len()), (1, 1), "{json:#}");
+    for word in
+        ["GET /companies/71/members?page=1 with a row less", "GET /companies/71/members?page=2 is not asked for"]
+    {
+        assert!(wrong[0].contains(word), "{word}: {wrong:?}");
+    }
+}
+
+#[test]
+fn a_crash_is_told_with_the_programs_last_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, json) =
+        check(&program(dir.path(), &changed("following = data[\"next_page\"]", "following = data[\"nxt\"]")));
+    let wrong = said(&json, "wrong");
+    assert_eq!(code, 1);
+    assert!(wrong[0].contains("It wrote to stderr: Traceback") && wrong[0].contains("KeyError: 'nxt'"), "{json:#}");
+}
+
+#[test]
+fn a_field_of_another_kind_is_told_by_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, json) = check(&program(dir.path(), &changed("{\"id\": key(c[\"id\"])", "{\"id\": c[\"id\"]")));
+    assert!(said(&json, "wrong")[0].contains("field $.items[0].id, wrong it has to be a string"), "{json:#}");
+    let (_, json) = check(&program(
+        dir.path(),
+        &changed("{\"http\": {\"path\": path}}", "{\"protocol\": 2, \"http\": {\"path\": path}}"),
+    ));
+    assert!(said(&json, "wrong")[0].contains("only the host does, which speaks 1"), "{json:#}");
+}
+
 /// What the vendor itself leaves out at the end of a list is no fault; neither is UTF-16 that a shell could read.
 #[test]
 fn a_vendor_that_ends_a_list_without_a_word_is_understood() {

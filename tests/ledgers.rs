@@ -9,13 +9,16 @@ mod common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    fs, thread,
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    thread,
     time::{Duration, SystemTime},
 };
 
 use common::Firm;
 use ledgerward::registry;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One client's source: where it is, what the client is called there, and what the sample firm says of the people.
 struct Source {
@@ -225,4 +228,129 @@ fn every_mode_means_the_same_at_every_source() {
     let told = firm.sync();
     assert_eq!((told.exit, firm.writes()), (0, writes), "{told:?}");
     firm.check_whole("every source");
+}
+
+/// A program of the firm's own that says what stands in a file, a file for each question.
+const PROGRAM: &str = r#"#!/bin/sh
+read -r question
+for call in ledgers access clients; do
+  case "$question" in *"\"call\":\"$call\""*) cat "$call.json" ;; esac
+done
+"#;
+
+/// What the program says from now on.
+fn program_says(firm: &Firm, call: &str, items: &Value) {
+    fs::create_dir_all(firm.path("harbour")).unwrap();
+    let answer = json!({"result": {"items": items, "next": null}});
+    fs::write(firm.path("harbour").join(format!("{call}.json")), format!("{answer}\n")).unwrap();
+}
+
+/// A firm at rest with one more connection, to that program.
+fn with_program(provides: &str, more: &str) -> Firm {
+    let firm = Firm::at_rest();
+    fs::create_dir_all(firm.path("harbour")).unwrap();
+    let program = firm.path("harbour").join("program.sh");
+    fs::write(&program, PROGRAM).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut config = fs::OpenOptions::new().append(true).open(firm.path("config.toml")).unwrap();
+    write!(
+        config,
+        "\n[connections.harbour]\nconnector = \"process\"\nprogram = \"{}\"\nprovides = [\"{provides}\"]\n\
+         endpoints = {{ api = \"http://127.0.0.1:1\" }}\n{more}\n",
+        program.display()
+    )
+    .unwrap();
+    firm
+}
+
+fn listed(who: &str) -> Value {
+    let email = format!("{who}@harbour.example");
+    json!({"id": who, "email": email, "name": who, "role": "reader", "standing": "active"})
+}
+
+/// Two runs, as far apart as a second list has to be from the first.
+fn two_runs(firm: &Firm) {
+    firm.sync();
+    thread::sleep(Duration::from_secs(3));
+    firm.sync();
+}
+
+fn own_missing(firm: &Firm) -> Vec<String> {
+    let told = firm.must(&["findings", "--json", "--quiet"]).json();
+    let all = told["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "source.own_missing");
+    all.map(|f| format!("{}; {}", f["text"].as_str().unwrap(), f["next"].as_str().unwrap())).collect()
+}
+
+/// `product` 3, `decisions` 9: absence counts where the list has our own user, whoever says which one that is.
+#[test]
+fn a_list_by_keys_takes_out_who_is_missing_where_the_firm_says_whose_they_are() {
+    let gone = |setting: &str, others: &[&str]| {
+        let firm = with_program("ledgers", setting);
+        program_says(&firm, "ledgers", &json!([{"id": "71", "name": "Dune Dental"}]));
+        let with = |who: &[&str]| json!(who.iter().chain(others).map(|w| listed(w)).collect::<Vec<_>>());
+        program_says(&firm, "access", &with(&["bob", "dev"]));
+        firm.ask(&["pull"]);
+        firm.must(&["clients", "accept", "dune-dental"]);
+        firm.sync();
+        firm.approve_all();
+        two_runs(&firm);
+        let in_it = |who: &str| firm.lists()["Dune Dental"].contains(&format!("{who}@harbour.example"));
+        assert!(in_it("bob") && in_it("dev"), "{setting}: {:?}", firm.lists());
+        program_says(&firm, "access", &with(&["dev"]));
+        two_runs(&firm);
+        assert!(in_it("dev"), "{setting}: {:?}", firm.lists());
+        (!in_it("bob"), own_missing(&firm))
+    };
+    assert_eq!(gone("own_user = \"keys\"", &["keys"]), (true, vec![]), "by id");
+    assert_eq!(gone("own_user = \"keys@harbour.example\"", &["keys"]), (true, vec![]), "by address");
+
+    let (out, told) = gone("own_user = \"keys\"", &[]);
+    assert!(!out && told.len() == 1 && told[0].contains("does not contain our own user"), "{told:?}");
+    let (out, told) = gone("", &["keys"]);
+    assert!(!out && told.len() == 1, "nobody says whose the keys are: {told:?}");
+    assert!(told[0].contains("nothing says which user of the list is our own"), "{told:?}");
+    assert!(told[0].contains("enter the user as own_user"), "{told:?}");
+}
+
+/// The practice's list has a colleague who left, with an id and nothing else: that one is held, and the client goes on.
+#[test]
+fn somebody_without_an_address_on_a_client_holds_nobody_else() {
+    let firm = with_program("clients", "");
+    let unknown = |id: &str, name: &str| {
+        let standing = "not in the staff list";
+        json!({"id": id, "email": null, "name": name, "role": "reader", "standing": standing})
+    };
+    let says = |people: &[Value]| {
+        let client = json!({"id": "c1", "name": "Dune Dental", "active": true, "people": people});
+        program_says(&firm, "clients", &json!([client]));
+    };
+    says(&[listed("bob"), listed("dev"), unknown("x9", "Old Hand")]);
+    firm.ask(&["pull"]);
+    firm.must(&["clients", "add", "dune"]);
+    firm.must(&["clients", "accept", "dune"]);
+    firm.must(&["clients", "bind", "dune", "harbour", "c1", "--kind", "practice-client"]);
+    firm.must(&["clients", "authority", "dune", "harbour:c1"]);
+    firm.sync();
+    firm.approve_all();
+    two_runs(&firm);
+    let in_it = |who: &str| firm.lists()["dune"].contains(&format!("{who}@harbour.example"));
+    assert!(in_it("bob") && in_it("dev"), "{:?}", firm.lists());
+
+    says(&[unknown("bob", "Bob Harbour"), unknown("x9", "Old Hand")]);
+    two_runs(&firm);
+    assert!(in_it("bob"), "he may be there as ever");
+    assert!(!in_it("dev"), "his absence is no less than it was: {:?}", firm.lists());
+    let told = firm.must(&["findings", "--json", "--quiet"]).json();
+    let all = told["findings"].as_array().unwrap();
+    let of = |code: &str| all.iter().filter(|f| f["code"] == code).map(ToString::to_string).collect::<Vec<_>>();
+    let unidentified = of("source.unidentified");
+    assert_eq!(unidentified.len(), 2, "{all:#?}");
+    for word in
+        ["take bob@harbour.example off this client in harbour", "take Old Hand (user x9) off this client in harbour"]
+    {
+        assert!(unidentified.iter().any(|f| f.contains(word)), "{word}: {unidentified:#?}");
+    }
+    for code in ["source.unreadable", "source.unclear", "status.unknown"] {
+        assert!(of(code).is_empty(), "{code}: {all:#?}");
+    }
 }

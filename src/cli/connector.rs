@@ -13,8 +13,8 @@ use std::{
 };
 
 use ledgerward_contract::{
-    AccessFact, Build, ClientRow, Connector, Cursor, Endpoints, Error, ErrorKind, LedgerId, LedgerProfile, LedgerRow,
-    ReadCx, Request, Result, Retry, Scope, Snapshot, Standing, Timestamp, Transport,
+    AccessFact, Aside, Assignment, Build, ClientRow, Connector, Cursor, Endpoints, Error, ErrorKind, LedgerId,
+    LedgerProfile, LedgerRow, ReadCx, Request, Result, Retry, Scope, Snapshot, Standing, Timestamp, Transport,
     faults::{BAD_ANSWERS, CANARY, EMPTY_ANSWERS, Fault, When, Wire},
 };
 use serde::Serialize;
@@ -169,6 +169,8 @@ impl Bench {
         self.say("ledgers: no bad answer makes a list", again);
         let less = self.altered("ledgers", async |b| items(b.ledgers().await), same_ledgers).await;
         self.say("ledgers: no answer with a field less makes another list", less);
+        let all = self.pages("ledgers", async |b| items(b.ledgers().await)).await;
+        self.say("ledgers: a shorter page is not taken for the last one", all);
         self.try_swapped(&ids).await;
         for ledger in rest {
             let read = self.access(&ledger).await.map_err(|e| told(&e)).and_then(|l| users(l.items()));
@@ -206,6 +208,11 @@ impl Bench {
             self.say(format!("users of {ledger}: no bad answer makes a list"), bad);
             let less = self.altered("users", async |b| items(b.access(&ledger).await), same_users).await;
             self.say(format!("users of {ledger}: no answer with a field less makes another list"), less);
+            let all = self.pages("users", async |b| items(b.access(&ledger).await)).await;
+            self.say(format!("users of {ledger}: a shorter page is not taken for the last one"), all);
+            let given = |list: &[AccessFact]| list.iter().map(user).collect::<Vec<_>>();
+            let deaf = self.deaf(async |b| items(b.access(&ledger).await), given).await;
+            self.warn(format!("users of {ledger}: role and standing are the vendor's"), deaf);
             let profile = async |b: &Self| b.profile(&ledger).await;
             let read = profile(self).await;
             let named = read
@@ -292,6 +299,11 @@ impl Bench {
         self.say("clients: no bad answer makes a list", bad);
         let less = self.altered("clients", async |b| items(b.clients().await), same_clients).await;
         self.say("clients: no answer with a field less makes another list", less);
+        let all = self.pages("clients", async |b| items(b.clients().await)).await;
+        self.say("clients: a shorter page is not taken for the last one", all);
+        let given = |list: &[ClientRow]| list.iter().flat_map(responsible).collect::<Vec<_>>();
+        let deaf = self.deaf(async |b| items(b.clients().await), given).await;
+        self.warn("clients: what makes somebody responsible, and their standing, are the vendor's", deaf);
     }
 
     /// Each fault in place of each single answer. The first that does not become an error of its kind is told.
@@ -353,6 +365,72 @@ impl Bench {
         Ok(())
     }
 
+    /// The true answers with a row less on a page that is not the last: the next page has to be asked for all the same. How long
+    /// a page is says nothing, for a vendor may change that, and leave out rows that nobody may see.
+    async fn pages<T>(&self, what: &str, call: impl AsyncFn(&Self) -> Result<Vec<T>>) -> Result<(), String> {
+        self.wire.heal();
+        call(self).await.map_err(|e| told(&e))?;
+        let asked = self.wire.log();
+        for (nth, request) in asked.iter().enumerate() {
+            // The same address with another query is another page of the list; every other one is about something else.
+            let next = asked.iter().skip(nth + 1).find(|r| r.url.path() == request.url.path() && r.url != request.url);
+            let (Some(next), Some(short)) = (next.map(answers::key), self.vendor.shortened(request)) else { continue };
+            let words = short.words.clone();
+            self.vendor.alter(Some(short));
+            self.wire.heal();
+            let got = call(self).await;
+            self.vendor.alter(None);
+            if got.is_ok() && !self.wire.log().iter().any(|r| answers::key(r) == next) {
+                return Err(format!(
+                    "{words}: {next} is not asked for any more, and {what} end there. Go by what the vendor says about the \
+                     next page; where it says nothing, ask until a page is empty"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the program says of people whatever its vendor says of them: no other value in any field moves it.
+    async fn deaf<T>(
+        &self,
+        call: impl AsyncFn(&Self) -> Result<Vec<T>>,
+        given: impl Fn(&[T]) -> Vec<Given>,
+    ) -> Option<String> {
+        self.wire.heal();
+        let before = given(&call(self).await.ok()?);
+        if before.is_empty() {
+            return None;
+        }
+        let (mut role, mut standing) = (false, false);
+        for one in self.vendor.other_values(&self.wire.log()).into_iter().take(ALTERED_MAX) {
+            self.vendor.alter(Some(one));
+            let got = call(self).await;
+            self.vendor.alter(None);
+            for new in got.map(|list| given(&list)).unwrap_or_default() {
+                let old: Vec<&Given> = before.iter().filter(|p| p.0 == new.0).collect();
+                role |= !old.is_empty() && old.iter().all(|p| p.2 != new.2);
+                standing |= !old.is_empty() && old.iter().all(|p| p.3 != new.3);
+            }
+            if role && standing {
+                return None;
+            }
+        }
+        let (what, who) = match (role, standing) {
+            (false, false) => ("role and standing are", "is given another role or suspended"),
+            (false, true) => ("role is", "is given another role"),
+            _ => ("standing is", "is suspended or removed"),
+        };
+        Some(format!(
+            "nobody's {what} another, whichever field of the recorded answers has another value: whoever {who} at the vendor would \
+             keep what they have. Read it from the vendor's field; where a program refuses words that it does not know, record \
+             two users who differ in it. Where the vendor has no such field, leave it so"
+        ))
+    }
+
+    fn warn(&mut self, name: impl Into<String>, warning: Option<String>) {
+        self.checks.push(Check { name: name.into(), wrong: None, warning });
+    }
+
     fn report(self, program: &Path) -> Report {
         let failed = self.checks.iter().filter(|c| c.wrong.is_some()).count();
         let rows = self.checks.iter().map(|c| {
@@ -393,10 +471,15 @@ fn nothing() -> Error {
 
 /// An error as one line, with what to do.
 fn told(e: &Error) -> String {
-    match e.next.as_deref().map(|next| next.replace(CHECK, "")) {
+    let mut text = match e.next.as_deref().map(|next| next.replace(CHECK, "")) {
         Some(next) if !next.trim().is_empty() => format!("{e}. {}", next.trim()),
         _ => e.to_string(),
+    };
+    if let Some(Aside(lines)) = e.source.as_ref().and_then(|s| s.downcast_ref()) {
+        text.push_str(". It wrote to stderr: ");
+        text.push_str(&lines.iter().map(|l| l.trim()).collect::<Vec<_>>().join(" / "));
     }
+    text
 }
 
 fn items<T: Clone>(list: Result<Snapshot<T>>) -> Result<Vec<T>> {
@@ -415,8 +498,17 @@ fn same_ledgers(before: &[LedgerRow], after: &[LedgerRow]) -> Option<String> {
 
 /// Of two lists of users, in what the second gives or takes something.
 fn same_users(before: &[AccessFact], after: &[AccessFact]) -> Option<String> {
-    let one = |f: &AccessFact| (f.user.to_string(), f.email.clone(), f.role.clone(), f.standing.clone());
-    same_people(&before.iter().map(one).collect::<Vec<_>>(), &after.iter().map(one).collect::<Vec<_>>())
+    same_people(&before.iter().map(user).collect::<Vec<_>>(), &after.iter().map(user).collect::<Vec<_>>())
+}
+
+fn user(f: &AccessFact) -> Given {
+    (f.user.to_string(), f.email.clone(), f.role.clone(), f.standing.clone())
+}
+
+/// Who is responsible for a client: of each client another.
+fn responsible(row: &ClientRow) -> Vec<Given> {
+    let one = |p: &Assignment| (format!("{}/{}", row.id, p.user), p.email.clone(), p.role.clone(), p.standing.clone());
+    row.people.iter().map(one).collect()
 }
 
 /// A person as a program gives them: id, address, role, standing.

@@ -101,7 +101,8 @@ impl Seen {
     }
 }
 
-/// A line that was not understood is in the list as a person without a name.
+/// A line that was not understood, a team that could not be opened and a colleague who left are in the list as people
+/// without a name.
 fn known(standing: &Standing, email: Option<&String>) -> bool {
     email.is_some() || !matches!(standing, Standing::Unknown(_))
 }
@@ -189,7 +190,11 @@ async fn show(app: &App, typed: &str) -> Result<Report, Failure> {
     let rows: Vec<_> = seen.rows.as_ref().unwrap_or(&empty).values().map(|r| (r, links.of(&seen.name, r))).collect();
     let lines = rows.iter().map(|(row, link)| {
         let people = row.people.iter().filter(|p| known(&p.standing, p.email.as_ref())).count();
-        let odd = if people < row.people.len() { " (unknown: a line was not understood)" } else { "" };
+        let odd = match (row.people.iter().any(|p| p.opaque), seen.kind) {
+            (false, _) => "",
+            (true, SourceKind::Roster) => " (unknown: a line was not understood)",
+            (true, _) => " (unknown: it names somebody who may be anybody)",
+        };
         [row.name.clone(), row.id.clone(), format!("{people}{odd}"), link_words(app, &firm, link)]
     });
     text.push_str(&table(["client there", "id", "people", "here"], lines));
@@ -241,7 +246,7 @@ fn row_json(app: &App, firm: &Firm, row: &ClientRow, link: &Link<'_>) -> Value {
         "name": row.name,
         "link": state,
         "clients": clients,
-        "unknown": row.people.iter().any(|p| !known(&p.standing, p.email.as_ref())),
+        "unknown": row.people.iter().any(|p| p.opaque),
         "people": named.map(|p| json!({"email": p.email, "role": p.role, "standing": p.standing})).collect::<Vec<_>>(),
     })
 }

@@ -45,7 +45,7 @@ pub enum Why {
     FirstReading,
     /// Would gain by a list that lacks somebody whom it had: it may be another ledger's, mixed up (P24).
     NewOnce,
-    /// The list does not contain the sign-in's own user, so absence proves nothing.
+    /// The list does not contain our own user, or nothing says who that is, so absence proves nothing.
     OwnMissing,
     /// The pinned user now has an address that nobody confirmed (I05).
     EmailChanged,
@@ -137,7 +137,9 @@ impl Why {
             Self::Flapping => "left and came back within minutes; the provider's lists do not agree yet",
             Self::FirstReading => "is not in the first list; a second list must agree",
             Self::NewOnce => "is new in a list that lacks somebody it had; a second list must agree",
-            Self::OwnMissing => "is missing, but the list lacks our own user too and so proves nothing",
+            Self::OwnMissing => {
+                "is missing from a list in which no user is known to be our own, and which so proves nothing"
+            }
             Self::EmailChanged => "has a new address there that nobody confirmed",
             Self::KnownAddressNewId => "has the known address under a new id that nobody confirmed",
             Self::TwoUsersOneAddress => "shares one address with another user there",

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use ledgerward_contract::{
-    AccessFact, Email, ErrorKind, Grade, LedgerRole, ProviderUserId, SourceKind, SourceRef, Standing, Timestamp,
+    AccessFact, Email, ErrorKind, Grade, LedgerRole, OwnUser, ProviderUserId, SourceKind, SourceRef, Standing,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,12 +49,27 @@ pub enum Outcome<'a> {
     LostSight {
         since: Timestamp,
     },
+    /// A client's line names somebody who may be anybody: a team that cannot be opened, a line that was not understood.
+    Unclear {
+        why: String,
+        since: Timestamp,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnIdentity {
     pub email: Option<Email>,
     pub user_id: Option<ProviderUserId>,
+}
+
+impl OwnIdentity {
+    /// An address that does not parse is none: the user is then known by the id alone.
+    pub fn of(who: &OwnUser) -> Self {
+        Self {
+            email: who.email.as_deref().and_then(|e| Email::parse(e).ok()),
+            user_id: Some(who.subject.as_str().into()).filter(|_| !who.subject.is_empty()),
+        }
+    }
 }
 
 /// What the store keeps of a source between two readings, as JSON.
@@ -223,6 +239,17 @@ pub fn join(book: &AddressBook<'_>, obs: &Observation<'_>, memory: &SourceMemory
                 ),
             };
             out.blind(obs, Why::LostSight, *since, "source.lost_sight", text.to_owned(), next);
+        }
+        Outcome::Unclear { why, since } => {
+            let connection = &obs.source.connection;
+            let next = match obs.source.kind {
+                SourceKind::Roster => format!("put it right in the list; line by line: ledgerward roster {connection}"),
+                SourceKind::Ledger | SourceKind::PracticeClient => format!(
+                    "put it right on the client in {connection}; until then nobody gains or loses anything by it: ledgerward \
+                     roster {connection}"
+                ),
+            };
+            out.blind(obs, Why::Unreadable, *since, "source.unclear", why.clone(), next);
         }
         Outcome::Unlisted { reason } if memory.ever_listed && !memory.loss_confirmed => out.blind(
             obs,
@@ -406,15 +433,24 @@ fn listed(book: &AddressBook<'_>, obs: &Observation<'_>, rows: &[AccessFact], me
     }
     let own_present = obs.grade != Grade::A || obs.own.as_ref().is_some_and(|own| contains(own, &candidates));
     if !own_present {
+        let (text, next) = if obs.own.is_some() {
+            (
+                "the list does not contain our own user",
+                "add the connection's own user to the ledger, or choose how clients without a list are handled",
+            )
+        } else {
+            (
+                "nothing says which user of the list is our own",
+                "enter the user as own_user where the connector has that setting; elsewhere end people's access so that \
+                 the list still shows them, as disabled or without a role",
+            )
+        };
         out.find(
             Severity::Notice,
             "source.own_missing",
             subject(obs),
-            format!(
-                "{} \"{}\": the list does not contain our own user, so absence there proves nothing",
-                obs.source.connection, obs.name
-            ),
-            "add the sign-in's user to the ledger, or choose how clients without a list are handled",
+            format!("{} \"{}\": {text}, so absence there proves nothing", obs.source.connection, obs.name),
+            next,
         );
     }
     let reading = Reading::new(book, obs, memory, pins, &candidates, own_present, confirm_after);
@@ -549,6 +585,11 @@ impl<'a, 'r> Reading<'a, 'r> {
 
     fn rows(&self, out: &mut Joined) {
         for c in self.candidates {
+            if let Some(why) = self.unidentified(c) {
+                self.somebody(c, why, out);
+                self.remember(c, out);
+                continue;
+            }
             if let Some(bad) = &c.bad {
                 out.find(
                     Severity::Warning,
@@ -579,6 +620,46 @@ impl<'a, 'r> Reading<'a, 'r> {
                 }
             }
             self.remember(c, out);
+        }
+    }
+
+    /// Somebody on a client's line of whom the vendor says an id and no more. Why.
+    fn unidentified<'c>(&self, c: &'c Candidate<'_>) -> Option<&'c str> {
+        match &c.row.standing {
+            Standing::Unknown(why) if self.obs.source.kind != SourceKind::Ledger && c.row.email.is_none() => Some(why),
+            _ => None,
+        }
+    }
+
+    /// The id is one person's. Where it was somebody of the firm, that one is held; of everybody else it says nothing.
+    fn somebody(&self, c: &Candidate<'_>, why: &str, out: &mut Joined) {
+        let before = self.memory.users.get(&c.row.user).and_then(|seen| seen.email.as_deref());
+        let known = || before.map(|email| self.book.people(email)).filter(|p| p.len() == 1)?.first().copied();
+        let person = c.pinned.or_else(known).and_then(|p| self.book.firm.people.get(&p));
+        let connection = &self.obs.source.connection;
+        let id = &c.row.user;
+        let who = match (person, c.row.name.trim()) {
+            (Some(person), _) => person.email.to_string(),
+            (None, "") => format!("user {id}"),
+            (None, name) => format!("{name} (user {id})"),
+        };
+        let (severity, what) = match person {
+            Some(_) => (Severity::Warning, "they keep what is there and gain nothing"),
+            None => (Severity::Notice, "nobody gains or loses anything by it"),
+        };
+        out.find(
+            severity,
+            "source.unidentified",
+            format!("{}/{id}", subject(self.obs)),
+            format!(
+                "{connection} \"{}\" names {who} as {}, without an address: {why}; {what}",
+                self.obs.name, c.row.role
+            ),
+            format!("take {who} off this client in {connection}, or make them a user with an address there"),
+        );
+        if let Some(person) = person {
+            let (role, user) = (c.row.role.clone(), id.clone());
+            out.say(person.id, PersonFact { why: Why::StandingUnknown, role, user, since: Some(self.obs.at) });
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who may open one company. Users belong to an environment; a permission set, of a user or of a group that the user is
 //! in, is for one company by its name, or for all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ledgerward_contract::{AccessFact, Cursor, LedgerId, Listed, Page, ReadCx, Request, Result, Snapshot};
 use ledgerward_kit::about;
@@ -10,7 +10,7 @@ use crate::{
     BusinessCentralConnector,
     api::{Api, Ledger},
     ask, ask_page,
-    map::{self, Company, Grant, Group, Member},
+    map::{self, Bare, Company, Grant, Group, Held, Member, Place},
 };
 
 /// Pages of a list of groups, members or permission sets before it is none any more.
@@ -43,14 +43,16 @@ async fn through_groups(
     cx: &ReadCx,
     id: &LedgerId,
     ledger: &Ledger<'_>,
-    name: &str,
-) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    company: &Company,
+) -> Result<BTreeMap<String, Held>> {
     let (api, old) = (&of.api, of.settings.old_groups);
     let groups: Vec<Group> = all(cx, id, "groups.list", |q| api.groups(ledger, old, q), map::groups).await?;
-    let members: Vec<Member> =
-        all(cx, id, "group_members.list", |q| api.group_members(ledger, old, q), |body| map::members(old, name, body))
-            .await?;
-    let mut sets: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let request = |q: Option<&str>| api.group_members(ledger, old, q);
+    let members: Vec<Member> = all(cx, id, "group_members.list", request, |body| map::members(old, body)).await?;
+    // A membership for another company gives nothing here, whatever sets its group has.
+    let about_us = |m: &&Member| company.place(&m.company) != Place::Elsewhere;
+    let members: Vec<&Member> = members.iter().filter(about_us).collect();
+    let mut sets: BTreeMap<&str, Vec<Grant>> = BTreeMap::new();
     for group in groups.iter().filter(|g| members.iter().any(|m| m.group == g.code)) {
         let grants: Vec<Grant> = all(
             cx,
@@ -60,37 +62,43 @@ async fn through_groups(
             |body| map::group_grants(old, body),
         )
         .await?;
-        // An old group's sets hold wherever the membership does, which names the company.
-        sets.insert(&group.code, grants.into_iter().filter(|g| g.in_company(name)).map(|g| g.set).collect());
+        sets.insert(&group.code, grants);
     }
-    let mut by_user: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for member in &members {
+    let mut by_user: BTreeMap<String, Held> = BTreeMap::new();
+    for member in members {
         // A membership in a group that is not listed is a list that moved while it was read.
-        let Some(sets) = sets.get(member.group.as_str()) else {
+        let Some(grants) = sets.get(member.group.as_str()) else {
             return about(id, Err(map::moved("a user is in a group that is not in the list of groups")));
         };
-        by_user.entry(member.user.clone()).or_default().extend(sets.iter().cloned());
+        let held = by_user.entry(member.user.clone()).or_default();
+        // An old group's sets hold wherever the membership does, which names the company.
+        let place = |grant: &Grant| company.place(&grant.company).max(company.place(&member.company));
+        grants.iter().for_each(|g| held.add(&g.set, place(g)));
     }
     Ok(by_user)
 }
 
-/// One page of the users who may open this company, with those of the environment who are disabled.
+/// One page of the users who may open this company, with those of the environment who are disabled. Where the app itself
+/// signs in, none of its users is ours, so that absence would never end anything: then who has no permission set is in it too.
 pub async fn page(of: &BusinessCentralConnector, cx: &ReadCx, id: &LedgerId, at: &Cursor) -> Result<Page<AccessFact>> {
     let ledger = Ledger::read("users.list", id)?;
     let company = company(&of.api, cx, id, &ledger).await?;
-    let groups = through_groups(of, cx, id, &ledger, &company.name).await?;
+    let groups = through_groups(of, cx, id, &ledger, &company).await?;
     let request = of.api.users(&ledger, at.text())?;
     let read = |body: &[u8]| map::users(of.settings.email_field, cx.now(), body);
     let users = ask_page(cx, Some(id), request, read).await?;
-    let mut items = Vec::new();
+    let mut found = Vec::new();
     for user in users.items {
         let own = |q: Option<&str>| of.api.user_permissions(&ledger, &user.id, q);
         let grants: Vec<Grant> =
             all(cx, id, "user_permissions.list", own, |body| map::user_grants(&user.id, body)).await?;
-        let mut sets: BTreeSet<String> =
-            grants.into_iter().filter(|g| g.in_company(&company.name)).map(|g| g.set).collect();
-        sets.extend(groups.get(&user.id).into_iter().flatten().cloned());
-        items.extend(map::fact(id, user, &sets, &of.settings.decisive_sets));
+        let mut held = groups.get(&user.id).cloned().unwrap_or_default();
+        grants.iter().for_each(|g| held.add(&g.set, company.place(&g.company)));
+        found.push((user, held));
     }
-    Ok(Page { items, next: users.next, total: None })
+    // That nobody at all has a set is more often half an answer than a company that was taken away from everybody (P02).
+    let anybody = found.iter().any(|(_, held)| !held.sets.is_empty());
+    let bare = if of.settings.app_only && anybody { Bare::Removed } else { Bare::LeftOut };
+    let fact = |(user, held)| map::fact(id, user, &held, &of.settings.decisive_sets, bare);
+    Ok(Page { items: found.into_iter().filter_map(fact).collect(), next: users.next, total: None })
 }

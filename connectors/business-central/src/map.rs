@@ -54,6 +54,29 @@ pub struct Company {
     pub display_name: Option<String>,
 }
 
+/// Whether a permission set is for a company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    Here,
+    /// It names a company almost as this one is called. That is another company, as far as is verified.
+    Near,
+    Elsewhere,
+}
+
+impl Company {
+    /// Compared exactly: two companies may differ in nothing but the case of their names. Empty is every company.
+    pub fn place(&self, named: &str) -> Place {
+        let almost = |name: &str| name.to_lowercase() == named.to_lowercase();
+        if named.is_empty() || named == self.name {
+            Place::Here
+        } else if almost(&self.name) || self.display_name.as_deref().is_some_and(almost) {
+            Place::Near
+        } else {
+            Place::Elsewhere
+        }
+    }
+}
+
 /// `GET companies` of one environment. `own` are the firm's own.
 pub fn companies(environment: &str, own: &[String], body: &[u8]) -> Result<Vec<LedgerRow>> {
     const OP: &str = "companies.list";
@@ -148,20 +171,13 @@ pub fn users(email: EmailField, now: Timestamp, body: &[u8]) -> Result<Vec<User>
 pub struct Grant {
     key: (String, String, String),
     pub set: String,
-    company: String,
+    pub company: String,
 }
 
 impl Listed for Grant {
     type Key = (String, String, String);
     fn key(&self) -> Self::Key {
         self.key.clone()
-    }
-}
-
-impl Grant {
-    /// Compared exactly: two companies may differ in nothing but the case of their names.
-    pub fn in_company(&self, name: &str) -> bool {
-        self.company.is_empty() || self.company == name
     }
 }
 
@@ -216,17 +232,18 @@ pub fn groups(body: &[u8]) -> Result<Vec<Group>> {
     list.value.into_iter().map(|g| Ok(Group { id: guid(OP, &g.id)?, code: g.code })).collect()
 }
 
-/// That a user is in a group.
+/// That a user is in a group, for one company or for all (empty).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     pub group: String,
     pub user: String,
+    pub company: String,
 }
 
 impl Listed for Member {
-    type Key = (String, String);
+    type Key = (String, String, String);
     fn key(&self) -> Self::Key {
-        (self.group.clone(), self.user.clone())
+        (self.group.clone(), self.user.clone(), self.company.clone())
     }
 }
 
@@ -246,16 +263,19 @@ struct OldMemberRow {
 }
 
 /// `GET securityGroupMembers`, or `userGroupMembers`, of which each is for one company or for all.
-pub fn members(old: bool, company: &str, body: &[u8]) -> Result<Vec<Member>> {
+pub fn members(old: bool, body: &[u8]) -> Result<Vec<Member>> {
     const OP: &str = "group_members.list";
     if old {
-        let list: List<OldMemberRow> = from_json(OP, body)?;
-        let here = list.value.into_iter().filter(|m| m.company_name.is_empty() || m.company_name == company);
-        return here.map(|m| Ok(Member { group: m.code, user: guid(OP, &m.user_security_id)? })).collect();
+        let one = |m: OldMemberRow| {
+            Ok(Member { group: m.code, user: guid(OP, &m.user_security_id)?, company: m.company_name })
+        };
+        return from_json::<List<OldMemberRow>>(OP, body)?.value.into_iter().map(one).collect();
     }
-    let list: List<MemberRow> = from_json(OP, body)?;
-    let one = |m: MemberRow| Ok(Member { group: m.security_group_code, user: guid(OP, &m.user_security_id)? });
-    list.value.into_iter().map(one).collect()
+    let one = |m: MemberRow| {
+        let (group, user) = (m.security_group_code, guid(OP, &m.user_security_id)?);
+        Ok(Member { group, user, company: String::new() })
+    };
+    from_json::<List<MemberRow>>(OP, body)?.value.into_iter().map(one).collect()
 }
 
 #[derive(Deserialize)]
@@ -281,14 +301,50 @@ pub fn group_grants(old: bool, body: &[u8]) -> Result<Vec<Grant>> {
     from_json::<List<GrantRow>>(OP, body)?.value.into_iter().map(grant).collect()
 }
 
-/// A user of the environment as somebody who may open this company, or `None`: no permission set for it, and nothing that
-/// the vendor says against the user besides.
+/// The permission sets of a user that count in one company.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    pub sets: BTreeSet<String>,
+    /// There is one for a company that is called almost so.
+    pub near: bool,
+}
+
+impl Held {
+    pub fn add(&mut self, set: &str, place: Place) {
+        match place {
+            Place::Here => drop(self.sets.insert(set.to_owned())),
+            Place::Near => self.near = true,
+            Place::Elsewhere => {}
+        }
+    }
+
+    pub fn extend(&mut self, other: &Self) {
+        self.sets.extend(other.sets.iter().cloned());
+        self.near |= other.near;
+    }
+}
+
+/// What becomes of an active user without a permission set for the company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bare {
+    /// Not in the company's list.
+    LeftOut,
+    /// In it, as somebody whose access was taken away.
+    Removed,
+}
+
+/// A user of the environment as somebody who may open this company, or `None`: nothing that the vendor says of the user is
+/// about it.
 ///
 /// The role is the first of the `decisive` sets that the user has here, else all of them, in the order of the alphabet.
-pub fn fact(ledger: &LedgerId, user: User, sets: &BTreeSet<String>, decisive: &[String]) -> Option<AccessFact> {
-    if sets.is_empty() && user.standing == Standing::Active {
-        return None;
-    }
+pub fn fact(ledger: &LedgerId, user: User, held: &Held, decisive: &[String], bare: Bare) -> Option<AccessFact> {
+    let sets = &held.sets;
+    let standing = match (&user.standing, sets.is_empty()) {
+        // That a set names a company to the letter is not verified, and nobody is taken out by what is not.
+        (Standing::Active, true) if bare == Bare::LeftOut || held.near => return None,
+        (Standing::Active, true) => Standing::Removed,
+        _ => user.standing,
+    };
     let role = decisive.iter().find(|d| sets.contains(*d)).cloned();
     let role = role.unwrap_or_else(|| sets.iter().cloned().collect::<Vec<_>>().join(" + "));
     Some(AccessFact {
@@ -297,6 +353,6 @@ pub fn fact(ledger: &LedgerId, user: User, sets: &BTreeSet<String>, decisive: &[
         email: user.email,
         name: user.name,
         role,
-        standing: user.standing,
+        standing,
     })
 }

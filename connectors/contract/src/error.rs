@@ -129,6 +129,24 @@ impl fmt::Debug for Error {
     }
 }
 
+/// What a program wrote for people, as the cause of an error. It may quote what a vendor sent, so it is shown to whoever tries
+/// the program at a terminal, and is neither printed nor logged with the error.
+pub struct Aside(pub Vec<String>);
+
+impl fmt::Display for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "see what the program wrote for people")
+    }
+}
+
+impl fmt::Debug for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Aside({} lines)", self.0.len())
+    }
+}
+
+impl StdError for Aside {}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|s| s.as_ref() as &(dyn StdError + 'static))

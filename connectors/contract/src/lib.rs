@@ -36,7 +36,7 @@ pub use context::{
     WriteCx,
 };
 pub use email::{Email, EmailError};
-pub use error::{Error, ErrorKind, Result, Retry};
+pub use error::{Aside, Error, ErrorKind, Result, Retry};
 pub use fence::{Allowed, Audience, FenceBroken, Fenced};
 pub use manifest::{
     AppForm, AuthScheme, ClientAuth, Endpoint, Endpoints, Key, LedgerRoleDefault, Listing, Manifest, OAuthSpec, Quota,

@@ -85,8 +85,11 @@ pub trait LedgerSource: Send + Sync {
     async fn seats(&self, _cx: &ReadCx, _ledger: &LedgerId) -> Result<Option<Seats>> {
         Ok(None)
     }
-    /// Whose sign-in this is, where the vendor's tokens do not say so. Asked once, when a person signs in: absence from a list
-    /// counts only where the list holds this user (`product` 3). `None`: the vendor does not say.
+    /// Whose sign-in this is, where the vendor's tokens do not say so: absence from a list counts only where the list holds
+    /// this user (`product` 3). Asked once, when a person signs in; where nobody does (keys, an app's own sign-in), in each
+    /// run. `None`: the vendor does not say.
+    ///
+    /// Errors: those of the list.
     async fn own_user(&self, _cx: &ReadCx) -> Result<Option<OwnUser>> {
         Ok(None)
     }

@@ -241,6 +241,10 @@ pub struct Assignment {
     /// `account_manager`, `job_manager`, `partner`, `assigned`, or the vendor's word.
     pub role: String,
     pub standing: Standing,
+    /// `user` is no one person's id: a team that could not be opened, a line that was not understood. Whoever is missing
+    /// from the client's people may be behind it, so of the whole client nothing is known.
+    #[serde(default)]
+    pub opaque: bool,
 }
 
 /// One client as a practice manager lists it.

@@ -35,7 +35,7 @@ impl Kind {
 
     pub const fn list(self) -> List {
         let (op, _, path) = self.names();
-        List { op, path }
+        List { op, path, counted: true }
     }
 }
 
@@ -44,13 +44,15 @@ impl Kind {
 pub struct List {
     pub op: &'static str,
     path: &'static str,
+    /// Whether Karbon's specification requires the list's count.
+    pub counted: bool,
 }
 
-pub const USERS: List = List { op: "users.list", path: "/v3/Users" };
+pub const USERS: List = List { op: "users.list", path: "/v3/Users", counted: true };
 /// Archived teams are not in it.
-pub const TEAMS: List = List { op: "teams.list", path: "/v3/Teams" };
+pub const TEAMS: List = List { op: "teams.list", path: "/v3/Teams", counted: false };
 
-pub const GROUPS: List = List { op: "groups.list", path: "/v3/ClientGroups" };
+pub const GROUPS: List = List { op: "groups.list", path: "/v3/ClientGroups", counted: true };
 
 impl Api {
     fn url(&self, path: &str) -> Result<Url> {

@@ -87,6 +87,8 @@ static MANIFEST: Manifest = Manifest {
          and IncludeHidden; without them hidden clients may be missing, and nothing follows about their people.",
         "A client without a team has an empty ClientTeam, not null.",
         "Deactivated colleagues are not in /v3/Users.",
+        "A client without an owner or manager has the key ClientOwner or ClientManager all the same, as null or empty. Where the \
+         key is missing and nobody of the team has that role, the client is held.",
         "Whether administrators of Karbon see hidden clients without being in the team.",
         "120 requests a minute for the firm and application.",
     ],
@@ -204,13 +206,13 @@ impl Directory {
         Ok(match step {
             Step::Users(walk) => {
                 let answer = ask(cx, self.api.list(api::USERS, walk.link.as_deref())?).await?;
-                let (users, next) = map::page::<map::User>(api::USERS.op, walk, &answer.body, |u| &u.key)?;
+                let (users, next) = map::page::<map::User>(api::USERS, walk, &answer.body, |u| &u.key)?;
                 firm.users.extend(users.into_iter().map(|u| (u.key.clone(), u)));
                 (Vec::new(), next.map_or_else(|| Step::Teams(Walk::default(), Vec::new()), Step::Users))
             }
             Step::Teams(walk, mut keys) => {
                 let answer = ask(cx, self.api.list(api::TEAMS, walk.link.as_deref())?).await?;
-                let (teams, next) = map::page::<map::Team>(api::TEAMS.op, walk, &answer.body, |t| &t.key)?;
+                let (teams, next) = map::page::<map::Team>(api::TEAMS, walk, &answer.body, |t| &t.key)?;
                 keys.extend(teams.into_iter().map(|t| t.key));
                 match next {
                     Some(walk) => (Vec::new(), Step::Teams(walk, keys)),
@@ -231,7 +233,7 @@ impl Directory {
             }
             Step::Groups(walk, mut keys) => {
                 let answer = ask(cx, self.api.list(api::GROUPS, walk.link.as_deref())?).await?;
-                let (groups, next) = map::page::<map::GroupBrief>(api::GROUPS.op, walk, &answer.body, |g| &g.key)?;
+                let (groups, next) = map::page::<map::GroupBrief>(api::GROUPS, walk, &answer.body, |g| &g.key)?;
                 keys.extend(groups.into_iter().map(|g| g.key));
                 let next = next.map(|walk| Step::Groups(walk, keys.clone()));
                 (Vec::new(), next.unwrap_or(Step::Grouped(keys)))
@@ -269,7 +271,7 @@ impl Directory {
             && let Some(at) = walk
         {
             let answer = ask(cx, self.api.list(list, at.link.as_deref())?).await?;
-            let (briefs, next) = map::page::<Brief>(list.op, at, &answer.body, |b| &b.key)?;
+            let (briefs, next) = map::page::<Brief>(list, at, &answer.body, |b| &b.key)?;
             let types = &self.settings.contact_types;
             let wanted = |b: &Brief| types.is_empty() || b.contact_type.as_ref().is_some_and(|t| types.contains(t));
             waiting = briefs.into_iter().filter(wanted).collect();

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{Assignment, ClientRow, Error, ProviderUserId, Result, Standing};
 use ledgerward_kit::{filled, from_json, present};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
-use crate::api::Kind;
+use crate::api::{Kind, List};
 
 /// A member of a client's team without a role of its own.
 pub const TEAM_MEMBER: &str = "ClientTeam";
@@ -23,7 +23,7 @@ const MANAGER: &str = "ClientManager";
 struct Envelope<T> {
     value: Vec<T>,
     #[serde(rename = "@odata.count")]
-    count: u64,
+    count: Option<u64>,
     #[serde(rename = "@odata.nextLink")]
     next: Option<String>,
 }
@@ -44,14 +44,18 @@ pub struct Walk {
 /// listed. Pages are found by position, so what is removed meanwhile pushes another item out of sight: the keys and the
 /// count show it.
 pub fn page<T: DeserializeOwned>(
-    op: &'static str,
+    list: List,
     mut walk: Walk,
     body: &[u8],
     key: impl Fn(&T) -> &str,
 ) -> Result<(Vec<T>, Option<Walk>)> {
+    let op = list.op;
     let page: Envelope<T> = from_json(op, body)?;
     let moved = || Error::contract(op, "Karbon's list changed while it was read");
-    if walk.count.is_some_and(|c| c != page.count) {
+    if page.count.is_none() && (list.counted || walk.count.is_some()) {
+        return Err(Error::contract(op, "Karbon's list does not say how many items it has"));
+    }
+    if walk.link.is_some() && walk.count != page.count {
         return Err(moved());
     }
     for item in &page.value {
@@ -60,13 +64,15 @@ pub fn page<T: DeserializeOwned>(
         }
     }
     let seen = walk.keys.len() as u64;
-    match page.next {
-        None if seen == page.count => Ok((page.value, None)),
-        None => Err(Error::contract(op, format!("Karbon counts {} items but listed {seen}", page.count))),
-        Some(_) if page.value.is_empty() || seen >= page.count => {
+    match (page.next, page.count) {
+        (None, Some(count)) if seen != count => {
+            Err(Error::contract(op, format!("Karbon counts {count} items but listed {seen}")))
+        }
+        (None, _) => Ok((page.value, None)),
+        (Some(_), count) if page.value.is_empty() || count.is_some_and(|count| seen >= count) => {
             Err(Error::contract(op, "Karbon's list leads on after its last item"))
         }
-        next => Ok((page.value, Some(Walk { link: next, count: Some(page.count), ..walk }))),
+        (next, count) => Ok((page.value, Some(Walk { link: next, count, ..walk }))),
     }
 }
 
@@ -174,10 +180,17 @@ struct Client {
     #[serde(deserialize_with = "present")]
     user_defined_identifier: Option<String>,
     restriction_level: String,
-    /// E-mail addresses.
-    client_owner: Option<String>,
-    client_manager: Option<String>,
+    /// E-mail addresses. Karbon's specification does not say that the keys are always given: `None` is an absent one.
+    #[serde(default, deserialize_with = "said")]
+    client_owner: Option<Option<String>>,
+    #[serde(default, deserialize_with = "said")]
+    client_manager: Option<Option<String>>,
     client_team: Vec<TeamEntry>,
+}
+
+/// `Some(None)` for null: serde alone takes null for an absent field.
+fn said<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(d).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -206,18 +219,25 @@ impl Firm {
             name: user.name.clone(),
             role: role.to_owned(),
             standing: Standing::Active,
+            opaque: false,
         }
     }
 
     /// Somebody of whom Karbon says no more than that they are there: nothing new is given, nothing is taken.
-    fn opaque(id: &str, role: &str, what: &str) -> Assignment {
+    fn unlisted(id: &str, role: &str) -> Assignment {
         Assignment {
             user: id.into(),
             email: None,
             name: String::new(),
             role: role.to_owned(),
-            standing: Standing::Unknown(what.to_owned()),
+            standing: Standing::Unknown("not among Karbon's users".to_owned()),
+            opaque: false,
         }
+    }
+
+    /// Nobody knows who, or how many: whoever is missing from the client may be among them.
+    fn opaque(id: &str, role: &str, what: &str) -> Assignment {
+        Assignment { standing: Standing::Unknown(what.to_owned()), opaque: true, ..Self::unlisted(id, role) }
     }
 
     /// Everybody behind a key. Teams may hold each other, in a circle even: each is opened once.
@@ -225,7 +245,7 @@ impl Firm {
         match kind {
             "User" => out.push(match self.users.get(key) {
                 Some(user) => Self::known(user, role),
-                None => Self::opaque(key, role, "not among Karbon's users"),
+                None => Self::unlisted(key, role),
             }),
             "Team" if !open.insert(key.to_owned()) => {}
             "Team" => match self.teams.get(key) {
@@ -236,24 +256,36 @@ impl Firm {
                     out.push(Self::opaque(key, role, what));
                 }
                 Some(members) => members.iter().for_each(|m| self.behind(&m.key, &m.kind, role, open, out)),
-                None => out.push(Self::opaque(key, role, "a team that Karbon does not list")),
+                None => {
+                    let what = "a team of this client is not among Karbon's teams; restore it in Karbon, or take it off the client";
+                    out.push(Self::opaque(key, role, what));
+                }
             },
-            _ => out.push(Self::opaque(key, role, "neither a user nor a team")),
+            _ => {
+                let what = "a member of this client is neither a user nor a team; look at its client team in Karbon";
+                out.push(Self::opaque(key, role, what));
+            }
         }
     }
 
-    /// The owner or manager that a client names by address, unless the client's team has them in that role already.
-    fn named(&self, address: Option<String>, role: &str, people: &mut Vec<Assignment>) {
-        let Some(address) = filled(address) else { return };
+    /// The owner or manager that a client names by address, unless the client's team has them in that role already. Of a
+    /// client that does not even say that there is none, and whose team has nobody in that role, it is not known.
+    fn named(&self, address: Option<Option<String>>, role: &str, people: &mut Vec<Assignment>) {
+        let Some(said) = address else {
+            if !people.iter().any(|p| p.role == role) {
+                let what = format!("Karbon's answer about this client lacks the key {role}; nobody knows who that is");
+                people.push(Self::opaque(role, role, &what));
+            }
+            return;
+        };
+        let Some(address) = filled(said) else { return };
         let is_it = |email: Option<&str>| email.is_some_and(|e| e.eq_ignore_ascii_case(&address));
         if people.iter().any(|p| p.role == role && is_it(p.email.as_deref())) {
             return;
         }
         people.push(match self.users.values().find(|u| is_it(u.email.as_deref())) {
             Some(user) => Self::known(user, role),
-            None => {
-                Assignment { email: Some(address.clone()), ..Self::opaque(&address, role, "not among Karbon's users") }
-            }
+            None => Assignment { email: Some(address.clone()), ..Self::unlisted(&address, role) },
         });
     }
 }

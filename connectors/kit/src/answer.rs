@@ -262,8 +262,8 @@ pub fn classify_common(op: &'static str, response: &Response) -> Error {
             "Look for a newer version of ledgerward; nothing was read or changed.",
         ),
         429 => (K::RateLimited, "the service asks us to slow down".to_owned(), ""),
-        501 => (K::Unsupported, "the service cannot do this".to_owned(), ""),
-        408 | 425 | 500 | 502..=598 => (
+        // 501 too: a gateway says it on a bad day, and that a service cannot do something is for its connector to know.
+        408 | 425 | 500..=598 => (
             K::Unavailable,
             format!("the service is not available (HTTP {status})"),
             "It is tried again by itself; see the service's own status page.",
@@ -429,7 +429,7 @@ mod tests {
             (412, K::Conflict),
             (429, K::RateLimited),
             (500, K::Unavailable),
-            (501, K::Unsupported),
+            (501, K::Unavailable),
             (503, K::Unavailable),
             (302, K::Contract),
             (599, K::Contract),

@@ -9,17 +9,22 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender},
+    },
     time::{Duration, Instant},
 };
 
 use http::{HeaderName, Method};
-use ledgerward_contract::{Body, Endpoints, Error, ErrorKind, ReadCx, Request, Response, Result};
+use ledgerward_contract::{Aside, Body, Endpoints, Error, ErrorKind, ReadCx, Request, Response, Result};
 use ledgerward_kit::answer::{classify_common, is_html, safe_word, says_error, whole};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
+
+use crate::shape;
 
 /// The version of the protocol, sent with every call.
 pub const PROTOCOL: u32 = 1;
@@ -28,6 +33,10 @@ const LINE_BYTES_MAX: u64 = 8 << 20;
 /// Requests for one answer. A page needs one or two.
 const REQUESTS_MAX: usize = 100;
 const STDERR_LINES_MAX: usize = 50;
+/// Of these, the ones that go with an error to whoever tries the program: a Python traceback ends with what is wrong.
+const ASIDE_LINES_MAX: usize = 12;
+/// How long the last of them may take once the program has ended.
+const ASIDE_WAIT: Duration = Duration::from_millis(500);
 
 /// A program and where its vendor is.
 pub struct Program {
@@ -47,8 +56,6 @@ pub struct Call {
 }
 
 /// What the program says in a line.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
 enum Said {
     /// It wants something of the vendor.
     Http(Wish),
@@ -204,12 +211,13 @@ struct Conversation {
     op: &'static str,
     child: Child,
     dog: Watchdog,
+    aside: Option<Receiver<String>>,
 }
 
 impl Conversation {
     fn begin(op: &'static str, child: Child, silence_max: Duration) -> Self {
         let dog = Watchdog::over(&child, silence_max);
-        Self { op, child, dog }
+        Self { op, child, dog, aside: None }
     }
 
     fn hold(mut self, question: &Value, tell: &mpsc::Sender<Asked>) -> Result<Value> {
@@ -218,7 +226,9 @@ impl Conversation {
             return Err(self.gone("its pipes could not be opened"));
         };
         if let Some(stderr) = self.child.stderr.take() {
-            std::thread::spawn(move || log(stderr));
+            let (tell, told) = std::sync::mpsc::sync_channel(ASIDE_LINES_MAX);
+            std::thread::spawn(move || log(stderr, tell));
+            self.aside = Some(told);
         }
         let mut lines = BufReader::new(output);
         self.say(&mut input, question)?;
@@ -258,16 +268,18 @@ impl Conversation {
             _ if self.dog.barked() => return Err(self.gone("it was silent for too long, and was ended")),
             _ => return Err(self.gone("it ended without an answer")),
         }
-        serde_json::from_slice(&line).map_err(|e| {
-            Error::contract(self.op, "the program wrote a line that is not in the protocol")
-                .with("column", e.column().to_string())
-                .next("What is for people goes to stderr. Run: ledgerward connector check PROGRAM")
-        })
+        said(self.op, &line)
     }
 
     fn gone(&self, why: &str) -> Error {
-        Error::new(ErrorKind::Unavailable, self.op, format!("the program gave no answer: {why}"))
-            .next("Run: ledgerward connector check PROGRAM")
+        let error = Error::new(ErrorKind::Unavailable, self.op, format!("the program gave no answer: {why}"))
+            .next("Run: ledgerward connector check PROGRAM");
+        // It is over: then its last words come at once.
+        end(&self.child);
+        let until = Instant::now() + ASIDE_WAIT;
+        let line = || self.aside.as_ref()?.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
+        let lines: Vec<String> = std::iter::from_fn(line).collect();
+        if lines.is_empty() { error } else { error.source(Aside(lines)) }
     }
 
     /// The program's word for it. Its own text could be the vendor's, so only a code is shown.
@@ -277,13 +289,42 @@ impl Conversation {
             "not_found" => ErrorKind::NotFound,
             "unavailable" => ErrorKind::Unavailable,
             "unsupported" => ErrorKind::Unsupported,
-            _ => ErrorKind::Contract,
+            "contract" => ErrorKind::Contract,
+            // A word that we do not know says no more than that there is no answer.
+            _ => ErrorKind::Unavailable,
         };
         let error = Error::new(kind, self.op, "the program cannot answer this");
         match refusal.code.as_deref().and_then(safe_word) {
             Some(code) => error.with("code", code),
             None => error,
         }
+    }
+}
+
+/// A line of the program. Errors: `Contract`, naming the key that is wrong, and never a value.
+fn said(op: &'static str, line: &[u8]) -> Result<Said> {
+    const SAID: &str = "the program wrote a line that is not in the protocol";
+    let next = "A line is one object: {\"http\": …}, {\"result\": …} or {\"error\": …}. What is for people goes to stderr. \
+                Run: ledgerward connector check PROGRAM";
+    let wrong = |what: String| Error::contract(op, SAID).with("wrong", what).next(next);
+    let value: Value = serde_json::from_slice(line)
+        .map_err(|e| wrong("it is no JSON".to_owned()).with("column", e.column().to_string()))?;
+    let Value::Object(keys) = &value else { return Err(wrong("it is no object".to_owned())) };
+    if keys.contains_key("protocol") {
+        return Err(wrong(format!("it names a version of the protocol; only the host does, which speaks {PROTOCOL}")));
+    }
+    if let Some(key) = keys.keys().find(|k| !["http", "result", "error"].contains(&k.as_str())) {
+        return Err(wrong(format!("the protocol does not have its key {}", shape::word(key))));
+    }
+    let mut parts = keys.iter();
+    match (parts.next(), parts.next()) {
+        (Some((key, inner)), None) => match key.as_str() {
+            "http" => shape::read(op, SAID, "$.http", inner).map(Said::Http),
+            "error" => shape::read(op, SAID, "$.error", inner).map(Said::Error),
+            _ => Ok(Said::Result(inner.clone())),
+        }
+        .map_err(|e| e.next(next)),
+        _ => Err(wrong("it has not exactly one of http, result and error".to_owned())),
     }
 }
 
@@ -305,13 +346,17 @@ fn end(child: &Child) {
     }
 }
 
-/// What a program writes for people goes to the log, a little of it.
-fn log(mut stderr: impl Read) {
+/// What a program writes for people goes to the log, a little of it, and the first lines to whoever waits for them.
+fn log(mut stderr: impl Read, tell: SyncSender<String>) {
+    let mut tell = Some(tell);
     let first = BufReader::new(stderr.by_ref().take(LINE_BYTES_MAX));
     for line in first.lines().map_while(Result::ok).take(STDERR_LINES_MAX) {
         let text: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
         tracing::debug!(event = "program.stderr", text);
+        // Full, or nobody asks any more: the first lines are enough.
+        tell = tell.filter(|tell| tell.try_send(text).is_ok());
     }
+    drop(tell);
     // A pipe that nobody empties stops the program, and one that is shut ends it.
     let _rest = std::io::copy(&mut stderr, &mut std::io::sink());
 }

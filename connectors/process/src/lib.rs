@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod map;
+mod shape;
 
 use std::{path::PathBuf, time::Duration};
 

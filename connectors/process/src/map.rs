@@ -7,6 +7,8 @@ use ledgerward_kit::present;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::shape;
+
 /// `next` must be there: null says that this was the last page, and a program that forgets it has said nothing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,14 +69,8 @@ struct Client {
 }
 
 fn read<T: DeserializeOwned>(op: &'static str, value: &Value) -> Result<T> {
-    T::deserialize(value).map_err(|e| {
-        // serde's words for a missing or wrong field name the field, and for an unknown one our own list.
-        let text = e.to_string();
-        let field = text.split('`').nth(1).filter(|f| f.len() <= 40).unwrap_or("a field").to_owned();
-        Error::contract(op, "the program's answer is not what the protocol says")
-            .with("field", field)
-            .next("Run: ledgerward connector check PROGRAM")
-    })
+    shape::read(op, "the program's answer is not what the protocol says", "$", value)
+        .map_err(|e| e.next("Run: ledgerward connector check PROGRAM"))
 }
 
 fn page<A: DeserializeOwned, B>(op: &'static str, value: &Value, each: impl Fn(A) -> Result<B>) -> Result<Page<B>> {
@@ -152,6 +148,7 @@ pub fn clients(value: &Value) -> Result<Page<ClientRow>> {
                 name: u.name,
                 role: u.role,
                 standing: standing(&u.standing),
+                opaque: false,
             })
         };
         Ok(ClientRow {
@@ -197,6 +194,31 @@ mod tests {
         assert_eq!(one("Active"), Standing::Unknown("Active".into()));
         let without = json!({"items": [{"id": "u", "name": "A", "role": "reader"}], "next": null});
         let e = access(&"l".into(), &without).unwrap_err();
-        assert_eq!((e.kind, e.get("field")), (ErrorKind::Contract, Some("standing")));
+        assert_eq!((e.kind, e.get("field")), (ErrorKind::Contract, Some("$.items[0].standing")));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place_and_without_a_value() {
+        let user = |field: &str, value: Value| {
+            let mut user = json!({"id": "u", "email": null, "name": "A", "role": "reader", "standing": "active"});
+            user[field] = value;
+            json!({"items": [user], "next": null})
+        };
+        for (said, field, wrong) in [
+            (user("id", json!(71)), "$.items[0].id", "it has to be a string"),
+            (user("name", json!("canary")), "", ""),
+            (user("role", json!(["canary, expected a canary"])), "$.items[0].role", "it has to be a string"),
+            (user("level", json!("canary")), "$.items[0].level", "the protocol does not have it"),
+            (user("canary@client.example", json!(1)), "$.items[0].?", "the protocol does not have it"),
+            (json!({"items": {}, "next": null}), "$.items", "it has to be a sequence"),
+            (json!({"items": []}), "$.next", "it is missing"),
+        ] {
+            let Err(e) = access(&"l".into(), &said) else {
+                assert!(field.is_empty(), "{said}");
+                continue;
+            };
+            assert_eq!((e.get("field"), e.get("wrong")), (Some(field), Some(wrong)), "{said}");
+            assert!(!format!("{e:?}").contains("canary"), "{e:?}");
+        }
     }
 }

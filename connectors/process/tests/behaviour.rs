@@ -7,8 +7,8 @@ mod common;
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Instant};
 
 use ledgerward_contract::{
-    Build, Cursor, Endpoints, Error, ErrorKind, Factory, LedgerRow, Page, ReadCx, Request, Response, Result, Scope,
-    Timestamp, Transport,
+    Aside, Build, Cursor, Endpoints, Error, ErrorKind, Factory, LedgerRow, Page, ReadCx, Request, Response, Result,
+    Scope, Timestamp, Transport,
 };
 use ledgerward_process::FACTORY;
 use serde_json::{Value, json};
@@ -64,7 +64,11 @@ async fn p07_what_is_not_in_the_protocol_is_an_error_and_never_a_list() {
         "{\"result\": {\"items\": [], \"next\": null, \"extra\": 1}}",
         "{\"result\": {\"items\": [{\"id\": \"\", \"name\": \"A\"}], \"next\": null}}",
         "{\"result\": {\"items\": [{\"name\": \"A\"}], \"next\": null}}",
-        "{\"error\": {\"kind\": \"oops\", \"code\": \"canary of a client\"}}",
+        "{\"error\": {\"kind\": \"contract\", \"code\": \"canary of a client\"}}",
+        "{\"error\": {\"kind\": \"forbidden\", \"because\": \"canary\"}}",
+        "{\"result\": {\"items\": [], \"next\": null}, \"http\": {\"path\": \"/companies\"}}",
+        "{\"protocol\": 2, \"result\": {\"items\": [], \"next\": null}}",
+        "{\"canary of a client\": 1}",
         "{\"http\": {\"path\": \"https://elsewhere.example/x\"}}",
         "{\"http\": {\"path\": \"file:///etc/passwd\"}}",
         "{\"http\": {\"path\": \"/companies\", \"method\": \"DELETE\"}}",
@@ -80,6 +84,54 @@ async fn p07_what_is_not_in_the_protocol_is_an_error_and_never_a_list() {
     assert_eq!(refused(&many).await.kind, ErrorKind::Contract);
     let long = format!("{READ}\nprint('x' * (9 << 20), flush=True)");
     assert_eq!(refused(&long).await.kind, ErrorKind::Contract);
+}
+
+/// The page says: anything else is unavailable, and people keep what they have.
+#[tokio::test]
+async fn a_refusal_in_a_word_that_is_not_in_the_protocol_is_no_answer() {
+    for kind in ["teapot", "unavailable", ""] {
+        let said = json!({"error": {"kind": kind, "code": "no_tea"}}).to_string();
+        let e = refused(&format!("{READ}\nprint({said:?}, flush=True)")).await;
+        assert_eq!((e.kind, e.get("code")), (ErrorKind::Unavailable, Some("no_tea")), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_is_not_in_the_protocol_is_told_by_its_key_and_without_a_value() {
+    for (said, word) in [
+        ("{\"protocol\": 2, \"result\": {}}", "only the host does, which speaks 1"),
+        ("{\"resutl\": {\"items\": []}}", "its key resutl"),
+        ("{\"canary@client.example\": 1}", "its key ?"),
+        ("{\"http\": {\"path\": 7}}", "field $.http.path, wrong it has to be a string"),
+        (
+            "{\"http\": {\"path\": \"/x\", \"verb\": \"canary\"}}",
+            "field $.http.verb, wrong the protocol does not have it",
+        ),
+        ("{\"http\": {}}", "field $.http.path, wrong it is missing"),
+        ("{\"error\": {\"kind\": \"x\", \"text\": \"canary\"}}", "field $.error.text"),
+        ("{}", "exactly one of http, result and error"),
+        ("[\"canary\"]", "it is no object"),
+    ] {
+        let e = refused(&format!("{READ}\nprint({said:?}, flush=True)\nsys.stdin.readline()")).await;
+        assert!(e.to_string().contains(word) && !format!("{e:?}").contains("canary"), "{said}: {e:?}");
+    }
+}
+
+/// Its last words may quote the vendor: they are for whoever tries the program, and stay out of the error's own.
+#[tokio::test]
+async fn a_programs_last_words_go_with_the_error_and_not_into_it() {
+    let e = refused(&format!("{READ}\nraise KeyError('canary of a client')")).await;
+    let aside = e.source.as_ref().unwrap().downcast_ref::<Aside>().unwrap();
+    assert!(
+        aside.0[0].starts_with("Traceback") && aside.0.last().unwrap() == "KeyError: 'canary of a client'",
+        "{:?}",
+        aside.0
+    );
+    assert!(!format!("{e} {e:?} {aside} {aside:?}").contains("canary"), "{e:?}");
+    let e = refused("sys.exit(3)").await;
+    assert!(e.source.is_none(), "it said nothing");
+    let e = refused(&format!("{READ}\nfor n in range(99): print('line', n, file=sys.stderr)")).await;
+    assert_eq!(e.source.as_ref().unwrap().downcast_ref::<Aside>().unwrap().0.len(), 12);
 }
 
 #[tokio::test]

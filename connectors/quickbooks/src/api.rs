@@ -21,8 +21,9 @@ const REPORT_MAX: Duration = Duration::from_secs(120);
 /// The documented pause after a throttled request; the answer itself names none.
 const THROTTLED: Duration = Duration::from_secs(60);
 
-/// The columns of the register, by key.
-pub const REGISTER_COLUMNS: &str = "tx_date,txn_type,doc_num,name,memo,split_acc,subt_nat_amount,rbal_nat_amount";
+/// The columns of the register, by key. A company with several currencies has the amounts in its own one under other keys.
+pub const REGISTER_COLUMNS: &str = "tx_date,txn_type,doc_num,name,memo,split_acc,subt_nat_amount,rbal_nat_amount,\
+                                    subt_nat_home_amount,rbal_nat_home_amount";
 
 /// Builds requests against the hosts of the configuration.
 #[derive(Clone, Debug)]

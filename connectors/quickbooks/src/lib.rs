@@ -83,6 +83,9 @@ static MANIFEST: Manifest = Manifest {
         "Entitlements may or may not count against the month's calls; they are counted.",
         "Attachments lie on *.s3.amazonaws.com (endpoint downloads).",
         "In the general ledger of a credit card a charge is positive and the balance is what is owed.",
+        "A company with several currencies answers its general ledger in subt_nat_home_amount and rbal_nat_home_amount, in the \
+         currency of the report's header; one without them leaves out these columns when they are asked for.",
+        "The section of a sub-account in the general ledger may name no id; its text is then the account's name.",
         "A company without movements and balance answers NoReportData; its register then has no opening balance.",
         "Code 610 means that an object is not there, 6190 that the subscription lapsed.",
         "Attachable and Account may be ordered by Id, and transactions selected by Id with their TxnDate alone.",

@@ -81,7 +81,7 @@ fn show(at: Timestamp) -> Date {
 fn day(cell: &Cell, format: Option<&str>) -> Option<DateTime> {
     let text = match cell {
         Cell::Day(at) => return Some(*at),
-        Cell::Text(text) => text,
+        Cell::Text(text) => text.trim(),
         Cell::Bad(_) => return None,
     };
     // "As of 20 November 2026": the date is the end of it.

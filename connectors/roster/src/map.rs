@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     OP, api,
-    grid::{Grid, Line, tidy},
+    grid::{Cell, Grid, Line, tidy},
     header::{self, Found},
     issued,
     settings::{Form, Settings},
@@ -207,6 +207,7 @@ fn take(
             name: if name.is_empty() { email.as_given().to_owned() } else { name.clone() },
             role: role.clone(),
             standing: standing.clone(),
+            opaque: false,
         };
         // One person is in force on one line and not on another: then nobody knows which is right.
         let others = client.people.values_mut().filter(|p| p.user == one.user && p.standing != one.standing);
@@ -234,12 +235,40 @@ fn said(
     if found.fields.is_some_and(|n| line.width() > n) {
         return Err("has more cells than the header: a delimiter inside a name that is not quoted?".to_owned());
     }
+    if swallows(line, (grid, found)) {
+        return Err(
+            "has a cell that goes on over several lines, with cells of other lines in it: a quotation mark too \
+                    many?"
+                .to_owned(),
+        );
+    }
     let (id, name) = match &settings.client {
         Some(client) => (client.to_lowercase(), client.clone()),
         None => client(settings, line, (grid, found), above)?,
     };
     let people = people(settings, line, found.column("person"));
     Ok(Said { id, name, people })
+}
+
+/// Whether a quotation mark too many made one cell of several lines of the list: whoever stands on them would be missing,
+/// whichever column it began in. Such a cell has as many delimiters for each line break as a line has, or more, and in a
+/// list of addresses somebody's. Only a text has quotation marks.
+fn swallows(line: &Line, (grid, found): (&Grid, &Found)) -> bool {
+    let Some(delimiter) = grid.delimiter else { return false };
+    let a_line = found.fields.unwrap_or(2).saturating_sub(1).max(1) as usize;
+    line.cells.iter().any(|(at, cell)| {
+        let Cell::Text(text) = cell else { return false };
+        let breaks = text.matches('\n').count().max(text.matches('\r').count());
+        if breaks == 0 {
+            return false;
+        }
+        // Several people may stand in one cell, each on a line of their own.
+        if found.column("person") == Some(*at) {
+            return text.contains(delimiter);
+        }
+        let on = |part: &str| part.matches(delimiter).count();
+        text.contains('@') || on(text) >= a_line * breaks || text.split(['\n', '\r']).any(|part| on(part) >= a_line)
+    })
 }
 
 fn client(
@@ -327,6 +356,7 @@ impl Client {
             name: String::new(),
             role: LISTED.to_owned(),
             standing: Standing::Unknown(format!("line {line} of the list was not understood")),
+            opaque: true,
         }));
         ClientRow { id, name, number: None, active: true, people, ledgers: Vec::new(), groups: Vec::new() }
     }

@@ -91,12 +91,13 @@ fn lines(text: &str, delimiter: u8, skipped: u32) -> Result<Vec<Line>> {
         csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
     let (mut lines, mut cells) = (Vec::new(), 0);
     let mut record = csv::StringRecord::new();
+    let mut counted = Counted::default();
     while reader
         .read_record(&mut record)
         .map_err(|e| Error::contract(OP, "the list cannot be taken apart into cells").source(e))?
     {
-        let number = record.position().map_or(0, csv::Position::line);
-        let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(skipped);
+        let begins = record.position().and_then(|p| usize::try_from(p.byte()).ok()).unwrap_or(text.len());
+        let number = counted.line(text.as_bytes(), begins).saturating_add(skipped);
         let filled = record.iter().zip(0..).filter_map(|(text, at)| Some((at, cell(text)?)));
         let line = Line { number, fields: u32::try_from(record.len()).unwrap_or(u32::MAX), cells: filled.collect() };
         cells += line.cells.len();
@@ -110,13 +111,37 @@ fn lines(text: &str, delimiter: u8, skipped: u32) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
+/// Counts lines as a person does. The reader of cells takes a record for begun before the end of `\r\n` and before blank lines,
+/// and knows no `\r` alone.
+#[derive(Default)]
+struct Counted {
+    bytes: usize,
+    breaks: u32,
+}
+
+impl Counted {
+    /// The line, from 1, of the first cell at or after this place.
+    fn line(&mut self, text: &[u8], begins: usize) -> u32 {
+        while let Some(byte) = text.get(self.bytes) {
+            let ends = *byte == b'\n' || (*byte == b'\r' && text.get(self.bytes + 1) != Some(&b'\n'));
+            if self.bytes >= begins && !matches!(byte, b'\r' | b'\n') {
+                break;
+            }
+            self.breaks = self.breaks.saturating_add(u32::from(ends));
+            self.bytes += 1;
+        }
+        self.breaks.saturating_add(1)
+    }
+}
+
 /// Excel keeps a text that looks like a number as `="0012"`. Any other formula in a text has no value that we know.
 fn cell(text: &str) -> Option<Cell> {
-    let text = text.trim();
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return None;
     }
-    Some(match text.strip_prefix('=') {
+    // A line break stays, at the ends too: it may be all that shows where other lines were swallowed.
+    let text = text.trim_matches(|c: char| c.is_whitespace() && !matches!(c, '\n' | '\r'));
+    Some(match text.trim().strip_prefix('=') {
         None => Cell::Text(text.to_owned()),
         Some(rest) => match rest.strip_prefix('"').and_then(|r| r.strip_suffix('"')).filter(|r| !r.contains('"')) {
             Some(plain) => Cell::Text(plain.trim().to_owned()),

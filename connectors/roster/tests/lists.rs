@@ -188,6 +188,53 @@ fn a_name_on_two_lines_is_one_name_and_a_swallowed_line_is_none() {
     }
 }
 
+/// Whoever stands on a swallowed line would be missing from the list, and taken out by it.
+#[test]
+fn a_quotation_mark_too_many_swallows_nobody_in_whichever_column() {
+    let lists = Lists::new();
+    let staff =
+        json!({"people": {"Ann": "ann@harbour.example", "Bob": "bob@harbour.example", "Cy": "cy@harbour.example"}});
+    let one_client = json!({"client": "Acme", "columns": {"person": "Email"}});
+    for (list, more) in [
+        (
+            "client,email,notes\nAcme,bob@harbour.example,\"VIP\nAcme,ann@harbour.example,\nAcme,cy@harbour.example,\"VIP\n",
+            json!({}),
+        ),
+        ("client,email,notes\nAcme,bob@harbour.example,\"\nAcme,ann@harbour.example,\"\n", json!({})),
+        ("client,notes,email\nAcme,\"VIP,bob@harbour.example\nAcme,\"VIP,ann@harbour.example\n", json!({})),
+        ("client,email\nAcme,\"bob@harbour.example\nAcme,ann@harbour.example\nAcme,\"cy@harbour.example\n", json!({})),
+        ("client,email\nAcme,\"bob@harbour.example\nAcme,\"ann@harbour.example\n", json!({})),
+        ("email,notes\nbob@harbour.example,\"VIP\nann@harbour.example,\"VIP\n", one_client),
+        ("client,person,notes\nAcme,Bob,\"VIP\nAcme,Ann,\nAcme,Cy,\"VIP\n", staff.clone()),
+        ("client,notes,person\nAcme,\"VIP,Bob\nAcme,\"VIP,Ann\n", staff),
+        ("client;email;notes\r\nAcme;bob@harbour.example;\"VIP\r\nAcme;ann@harbour.example;\"VIP\r\n", json!({})),
+    ] {
+        let report = lists.csv(list, more);
+        refused(&report, ErrorKind::Contract, "the first is line 2");
+        let note = of_kind(&report, &NoteKind::NoClient)[0];
+        assert!(note.text.contains("quotation mark too many"), "{list}: {note:?}");
+    }
+    for end in ["\n", "\r\n", "\r"] {
+        let list = ["Client,Email", "Acme,ana@harbour.example", "", "Acme,nobody at all", "Birch,ben@harbour.example"];
+        let report = lists.csv(list.join(end), json!({}));
+        assert_eq!(report.notes.iter().map(|n| n.line).collect::<Vec<_>>(), [4], "{end:?}");
+    }
+    // What people write on several lines is no list.
+    let report = lists.csv(
+        "client,email,notes\nAcme,\"ana@harbour.example\nann@harbour.example\",\"VIP, really\n\nask first\n\"\n\"Birch \n\",ben@harbour.example,\"\n\"\n",
+        json!({}),
+    );
+    good(&report);
+    assert_eq!(
+        pairs(&report),
+        [
+            "acme: ana@harbour.example listed Active",
+            "acme: ann@harbour.example listed Active",
+            "birch: ben@harbour.example listed Active",
+        ]
+    );
+}
+
 #[test]
 fn a_line_without_a_person_makes_its_client_unknown_and_no_other() {
     let report = Lists::new().csv(fixture("one-line-wrong.csv"), json!({}));

@@ -38,8 +38,26 @@ pub(crate) fn told(kind: Kind, e: Error) -> Error {
             "the file is larger than the store, or a proxy before it, takes",
             "Raise that limit there (nginx: client_max_body_size), or deliver shorter periods.".to_owned(),
         ),
+        (Some("501"), _) => (
+            Unsupported,
+            "the store says that it cannot do this",
+            "Ask whoever runs the store which parts of its protocol it has.".to_owned(),
+        ),
         (Some("507"), _) => (Forbidden, "the store is full", "Make room there, or raise its quota.".to_owned()),
         _ => return e,
     };
     Error { kind, message: says.to_owned(), ..e }.next(next).retry(Retry::No)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a server does not know is found out by asking it, and 501 is a true answer to that.
+    #[test]
+    fn a_server_may_say_openly_that_it_does_not_know_something() {
+        let e = Error::new(ErrorKind::Unavailable, "file.put", "the service is not available (HTTP 501)");
+        let e = told(Kind::WebDav, e.with("status", "501"));
+        assert_eq!((e.kind, e.retry), (ErrorKind::Unsupported, Retry::No));
+    }
 }

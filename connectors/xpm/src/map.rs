@@ -150,6 +150,7 @@ impl Person {
             } else {
                 Standing::Unknown("not in the staff list".to_owned())
             },
+            opaque: false,
         }
     }
 }

@@ -54,7 +54,7 @@ impl Element {
 /// Reads a whole document and keeps the elements named in `wanted`, as long as all above them are wanted too.
 ///
 /// Errors: `Contract` for anything that is not one whole XML document in UTF-8, for a document type, for entities that
-/// XML itself does not define, and for more than 32 levels. No error quotes the text.
+/// XML itself does not define in what is wanted, and for more than 32 levels. No error quotes the text.
 pub fn read(op: &'static str, body: &[u8], wanted: &'static [&'static str]) -> Result<Element> {
     let wrong = |what: &str, at: u64| Error::contract(op, format!("the answer {what}")).with("byte", at.to_string());
     let text = std::str::from_utf8(body).map_err(|e| wrong("is not UTF-8", e.valid_up_to() as u64))?;
@@ -87,6 +87,8 @@ pub fn read(op: &'static str, body: &[u8], wanted: &'static [&'static str]) -> R
             }
             Event::Text(t) => say(&mut open, &t.xml10_content()).map_err(|()| wrong("has text outside", at))?,
             Event::CData(t) => say(&mut open, &t.xml10_content()).map_err(|()| wrong("has text outside", at))?,
+            // What is not wanted is not kept, whatever its author pasted into it.
+            Event::GeneralRef(_) if matches!(open.last(), Some(None)) => {}
             Event::GeneralRef(r) => {
                 let unknown = || wrong("uses an entity that XML does not define", at);
                 let said = match r.resolve_char_ref().map_err(|_| unknown())? {
@@ -179,6 +181,15 @@ mod tests {
             assert_eq!(e.kind, ErrorKind::Contract, "{text}");
             assert!(e.source.is_none() && !format!("{e:?}").contains("passwd"), "{e:?}");
         }
+    }
+
+    #[test]
+    fn an_entity_of_nobodys_in_what_is_not_wanted_is_passed_over() {
+        for odd in ["&nbsp;", "&b;", "&#xD800;", "<Name>&nbsp;</Name>", "a&nbsp;b<Deep>&eacute;</Deep>"] {
+            let r = parse(&format!("<Response><Notes>{odd}</Notes><Name>Ann &amp; Co</Name></Response>")).unwrap();
+            assert_eq!((r.text("x.y", "Name").unwrap(), r.others), (Some("Ann & Co"), 1), "{odd}");
+        }
+        assert!(parse("<Response/>&nbsp;").is_err(), "outside of everything");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub enum ConnectorAct {
         /// A file of recorded answers, in the form that connectors/process/README.md describes
         #[arg(long, value_name = "FILE")]
         answers: PathBuf,
-        /// What the program answers
+        /// What the program answers: ledgers, clients, or both (--provides ledgers,clients, or the option twice)
         #[arg(long, value_enum, value_delimiter = ',', default_value = "ledgers")]
         provides: Vec<ProvidesArg>,
         /// A JSON object that the program gets with every call

@@ -18,6 +18,11 @@ use crate::cli::outcome::{Exit, Failure};
 /// Each field is tried with so many of the values that it has.
 const VALUES_TRIED: usize = 4;
 
+/// In so many rows of an answer each field is given another value.
+const ROWS_TRIED: usize = 3;
+/// What no vendor says.
+const MADE_UP: &str = "connector-check";
+
 /// Recorded answers, by method and path with query.
 pub struct Answers {
     recorded: BTreeMap<String, Recorded>,
@@ -58,7 +63,8 @@ fn two_hundred() -> u16 {
     200
 }
 
-fn key(request: &Request) -> String {
+/// How a request is named among the answers.
+pub fn key(request: &Request) -> String {
     let query = request.url.query().map(|q| format!("?{q}")).unwrap_or_default();
     format!("{} {}{query}", request.method, request.url.path())
 }
@@ -113,6 +119,52 @@ impl Answers {
             }
         }
         all
+    }
+
+    /// The answers to these requests with another value in one field: first one that the vendor has there in another row, then
+    /// one that nobody has.
+    pub fn other_values(&self, asked: &[Request]) -> Vec<Altered> {
+        let mut had: BTreeMap<(String, String), Vec<&Value>> = BTreeMap::new();
+        for (key, recorded) in self.recorded.iter().filter(|(_, r)| r.status == 200) {
+            for field in fields(&recorded.body).into_iter().filter(|f| is_scalar(f.value)) {
+                let values = had.entry((kind(key), field.place.clone())).or_default();
+                if values.len() <= VALUES_TRIED && !values.contains(&field.value) {
+                    values.push(field.value);
+                }
+            }
+        }
+        let (mut all, mut rows) = (Vec::new(), BTreeMap::<(String, String), usize>::new());
+        let keys: BTreeSet<String> = asked.iter().map(key).collect();
+        for (key, recorded) in keys.iter().filter_map(|key| self.recorded.get_key_value(key)) {
+            for field in fields(&recorded.body).into_iter().filter(|f| is_scalar(f.value)) {
+                let place = (kind(key), field.place.clone());
+                let row = rows.entry(place.clone()).or_default();
+                *row += 1;
+                if *row > ROWS_TRIED {
+                    continue;
+                }
+                let others = had.get(&place).into_iter().flatten().filter(|v| **v != field.value);
+                let others = others.map(|v| (0, (*v).clone())).chain(made_up(field.value).map(|v| (1, v)));
+                all.extend(others.map(|(made, value)| {
+                    let words = format!("{key} with another {}", field.pointer());
+                    let body = field.changed(&recorded.body, Some(value));
+                    ((made, *row), Altered { key: key.clone(), words, body })
+                }));
+            }
+        }
+        all.sort_by_key(|(order, _)| *order);
+        all.into_iter().map(|(_, altered)| altered).collect()
+    }
+
+    /// The answer to a request without the last row of its longest list. `None` where that leaves nothing to tell a short page
+    /// from an empty one.
+    pub fn shortened(&self, request: &Request) -> Option<Altered> {
+        let key = key(request);
+        let recorded = self.recorded.get(&key).filter(|r| r.status == 200)?;
+        let mut body = recorded.body.clone();
+        let rows = longest(&mut body).filter(|rows| rows.len() > 1)?;
+        rows.pop();
+        Some(Altered { words: format!("{key} with a row less"), key, body })
     }
 
     /// What the recorded answers of a kind have.
@@ -223,6 +275,28 @@ fn fields(body: &Value) -> Vec<Field<'_>> {
     let mut out = Vec::new();
     walk(body, &[], "$", &mut out);
     out
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !value.is_array() && !value.is_object()
+}
+
+fn made_up(value: &Value) -> Option<Value> {
+    match value {
+        Value::String(_) => Some(MADE_UP.into()),
+        Value::Bool(yes) => Some((!yes).into()),
+        Value::Number(n) => Some(n.as_i64()?.checked_add(1)?.into()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The list of objects that has most of them.
+fn longest(value: &mut Value) -> Option<&mut Vec<Value>> {
+    match value {
+        Value::Array(rows) if rows.iter().all(Value::is_object) => Some(rows),
+        Value::Object(map) => map.values_mut().filter_map(longest).max_by_key(|rows| rows.len()),
+        _ => None,
+    }
 }
 
 /// A field of the objects at a place.

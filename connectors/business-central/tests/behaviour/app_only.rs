@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ledgerward_business_central::{FACTORY, fake::Fake};
-use ledgerward_contract::{AuthScheme, Build, Connector, Endpoints, ErrorKind, Factory, Result, Secret};
+use ledgerward_contract::{AuthScheme, Build, Connector, Endpoints, ErrorKind, Factory, Result, Secret, Standing};
 use ledgerward_kit::testing::{World, now};
 use ledgerward_kit::{AppOnly, TokenSource, TokioClock};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn firm(entered: bool) -> World {
     let seed = json!({"app": {"client_id": "sandbox-app", "client_secret": "sandbox-secret", "entered": entered},
         "administrators": ["ana@harbour.example"],
         "environments": [{"name": "production",
-            "companies": [{"id": ACME.split(':').nth(1).unwrap(), "name": "Acme Ltd"}],
+            "companies": [{"id": ACME.split(':').nth(1).unwrap(), "name": "Acme Ltd", "display_name": "Acme Limited"}],
             "users": [{"email": "bob@harbour.example", "name": "Bob Hale", "sets": [{"set": "SUPER"}]}]}]});
     let mut w = world(Fake::from_seed(&seed).unwrap(), json!({}));
     w.connector = build(settings(), "harbour-tenant").unwrap();
@@ -55,6 +55,34 @@ async fn an_app_that_is_entered_reads_who_may_open_a_company() {
     assert_eq!(w.ledgers().await.unwrap().len(), 1);
     let access = w.access(ACME).await.unwrap();
     assert_eq!(access.len(), 1, "{:?}", access);
+}
+
+/// No user is ours, so that absence would prove nothing: what Business Central does say has to be said.
+#[tokio::test(start_paused = true)]
+async fn who_has_no_permission_set_any_more_is_out_by_a_word_of_its_own() {
+    let w = firm(true);
+    sign_in(&w).await;
+    let user =
+        |name: &str, sets: Value| json!({"email": format!("{name}@harbour.example"), "name": name, "sets": sets});
+    let in_company = |company: &str| json!([{"set": "SUPER", "company": company}]);
+    w.control("add_user", json!({"user": user("cleo", in_company("Acme Ltd"))}));
+    w.control("add_user", json!({"user": user("dev", in_company("Birch LLP"))}));
+    w.control("add_user", json!({"user": user("eve", in_company("ACME LTD"))}));
+    w.control("add_user", json!({"user": user("fay", in_company("Acme Limited"))}));
+    let seen = async || {
+        let list = w.access(ACME).await.unwrap();
+        let mut rows: Vec<_> = list.iter().map(|f| (f.name.clone(), f.standing.clone())).collect();
+        rows.sort();
+        rows
+    };
+    let row = |name: &str, standing| (name.to_owned(), standing);
+    let (active, out) = (Standing::Active, Standing::Removed);
+    let first = [row("Bob Hale", active.clone()), row("cleo", active.clone()), row("dev", out.clone())];
+    assert_eq!(seen().await, first, "sets for a company called almost so say nothing");
+    w.control("set_sets", json!({"user": "cleo@harbour.example", "sets": []}));
+    assert_eq!(seen().await, [row("Bob Hale", active), row("cleo", out.clone()), row("dev", out)]);
+    w.control("set_sets", json!({"user": "bob@harbour.example", "sets": []}));
+    assert_eq!(seen().await, [], "nobody at all is half an answer");
 }
 
 #[tokio::test(start_paused = true)]

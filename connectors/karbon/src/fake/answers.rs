@@ -58,12 +58,10 @@ pub fn summary(c: &Client) -> Value {
     row
 }
 
-/// Owner and manager by address. What is not set is left out.
+/// Owner and manager by address; an empty text where none is set.
 pub fn name_people(map: &mut serde_json::Map<String, Value>, c: &Client) {
     for (field, who) in [("ClientOwner", &c.owner), ("ClientManager", &c.manager)] {
-        if let Some(who) = who {
-            map.insert(field.to_owned(), json!(who));
-        }
+        map.insert(field.to_owned(), json!(who.as_deref().unwrap_or_default()));
     }
 }
 

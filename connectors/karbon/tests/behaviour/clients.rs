@@ -1,6 +1,10 @@
 use ledgerward_contract::{ErrorKind, Factory, Grade, Standing};
-use ledgerward_karbon::{FACTORY, map};
-use serde_json::json;
+use ledgerward_karbon::{
+    FACTORY,
+    api::Kind,
+    map::{self, Brief, Firm, Reading},
+};
+use serde_json::{Value, json};
 
 use crate::common::{VENDOR, client, people, sample};
 
@@ -73,13 +77,36 @@ async fn whom_karbon_does_not_list_is_unknown_and_never_left_out() {
     let odd: Vec<_> = juniper.people.iter().filter(|p| p.standing != Standing::Active).collect();
     assert_eq!(odd.len(), 1, "an archived team stays on the client");
     assert!(matches!(&odd[0].standing, Standing::Unknown(why) if why.contains("team")));
-    assert_eq!((odd[0].email.as_deref(), odd[0].role.as_str()), (None, "ClientTeam"));
+    assert_eq!((odd[0].email.as_deref(), odd[0].role.as_str(), odd[0].opaque), (None, "ClientTeam", true));
     // Somebody leaves the firm, and the client still names them, by key and by address.
     w.control("remove_user", json!({"user": "eve@harbour.example"}));
     let kelp = client(&w, "Kelp Capital").await;
     assert_eq!(kelp.people.len(), 2);
     assert!(kelp.people.iter().all(|p| matches!(p.standing, Standing::Unknown(_)) && p.role == "ClientOwner"));
+    assert!(kelp.people.iter().all(|p| !p.opaque), "each of them is one person");
     assert_eq!(kelp.people.iter().filter_map(|p| p.email.as_deref()).collect::<Vec<_>>(), ["eve@harbour.example"]);
+}
+
+/// Absent is never empty: Karbon's specification does not require the keys.
+#[test]
+fn a_client_that_does_not_say_who_its_owner_is_is_unknown_and_has_none() {
+    let read = |owner: Option<Value>, team: Value| {
+        let mut body = json!({"OrganizationKey": "k", "UserDefinedIdentifier": null, "RestrictionLevel": "Public",
+            "ClientManager": null, "ClientTeam": team});
+        if let Some(owner) = owner {
+            body["ClientOwner"] = owner;
+        }
+        let brief: Brief = serde_json::from_value(json!({"OrganizationKey": "k", "FullName": "Kelp"})).unwrap();
+        let how = Reading { anyone: false, identifier_is_ledger: false };
+        let of = Firm::default();
+        map::client("x.y", Kind::Organizations, &brief, &of, how, body.to_string().as_bytes()).unwrap().people
+    };
+    assert!(read(Some(json!(null)), json!([])).is_empty() && read(Some(json!("")), json!([])).is_empty());
+    let silent = read(None, json!([]));
+    assert!(matches!(&silent[..], [one] if one.opaque && one.role == "ClientOwner"), "{silent:?}");
+    let owner = json!([{"MemberKey": "u", "MemberType": "User", "RoleType": "ClientOwner"}]);
+    let team = read(None, owner);
+    assert!(matches!(&team[..], [one] if !one.opaque && one.user.as_str() == "u"), "the team says it: {team:?}");
 }
 
 /// P02: the answer about a team may be half of it.

@@ -107,6 +107,31 @@ fn p12_p13_pages_that_move_or_turn_are_no_list() {
     }
 }
 
+/// Karbon's specification requires the count of every list but the teams'.
+#[test]
+fn only_the_list_of_teams_may_come_without_a_count() {
+    let link = "https://api.karbonhq.com/v3/Teams?$skip=1";
+    let page = |list, walk: Walk, key: &str, next: Option<&str>, count: Option<u64>| {
+        let mut body = json!({"value": [{"TeamKey": key}]});
+        for (name, value) in [("@odata.nextLink", next.map(|n| json!(n))), ("@odata.count", count.map(|n| json!(n)))] {
+            if let Some(value) = value {
+                body[name] = value;
+            }
+        }
+        map::page::<map::Team>(list, walk, body.to_string().as_bytes(), |t| &t.key).map(|(_, next)| next)
+    };
+    let first = page(api::TEAMS, Walk::default(), "a", Some(link), None).unwrap().unwrap();
+    assert_eq!(page(api::TEAMS, first.clone(), "b", None, None).unwrap(), None);
+    for (what, key, count) in [("a key twice", "a", None), ("a count all at once", "b", Some(2))] {
+        assert_eq!(page(api::TEAMS, first.clone(), key, None, count).unwrap_err().kind, ErrorKind::Contract, "{what}");
+    }
+    let counted = page(api::TEAMS, Walk::default(), "a", Some(link), Some(2)).unwrap().unwrap();
+    assert_eq!(page(api::TEAMS, counted, "b", None, None).unwrap_err().kind, ErrorKind::Contract, "no count any more");
+    for list in [api::USERS, api::GROUPS, api::Kind::Organizations.list(), api::Kind::Contacts.list()] {
+        assert_eq!(page(list, Walk::default(), "a", None, None).unwrap_err().kind, ErrorKind::Contract, "{list:?}");
+    }
+}
+
 fn page(
     walk: Walk,
     count: u64,
@@ -118,7 +143,7 @@ fn page(
     if let Some(next) = next {
         body["@odata.nextLink"] = json!(next);
     }
-    map::page::<map::Team>("x.y", walk, body.to_string().as_bytes(), |t| &t.key)
+    map::page::<map::Team>(api::USERS, walk, body.to_string().as_bytes(), |t| &t.key)
         .map(|(items, next)| (items.len(), next))
 }
 
@@ -147,7 +172,7 @@ fn x01_the_keys_go_to_karbon_and_nowhere_else() {
 fn p14_what_decides_about_people_has_no_default() {
     let brief: Brief = serde_json::from_value(json!({"OrganizationKey": "2ABC", "FullName": "Acme"})).unwrap();
     let how = map::Reading { anyone: false, identifier_is_ledger: false };
-    let whole = json!({"OrganizationKey": "2ABC", "UserDefinedIdentifier": null, "RestrictionLevel": "Public",
+    let whole = json!({"OrganizationKey": "2ABC", "UserDefinedIdentifier": null, "RestrictionLevel": "Public", "ClientOwner": null, "ClientManager": null,
         "ClientTeam": [{"MemberKey": "4K", "MemberType": "User", "RoleType": null}]});
     let read = |body: &Value| {
         let firm = map::Firm::default();

@@ -14,6 +14,9 @@ use uuid::Uuid;
 use super::in_file;
 use crate::api::word;
 
+/// More than any books hold, and little enough that no sum of a file's amounts is too large for a [`Decimal`].
+const AMOUNT_MAX: Decimal = Decimal::from_parts(0, 1 << 28, 0, false, 0);
+
 /// An exact number, from a JSON number or a number in a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Money(pub Decimal);
@@ -24,8 +27,10 @@ impl<'de> Deserialize<'de> for Money {
         let text = raw.get().trim_matches('"');
         Decimal::from_str_exact(text)
             .or_else(|_| Decimal::from_scientific(text))
+            .ok()
+            .filter(|amount| amount.abs() <= AMOUNT_MAX)
             .map(Self)
-            .map_err(|_| D::Error::custom("not an amount of money"))
+            .ok_or_else(|| D::Error::custom("not an amount of money"))
     }
 }
 

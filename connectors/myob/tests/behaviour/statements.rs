@@ -106,6 +106,34 @@ async fn a_trial_balance_that_does_not_balance_is_not_given_out() {
     assert_eq!(derive(vec![]).unwrap().rows.len(), 1);
 }
 
+/// P07: an amount that no books hold is an answer that we do not know, and no end of the program.
+#[tokio::test(start_paused = true)]
+async fn an_amount_beyond_all_sums_is_no_answer() {
+    use ledgerward_contract::{LedgerId, Period};
+    use ledgerward_myob::map::{self, Report, Span};
+    let ledger = LedgerId::from(LARK);
+    let period: Period = october(StatementKind::TrialBalance).period;
+    let ids = ["7d0a0000-0000-4000-8000-000000000001", "7d0a0000-0000-4000-8000-000000000002"];
+    let chart: Vec<map::Account> = ids
+        .map(|id| serde_json::from_value(json!({"UID": id, "Name": "n", "Classification": "Asset"})).unwrap())
+        .into();
+    let read = |totals: &[&str], span: Span| {
+        let row = |(id, total)| json!({"AccountTotal": total, "Account": {"UID": id, "Name": "n", "DisplayID": "1"}});
+        let rows: Vec<_> = ids.iter().zip(totals).map(row).collect();
+        let body = json!({"AsOfDate": "2026-10-31T00:00:00", "StartDate": "2026-10-01T00:00:00",
+            "EndDate": "2026-10-31T00:00:00", "ReportingBasis": "Accrual", "YearEndAdjust": false, "AccountsBreakdown": rows});
+        Report::read(&ledger, span, Basis::Accrual, body.to_string().as_bytes())
+    };
+    let none = read(&[], Span::Over(period)).unwrap();
+    let derived = |totals: &[&str]| {
+        read(totals, Span::AsAt(period)).and_then(|r| map::trial_balance(&r, &none, &map::accounts(&chart), &period))
+    };
+    for total in ["79228162514264337593543950335", "7e28", "-79228162514264337593543950335"] {
+        assert_eq!(derived(&[total, total]).unwrap_err().kind, ErrorKind::Contract, "{total}");
+    }
+    assert!(derived(&["1000000000000.00", "-1000000000000.00"]).is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn bank_feed_lines_are_a_bank_statement_without_a_single_invented_balance() {
     let w = lark();

@@ -19,6 +19,8 @@ pub struct Account {
     pub parent: Option<String>,
     #[serde(default = "yes")]
     pub active: bool,
+    /// Where it is not the company's.
+    pub currency: Option<String>,
 }
 
 fn yes() -> bool {
@@ -100,6 +102,9 @@ pub struct Company {
     pub name: String,
     pub country: String,
     pub currency: String,
+    /// Whether it keeps accounts in several.
+    #[serde(default)]
+    pub currencies: bool,
     pub fiscal_start: String,
     pub users: u32,
     pub accountants: u32,
@@ -137,7 +142,7 @@ impl Company {
         let mut row = json!({
             "Name": a.name, "SubAccount": parent.is_some(), "FullyQualifiedName": full, "Active": a.active,
             "Classification": a.classification(), "AccountType": a.r#type, "AccountSubType": "Checking",
-            "AcctNum": a.number, "CurrencyRef": {"value": self.currency, "name": "Money"},
+            "AcctNum": a.number, "CurrencyRef": {"value": a.currency.as_ref().unwrap_or(&self.currency), "name": "Money"},
             "CurrentBalance": number(sum), "CurrentBalanceWithSubAccounts": number(sum),
             "domain": "QBO", "sparse": false, "Id": a.id, "SyncToken": "0",
             "MetaData": {"CreateTime": "2024-01-05T09:00:00-08:00", "LastUpdatedTime": "2026-06-01T10:11:12-07:00"},

@@ -44,7 +44,8 @@ pub fn answer(company: &Company, now: Timestamp, name: &str, request: &FakeReque
             if asked.from.until(asked.to).map_or(i32::MAX, |s| s.get_days()) > DETAIL_DAYS {
                 return Err(FakeResponse::new(504).header("content-type", "text/html").body("<html>Gateway Time-out"));
             }
-            general_ledger(company, &asked, request.query("account").unwrap_or_default())
+            let columns = request.query("columns").unwrap_or_default();
+            general_ledger(company, &asked, request.query("account").unwrap_or_default(), columns)
         }
         _ => return Err(FakeResponse::unknown(request)),
     };
@@ -249,8 +250,23 @@ const LEDGER: &[(&str, &str, &str)] = &[
     ("Saldo", "Money", "rbal_nat_amount"),
 ];
 
-fn general_ledger(company: &Company, asked: &Asked, wanted: &str) -> Report {
-    let columns = LEDGER.iter().map(|(title, kind, key)| column(title, kind, key)).collect();
+/// Each column of the ledger, and whether it was asked for. A company with several currencies has the amounts under keys of
+/// their own, and not under the usual ones.
+fn ledger_columns(company: &Company, asked: &str) -> Vec<(Value, bool)> {
+    let key = |usual: &'static str| match (company.currencies, usual) {
+        (true, "subt_nat_amount") => "subt_nat_home_amount",
+        (true, "rbal_nat_amount") => "rbal_nat_home_amount",
+        _ => usual,
+    };
+    let all = LEDGER.iter().map(|(title, kind, usual)| (title, kind, key(usual)));
+    all.map(|(title, kind, key)| (column(title, kind, key), asked.split(',').any(|c| c == key))).collect()
+}
+
+fn general_ledger(company: &Company, asked: &Asked, wanted: &str, columns: &str) -> Report {
+    let columns = ledger_columns(company, columns);
+    let kept = |cells: Vec<Value>| -> Vec<Value> {
+        cells.into_iter().zip(&columns).filter(|(_, (_, asked))| *asked).map(|(cell, _)| cell).collect()
+    };
     let mut rows = Vec::new();
     for account in wanted.split(',').filter_map(|id| company.account(id)) {
         let before = asked.from.yesterday().unwrap_or(Date::MIN);
@@ -259,7 +275,7 @@ fn general_ledger(company: &Company, asked: &Asked, wanted: &str) -> Report {
         if movements.is_empty() && opening.is_zero() {
             continue;
         }
-        let row = |cells: Vec<Value>| json!({"ColData": cells, "type": "Data"});
+        let row = |cells: Vec<Value>| json!({"ColData": kept(cells), "type": "Data"});
         let mut first: Vec<_> = (0..LEDGER.len()).map(|_| json!({"value": "", "id": ""})).collect();
         let (start, end) = (json!({"value": "Anfangsbestand"}), json!({"value": format!("{opening:.2}")}));
         first.splice(..1, [start]);
@@ -285,7 +301,7 @@ fn general_ledger(company: &Company, asked: &Asked, wanted: &str) -> Report {
         summary.splice(..1, [json!({"value": format!("Summe {}", account.name)})]);
         summary.splice(LEDGER.len() - 2..LEDGER.len() - 1, [json!({"value": format!("{sum:.2}")})]);
         let header = cells(json!({"value": account.name, "id": account.id}), &vec![String::new(); LEDGER.len() - 1]);
-        let own = section(Some(header), lines, Some(json!({"ColData": summary})), "");
+        let own = section(Some(header), lines, Some(json!({"ColData": kept(summary)})), "");
         rows.push(match account.parent.as_deref().and_then(|p| company.account(p)) {
             // Below the parent, whose header names no id here.
             Some(parent) => section(Some(cells(label(&parent.name), &[])), vec![own], None, ""),
@@ -293,5 +309,6 @@ fn general_ledger(company: &Company, asked: &Asked, wanted: &str) -> Report {
         });
     }
     let empty = rows.is_empty();
+    let columns = columns.into_iter().filter(|(_, asked)| *asked).map(|(column, _)| column).collect();
     Report { columns, rows, empty }
 }

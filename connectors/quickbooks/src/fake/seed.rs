@@ -47,6 +47,8 @@ struct CompanySeed {
     country: String,
     #[serde(default = "usd")]
     currency: String,
+    #[serde(default)]
+    currencies: bool,
     #[serde(default = "january")]
     fiscal_start: String,
     #[serde(default = "one")]
@@ -157,6 +159,7 @@ fn chart() -> Vec<Account> {
         number: String::new(),
         parent: None,
         active: true,
+        currency: None,
     };
     vec![
         row("35", "Checking", "Bank"),
@@ -229,6 +232,7 @@ impl CompanySeed {
             name: self.name,
             country: self.country,
             currency: self.currency,
+            currencies: self.currencies,
             fiscal_start: self.fiscal_start,
             users: self.users,
             accountants: self.accountants,

@@ -5,7 +5,8 @@ use ledgerward_contract::{
     StatementRequest,
 };
 use ledgerward_kit::testing::{month, october};
-use serde_json::json;
+use ledgerward_quickbooks::fake::Fake;
+use serde_json::{Value, json};
 
 use crate::common::{ACME, BIRCH, QUIET, fetched, listed, register, sample, world};
 
@@ -107,6 +108,32 @@ async fn a_register_leads_from_balance_to_balance() {
     assert_eq!(card.lines[0].amount.to_string(), "-86.90");
     assert_eq!(card.closing.unwrap().to_string(), "-86.90");
     assert!(fetched(&w, &register("1")).await.is_err(), "an income account is no bank account");
+}
+
+/// Such a company leaves the usual columns out.
+#[tokio::test(start_paused = true)]
+async fn a_company_with_several_currencies_has_registers_of_its_own_currency() {
+    let sale = json!({"date": "2026-10-02", "type": "Deposit", "debit": "35", "credit": "1", "amount": "610.00"});
+    let account = |id: &str, kind: &str, more: Value| {
+        let mut account = json!({"id": id, "name": format!("Account {id}"), "type": kind});
+        account.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        account
+    };
+    let accounts = json!([
+        account("35", "Bank", json!({})),
+        account("37", "Bank", json!({"currency": "EUR"})),
+        account("1", "Income", json!({}))
+    ]);
+    let company = |currencies: bool| json!({"realm": ACME, "name": "Acme Ltd", "currencies": currencies, "accounts": accounts, "transactions": [sale]});
+    for currencies in [false, true] {
+        let seed = json!({"app": {"client_id": "a", "client_secret": "b"}, "companies": [company(currencies)]});
+        let w = world(Fake::from_seed(&seed).unwrap(), ACME, json!({}));
+        let own = book(fetched(&w, &register("35")).await.unwrap());
+        assert_eq!((own.lines.len(), own.currency.as_deref()), (1, Some("USD")), "{currencies}");
+        assert_eq!(own.closing.unwrap().to_string(), "610.00");
+        let other = fetched(&w, &register("37")).await;
+        assert_eq!(other.err().map(|e| e.kind), currencies.then_some(ErrorKind::Unsupported));
+    }
 }
 
 #[tokio::test(start_paused = true)]
