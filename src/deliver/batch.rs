@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
-    Error, ErrorKind, Expect, FileKey, FilePath, Journalled, ReadCx, ReservedId, StatementFile, StorageTarget, Stored,
-    WriteCx,
+    Error, ErrorKind, Expect, Fenced, FileKey, FilePath, FolderId, Journalled, Outgoing as Put, ReadCx, ReservedId,
+    StatementFile, StorageTarget, Stored, WriteCx,
 };
 use ledgerward_kit::layers::stop;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     FROZEN, FileDone, Job, Refused, Waiting,
@@ -214,9 +214,12 @@ impl Job<'_> {
         }
     }
 
-    /// Sends files side by side. The first of a sub-folder goes alone: two that make the same folder at a time make it twice
+    /// Sends files side by side, or together where that costs the target less. The first of a sub-folder goes alone: two that make the same folder at a time make it twice
     /// where a name is no id (Drive), and elsewhere one of them may be refused.
     async fn deliver(&mut self, at: usize, files: Vec<(Ready, Journalled, WriteCx)>) -> Vec<Ended> {
+        if self.doors.get(at).is_some_and(|d| d.target.api().is_ok_and(|api| api.limits().puts_together)) {
+            return self.deliver_together(at, files).await;
+        }
         let (mut ended, mut others) = (Vec::new(), Vec::new());
         for file in files {
             let folder = file.0.file.path.split().0.join("/");
@@ -237,12 +240,43 @@ impl Job<'_> {
         ended
     }
 
+    /// One turn for all: what one call of the target does.
+    async fn deliver_together(&self, at: usize, files: Vec<(Ready, Journalled, WriteCx)>) -> Vec<Ended> {
+        let asked = files.iter().map(|(ready, _, cx)| Put { cx, file: &ready.file, expect: ready.expect.clone() });
+        let sent = match self.may_send(at).await {
+            Ok((api, folder, _turn)) => Ok(stop::ignoring(api.put_all(folder, asked.collect())).await),
+            Err(why) => Err(why),
+        };
+        match sent {
+            Ok(ends) => {
+                let ends = files.into_iter().zip(ends);
+                ends.map(|((ready, row, _), end)| Ended { ready, row, result: end.map_err(Trouble::of) }).collect()
+            }
+            Err(why) => {
+                let all = files.into_iter();
+                all.map(|(ready, row, _)| Ended { ready, row, result: Err(why.clone()) }).collect()
+            }
+        }
+    }
+
     async fn deliver_one(&self, at: usize, (ready, row, cx): (Ready, Journalled, WriteCx)) -> Ended {
         let result = self.try_one(at, &ready, &cx).await;
         Ended { ready, row, result }
     }
 
     async fn try_one(&self, at: usize, ready: &Ready, cx: &WriteCx) -> Result<Stored, Trouble> {
+        let (api, folder, turn) = self.may_send(at).await?;
+        // What was begun is ended: nobody would know what became of it.
+        let sent = stop::ignoring(api.put(cx, folder, &ready.file, ready.expect.clone())).await;
+        drop(turn);
+        sent.map_err(Trouble::of)
+    }
+
+    /// The target, its open folder, and a turn at it.
+    async fn may_send(
+        &self,
+        at: usize,
+    ) -> Result<(&dyn StorageTarget, &Fenced<FolderId>, Option<SemaphorePermit<'_>>), Trouble> {
         let not_sent =
             |why: String, left| Trouble { kind: "not_sent".to_owned(), used_up: false, why, refusal: None, left };
         let Some(Door { target, entry: Entry::Open(fenced), .. }) = self.doors.get(at) else {
@@ -257,19 +291,7 @@ impl Job<'_> {
             Ok(Some(why)) => return Err(not_sent(format!("left for the next run: {}", why.words()), Some(why))),
             Err(e) => return Err(not_sent(e.message, None)),
         }
-        let sent = match target.api() {
-            // What was begun is ended: nobody would know what became of it.
-            Ok(api) => stop::ignoring(api.put(cx, fenced, &ready.file, ready.expect.clone())).await,
-            Err(e) => Err(e),
-        };
-        drop(turn);
-        sent.map_err(|e| Trouble {
-            kind: format!("{:?}", e.kind).to_lowercase(),
-            used_up: e.kind == ErrorKind::Conflict,
-            why: words(&e),
-            refusal: Refusal::of(&e),
-            left: None,
-        })
+        Ok((target.api().map_err(Trouble::of)?, fenced, turn))
     }
 
     async fn record(&mut self, at: usize, ended: Vec<Ended>) -> Result<(), Failure> {
@@ -349,6 +371,7 @@ struct Ended {
 }
 
 /// Why it is not there.
+#[derive(Clone)]
 struct Trouble {
     kind: String,
     /// Something else is under its reserved id, which serves no more.
@@ -357,6 +380,18 @@ struct Trouble {
     refusal: Option<Refusal>,
     /// It was not tried, for this reason.
     left: Option<Stop>,
+}
+
+impl Trouble {
+    fn of(e: Error) -> Self {
+        Self {
+            kind: format!("{:?}", e.kind).to_lowercase(),
+            used_up: e.kind == ErrorKind::Conflict,
+            why: words(&e),
+            refusal: Refusal::of(&e),
+            left: None,
+        }
+    }
 }
 
 /// Why nothing more goes in a run.

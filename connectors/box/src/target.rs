@@ -34,6 +34,7 @@ impl StorageTarget for BoxTarget {
             file_bytes_max: self.settings.file_bytes_max,
             grants_max: self.settings.grants_max,
             lanes_parallel: 4,
+            puts_together: false,
         }
     }
 

@@ -50,9 +50,9 @@ pub use statement::{
 };
 pub use target::{
     ChangeCursor, Changes, Created, Expect, FileId, FileKey, FilePath, FolderId, FolderKey, FolderRole, Gone, Granted,
-    Holder, Job, JobId, LinkKind, NativeExpiry, NoteLevel, PermissionId, Probe, ProbeNote, Quotas, ReservedId,
-    SeenFile, SeenFolder, SeenPermission, SeenRole, SharingSupport, Stat, StatementFile, Stored, Tag, TargetLimits,
-    Via,
+    Holder, Job, JobId, LinkKind, NativeExpiry, NoteLevel, Outgoing, PermissionId, Probe, ProbeNote, Quotas,
+    ReservedId, SeenFile, SeenFolder, SeenPermission, SeenRole, SharingSupport, Stat, StatementFile, Stored, Tag,
+    TargetLimits, Via,
 };
 pub use traits::{Build, ClientDirectory, Connector, Factory, LedgerSource, Scope, StatementSource, StorageTarget};
 pub use vocab::{

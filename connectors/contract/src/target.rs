@@ -341,6 +341,14 @@ pub enum SharingSupport {
     Off,
 }
 
+/// One of several files that go into a folder together.
+pub struct Outgoing<'a> {
+    /// Of this file's own journal row.
+    pub cx: &'a crate::WriteCx,
+    pub file: &'a StatementFile,
+    pub expect: Expect,
+}
+
 /// Which grants on a client's folder a target ends by itself. The daemon takes every grant away when its time is over, in any
 /// case; this one works while the daemon does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -379,6 +387,8 @@ pub struct TargetLimits {
     pub grants_max: usize,
     /// Lanes worked on side by side. Permission writes on one folder are one after another in any case.
     pub lanes_parallel: usize,
+    /// Files of one folder cost less together ([`crate::StorageTarget::put_all`]) than side by side.
+    pub puts_together: bool,
 }
 
 /// Space on the target, in bytes.

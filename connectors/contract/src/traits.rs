@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::{
     AccessFact, Capacity, ChangeCursor, Changes, ClientRow, Created, Cursor, Email, Endpoints, Expect, Fenced,
     FolderId, FolderKey, FolderRole, Gone, Granted, Job, JobId, LedgerAccount, LedgerId, LedgerProfile, LedgerRow,
-    Manifest, OwnUser, Page, PermissionId, Probe, ReadCx, ReservedId, Result, Seats, Secret, SeenFile, SeenFolder,
-    SeenPermission, Stat, StatementData, StatementFile, StatementRef, StatementRequest, Stored, TargetLimits,
-    Timestamp, WriteCx,
+    Manifest, Outgoing, OwnUser, Page, PermissionId, Probe, ReadCx, ReservedId, Result, Seats, Secret, SeenFile,
+    SeenFolder, SeenPermission, Stat, StatementData, StatementFile, StatementRef, StatementRequest, Stored,
+    TargetLimits, Timestamp, WriteCx,
     error::{Error, ErrorKind},
 };
 
@@ -219,4 +219,13 @@ pub trait StorageTarget: Send + Sync {
         file: &StatementFile,
         expect: Expect,
     ) -> Result<Stored>;
+    /// Files of one folder, each as [`StorageTarget::put`] writes it, with one answer for each in their order. Called only where
+    /// [`crate::TargetLimits::puts_together`] says that it takes less than each by itself.
+    async fn put_all(&self, folder: &Fenced<FolderId>, files: Vec<Outgoing<'_>>) -> Vec<Result<Stored>> {
+        let mut ends = Vec::new();
+        for f in files {
+            ends.push(self.put(f.cx, folder, f.file, f.expect).await);
+        }
+        ends
+    }
 }

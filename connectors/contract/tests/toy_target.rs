@@ -201,6 +201,7 @@ impl StorageTarget for Toy {
             file_bytes_max: 1 << 30,
             grants_max: 100,
             lanes_parallel: 4,
+            puts_together: false,
         }
     }
 

@@ -31,6 +31,7 @@ impl StorageTarget for Dropbox {
             grants_max: if self.settings.team_space { 250 } else { 1_000 },
             // Writes go one after another in any case; this is for the reads around them.
             lanes_parallel: 3,
+            puts_together: false,
         }
     }
 

@@ -35,6 +35,7 @@ impl StorageTarget for Drive {
             file_bytes_max: 5 << 40,
             grants_max: 600,
             lanes_parallel: 4,
+            puts_together: false,
         }
     }
 

@@ -4,9 +4,8 @@ use std::{io, sync::PoisonError};
 
 use cap_std::fs::Dir;
 use ledgerward_contract::{
-    Created, Email, Error, ErrorKind, Expect, FileId, FilePath, FolderId, FolderKey, FolderRole, Gone, Granted,
-    Journalled, PermissionId, Result, SeenFile, SeenFolder, SeenPermission, Stat, StatementFile, Stored, Tag,
-    Timestamp, Via,
+    Created, Email, Error, ErrorKind, FileId, FilePath, FolderId, FolderKey, FolderRole, Gone, Granted, Journalled,
+    PermissionId, Result, SeenFile, SeenFolder, SeenPermission, Stat, Tag, Timestamp, Via,
 };
 use ledgerward_kit::Neighbours;
 use rustix::{
@@ -36,7 +35,7 @@ impl Disk {
     }
 
     /// A client folder that is fit to be written to (F02): ours, and closed to the world.
-    fn client_for_writing(&self, op: &'static str, id: &FolderId) -> Result<Dir> {
+    pub(crate) fn client_for_writing(&self, op: &'static str, id: &FolderId) -> Result<Dir> {
         let dir = self.client(op, id)?;
         must_be_ours(op, id.as_str(), &dir)?;
         Ok(dir)
@@ -91,7 +90,7 @@ impl Disk {
 
     /// Clears a folder of what a crash left, once in a cycle: before each file, ten thousand files would cost the square. `path`
     /// is the folder's, below the root.
-    fn sweep_once(&self, op: &'static str, dir: &Dir, path: String, now: Timestamp) -> Result<()> {
+    pub(crate) fn sweep_once(&self, op: &'static str, dir: &Dir, path: String, now: Timestamp) -> Result<()> {
         if self.swept.lock().unwrap_or_else(PoisonError::into_inner).first(now, path) {
             return sweep(op, dir, now);
         }
@@ -333,67 +332,15 @@ impl Disk {
         })
     }
 
-    pub fn put(
-        &self,
-        id: &FolderId,
-        file: &StatementFile,
-        expect: &Expect,
-        step: Journalled,
-        now: Timestamp,
-    ) -> Result<Stored> {
-        let op = "file.put";
-        if let Some(name) = file.path.names().iter().find(|n| reserved(n)) {
-            return Err(Error::new(ErrorKind::Config, op, format!("{name:?} is a name this service keeps for itself")));
-        }
-        let client = self.client_for_writing(op, id)?;
-        if read_marker(op, &client)?.is_none() {
-            return Err(Error::new(ErrorKind::Conflict, op, "the folder does not carry our marker any more")
-                .with("folder", id.as_str())
-                .next("Check that it is still the same client's folder, and adopt it again."));
-        }
-        let list = if self.lists { Some(disk::owned(&client).explain(op, id.as_str())?.acl) } else { None };
-        let (folders, name) = file.path.split();
-        let dir = self.descend(op, client, folders, list.as_ref())?;
-        self.sweep_once(op, &dir, format!("{id}/{}", folders.join("/")), now)?;
-
-        let wanted = disk::hash(file.bytes.as_ref()).explain(op, name)?;
-        let stored = |written| Stored {
-            id: FileId(file.path.to_string()),
-            tag: Tag(wanted.clone()),
-            size: file.bytes.len() as u64,
-            written,
-        };
-        let there = content(op, &dir, name)?;
-        if there.as_ref() == Some(&wanted) {
-            return Ok(stored(false));
-        }
-        let replace = match (expect, &there) {
-            (Expect::Absent, None) => false,
-            (Expect::Unchanged(id, tag), Some(hash)) if id.0 == file.path.to_string() && tag.0 == *hash => true,
-            _ => return Err(conflict(op, &file.path)),
-        };
-        let temp = temp_name(step, name);
-        if disk::look(&dir, &temp).explain(op, name)?.is_some() {
-            dir.remove_file(&temp).explain(op, name)?;
-        }
-        let mode = if self.lists { 0o600 } else { 0o640 };
-        disk::write_temp(&dir, &temp, &file.bytes, mode, list.map(|l| l.for_file()).as_ref()).explain(op, name)?;
-        if let Err(e) = disk::commit(&dir, &temp, name, replace) {
-            _ = dir.remove_file(&temp);
-            return Err(match e.kind() {
-                io::ErrorKind::AlreadyExists => conflict(op, &file.path),
-                _ => explain(op, name, e),
-            });
-        }
-        if content(op, &dir, name)?.as_ref() != Some(&wanted) {
-            return Err(Error::contract(op, format!("{}: what is on the disk is not what was written", file.path))
-                .next("Look for a failing disk, or for a program that rewrites files there."));
-        }
-        Ok(stored(true))
-    }
-
     /// Opens sub-folders, making those that are missing. One that is not ours is refused: its owner could swap what is in it.
-    fn descend(&self, op: &'static str, mut dir: Dir, folders: &[String], list: Option<&Acl>) -> Result<Dir> {
+    pub(crate) fn descend(
+        &self,
+        op: &'static str,
+        client: &Dir,
+        folders: &[String],
+        list: Option<&Acl>,
+    ) -> Result<Dir> {
+        let mut dir = client.try_clone().explain(op, "the folder")?;
         for name in folders {
             if disk::look(&dir, name).explain(op, name)?.is_none() {
                 match self.make_dir(op, &dir, name, list.unwrap_or(&Acl::from_mode(0o750))) {
@@ -407,11 +354,6 @@ impl Disk {
         }
         Ok(dir)
     }
-}
-
-fn conflict(op: &'static str, path: &FilePath) -> Error {
-    Error::new(ErrorKind::Conflict, op, format!("{path}: another file is there than expected"))
-        .next("Move it away if it is nobody's; the statement is then written in the next cycle.")
 }
 
 fn not_ours(op: &'static str, permission: &PermissionId) -> Error {
@@ -431,7 +373,7 @@ fn must_be_ours(op: &'static str, name: &str, dir: &Dir) -> Result<()> {
 }
 
 /// The hash of a file, `None` if nothing has the name. Anything but a plain file with one name is a conflict (F02).
-fn content(op: &'static str, dir: &Dir, name: &str) -> Result<Option<String>> {
+pub(crate) fn content(op: &'static str, dir: &Dir, name: &str) -> Result<Option<String>> {
     let Some(stat) = disk::look(dir, name).explain(op, name)? else { return Ok(None) };
     let refuse = |m: &str| Err(Error::new(ErrorKind::Conflict, op, format!("{name}: {m}")));
     if !disk::is(&stat, FileType::RegularFile) {

@@ -152,6 +152,12 @@ pub(crate) fn set_acl(of: impl AsFd, which: Which, acl: &Acl) -> io::Result<()> 
 ///
 /// An error leaves nothing behind as far as that can be had; what a crash leaves is swept by the next put.
 pub(crate) fn write_temp(dir: &Dir, temp: &str, bytes: &[u8], mode: u32, acl: Option<&Acl>) -> io::Result<()> {
+    begin_temp(dir, temp, bytes, mode, acl)?.sync_all().inspect_err(|_| _ = dir.remove_file(temp))
+}
+
+/// [`write_temp`] of a file that is not durable yet: whoever has many to write makes them so one after the other, which the
+/// file system does for all at little more than the price of one.
+pub(crate) fn begin_temp(dir: &Dir, temp: &str, bytes: &[u8], mode: u32, acl: Option<&Acl>) -> io::Result<File> {
     let write = || {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let mut file = File::from(open(dir, temp.as_ref(), flags, Mode::from_raw_mode(mode))?);
@@ -159,7 +165,7 @@ pub(crate) fn write_temp(dir: &Dir, temp: &str, bytes: &[u8], mode: u32, acl: Op
         if let Some(acl) = acl {
             set_acl(&file, Which::Access, acl)?;
         }
-        file.sync_all()
+        Ok(file)
     };
     write().inspect_err(|_| _ = dir.remove_file(temp))
 }
@@ -167,6 +173,12 @@ pub(crate) fn write_temp(dir: &Dir, temp: &str, bytes: &[u8], mode: u32, acl: Op
 /// Gives a temporary file or folder its name and makes that durable. With `replace` unset, whatever has the name already
 /// stays and the error is `AlreadyExists`.
 pub(crate) fn commit(dir: &Dir, temp: &str, name: &str, replace: bool) -> io::Result<()> {
+    rename(dir, temp, name, replace)?;
+    Ok(rustix::fs::fsync(dir)?)
+}
+
+/// [`commit`] that is not durable before the folder is.
+pub(crate) fn rename(dir: &Dir, temp: &str, name: &str, replace: bool) -> io::Result<()> {
     let renamed = if replace {
         rustix::fs::renameat(dir, temp, dir, name)
     } else {
@@ -179,8 +191,7 @@ pub(crate) fn commit(dir: &Dir, temp: &str, name: &str, replace: bool) -> io::Re
             other => other,
         }
     };
-    renamed?;
-    Ok(rustix::fs::fsync(dir)?)
+    Ok(renamed?)
 }
 
 pub(crate) fn errno(e: &io::Error) -> Option<Errno> {

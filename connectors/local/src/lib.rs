@@ -8,6 +8,7 @@ mod api;
 mod disk;
 mod map;
 mod marker;
+mod put;
 mod root;
 mod tree;
 
@@ -20,14 +21,14 @@ use std::{
 use async_trait::async_trait;
 use ledgerward_contract::{
     AuthScheme, Build, Capacity, Connector, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Factory, Fenced,
-    Firmness, FolderId, FolderKey, FolderRole, Gone, Granted, Manifest, NativeExpiry, Page, PermissionId, Probe,
-    ReadCx, ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile,
+    Firmness, FolderId, FolderKey, FolderRole, Gone, Granted, Manifest, NativeExpiry, Outgoing, Page, PermissionId,
+    Probe, ReadCx, ReservedId, Result, SeenFile, SeenFolder, SeenPermission, SharingSupport, Stat, StatementFile,
     StorageTarget, Stored, TargetLimits, Timestamp, WriteCx,
 };
 use ledgerward_kit::RootMemory;
 use serde::Deserialize;
 
-use crate::root::Disk;
+use crate::{put::Put, root::Disk};
 
 /// What this connector is.
 pub static MANIFEST: Manifest = Manifest {
@@ -160,6 +161,7 @@ impl StorageTarget for Local {
             // ext4 keeps both lists of a folder in one block of 4096 bytes, 8 bytes an entry.
             grants_max: 200,
             lanes_parallel: 4,
+            puts_together: true,
         }
     }
 
@@ -245,8 +247,19 @@ impl StorageTarget for Local {
         file: &StatementFile,
         expect: Expect,
     ) -> Result<Stored> {
-        let (folder, file, row, now) = (folder.folder().clone(), file.clone(), cx.step(), cx.now());
-        self.off_thread("file.put", move |d| d.put(&folder, &file, &expect, row, now)).await
+        let one = vec![Outgoing { cx, file, expect }];
+        self.put_all(folder, one).await.pop().unwrap_or_else(|| Err(Error::contract("file.put", "it has no answer")))
+    }
+
+    async fn put_all(&self, folder: &Fenced<FolderId>, files: Vec<Outgoing<'_>>) -> Vec<Result<Stored>> {
+        let Some(now) = files.first().map(|f| f.cx.now()) else { return Vec::new() };
+        let count = files.len();
+        let put = |f: Outgoing<'_>| Put { file: f.file.clone(), expect: f.expect, step: f.cx.step() };
+        let (folder, files) = (folder.folder().clone(), files.into_iter().map(put).collect::<Vec<_>>());
+        match self.off_thread("file.put", move |d| Ok(d.put_all(&folder, &files, now))).await {
+            Ok(ends) => ends,
+            Err(e) => (0..count).map(|_| Err(Error::new(e.kind, e.op, e.message.clone()))).collect(),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ impl StorageTarget for GraphTarget {
             file_bytes_max: self.settings.file_bytes_max,
             grants_max: self.settings.grants_max,
             lanes_parallel: 2,
+            puts_together: false,
         }
     }
 

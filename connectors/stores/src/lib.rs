@@ -99,6 +99,7 @@ impl StorageTarget for Target {
             file_bytes_max: FILE_BYTES_MAX,
             grants_max: 0,
             lanes_parallel: 8,
+            puts_together: false,
         }
     }
 
