@@ -665,6 +665,17 @@ fn lane() -> LaneKey {
     }
 }
 
+/// Bob's coming is in the log of changes, as it is for whoever is added by a command.
+fn came_by_the_log(db: &mut Db) {
+    let firm = db.firm().unwrap();
+    let bob = &firm.people[&PersonId(Uuid::from_u128(BOB))];
+    let added = json!({
+        "op": "add_person", "id": bob.id, "first": bob.first, "last": bob.last, "email": bob.email,
+        "office": bob.office, "mode": bob.mode,
+    });
+    db.record_change(&added, "ana", "people", at("2026-10-01T20:00:00Z"), &firm, &firm).unwrap();
+}
+
 /// Bob's place on 1001's folder, by our own doing.
 fn grant(db: &mut Db, run: i64) {
     let row = LaneRow {
@@ -715,6 +726,45 @@ fn exposure_is_from_the_first_denial_to_the_revoke_and_counts_approved_ones() {
         (&json!("1"), &json!("120"), &json!("120"), &json!("120"))
     );
     has(&world.text("status", 0), &["1 removal in 30 days: 120 min p50"]);
+}
+
+#[test]
+fn exposure_goes_on_while_a_denial_changes_its_role_or_is_in_doubt_and_knows_people_by_any_address() {
+    let world = office();
+    let now = Timestamp::now();
+    let ago = |minutes: i64| now - jiff::SignedDuration::from_mins(minutes);
+    let mut db = world.open(false);
+    came_by_the_log(&mut db);
+    let run = db.run_start("sync", at(READ)).unwrap();
+    let says = |value, role: &str| FactRow {
+        source: source(1001),
+        subject: Uuid::from_u128(BOB).to_string(),
+        value,
+        role: Some(role.into()),
+        true_from: ago(500),
+        exact: false,
+    };
+    for (minutes, fact) in [
+        (500, says(FactValue::Denied, "INVOICEONLY")),
+        (400, says(FactValue::Granted, "STANDARD")),
+        (125, says(FactValue::Denied, "CASHBOOKCLIENT")),
+        (90, says(FactValue::Denied, "INVOICEONLY")),
+        (60, says(FactValue::Unknown, "INVOICEONLY")),
+        (30, says(FactValue::Denied, "")),
+    ] {
+        db.record_facts(run, ago(minutes), &[fact]).unwrap();
+    }
+    grant(&mut db, run);
+    drop(db);
+    world.text("people edit bob --email bob.marsh@harbour.example", 0);
+    has(&world.text("why bob.marsh client-1001", 0), &["granted as reader on drive"]);
+    revoke(&world, &ago(5).to_string());
+    let told = world.json("status", 0, "status");
+    assert_eq!(
+        (&told["exposure"]["removals"], &told["exposure"]["minutes_max"]),
+        (&json!("1"), &json!("120")),
+        "from the first word of the denial that led to it, under whatever address"
+    );
 }
 
 #[test]
@@ -951,13 +1001,7 @@ fn the_evidence_lists_what_was_held_when_they_were_shut_out() {
 fn what_was_applied_is_whose_the_address_was_then() {
     let world = office();
     let mut db = world.open(false);
-    let firm = db.firm().unwrap();
-    let bob = &firm.people[&PersonId(Uuid::from_u128(BOB))];
-    let added = json!({
-        "op": "add_person", "id": bob.id, "first": bob.first, "last": bob.last, "email": bob.email,
-        "office": bob.office, "mode": bob.mode,
-    });
-    db.record_change(&added, "ana", "people", at("2026-10-01T20:00:00Z"), &firm, &firm).unwrap();
+    came_by_the_log(&mut db);
     let run = db.run_start("sync", at(READ)).unwrap();
     grant(&mut db, run);
     drop(db);
