@@ -18,6 +18,11 @@ use common::{
     Firm, Lists,
     proxy::{Fault, Rule},
 };
+use ledgerward::{
+    domain::lane::Op,
+    store::{Intent, JournalOp},
+};
+use ledgerward_contract::{Email, FolderRole, Holder, Timestamp};
 use serde_json::{Value, json};
 
 /// A kind of request: provider, method, words of its path.
@@ -385,6 +390,65 @@ fn p24_a_connection_that_lost_most_of_its_clients_at_once_waits_for_a_word() {
     assert_eq!(firm.must(&accept).json()["accepted"], false);
     firm.sync();
     assert_eq!((told(&firm), firm.lists()), (0, before), "believed, and still nobody's absence");
+}
+
+/// A step that was sent an hour ago, by a run that was killed before it heard the answer.
+fn sent_an_hour_ago(firm: &Firm, client: &str, op: Op) -> Timestamp {
+    let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap();
+    let at = now - jiff::SignedDuration::from_hours(1);
+    let id = firm.folders().into_iter().find(|(_, name, _)| name == client).unwrap().0;
+    firm.state(|db| {
+        let lanes = db.lanes()?;
+        let (lane, _) = lanes.iter().find(|(_, row)| row.folder == Some(id.as_str().into())).unwrap();
+        let intent = Intent {
+            run: 1,
+            lane: lane.clone(),
+            op: JournalOp::Access(op),
+            cause: None,
+            because: "the ledger says so".into(),
+            reserved: None,
+            approved: false,
+        };
+        db.intend(&intent, at)
+    });
+    at
+}
+
+#[test]
+fn s01_who_was_let_in_before_a_kill_is_in_since_it_was_sent() {
+    let firm = Firm::at_rest();
+    let dev = Email::parse("dev@harbour.example").unwrap();
+    let user = json!({"email": "dev@harbour.example", "first": "Dev", "last": "Harbour", "role": "FINANCIALADVISER"});
+    firm.at("xero", "add_user", json!({"tenant": "Birch LLP", "user": user}));
+    let share = json!({"file": "Birch LLP", "type": "user", "email": dev.key(), "role": "reader"});
+    firm.at("drive", "share", share);
+    let sent = sent_an_hour_ago(&firm, "Birch LLP", Op::Grant { who: dev.clone(), role: FolderRole::Reader });
+    let told = firm.sync();
+    let rows = firm.state(|db| Ok((db.owned()?, db.applied_at(Timestamp::now())?)));
+    let owned = rows.0.into_values().flatten().find(|o| o.grant.who == dev).map(|o| o.since);
+    let applied = rows.1.into_iter().find(|a| a.who == dev).map(|a| a.from);
+    assert_eq!((owned, applied), (Some(sent), Some(sent)), "{told:?}");
+}
+
+#[test]
+fn s01_who_was_let_out_before_a_kill_is_out_under_the_address_that_was_ours() {
+    let firm = Firm::at_rest();
+    let bob = Email::parse("bob@harbour.example").unwrap();
+    let theirs = firm.state(|db| {
+        let rows = db.owned()?;
+        Ok(rows.values().flatten().find(|o| o.grant.who == bob).unwrap().grant.clone())
+    });
+    let client = firm.folders().into_iter().find(|(id, ..)| *id == theirs.folder.to_string()).unwrap().1;
+    // The list shows the account's primary address, which is another one.
+    let who = Holder::Person(Email::parse("robert@harbour.example").unwrap());
+    sent_an_hour_ago(&firm, &client, Op::Revoke { who, permission: theirs.permission.clone(), role: theirs.role });
+    firm.at("xero", "remove_user", json!({"tenant": client, "user": bob.key()}));
+    firm.at("drive", "unshare", json!({"file": client, "email": bob.key()}));
+    let told = firm.sync();
+    let rows = firm.state(|db| Ok((db.owned()?, db.applied_at(Timestamp::now())?)));
+    let owned = rows.0.get(&theirs.lane).into_iter().flatten().any(|o| o.grant.who == bob);
+    let applied = rows.1.iter().any(|a| a.lane == theirs.lane && a.who == bob);
+    assert_eq!((owned, applied), (false, false), "{told:?}");
 }
 
 #[test]

@@ -233,6 +233,31 @@ fn i7_a_step_ends_once_and_takes_ownership_and_history_with_it() {
 }
 
 #[test]
+fn a_role_that_changes_makes_no_new_grant_and_accepts_no_invitation() {
+    let (_dir, mut db) = open();
+    let (ann, reader, writer) = (mail("ann"), FolderRole::Reader, FolderRole::Writer);
+    let grant = intend(&mut db, 1, Op::Grant { who: ann.clone(), role: reader }, 10);
+    db.outcome_granted(grant, &granted(grant, "ann", reader), true, t(10)).unwrap();
+    let set = |from, to| Op::SetRole { who: ann.clone(), permission: "p1".into(), from, to };
+    let step = intend(&mut db, 1, set(reader, writer), 20);
+    db.outcome_granted(step, &granted(step, "ann", writer), false, t(20)).unwrap();
+    let row = db.owned().unwrap()[&lane(1)][0].clone();
+    assert_eq!((row.invited_since, row.grant.role), (Some(t(10)), writer), "nobody has accepted it");
+    assert_eq!(row.grant.step, grant.row(), "whoever was seen behind it first is still whom it is known by");
+    // Answers that were lost: more may have been in force since it was sent, less only since it was seen.
+    let step = intend(&mut db, 1, set(writer, reader), 30);
+    db.outcome_granted_unheard(step, &granted(step, "ann", reader), true, t(35)).unwrap();
+    let step = intend(&mut db, 1, set(reader, writer), 40);
+    db.outcome_granted_unheard(step, &granted(step, "ann", writer), true, t(45)).unwrap();
+    let since = |at| db.applied_at(t(at)).unwrap().iter().map(|a| (a.role, a.from)).collect::<Vec<_>>();
+    assert_eq!(
+        (since(32), since(36), since(42)),
+        (vec![(writer, t(20))], vec![(reader, t(35))], vec![(writer, t(40))])
+    );
+    assert_eq!(db.owned().unwrap()[&lane(1)][0].invited_since, Some(t(10)));
+}
+
+#[test]
 fn one_folder_is_at_most_one_lane() {
     let (_dir, mut db) = open();
     let one = intend(&mut db, 1, Op::Create { name: "Acme".into() }, 1);

@@ -7,7 +7,10 @@ use ledgerward_contract::{
 };
 use serde_json::json;
 
-use super::{lane::owned, words, write_cx};
+use super::{
+    lane::{owned, revoked_address},
+    words, write_cx,
+};
 use crate::{
     app::App,
     cli::outcome::Failure,
@@ -230,7 +233,7 @@ async fn settle_access(
         Op::SetRole { permission, .. } => direct.iter().find(|p| p.id == *permission),
         _ => None,
     };
-    let permission = entry.map(|p| ((p.id.clone(), p.expires), p.pending && matches!(op, Op::Grant { .. })));
+    let permission = entry.map(|p| ((p.id.clone(), p.expires), p.pending));
     app.store
         .run(move |db| {
             if !done {
@@ -238,10 +241,12 @@ async fn settle_access(
                 return db.outcome(step, &Outcome::Failed { kind: "settled".to_owned(), message }, now);
             }
             match (&op, permission) {
-                (Op::Revoke { who: Holder::Person(who), .. }, _) => db.outcome_revoked_by(step, Some(who), now),
-                (Op::Revoke { .. }, _) => db.outcome_revoked_by(step, None, now),
+                (Op::Revoke { .. }, _) => {
+                    let ours = db.owned()?.remove(&lane).unwrap_or_default();
+                    db.outcome_revoked_by(step, revoked_address(&ours, &op).as_ref(), now)
+                }
                 (_, Some((id, invited))) => match owned(&op, lane, folder, id, step) {
-                    Some(grant) => db.outcome_granted(step, &grant, invited, now),
+                    Some(grant) => db.outcome_granted_unheard(step, &grant, invited, now),
                     None => db.outcome(step, &Outcome::Done(json!({})), now),
                 },
                 _ => db.outcome(step, &Outcome::Done(json!({})), now),

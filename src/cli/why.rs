@@ -41,8 +41,7 @@ pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_no
     })?;
     let key = FolderKey { client, account: None };
     let of = firm.clone();
-    let (owned, addresses) =
-        app.store.run(move |db| Ok((db.owned()?, db.addresses_at(&of, Timestamp::MAX)?))).await?;
+    let (owned, addresses) = app.store.run(move |db| Ok((db.owned()?, db.addresses_at(&of, Timestamp::MAX)?))).await?;
     // Whatever address they had when they were let in.
     let holders = addresses.everywhere(owned.keys().map(|lane| &lane.target));
     let names = accounts::names(app, &firm, owned.keys().map(|lane| &lane.folder)).await?;
