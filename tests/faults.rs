@@ -425,8 +425,11 @@ fn s01_who_was_let_in_before_a_kill_is_in_since_it_was_sent() {
     let sent = sent_an_hour_ago(&firm, "Birch LLP", Op::Grant { who: dev.clone(), role: FolderRole::Reader });
     let told = firm.sync();
     let rows = firm.state(|db| Ok((db.owned()?, db.applied_at(Timestamp::now())?)));
-    let owned = rows.0.into_values().flatten().find(|o| o.grant.who == dev).map(|o| o.since);
-    let applied = rows.1.into_iter().find(|a| a.who == dev).map(|a| a.from);
+    let id = firm.folders().into_iter().find(|(_, name, _)| name == "Birch LLP").unwrap().0;
+    let all = || rows.0.values().flatten();
+    let theirs = all().find(|o| o.grant.who == dev && o.grant.folder.to_string() == id).unwrap();
+    let applied = rows.1.iter().find(|a| a.who == dev && a.lane == theirs.grant.lane).map(|a| a.from);
+    let owned = Some(theirs.since);
     assert_eq!((owned, applied), (Some(sent), Some(sent)), "{told:?}");
 }
 
@@ -449,6 +452,43 @@ fn s01_who_was_let_out_before_a_kill_is_out_under_the_address_that_was_ours() {
     let owned = rows.0.get(&theirs.lane).into_iter().flatten().any(|o| o.grant.who == bob);
     let applied = rows.1.iter().any(|a| a.lane == theirs.lane && a.who == bob);
     assert_eq!((owned, applied), (false, false), "{told:?}");
+}
+
+#[test]
+fn who_was_taken_off_by_hand_is_told_so_and_was_not_applied_since() {
+    let firm = Firm::at_rest();
+    let bob = "bob@harbour.example";
+    let state = || {
+        let told = firm.must(&["access", "--person", bob, "--client", "acme-ltd", "--json", "--quiet"]).json();
+        let rows = told["rows"].as_array().unwrap().clone();
+        rows.into_iter().find(|r| r["target"] == "drive").unwrap()["state"].clone()
+    };
+    let applied = |at: Timestamp| {
+        let id = firm.folders().into_iter().find(|(_, name, _)| name == "Acme Ltd").unwrap().0;
+        firm.state(|db| {
+            let lanes = db.lanes()?;
+            let lane = lanes.into_values().find(|row| row.folder == Some(id.as_str().into())).unwrap().key;
+            Ok(db.applied_at(at)?.iter().any(|a| a.lane == lane && a.who.key() == bob))
+        })
+    };
+    assert_eq!((state(), applied(Timestamp::now())), (json!("granted"), true));
+    let before = Timestamp::now();
+    firm.at("drive", "unshare", json!({"file": "Acme Ltd", "email": bob}));
+    firm.sync();
+    let first = Timestamp::now();
+    assert!(applied(first), "one list may lack an entry that is there");
+    thread::sleep(Duration::from_millis(2_100));
+    firm.sync();
+    assert_eq!(state(), json!("removed_by_hand"));
+    assert!(applied(before) && !applied(first), "closed when it was missed first");
+    assert!(firm.must(&["access", "--person", bob]).out.contains("removed by hand, held"));
+    assert!(firm.must(&["why", bob, "acme-ltd"]).out.contains("removed by hand on drive, and put back only"));
+    // It is ours still: it comes back by a person's word alone, and counts from then on.
+    assert_eq!(firm.sync().exit, 3);
+    firm.approve_all();
+    firm.sync();
+    assert_eq!((state(), applied(Timestamp::now()), applied(first)), (json!("granted"), true, false));
+    firm.check_whole("put back");
 }
 
 #[test]

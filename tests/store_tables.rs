@@ -258,6 +258,33 @@ fn a_role_that_changes_makes_no_new_grant_and_accepts_no_invitation() {
 }
 
 #[test]
+fn what_the_target_ended_or_somebody_took_off_is_not_applied_from_then_on() {
+    let (_dir, mut db) = open();
+    let (ann, reader) = (mail("ann"), FolderRole::Reader);
+    let grant = |db: &mut Db, at: i64, ends: Option<i64>| {
+        let step = intend(db, 1, Op::Grant { who: ann.clone(), role: reader }, at);
+        let grant = OwnedGrant { ends: ends.map(t), ..granted(step, "ann", reader) };
+        db.outcome_granted(step, &grant, false, t(at)).unwrap();
+    };
+    let applied = |db: &Db, at: i64| db.applied_at(t(at)).unwrap().iter().map(|a| a.from).collect::<Vec<_>>();
+    grant(&mut db, 10, Some(20));
+    // A guest again, after the end that the target had been given.
+    grant(&mut db, 30, None);
+    assert_eq!((applied(&db, 15), applied(&db, 25), applied(&db, 30)), (vec![t(10)], vec![], vec![t(30)]));
+    db.taken_off(&lane(1), &mail("ann"), t(40), t(45)).unwrap();
+    assert_eq!((applied(&db, 39), applied(&db, 41)), (vec![t(30)], vec![]));
+    assert_eq!(db.off_by_hand().unwrap()[&lane(1)], BTreeSet::from([mail("ann")]));
+    assert_eq!(db.owned().unwrap()[&lane(1)].len(), 1, "it stays ours");
+    db.back_on(&lane(1), &mail("ann"), t(50)).unwrap();
+    db.back_on(&lane(1), &mail("ann"), t(55)).unwrap();
+    assert_eq!((applied(&db, 49), applied(&db, 60)), (vec![], vec![t(50)]));
+    assert!(db.off_by_hand().unwrap().is_empty());
+    grant(&mut db, 70, Some(80));
+    db.owned_lost(&lane(1), &mail("ann"), "gone", t(90), t(95)).unwrap();
+    assert_eq!((applied(&db, 79), applied(&db, 85)), (vec![t(50)], vec![]), "the target ended it at 80");
+}
+
+#[test]
 fn one_folder_is_at_most_one_lane() {
     let (_dir, mut db) = open();
     let one = intend(&mut db, 1, Op::Create { name: "Acme".into() }, 1);

@@ -41,7 +41,8 @@ pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_no
     })?;
     let key = FolderKey { client, account: None };
     let of = firm.clone();
-    let (owned, addresses) = app.store.run(move |db| Ok((db.owned()?, db.addresses_at(&of, Timestamp::MAX)?))).await?;
+    let (owned, off, addresses) =
+        app.store.run(move |db| Ok((db.owned()?, db.off_by_hand()?, db.addresses_at(&of, Timestamp::MAX)?))).await?;
     // Whatever address they had when they were let in.
     let holders = addresses.everywhere(owned.keys().map(|lane| &lane.target));
     let names = accounts::names(app, &firm, owned.keys().map(|lane| &lane.folder)).await?;
@@ -55,6 +56,9 @@ pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_no
             let account =
                 lane.folder.account.as_ref().map(|a| names.get(&lane.folder).map_or(a.as_str(), String::as_str));
             let account = account.map_or_else(String::new, |a| format!(" (account {a})"));
+            if off.get(lane).is_some_and(|off| off.contains(&o.grant.who)) {
+                return format!("removed by hand on {}{account}, and put back only if somebody says so", lane.target);
+            }
             format!(
                 "{how} {} on {}{account} since {}",
                 o.grant.role,

@@ -291,6 +291,15 @@ impl Db {
         let role = to_word(&grant.role)?;
         // An entry whose role changes is the one that it was: an invitation still, and made by the step that made it.
         let same = matches!(self.journal_row(step)?.intent.op, JournalOp::Access(Op::SetRole { .. }));
+        if !same {
+            // What the target ended by itself was over then, and this is another one.
+            self.conn.execute(
+                "UPDATE applied SET to_at = o.ends FROM owned o
+                 WHERE o.lane = ?1 AND o.who = ?2 AND o.ends <= ?3
+                   AND applied.lane = ?1 AND applied.who = ?2 AND applied.to_at IS NULL",
+                params![lane, grant.who.key(), us(at)],
+            )?;
+        }
         self.conn.execute(
             "INSERT INTO owned (lane, who, address, folder, role, permission, step, since, invited_since, ends)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
