@@ -492,6 +492,35 @@ fn who_was_taken_off_by_hand_is_told_so_and_was_not_applied_since() {
 }
 
 #[test]
+fn a_leavers_other_ways_in_are_looked_at_each_time_and_what_cannot_be_seen_is_not_closed() {
+    let firm = Firm::at_rest();
+    let bob = "bob@harbour.example";
+    let by_hand = || {
+        let told = firm.ask(&["leaver", bob, "--json", "--quiet"]).json();
+        let we = told["we_can_close"].as_array().unwrap().iter().map(|l| l.as_str().unwrap().to_owned());
+        we.filter(|l| l.starts_with("drive: ")).collect::<Vec<_>>()
+    };
+    assert_eq!(by_hand(), Vec::<String>::new(), "closed, and out of everything that was ours to close");
+    let client = "Acme Ltd";
+    let share = || firm.at("drive", "share", json!({"file": client, "type": "user", "email": bob, "role": "reader"}));
+    share();
+    let first = by_hand();
+    assert!(matches!(first.as_slice(), [line] if line.contains("by a hand-made share")), "{first:?}");
+    firm.at("drive", "unshare", json!({"file": client, "email": bob}));
+    assert_eq!(by_hand(), Vec::<String>::new(), "somebody took it back");
+    share();
+    assert_eq!(by_hand().len(), 1, "and gave it again");
+    let rule = Rule { method: "GET", path: "/permissions", skip: 0, times: EVER, fault: Fault::Status(403, None) };
+    firm.proxies["drive"].spoil(Some(rule));
+    let pack = firm.path("left").display().to_string();
+    let told = firm.ask(&["leaver", bob, "--pack", &pack, "--json", "--quiet"]);
+    firm.proxies["drive"].spoil(None);
+    assert_eq!(told.exit, 5, "{told:?}");
+    let sealed = std::fs::read_to_string(firm.path("left/evidence.md")).unwrap();
+    assert!(sealed.contains("could not be read, so who can open it is unknown"), "{sealed}");
+}
+
+#[test]
 fn a_look_at_one_client_says_nothing_of_the_others() {
     let firm = Firm::at_rest();
     let whole = |firm: &Firm| firm.must(&["status", "--json", "--quiet"]).json()["last_complete_cycle"]["id"].clone();
