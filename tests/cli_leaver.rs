@@ -1123,6 +1123,65 @@ fn a_review_names_what_was_to_be_removed_and_was_not() {
 }
 
 #[test]
+fn a_decision_that_was_wrong_is_put_right_or_told_to_be_too_late() {
+    let world = office();
+    world.text("people office cas owner --mode ledger+selected", 0);
+    world.text("people add adam@harbour.example --first Adam --last Ash --office admin", 0);
+    world.text("people mode ana ledger+selected", 0);
+    world.text("review start Q1 --reviewer adam=client-1001,client-1002", 0);
+    world.text("review export Q1 --out sheets", 0);
+    let import = "review import Q1 sheets/adam@harbour.example.csv --as adam@harbour.example";
+    world.decide("sheets/adam@harbour.example.csv", "remove");
+    world.text(import, 0);
+    let waiting = || world.open(false).staged_changes().unwrap();
+    assert_eq!(waiting().len(), 2);
+    let write = |from: &str, to: &str| {
+        let sheet = world.path("sheets/adam@harbour.example.csv");
+        fs::write(&sheet, fs::read_to_string(&sheet).unwrap().replace(from, to)).unwrap();
+    };
+    write(",remove,", ",keep,");
+    has(&world.text(import, 0), &["2 kept", "Decided to be kept after all, and so rejected: C-"]);
+    assert!(waiting().is_empty(), "an owner cannot publish by mistake what nobody wants any more");
+    assert_eq!(world.selected(BOB), vec![1001, 1002]);
+
+    write(",keep,", ",remove,");
+    world.text(import, 0);
+    for change in waiting() {
+        world.text(&format!("changes publish {} --as cas@harbour.example", change.label()), 0);
+    }
+    write(",remove,", ",keep,");
+    let line = "bob@harbour.example lost client-1001 by an earlier decision of this review. To give it back: ledgerward select";
+    has(&world.text(import, 5), &["2 kept", line]);
+    has(&world.text(import, 5), &["Nothing new", line]);
+    world.text("select bob client-1002", 0);
+    let sealed = world.text("review seal Q1 --out signed", 5);
+    has(&sealed, &["1 decision to keep came when the access was gone already", line]);
+    assert!(!sealed.contains("lost client-1002"), "{sealed}");
+    assert_eq!(fs::read_to_string(world.path("signed/not-kept.csv")).unwrap().lines().count(), 2);
+    world.text("review verify signed", 0);
+}
+
+#[test]
+fn a_review_has_a_line_for_an_address_that_is_nobodys() {
+    let world = office();
+    world.text("people mode ana ledger+selected", 0);
+    let mut db = world.open(false);
+    let run = db.run_start("sync", at(READ)).unwrap();
+    grant(&mut db, run);
+    drop(db);
+    // How they came is in no log, and so whose the old address was is not known.
+    world.text("people edit bob --email robert@harbour.example", 0);
+    world.text("review start Q1", 0);
+    world.text("review export Q1 --out sheets", 0);
+    let sheet = fs::read_to_string(world.path("sheets/ana@harbour.example.csv")).unwrap();
+    has(&sheet, &["client-1001,bob@harbour.example,bob@harbour.example,\"drive: reader"]);
+    world.decide("sheets/ana@harbour.example.csv", "remove");
+    let told = "bob@harbour.example is nobody of the firm, so no selection takes it away";
+    has(&world.text("review import Q1 sheets/ana@harbour.example.csv", 5), &[told]);
+    has(&world.text("review seal Q1 --out signed", 5), &[told]);
+}
+
+#[test]
 fn a_review_goes_out_comes_back_and_is_sealed() {
     let world = office();
     world.text("people mode ana ledger+selected", 0);
