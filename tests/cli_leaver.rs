@@ -1123,6 +1123,52 @@ fn a_review_names_what_was_to_be_removed_and_was_not() {
 }
 
 #[test]
+fn no_cell_of_the_exported_trail_is_a_formula() {
+    let world = office();
+    let reason = "=HYPERLINK(\"http://elsewhere.example\")";
+    world.args(&["guests", "add", "cas", "client-1003", "--until", "8h", "--reason", reason]);
+    world.args(&["freeze", "on", "--reason", "=1+1"]);
+    let table = world.text("audit export --format csv", 0);
+    let mut rows = csv::Reader::from_reader(table.as_bytes());
+    let cells: Vec<String> =
+        rows.records().filter_map(Result::ok).flat_map(|r| r.iter().map(str::to_owned).collect::<Vec<_>>()).collect();
+    assert!(cells.iter().any(|c| c == "'=1+1"), "{table}");
+    let live: Vec<&String> = cells.iter().filter(|c| c.starts_with(['=', '+', '-', '@'])).collect();
+    assert!(live.is_empty(), "{live:?}");
+}
+
+#[test]
+fn an_export_of_the_trail_is_genuine_after_private_books_are_shown() {
+    let world = office();
+    world.text("people add oli@harbour.example --first Oli --last Ash --office owner --mode ledger+selected", 0);
+    world.text("people office bob admin --mode ledger+selected", 0);
+    world.text("private add Hobby --as bob@harbour.example", 0);
+    world.text("private add Boat --as bob@harbour.example", 0);
+    world.text("private share boat --target drive --with oli@harbour.example --as bob@harbour.example", 0);
+    let export = |who: &str, to: &str| {
+        let out = world.args(&["audit", "export", "--as", &format!("{who}@harbour.example")]);
+        fs::write(world.path(to), out.stdout).unwrap();
+    };
+    export("ana", "ana.jsonl");
+    export("oli", "oli.jsonl");
+    assert!(fs::read_to_string(world.path("ana.jsonl")).unwrap().contains("\"private\""));
+    world.text("select oli --remove boat --as bob@harbour.example", 0);
+    world.text("private convert hobby --as bob@harbour.example", 0);
+    let waiting = world.open(false).staged_changes().unwrap();
+    for change in waiting {
+        world.text(&format!("changes publish {} --as oli@harbour.example", change.label()), 0);
+    }
+    assert_eq!(world.firm().clients.values().filter(|c| c.private_to.is_some()).count(), 1);
+    for file in ["ana.jsonl", "oli.jsonl"] {
+        has(&world.text(&format!("audit verify --file {file}"), 0), &["rows of the file are the trail's own"]);
+    }
+    let text = fs::read_to_string(world.path("oli.jsonl")).unwrap();
+    fs::write(world.path("oli.jsonl"), text.replace("\"private.", "\"privat3.").replace("firm.change", "firm.chance"))
+        .unwrap();
+    has(&world.text("audit verify --file oli.jsonl", 1), &["IS NOT AN EXPORT OF IT"]);
+}
+
+#[test]
 fn a_decision_that_was_wrong_is_put_right_or_told_to_be_too_late() {
     let world = office();
     world.text("people office cas owner --mode ledger+selected", 0);
