@@ -167,6 +167,17 @@ fn facts_answer_for_two_times() {
     assert_eq!(db.facts_now().unwrap().len(), 1);
 }
 
+#[test]
+fn c01_what_is_learned_under_a_clock_that_was_set_back_is_learned_last() {
+    let (_dir, mut db) = open();
+    db.record_facts(1, t(10), &[fact(FactValue::Granted, 10, false)]).unwrap();
+    db.record_facts(2, t(100), &[fact(FactValue::Unknown, 100, false)]).unwrap();
+    db.record_facts(3, t(50), &[fact(FactValue::Denied, 50, false)]).unwrap();
+    let at = |true_at, known_at| db.facts_at(t(true_at), t(known_at)).unwrap().first().map(|f| f.fact.value);
+    assert_eq!((at(60, 60), at(120, 120)), (Some(FactValue::Granted), Some(FactValue::Denied)));
+    assert_eq!(at(60, 200), Some(FactValue::Denied), "what we know now of that time");
+}
+
 fn intend(db: &mut Db, lane_no: u128, op: Op, at: i64) -> Journalled {
     let intent = Intent {
         run: 1,
