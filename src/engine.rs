@@ -125,6 +125,7 @@ pub async fn look(
     let (plan, mut findings) = lanes::propose(&decider, &book, ask);
     findings.extend(domain::gaps::conflicts(&decider));
     findings.extend(domain::guests::findings(&firm, now));
+    findings.extend(lanes::invited::overdue(&book, &firm, now));
     findings.extend(leavers::chase(app, &firm, &facts, now).await?);
     closings::tell(app, run, &firm, now).await?;
     let Guarded { verdict, approved, approved_steps } = guard(app, &firm, &book, &joined.churned, plan).await?;

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use ledgerward_contract::Timestamp;
+use ledgerward_contract::{Email, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
-    domain::{firm::Firm, lane::Cause},
-    store::{Db, Denial, Removal, Result},
+    domain::lane::Cause,
+    store::{Addresses, Db, Denial, Removal, Result},
 };
 
 /// So far back it looks.
@@ -29,19 +29,22 @@ impl Exposure {
         if removals.is_empty() {
             return Ok(None);
         }
-        Ok(Self::of(&removals, &db.denials()?, &db.firm()?))
+        let addresses = db.addresses_at(&db.firm()?, Timestamp::MAX)?;
+        Ok(Self::of(&removals, &db.denials()?, &addresses))
     }
 
     /// Each removal that a source caused, against the last denial of that source that was seen before it.
-    pub fn of(removals: &[Removal], denials: &[Denial], firm: &Firm) -> Option<Self> {
+    pub fn of(removals: &[Removal], denials: &[Denial], addresses: &Addresses) -> Option<Self> {
         let mut seen: BTreeMap<(&str, &str, &str), Vec<Timestamp>> = BTreeMap::new();
         for d in denials {
             seen.entry((&d.connection, &d.source, &d.subject)).or_default().push(d.seen_from);
         }
+        // Whatever address they had when they were let in.
+        let people = addresses.everywhere(removals.iter().map(|r| &r.target));
         let minutes = removals.iter().filter_map(|removal| {
             let Some(Cause::Source { connection, source }) = &removal.cause else { return None };
-            let at_target = |p: &&crate::domain::firm::Person| p.address_on(&removal.target).key() == removal.holder;
-            let person = firm.people.values().find(at_target)?.id.0.to_string();
+            let holder = Email::parse(&removal.holder).ok()?;
+            let person = people.get(&removal.target)?.get(&holder)?.0.to_string();
             let seen = seen.get(&(connection.as_str(), source.as_str(), person.as_str()))?;
             let first = seen.iter().filter(|t| **t <= removal.at).max()?;
             Some(removal.at.duration_since(*first).as_mins().max(0))

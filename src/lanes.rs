@@ -35,6 +35,7 @@ use crate::{
 
 mod behind;
 mod ground;
+pub mod invited;
 mod naming;
 mod settled;
 

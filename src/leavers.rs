@@ -31,7 +31,7 @@ pub struct Case {
     pub by: String,
     pub reason: String,
     pub ledgers: BTreeMap<String, Chased>,
-    /// Ways into folders that were not ours to close, as the last attempt found them.
+    /// Ways into folders that are not ours to close, and folders that could not be looked at, as the last look found them.
     pub folders_left: Vec<String>,
 }
 

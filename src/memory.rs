@@ -315,7 +315,7 @@ async fn save(
         .sources
         .iter()
         .filter(|j| out.read.contains(&j.source))
-        .flat_map(|j| j.facts.iter().map(|(person, fact)| fact_row(&j.source, person, fact, now)))
+        .flat_map(|j| j.facts.iter().map(|(person, fact)| fact_row(j, person, fact, now)))
         .collect();
     let ledgers: Vec<(ConnectionName, Vec<LedgerRow>)> = readings
         .iter()
@@ -379,9 +379,12 @@ fn lines(reading: &ConnectionReading) -> impl Iterator<Item = LedgerRow> {
     })
 }
 
-fn fact_row(source: &SourceRef, person: &PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
+fn fact_row(joined: &Joined, person: &PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
+    // Whoever two lists lack was gone at the first of them.
+    let absent = || joined.memory.users.get(&fact.user).and_then(|u| u.absent_since);
+    let since = (fact.why == Why::Gone).then(absent).flatten();
     FactRow {
-        source: source.clone(),
+        source: joined.source.clone(),
         subject: person.0.to_string(),
         value: match fact.why.fact() {
             Fact::Granted => FactValue::Granted,
@@ -390,7 +393,7 @@ fn fact_row(source: &SourceRef, person: &PersonId, fact: &identity::PersonFact, 
         },
         role: Some(fact.role.clone()).filter(|r| !r.is_empty()),
         // The vendor does not say when; it was so at the latest when we read it.
-        true_from: now,
+        true_from: since.map_or(now, |since| since.min(now)),
         exact: false,
     }
 }

@@ -732,6 +732,17 @@ fn lane() -> LaneKey {
     }
 }
 
+/// Bob's coming is in the log of changes, as it is for whoever is added by a command.
+fn came_by_the_log(db: &mut Db) {
+    let firm = db.firm().unwrap();
+    let bob = &firm.people[&PersonId(Uuid::from_u128(BOB))];
+    let added = json!({
+        "op": "add_person", "id": bob.id, "first": bob.first, "last": bob.last, "email": bob.email,
+        "office": bob.office, "mode": bob.mode,
+    });
+    db.record_change(&added, "ana", "people", at("2026-10-01T20:00:00Z"), &firm, &firm).unwrap();
+}
+
 /// Bob's place on 1001's folder, by our own doing.
 fn grant(db: &mut Db, run: i64) {
     let row = LaneRow {
@@ -782,6 +793,45 @@ fn exposure_is_from_the_first_denial_to_the_revoke_and_counts_approved_ones() {
         (&json!("1"), &json!("120"), &json!("120"), &json!("120"))
     );
     has(&world.text("status", 0), &["1 removal in 30 days: 120 min p50"]);
+}
+
+#[test]
+fn exposure_goes_on_while_a_denial_changes_its_role_or_is_in_doubt_and_knows_people_by_any_address() {
+    let world = office();
+    let now = Timestamp::now();
+    let ago = |minutes: i64| now - jiff::SignedDuration::from_mins(minutes);
+    let mut db = world.open(false);
+    came_by_the_log(&mut db);
+    let run = db.run_start("sync", at(READ)).unwrap();
+    let says = |value, role: &str| FactRow {
+        source: source(1001),
+        subject: Uuid::from_u128(BOB).to_string(),
+        value,
+        role: Some(role.into()),
+        true_from: ago(500),
+        exact: false,
+    };
+    for (minutes, fact) in [
+        (500, says(FactValue::Denied, "INVOICEONLY")),
+        (400, says(FactValue::Granted, "STANDARD")),
+        (125, says(FactValue::Denied, "CASHBOOKCLIENT")),
+        (90, says(FactValue::Denied, "INVOICEONLY")),
+        (60, says(FactValue::Unknown, "INVOICEONLY")),
+        (30, says(FactValue::Denied, "")),
+    ] {
+        db.record_facts(run, ago(minutes), &[fact]).unwrap();
+    }
+    grant(&mut db, run);
+    drop(db);
+    world.text("people edit bob --email bob.marsh@harbour.example", 0);
+    has(&world.text("why bob.marsh client-1001", 0), &["granted as reader on drive"]);
+    revoke(&world, &ago(5).to_string());
+    let told = world.json("status", 0, "status");
+    assert_eq!(
+        (&told["exposure"]["removals"], &told["exposure"]["minutes_max"]),
+        (&json!("1"), &json!("120")),
+        "from the first word of the denial that led to it, under whatever address"
+    );
 }
 
 #[test]
@@ -1018,13 +1068,7 @@ fn the_evidence_lists_what_was_held_when_they_were_shut_out() {
 fn what_was_applied_is_whose_the_address_was_then() {
     let world = office();
     let mut db = world.open(false);
-    let firm = db.firm().unwrap();
-    let bob = &firm.people[&PersonId(Uuid::from_u128(BOB))];
-    let added = json!({
-        "op": "add_person", "id": bob.id, "first": bob.first, "last": bob.last, "email": bob.email,
-        "office": bob.office, "mode": bob.mode,
-    });
-    db.record_change(&added, "ana", "people", at("2026-10-01T20:00:00Z"), &firm, &firm).unwrap();
+    came_by_the_log(&mut db);
     let run = db.run_start("sync", at(READ)).unwrap();
     grant(&mut db, run);
     drop(db);
@@ -1143,6 +1187,111 @@ fn a_review_names_what_was_to_be_removed_and_was_not() {
     has(&table, &["client-1001", "client-1002"]);
     has(&fs::read_to_string(world.path("signed/chain.jsonl")).unwrap(), &["\"not_removed\":[\"row "]);
     world.text("review verify signed", 0);
+}
+
+#[test]
+fn no_cell_of_the_exported_trail_is_a_formula() {
+    let world = office();
+    let reason = "=HYPERLINK(\"http://elsewhere.example\")";
+    world.args(&["guests", "add", "cas", "client-1003", "--until", "8h", "--reason", reason]);
+    world.args(&["freeze", "on", "--reason", "=1+1"]);
+    let table = world.text("audit export --format csv", 0);
+    let mut rows = csv::Reader::from_reader(table.as_bytes());
+    let cells: Vec<String> =
+        rows.records().filter_map(Result::ok).flat_map(|r| r.iter().map(str::to_owned).collect::<Vec<_>>()).collect();
+    assert!(cells.iter().any(|c| c == "'=1+1"), "{table}");
+    let live: Vec<&String> = cells.iter().filter(|c| c.starts_with(['=', '+', '-', '@'])).collect();
+    assert!(live.is_empty(), "{live:?}");
+}
+
+#[test]
+fn an_export_of_the_trail_is_genuine_after_private_books_are_shown() {
+    let world = office();
+    world.text("people add oli@harbour.example --first Oli --last Ash --office owner --mode ledger+selected", 0);
+    world.text("people office bob admin --mode ledger+selected", 0);
+    world.text("private add Hobby --as bob@harbour.example", 0);
+    world.text("private add Boat --as bob@harbour.example", 0);
+    world.text("private share boat --target drive --with oli@harbour.example --as bob@harbour.example", 0);
+    let export = |who: &str, to: &str| {
+        let out = world.args(&["audit", "export", "--as", &format!("{who}@harbour.example")]);
+        fs::write(world.path(to), out.stdout).unwrap();
+    };
+    export("ana", "ana.jsonl");
+    export("oli", "oli.jsonl");
+    assert!(fs::read_to_string(world.path("ana.jsonl")).unwrap().contains("\"private\""));
+    world.text("select oli --remove boat --as bob@harbour.example", 0);
+    world.text("private convert hobby --as bob@harbour.example", 0);
+    let waiting = world.open(false).staged_changes().unwrap();
+    for change in waiting {
+        world.text(&format!("changes publish {} --as oli@harbour.example", change.label()), 0);
+    }
+    assert_eq!(world.firm().clients.values().filter(|c| c.private_to.is_some()).count(), 1);
+    for file in ["ana.jsonl", "oli.jsonl"] {
+        has(&world.text(&format!("audit verify --file {file}"), 0), &["rows of the file are the trail's own"]);
+    }
+    let text = fs::read_to_string(world.path("oli.jsonl")).unwrap();
+    fs::write(world.path("oli.jsonl"), text.replace("\"private.", "\"privat3.").replace("firm.change", "firm.chance"))
+        .unwrap();
+    has(&world.text("audit verify --file oli.jsonl", 1), &["IS NOT AN EXPORT OF IT"]);
+}
+
+#[test]
+fn a_decision_that_was_wrong_is_put_right_or_told_to_be_too_late() {
+    let world = office();
+    world.text("people office cas owner --mode ledger+selected", 0);
+    world.text("people add adam@harbour.example --first Adam --last Ash --office admin", 0);
+    world.text("people mode ana ledger+selected", 0);
+    world.text("review start Q1 --reviewer adam=client-1001,client-1002", 0);
+    world.text("review export Q1 --out sheets", 0);
+    let import = "review import Q1 sheets/adam@harbour.example.csv --as adam@harbour.example";
+    world.decide("sheets/adam@harbour.example.csv", "remove");
+    world.text(import, 0);
+    let waiting = || world.open(false).staged_changes().unwrap();
+    assert_eq!(waiting().len(), 2);
+    let write = |from: &str, to: &str| {
+        let sheet = world.path("sheets/adam@harbour.example.csv");
+        fs::write(&sheet, fs::read_to_string(&sheet).unwrap().replace(from, to)).unwrap();
+    };
+    write(",remove,", ",keep,");
+    has(&world.text(import, 0), &["2 kept", "Decided to be kept after all, and so rejected: C-"]);
+    assert!(waiting().is_empty(), "an owner cannot publish by mistake what nobody wants any more");
+    assert_eq!(world.selected(BOB), vec![1001, 1002]);
+
+    write(",keep,", ",remove,");
+    world.text(import, 0);
+    for change in waiting() {
+        world.text(&format!("changes publish {} --as cas@harbour.example", change.label()), 0);
+    }
+    write(",remove,", ",keep,");
+    let line = "bob@harbour.example lost client-1001 by an earlier decision of this review. To give it back: ledgerward select";
+    has(&world.text(import, 5), &["2 kept", line]);
+    has(&world.text(import, 5), &["Nothing new", line]);
+    world.text("select bob client-1002", 0);
+    let sealed = world.text("review seal Q1 --out signed", 5);
+    has(&sealed, &["1 decision to keep came when the access was gone already", line]);
+    assert!(!sealed.contains("lost client-1002"), "{sealed}");
+    assert_eq!(fs::read_to_string(world.path("signed/not-kept.csv")).unwrap().lines().count(), 2);
+    world.text("review verify signed", 0);
+}
+
+#[test]
+fn a_review_has_a_line_for_an_address_that_is_nobodys() {
+    let world = office();
+    world.text("people mode ana ledger+selected", 0);
+    let mut db = world.open(false);
+    let run = db.run_start("sync", at(READ)).unwrap();
+    grant(&mut db, run);
+    drop(db);
+    // How they came is in no log, and so whose the old address was is not known.
+    world.text("people edit bob --email robert@harbour.example", 0);
+    world.text("review start Q1", 0);
+    world.text("review export Q1 --out sheets", 0);
+    let sheet = fs::read_to_string(world.path("sheets/ana@harbour.example.csv")).unwrap();
+    has(&sheet, &["client-1001,bob@harbour.example,bob@harbour.example,\"drive: reader"]);
+    world.decide("sheets/ana@harbour.example.csv", "remove");
+    let told = "bob@harbour.example is nobody of the firm, so no selection takes it away";
+    has(&world.text("review import Q1 sheets/ana@harbour.example.csv", 5), &[told]);
+    has(&world.text("review seal Q1 --out signed", 5), &[told]);
 }
 
 #[test]

@@ -18,6 +18,11 @@ use common::{
     Firm, Lists,
     proxy::{Fault, Rule},
 };
+use ledgerward::{
+    domain::lane::Op,
+    store::{Intent, JournalOp},
+};
+use ledgerward_contract::{Email, FolderRole, Holder, Timestamp};
 use serde_json::{Value, json};
 
 /// A kind of request: provider, method, words of its path.
@@ -385,6 +390,134 @@ fn p24_a_connection_that_lost_most_of_its_clients_at_once_waits_for_a_word() {
     assert_eq!(firm.must(&accept).json()["accepted"], false);
     firm.sync();
     assert_eq!((told(&firm), firm.lists()), (0, before), "believed, and still nobody's absence");
+}
+
+/// A step that was sent an hour ago, by a run that was killed before it heard the answer.
+fn sent_an_hour_ago(firm: &Firm, client: &str, op: Op) -> Timestamp {
+    let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap();
+    let at = now - jiff::SignedDuration::from_hours(1);
+    let id = firm.folders().into_iter().find(|(_, name, _)| name == client).unwrap().0;
+    firm.state(|db| {
+        let lanes = db.lanes()?;
+        let (lane, _) = lanes.iter().find(|(_, row)| row.folder == Some(id.as_str().into())).unwrap();
+        let intent = Intent {
+            run: 1,
+            lane: lane.clone(),
+            op: JournalOp::Access(op),
+            cause: None,
+            because: "the ledger says so".into(),
+            reserved: None,
+            approved: false,
+        };
+        db.intend(&intent, at)
+    });
+    at
+}
+
+#[test]
+fn s01_who_was_let_in_before_a_kill_is_in_since_it_was_sent() {
+    let firm = Firm::at_rest();
+    let dev = Email::parse("dev@harbour.example").unwrap();
+    let user = json!({"email": "dev@harbour.example", "first": "Dev", "last": "Harbour", "role": "FINANCIALADVISER"});
+    firm.at("xero", "add_user", json!({"tenant": "Birch LLP", "user": user}));
+    let share = json!({"file": "Birch LLP", "type": "user", "email": dev.key(), "role": "reader"});
+    firm.at("drive", "share", share);
+    let sent = sent_an_hour_ago(&firm, "Birch LLP", Op::Grant { who: dev.clone(), role: FolderRole::Reader });
+    let told = firm.sync();
+    let rows = firm.state(|db| Ok((db.owned()?, db.applied_at(Timestamp::now())?)));
+    let id = firm.folders().into_iter().find(|(_, name, _)| name == "Birch LLP").unwrap().0;
+    let all = || rows.0.values().flatten();
+    let theirs = all().find(|o| o.grant.who == dev && o.grant.folder.to_string() == id).unwrap();
+    let applied = rows.1.iter().find(|a| a.who == dev && a.lane == theirs.grant.lane).map(|a| a.from);
+    let owned = Some(theirs.since);
+    assert_eq!((owned, applied), (Some(sent), Some(sent)), "{told:?}");
+}
+
+#[test]
+fn s01_who_was_let_out_before_a_kill_is_out_under_the_address_that_was_ours() {
+    let firm = Firm::at_rest();
+    let bob = Email::parse("bob@harbour.example").unwrap();
+    let theirs = firm.state(|db| {
+        let rows = db.owned()?;
+        Ok(rows.values().flatten().find(|o| o.grant.who == bob).unwrap().grant.clone())
+    });
+    let client = firm.folders().into_iter().find(|(id, ..)| *id == theirs.folder.to_string()).unwrap().1;
+    // The list shows the account's primary address, which is another one.
+    let who = Holder::Person(Email::parse("robert@harbour.example").unwrap());
+    sent_an_hour_ago(&firm, &client, Op::Revoke { who, permission: theirs.permission.clone(), role: theirs.role });
+    firm.at("xero", "remove_user", json!({"tenant": client, "user": bob.key()}));
+    firm.at("drive", "unshare", json!({"file": client, "email": bob.key()}));
+    let told = firm.sync();
+    let rows = firm.state(|db| Ok((db.owned()?, db.applied_at(Timestamp::now())?)));
+    let owned = rows.0.get(&theirs.lane).into_iter().flatten().any(|o| o.grant.who == bob);
+    let applied = rows.1.iter().any(|a| a.lane == theirs.lane && a.who == bob);
+    assert_eq!((owned, applied), (false, false), "{told:?}");
+}
+
+#[test]
+fn who_was_taken_off_by_hand_is_told_so_and_was_not_applied_since() {
+    let firm = Firm::at_rest();
+    let bob = "bob@harbour.example";
+    let state = || {
+        let told = firm.must(&["access", "--person", bob, "--client", "acme-ltd", "--json", "--quiet"]).json();
+        let rows = told["rows"].as_array().unwrap().clone();
+        rows.into_iter().find(|r| r["target"] == "drive").unwrap()["state"].clone()
+    };
+    let applied = |at: Timestamp| {
+        let id = firm.folders().into_iter().find(|(_, name, _)| name == "Acme Ltd").unwrap().0;
+        firm.state(|db| {
+            let lanes = db.lanes()?;
+            let lane = lanes.into_values().find(|row| row.folder == Some(id.as_str().into())).unwrap().key;
+            Ok(db.applied_at(at)?.iter().any(|a| a.lane == lane && a.who.key() == bob))
+        })
+    };
+    assert_eq!((state(), applied(Timestamp::now())), (json!("granted"), true));
+    let before = Timestamp::now();
+    firm.at("drive", "unshare", json!({"file": "Acme Ltd", "email": bob}));
+    firm.sync();
+    let first = Timestamp::now();
+    assert!(applied(first), "one list may lack an entry that is there");
+    thread::sleep(Duration::from_millis(2_100));
+    firm.sync();
+    assert_eq!(state(), json!("removed_by_hand"));
+    assert!(applied(before) && !applied(first), "closed when it was missed first");
+    assert!(firm.must(&["access", "--person", bob]).out.contains("removed by hand, held"));
+    assert!(firm.must(&["why", bob, "acme-ltd"]).out.contains("removed by hand on drive, and put back only"));
+    // It is ours still: it comes back by a person's word alone, and counts from then on.
+    assert_eq!(firm.sync().exit, 3);
+    firm.approve_all();
+    firm.sync();
+    assert_eq!((state(), applied(Timestamp::now()), applied(first)), (json!("granted"), true, false));
+    firm.check_whole("put back");
+}
+
+#[test]
+fn a_leavers_other_ways_in_are_looked_at_each_time_and_what_cannot_be_seen_is_not_closed() {
+    let firm = Firm::at_rest();
+    let bob = "bob@harbour.example";
+    let by_hand = || {
+        let told = firm.ask(&["leaver", bob, "--json", "--quiet"]).json();
+        let we = told["we_can_close"].as_array().unwrap().iter().map(|l| l.as_str().unwrap().to_owned());
+        we.filter(|l| l.starts_with("drive: ")).collect::<Vec<_>>()
+    };
+    assert_eq!(by_hand(), Vec::<String>::new(), "closed, and out of everything that was ours to close");
+    let client = "Acme Ltd";
+    let share = || firm.at("drive", "share", json!({"file": client, "type": "user", "email": bob, "role": "reader"}));
+    share();
+    let first = by_hand();
+    assert!(matches!(first.as_slice(), [line] if line.contains("by a hand-made share")), "{first:?}");
+    firm.at("drive", "unshare", json!({"file": client, "email": bob}));
+    assert_eq!(by_hand(), Vec::<String>::new(), "somebody took it back");
+    share();
+    assert_eq!(by_hand().len(), 1, "and gave it again");
+    let rule = Rule { method: "GET", path: "/permissions", skip: 0, times: EVER, fault: Fault::Status(403, None) };
+    firm.proxies["drive"].spoil(Some(rule));
+    let pack = firm.path("left").display().to_string();
+    let told = firm.ask(&["leaver", bob, "--pack", &pack, "--json", "--quiet"]);
+    firm.proxies["drive"].spoil(None);
+    assert_eq!(told.exit, 5, "{told:?}");
+    let sealed = std::fs::read_to_string(firm.path("left/evidence.md")).unwrap();
+    assert!(sealed.contains("could not be read, so who can open it is unknown"), "{sealed}");
 }
 
 #[test]

@@ -433,12 +433,13 @@ fn d06_an_older_schema_is_copied_then_brought_up() {
     let old = Connection::open(state.join("ledgerward.db")).unwrap();
     old.execute_batch(
         "DROP TABLE statement; DROP TABLE delivered; ALTER TABLE run DROP COLUMN part; \
-         ALTER TABLE change DROP COLUMN person; DROP INDEX change_turn; ALTER TABLE change DROP COLUMN turn; PRAGMA user_version = 2;",
+         ALTER TABLE change DROP COLUMN person; DROP INDEX change_turn; ALTER TABLE change DROP COLUMN turn; \
+         ALTER TABLE owned DROP COLUMN ends; PRAGMA user_version = 2;",
     )
     .unwrap();
     drop(old);
     let db = Db::open(options(&dir)).unwrap();
-    let [Note::Migrated { from: 2, to: 6, copy }] = db.notes() else { panic!("{:?}", db.notes()) };
+    let [Note::Migrated { from: 2, to: 7, copy }] = db.notes() else { panic!("{:?}", db.notes()) };
     let copy = Connection::open(copy).unwrap();
     assert_eq!(copy.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0)).unwrap(), 2);
     assert!(db.delivered().unwrap().is_empty());

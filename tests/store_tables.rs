@@ -167,6 +167,17 @@ fn facts_answer_for_two_times() {
     assert_eq!(db.facts_now().unwrap().len(), 1);
 }
 
+#[test]
+fn c01_what_is_learned_under_a_clock_that_was_set_back_is_learned_last() {
+    let (_dir, mut db) = open();
+    db.record_facts(1, t(10), &[fact(FactValue::Granted, 10, false)]).unwrap();
+    db.record_facts(2, t(100), &[fact(FactValue::Unknown, 100, false)]).unwrap();
+    db.record_facts(3, t(50), &[fact(FactValue::Denied, 50, false)]).unwrap();
+    let at = |true_at, known_at| db.facts_at(t(true_at), t(known_at)).unwrap().first().map(|f| f.fact.value);
+    assert_eq!((at(60, 60), at(120, 120)), (Some(FactValue::Granted), Some(FactValue::Denied)));
+    assert_eq!(at(60, 200), Some(FactValue::Denied), "what we know now of that time");
+}
+
 fn intend(db: &mut Db, lane_no: u128, op: Op, at: i64) -> Journalled {
     let intent = Intent {
         run: 1,
@@ -230,6 +241,58 @@ fn i7_a_step_ends_once_and_takes_ownership_and_history_with_it() {
     assert_eq!(changes.len(), 2, "a failed step is no change, an older one is out of the window");
     assert!(changes.iter().all(|c| c.holder == "ann@firm.example" && c.cause == Some(Cause::RevokeNow)));
     assert_eq!(db.journal_of(1).unwrap().len(), 5);
+}
+
+#[test]
+fn a_role_that_changes_makes_no_new_grant_and_accepts_no_invitation() {
+    let (_dir, mut db) = open();
+    let (ann, reader, writer) = (mail("ann"), FolderRole::Reader, FolderRole::Writer);
+    let grant = intend(&mut db, 1, Op::Grant { who: ann.clone(), role: reader }, 10);
+    db.outcome_granted(grant, &granted(grant, "ann", reader), true, t(10)).unwrap();
+    let set = |from, to| Op::SetRole { who: ann.clone(), permission: "p1".into(), from, to };
+    let step = intend(&mut db, 1, set(reader, writer), 20);
+    db.outcome_granted(step, &granted(step, "ann", writer), false, t(20)).unwrap();
+    let row = db.owned().unwrap()[&lane(1)][0].clone();
+    assert_eq!((row.invited_since, row.grant.role), (Some(t(10)), writer), "nobody has accepted it");
+    assert_eq!(row.grant.step, grant.row(), "whoever was seen behind it first is still whom it is known by");
+    // Answers that were lost: more may have been in force since it was sent, less only since it was seen.
+    let step = intend(&mut db, 1, set(writer, reader), 30);
+    db.outcome_granted_unheard(step, &granted(step, "ann", reader), true, t(35)).unwrap();
+    let step = intend(&mut db, 1, set(reader, writer), 40);
+    db.outcome_granted_unheard(step, &granted(step, "ann", writer), true, t(45)).unwrap();
+    let since = |at| db.applied_at(t(at)).unwrap().iter().map(|a| (a.role, a.from)).collect::<Vec<_>>();
+    assert_eq!(
+        (since(32), since(36), since(42)),
+        (vec![(writer, t(20))], vec![(reader, t(35))], vec![(writer, t(40))])
+    );
+    assert_eq!(db.owned().unwrap()[&lane(1)][0].invited_since, Some(t(10)));
+}
+
+#[test]
+fn what_the_target_ended_or_somebody_took_off_is_not_applied_from_then_on() {
+    let (_dir, mut db) = open();
+    let (ann, reader) = (mail("ann"), FolderRole::Reader);
+    let grant = |db: &mut Db, at: i64, ends: Option<i64>| {
+        let step = intend(db, 1, Op::Grant { who: ann.clone(), role: reader }, at);
+        let grant = OwnedGrant { ends: ends.map(t), ..granted(step, "ann", reader) };
+        db.outcome_granted(step, &grant, false, t(at)).unwrap();
+    };
+    let applied = |db: &Db, at: i64| db.applied_at(t(at)).unwrap().iter().map(|a| a.from).collect::<Vec<_>>();
+    grant(&mut db, 10, Some(20));
+    // A guest again, after the end that the target had been given.
+    grant(&mut db, 30, None);
+    assert_eq!((applied(&db, 15), applied(&db, 25), applied(&db, 30)), (vec![t(10)], vec![], vec![t(30)]));
+    db.taken_off(&lane(1), &mail("ann"), t(40), t(45)).unwrap();
+    assert_eq!((applied(&db, 39), applied(&db, 41)), (vec![t(30)], vec![]));
+    assert_eq!(db.off_by_hand().unwrap()[&lane(1)], BTreeSet::from([mail("ann")]));
+    assert_eq!(db.owned().unwrap()[&lane(1)].len(), 1, "it stays ours");
+    db.back_on(&lane(1), &mail("ann"), t(50)).unwrap();
+    db.back_on(&lane(1), &mail("ann"), t(55)).unwrap();
+    assert_eq!((applied(&db, 49), applied(&db, 60)), (vec![], vec![t(50)]));
+    assert!(db.off_by_hand().unwrap().is_empty());
+    grant(&mut db, 70, Some(80));
+    db.owned_lost(&lane(1), &mail("ann"), "gone", t(90), t(95)).unwrap();
+    assert_eq!((applied(&db, 79), applied(&db, 85)), (vec![t(50)], vec![]), "the target ended it at 80");
 }
 
 #[test]

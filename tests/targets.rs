@@ -18,6 +18,11 @@ use common::{
     Firm,
     proxy::{Fault, Rule},
 };
+use ledgerward::{
+    domain::lane::Op,
+    store::{Intent, JournalOp},
+};
+use ledgerward_contract::Timestamp;
 use serde_json::{Value, json};
 
 const SECTION: &str = r#"client_id = "test-box"
@@ -29,18 +34,23 @@ formats = ["csv"]
 
 /// A firm at rest that has a Dropbox beside its Drive, with no client on it yet.
 fn firm() -> Firm {
-    firm_beside(&[])
+    firm_of(&["ledgers", "ana", "bob", "cleo", "dev"], &[])
 }
 
 /// The same; these people's accounts are not of the firm's team there, so that they are invited.
 fn firm_beside(outside: &[&str]) -> Firm {
+    firm_of(&["ledgers", "ana", "bob", "cleo", "dev"], outside)
+}
+
+/// Whoever is not among these accounts has no Dropbox and can only be invited, too.
+fn firm_of(accounts: &[&str], outside: &[&str]) -> Firm {
     let mut firm = Firm::at_rest();
     firm.secret("box-secret", "test-box-word");
     let person = |p: &str| {
         let team = (!outside.contains(&p)).then_some("harbour");
         json!({"email": format!("{p}@harbour.example"), "name": p, "team": team})
     };
-    let accounts: Vec<Value> = ["ledgers", "ana", "bob", "cleo", "dev"].iter().map(|p| person(p)).collect();
+    let accounts: Vec<Value> = accounts.iter().map(|p| person(p)).collect();
     let visitor = json!({"email": "visitor@elsewhere.example", "name": "Vi Visitor"});
     let accounts: Vec<Value> = accounts.into_iter().chain([visitor]).collect();
     let seed = json!({
@@ -61,6 +71,44 @@ fn on(firm: &Firm, slug: &str, target: &str, state: &str) -> BTreeSet<String> {
     all.filter(|h| h["target"] == target && h["state"] == state)
         .map(|h| h["holder"].as_str().unwrap().to_owned())
         .collect()
+}
+
+#[test]
+fn an_invitation_that_nobody_accepts_is_told_after_a_fortnight() {
+    let firm = firm_of(&["ledgers", "ana", "cleo", "dev"], &[]);
+    firm.must(&["clients", "targets", "acme-ltd", "drive", "disk", "box"]);
+    firm.sync();
+    firm.approve_all();
+    firm.sync();
+    let invited = |firm: &Firm| {
+        let rows = firm.state(|db| db.owned());
+        let mut all = rows.into_values().flatten();
+        all.find(|o| o.grant.lane.target.0 == "box" && o.grant.who.key() == "bob@harbour.example").unwrap()
+    };
+    assert!(invited(&firm).invited_since.is_some(), "{:?}", invited(&firm));
+    let told = |firm: &Firm| {
+        let all = firm.must(&["findings", "--json", "--quiet"]).json()["findings"].as_array().unwrap().clone();
+        all.into_iter().find(|f| f["code"] == "holder.invited")
+    };
+    firm.sync();
+    assert_eq!(told(&firm), None);
+    let mut grant = invited(&firm).grant;
+    firm.state(|db| {
+        let who = grant.who.clone();
+        let op = JournalOp::Access(Op::Adopt { who, permission: grant.permission.clone(), role: grant.role });
+        let (lane, because) = (grant.lane.clone(), "as it was a fortnight ago".to_owned());
+        let intent = Intent { run: 1, lane, op, cause: None, because, reserved: None, approved: false };
+        let at = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 15);
+        let step = db.intend(&intent, at)?;
+        grant.step = step.row();
+        db.outcome_granted(step, &grant, true, at)
+    });
+    firm.sync();
+    let finding = told(&firm).unwrap();
+    assert_eq!(finding["subject"], "box/acme-ltd/bob@harbour.example");
+    let text = finding["text"].as_str().unwrap();
+    assert!(text.contains("has not accepted for 15 days"), "{text}");
+    assert!(on(&firm, "acme-ltd", "box", "ours").len() > 1, "it is not withdrawn by itself");
 }
 
 fn mover(firm: &Firm) -> common::Told {

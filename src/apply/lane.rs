@@ -366,7 +366,7 @@ impl Lane<'_> {
                 let record = move |db: &mut Db| {
                     db.tx(|db| {
                         db.outcome(row, &failed, now)?;
-                        over.iter().try_for_each(|who| db.owned_lost(&lane, who, TAKEN_BACK, now))
+                        over.iter().try_for_each(|who| db.owned_lost(&lane, who, TAKEN_BACK, now, now))
                     })
                 };
                 self.app.store.run(record).await?;
@@ -448,7 +448,7 @@ impl Lane<'_> {
         for done in lasting(steps) {
             let Op::Revoke { permission, .. } = &done.step.op else { continue };
             let Some(row) = self.known(permission) else { continue };
-            let mut grant = row.grant.clone();
+            let (mut grant, invited) = (row.grant.clone(), row.invited_since.is_some());
             let mut intent = self.intent(&done.step, None);
             intent.op = JournalOp::Access(Op::Adopt {
                 who: grant.who.clone(),
@@ -461,7 +461,7 @@ impl Lane<'_> {
                 .run(move |db| {
                     let row = db.intend(&intent, now)?;
                     grant.step = row.row();
-                    db.outcome_adopted(row, &grant, now)
+                    db.outcome_granted(row, &grant, invited, now)
                 })
                 .await?;
         }
@@ -509,9 +509,12 @@ pub(super) fn owned(
 
 /// Under which address we own what this revoke takes away: the list may show another one.
 fn owned_address(lane: &LaneKey, picture: &Picture, op: &Op) -> Option<Email> {
+    revoked_address(&picture.book.lanes.get(lane)?.owned, op)
+}
+
+pub(super) fn revoked_address(ours: &[OwnedRow], op: &Op) -> Option<Email> {
     let Op::Revoke { who, permission, .. } = op else { return None };
-    let known = picture.book.lanes.get(lane)?;
-    let by_id = known.owned.iter().find(|o| o.grant.permission == *permission);
+    let by_id = ours.iter().find(|o| o.grant.permission == *permission);
     by_id.map(|o| o.grant.who.clone()).or(match who {
         Holder::Person(email) => Some(email.clone()),
         _ => None,

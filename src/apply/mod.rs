@@ -17,7 +17,8 @@ use std::{
 use futures::{StreamExt as _, future::join_all, stream};
 use jiff::SignedDuration;
 use ledgerward_contract::{
-    Error, FolderId, Journalled, Permit, SeenPermission, SeenRole, Snapshot, Timestamp, Via, WriteAuthority, WriteCx,
+    Email, Error, FolderId, Holder, Journalled, Permit, SeenPermission, SeenRole, Snapshot, Timestamp, Via,
+    WriteAuthority, WriteCx,
 };
 
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     },
     drift,
     engine::Picture,
-    lanes::{self, lane_text},
+    lanes::{self, Known, lane_text},
     store::{Db, Intent},
     world::{Target, World},
 };
@@ -212,14 +213,72 @@ async fn use_approvals(app: &App, picture: &Picture) -> Result<(), Failure> {
 /// Since when a grant of ours is not in its folder's list, by [`lane_text`] and the step that made it.
 const ABSENT: &str = "owned_absent";
 
-/// Lets go of grants of ours that are gone from their folders by somebody else's hand, and that nobody is entitled to any
-/// more. One list may lack an entry that is there: it stays ours until a second one, `confirm_after` later, lacks it too.
-/// Nobody else would ever take it away.
+/// What this run saw of one lane's grants of ours that are, or were, not in its list.
+#[derive(Default)]
+struct Absences {
+    /// Since when each of them is absent.
+    waits: BTreeMap<i64, Timestamp>,
+    /// Nobody is entitled to these any more.
+    lost: Vec<(Email, Timestamp)>,
+    /// Taken off by hand from people who are entitled.
+    off: Vec<(Email, Timestamp)>,
+    back: Vec<Email>,
+    /// Another list has to say so.
+    unsure: bool,
+}
+
+impl Absences {
+    fn of(
+        plan: &LanePlan,
+        known: &Known,
+        was: &BTreeMap<i64, Timestamp>,
+        confirm: SignedDuration,
+        now: Timestamp,
+    ) -> Self {
+        let mut out = Self::default();
+        for row in &known.owned {
+            let (step, who) = (row.grant.step, &row.grant.who);
+            let since = was.get(&step).map_or(now, |since| now.min(*since));
+            let elsewhere = known.folder() != Some(&row.grant.folder);
+            let sure = now.duration_since(since) >= confirm;
+            // By somebody's word, and in this run.
+            let put_back =
+                plan.steps.iter().any(|s| matches!(&s.op, Op::Grant { who: in_again, .. } if in_again == who));
+            // A folder that the lane no longer has is not looked at again.
+            // Nor does a "no" need a second look, unlike an absence: it is said.
+            let declined = |p: &SeenPermission| p.id == row.grant.permission && p.role == SeenRole::Declined;
+            let said_no = known.list().is_some_and(|list| list.items().iter().any(declined));
+            if plan.released.contains(&step) && (sure || elsewhere || said_no) {
+                out.lost.push((who.clone(), since));
+            } else if plan.released.contains(&step) || (plan.removed_by_hand.contains(who) && !elsewhere) {
+                out.unsure |= !sure;
+                out.waits.insert(step, since);
+                if sure && !put_back {
+                    out.off.push((who.clone(), since));
+                }
+            } else if was.contains_key(&step) {
+                let listed = |p: &SeenPermission| {
+                    p.via == Via::Direct && (p.id == row.grant.permission || p.holder == Holder::Person(who.clone()))
+                };
+                if known.entries().is_some_and(|list| list.iter().any(listed)) {
+                    out.back.push(who.clone());
+                } else {
+                    out.waits.insert(step, since);
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Takes in what others did to grants of ours: what is gone from its folder is let go of where nobody is entitled to it any more,
+/// and where somebody is, it is told as taken off. One list may lack an entry that is there: it stays as it was until a second
+/// one, `confirm_after` later, lacks it too. Nobody else would ever take it away.
 async fn release(app: &App, picture: &Picture) -> Result<(), Failure> {
     let mut before: BTreeMap<String, BTreeMap<i64, Timestamp>> = app.store.run(|db| db.doc_all(ABSENT)).await?;
     let confirm = SignedDuration::from_secs(i64::from(picture.firm.policy.confirm_after_seconds));
     let now = picture.now;
-    let (mut lost, mut absent, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut found, mut again) = (Vec::new(), Vec::new());
     // A folder that is out of sight may come back with everybody on its list.
     let in_sight = |plan: &&LanePlan| {
         !plan.trouble.iter().any(|t| matches!(t, Trouble::Gone | Trouble::Trashed | Trouble::NoAccess))
@@ -227,43 +286,37 @@ async fn release(app: &App, picture: &Picture) -> Result<(), Failure> {
     for plan in picture.verdict.cleared.lanes().iter().filter(in_sight) {
         let Some(known) = picture.book.lanes.get(&plan.lane) else { continue };
         let was = before.remove(&lane_text(&plan.lane)).unwrap_or_default();
-        if known.is_remembered() || (plan.released.is_empty() && was.is_empty()) {
+        let nothing = plan.released.is_empty() && plan.removed_by_hand.is_empty() && was.is_empty();
+        if known.is_remembered() || nothing {
             continue;
         }
-        let mut waits = BTreeMap::new();
-        for step in &plan.released {
-            let Some(row) = known.owned.iter().find(|o| o.grant.step == *step) else { continue };
-            let since = was.get(step).map_or(now, |since| now.min(*since));
-            // A folder that the lane no longer has is not looked at again.
-            // A "no" is said and needs no second look, unlike an absence.
-            let declined = |p: &SeenPermission| p.id == row.grant.permission && p.role == SeenRole::Declined;
-            let said_no = known.list().is_some_and(|list| list.items().iter().any(declined));
-            if said_no || known.folder() != Some(&row.grant.folder) || now.duration_since(since) >= confirm {
-                lost.push((plan.lane.clone(), row.grant.who.clone()));
-            } else {
-                waits.insert(*step, since);
-            }
-        }
-        if !waits.is_empty() {
+        let seen = Absences::of(plan, known, &was, confirm, now);
+        if seen.unsure {
             again.push(&plan.lane);
         }
-        absent.push((lane_text(&plan.lane), waits));
+        found.push((plan.lane.clone(), seen));
     }
     drift::forget(app, again.into_iter()).await?;
-    if lost.is_empty() && absent.is_empty() {
+    if found.is_empty() {
         return Ok(());
     }
     app.store
         .run(move |db| {
             db.tx(|db| {
-                for (lane, waits) in &absent {
-                    match waits.is_empty() {
-                        true => db.doc_delete(ABSENT, lane).map(drop)?,
-                        false => db.doc_put(ABSENT, lane, waits)?,
+                for (lane, seen) in &found {
+                    match seen.waits.is_empty() {
+                        true => db.doc_delete(ABSENT, &lane_text(lane)).map(drop)?,
+                        false => db.doc_put(ABSENT, &lane_text(lane), &seen.waits)?,
                     }
-                }
-                for (lane, who) in &lost {
-                    db.owned_lost(lane, who, "no longer in the folder's list", now)?;
+                    for (who, since) in &seen.lost {
+                        db.owned_lost(lane, who, "no longer in the folder's list", *since, now)?;
+                    }
+                    for (who, since) in &seen.off {
+                        db.taken_off(lane, who, *since, now)?;
+                    }
+                    for who in &seen.back {
+                        db.back_on(lane, who, now)?;
+                    }
                 }
                 Ok(())
             })

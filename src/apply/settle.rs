@@ -7,7 +7,11 @@ use ledgerward_contract::{
 };
 use serde_json::json;
 
-use super::{folder::lane_of, lane::owned, words, write_cx};
+use super::{
+    folder::lane_of,
+    lane::{owned, revoked_address},
+    words, write_cx,
+};
 use crate::{
     app::App,
     cli::outcome::Failure,
@@ -261,14 +265,18 @@ async fn settle_access(
                         o.invited_since.is_some()
                             && matches!(&op, Op::SetRole { permission, .. } if *permission == o.grant.permission)
                     };
-                    ours.iter().filter(theirs).try_for_each(|o| db.owned_lost(&lane, &o.grant.who, TAKEN_BACK, now))
+                    ours.iter()
+                        .filter(theirs)
+                        .try_for_each(|o| db.owned_lost(&lane, &o.grant.who, TAKEN_BACK, now, now))
                 });
             }
             match (&op, permission) {
-                (Op::Revoke { who: Holder::Person(who), .. }, _) => db.outcome_revoked_by(step, Some(who), now),
-                (Op::Revoke { .. }, _) => db.outcome_revoked_by(step, None, now),
+                (Op::Revoke { .. }, _) => {
+                    let ours = db.owned()?.remove(&lane).unwrap_or_default();
+                    db.outcome_revoked_by(step, revoked_address(&ours, &op).as_ref(), now)
+                }
                 (_, Some((id, invited))) => match owned(&op, lane, folder, id, step) {
-                    Some(grant) => db.outcome_granted(step, &grant, invited, now),
+                    Some(grant) => db.outcome_granted_unheard(step, &grant, invited, now),
                     None => db.outcome(step, &Outcome::Done(json!({})), now),
                 },
                 _ => db.outcome(step, &Outcome::Done(json!({})), now),

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
 };
 
-use ledgerward_contract::{ClientId, FolderKey, FolderRole, Timestamp};
+use ledgerward_contract::{ClientId, Email, FolderKey, FolderRole, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -202,6 +202,8 @@ pub enum State {
     Invited,
     /// Entitled, and not on the list yet by our doing.
     ToGrant,
+    /// Entitled, and somebody took them off the list by hand: put back only if somebody says so.
+    RemovedByHand,
     /// The evidence is unknown: what is there stays.
     HeldKept,
     /// The evidence is unknown, and nothing is there.
@@ -222,6 +224,7 @@ impl State {
             Self::Granted => "granted",
             Self::Invited => "invited",
             Self::ToGrant => "to be granted",
+            Self::RemovedByHand => "removed by hand, held",
             Self::HeldKept => "held, stays",
             Self::HeldOut => "held, nothing there",
             Self::ToRevoke => "to be taken away",
@@ -344,18 +347,18 @@ pub async fn run(
 /// The matrix as it is, from the store alone.
 pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Failure> {
     let facts = memory::recall_all(app, firm).await?;
-    let (owned, read) = app
+    let (owned, off, read) = app
         .store
         .run(|db| {
             let read = [db.last_whole_cycle()?, db.last_complete("pull")?];
-            Ok((db.owned()?, read.into_iter().flatten().filter_map(|r| r.ended).max()))
+            Ok((db.owned()?, db.off_by_hand()?, read.into_iter().flatten().filter_map(|r| r.ended).max()))
         })
         .await?;
     let targets = app.folder_targets();
     let decider = Decider::new(firm, &facts, &targets, app.now());
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();
-    let grants = |key: &LaneKey| owned.get(key).map(Vec::as_slice).unwrap_or_default();
+    let grants = |key: &LaneKey| (owned.get(key).map(Vec::as_slice).unwrap_or_default(), off.get(key));
     let lanes: Vec<_> = decider.lanes().map(|(lane, _)| lane).collect();
     let folders = lanes.iter().map(|l| &l.lane.folder).chain(owned.keys().map(|k| &k.folder));
     let shown = (filter, &accounts::names(app, firm, folders).await?);
@@ -431,12 +434,13 @@ fn lane_rows(
     (filter, names): (&Filter, &BTreeMap<FolderKey, String>),
     d: &Decider<'_>,
     lane: &DesiredLane<'_>,
-    owned: &[OwnedRow],
+    (owned, off): (&[OwnedRow], Option<&BTreeSet<Email>>),
     rows: &mut Vec<Row>,
 ) {
     let Some(client) = lane.client.filter(|c| filter.client(c)) else { return };
     let target = &lane.lane.target;
     let sharing = app.config.targets.get(target).map_or("mirror", |t| t.sharing.slug());
+    let is_off = |own: &OwnedRow| off.is_some_and(|off| off.contains(&own.grant.who));
     let mut left: BTreeMap<&str, &OwnedRow> = owned.iter().map(|o| (o.grant.who.key(), o)).collect();
     let row = |person: PersonWords, answer, role, state, source, because, since| Row {
         client: ClientWords::of(client),
@@ -465,8 +469,9 @@ fn lane_rows(
         }
         let state = match (sharing, answer, own) {
             ("off", ..) => State::NotManaged,
-            (_, Answer::Held, Some(_)) => State::HeldKept,
-            (_, Answer::Held, None) => State::HeldOut,
+            (_, Answer::Held, Some(own)) if !is_off(own) => State::HeldKept,
+            (_, Answer::Held, _) => State::HeldOut,
+            (_, _, Some(own)) if is_off(own) => State::RemovedByHand,
             (_, _, Some(own)) if own.invited_since.is_some() => State::Invited,
             (_, _, Some(_)) => State::Granted,
             ("report", ..) => State::Reported,
@@ -474,7 +479,7 @@ fn lane_rows(
         };
         let words =
             PersonWords { name: person.full_name(), email: person.email.to_string(), id: person.id.0.to_string() };
-        let since = own.map(|o| o.invited_since.unwrap_or(o.since));
+        let since = own.filter(|o| !is_off(o)).map(|o| o.invited_since.unwrap_or(o.since));
         let role = if answer == Answer::Held { own.map_or(role, |o| o.grant.role) } else { role };
         let mut row = row(words, answer, role, state, source_of(d, because), because_words(d, ix, because), since);
         row.until = lane.until.iter().find(|(p, _)| *p == ix).map(|(_, t)| *t);

@@ -285,7 +285,7 @@ async fn let_go(app: &App, row: &LaneRow, unbind: bool, reason: &str) -> Result<
             db.tx(|db| {
                 let key = &row.key;
                 for owned in db.owned()?.remove(key).unwrap_or_default() {
-                    db.owned_lost(key, &owned.grant.who, &reason, now)?;
+                    db.owned_lost(key, &owned.grant.who, &reason, now, now)?;
                 }
                 for accepted in db.accepted()?.remove(key).unwrap_or_default() {
                     db.unaccept_holder(key, &accepted.holder, &reason, now)?;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use jiff::civil::Date;
-use ledgerward_contract::SourceRef;
+use ledgerward_contract::{ClientId, SourceRef};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,10 +16,13 @@ use crate::{
     app::App,
     audit::{Entry, Verdict},
     domain::{
+        change::ChangeOp,
         finding::Finding,
-        firm::{Client, PersonId},
+        firm::{Client, Firm, PersonId},
     },
     memory, pack,
+    render::access::csv as table,
+    store::Change,
 };
 
 /// An export that is compared is read whole.
@@ -128,14 +131,12 @@ async fn compare(app: &App, file: &Path) -> Result<Result<(usize, usize), (i64, 
         return Ok(Err((1, "its first line is no row".to_owned())));
     };
     let limit = u32::try_from(lines.len()).unwrap_or(u32::MAX);
-    let (rows, firm) = app.store.run(move |db| Ok((db.audit_page(first - 1, None, Some(limit))?, db.firm()?))).await?;
-    // Whoever made the export saw no private books, or their own and what is shared with them.
-    let shared = firm.selections.keys().filter(|(_, c)| firm.clients.get(c).is_some_and(|c| c.private_to.is_some()));
-    let some: BTreeSet<PersonId> =
-        firm.clients.values().filter_map(|c| c.private_to).chain(shared.map(|(p, _)| *p)).collect();
-    let eyes: Vec<Unseen<'_>> = std::iter::once(Unseen::by_others(&firm))
-        .chain(some.into_iter().map(|person| Unseen::but_of(&firm, person)))
-        .collect();
+    let (rows, firm, changes) = app
+        .store
+        .run(move |db| Ok((db.audit_page(first - 1, None, Some(limit))?, db.firm()?, db.changes(u32::MAX)?)))
+        .await?;
+    let past = Past::of(firm, &changes);
+    let eyes = past.eyes();
     let mut hidden = 0;
     for (n, line) in lines.iter().enumerate() {
         let seq = first + i64::try_from(n).unwrap_or(i64::MAX);
@@ -147,12 +148,73 @@ async fn compare(app: &App, file: &Path) -> Result<Result<(usize, usize), (i64, 
             continue;
         }
         hidden += 1;
-        let mut forms = std::iter::once(veiled(row.clone())).chain(eyes.iter().map(|eyes| open(row.clone(), eyes)));
+        let mut forms = std::iter::once(veiled(row.clone()))
+            .chain(eyes.iter().map(|eyes| open(row.clone(), eyes)))
+            .chain(std::iter::once_with(|| past.forms(row)).flatten());
         if !forms.try_fold(false, |found, form| Ok::<_, Failure>(found || is(&form)?))? {
             return Ok(Err((seq, "the line is not what the trail says".to_owned())));
         }
     }
     Ok(Ok((lines.len(), hidden)))
+}
+
+/// So many books in one row: each may have been hidden or not when the export was made.
+const BOOKS_MAX: usize = 6;
+
+/// The firm with every client private again that ever was. An export is of the day that it was made: books may have been
+/// converted since, and a share may have ended.
+struct Past {
+    firm: Firm,
+    books: BTreeSet<ClientId>,
+    /// Whoever had private books, or was shown somebody's.
+    people: BTreeSet<PersonId>,
+}
+
+impl Past {
+    fn of(mut firm: Firm, changes: &[Change]) -> Self {
+        let mut books: BTreeSet<ClientId> =
+            firm.clients.values().filter(|c| c.private_to.is_some()).map(|c| c.id).collect();
+        let mut people: BTreeSet<PersonId> = firm.clients.values().filter_map(|c| c.private_to).collect();
+        people.extend(firm.selections.keys().filter(|(_, c)| books.contains(c)).map(|(p, _)| *p));
+        for change in changes {
+            match serde_json::from_value(change.op.clone()) {
+                Ok(ChangeOp::AddPrivate { id, .. }) => {
+                    books.insert(id);
+                    people.extend(change.person);
+                    if let (Some(client), Some(owner)) = (firm.clients.get_mut(&id), change.person) {
+                        client.private_to.get_or_insert(owner);
+                    }
+                }
+                Ok(ChangeOp::SharePrivate { client, people: with, .. }) => {
+                    books.insert(client);
+                    people.extend(with);
+                }
+                _ => {}
+            }
+        }
+        Self { firm, books, people }
+    }
+
+    /// Whoever made the export saw no private books, or their own and what was shared with them.
+    fn eyes(&self) -> Vec<Unseen<'_>> {
+        std::iter::once(Unseen::by_others(&self.firm))
+            .chain(self.people.iter().map(|person| Unseen::but_of(&self.firm, *person)))
+            .collect()
+    }
+
+    /// The row as whoever was not shown some of the books in it was told it.
+    fn forms(&self, row: &Entry) -> Vec<Entry> {
+        let all = self.books.iter().filter_map(|id| self.firm.clients.get(id));
+        let one = |books| Unseen::hiding(&self.firm, vec![books]);
+        let within: Vec<&Client> = all.filter(|books| open(row.clone(), &one(*books)) != *row).collect();
+        let some = |n: u32| within.iter().enumerate().filter(|(at, _)| n >> at & 1 == 1).map(|(_, c)| *c).collect();
+        match within.len() {
+            n if n <= BOOKS_MAX => {
+                (1..1_u32 << n).map(|n| open(row.clone(), &Unseen::hiding(&self.firm, some(n)))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// A row of somebody else's private books: who did what when, and its place in the chain.
@@ -278,20 +340,22 @@ async fn export(
 }
 
 fn csv(entries: &[Entry]) -> Result<String, Failure> {
-    let wrong = |e: &dyn std::error::Error| Failure::new(Exit::Failed, format!("the table cannot be written: {e}"));
-    let mut out = csv::Writer::from_writer(Vec::new());
     let head = ["seq", "at", "actor", "act", "subject", "before", "after", "reason", "hash"];
-    out.write_record(head).map_err(|e| wrong(&e))?;
-    for e in entries {
-        let (seq, at) = (e.seq.to_string(), e.at.to_string());
+    let rows = entries.iter().map(|e| {
         let text = |v: &Option<Value>| v.as_ref().map(Value::to_string).unwrap_or_default();
-        let (before, after) = (text(&e.before), text(&e.after));
-        let reason = e.reason.as_deref().unwrap_or_default();
-        let row = [&seq, &at, &e.actor, &e.act, &e.subject, &before, &after, reason, &e.hash];
-        out.write_record(row).map_err(|e| wrong(&e))?;
-    }
-    let bytes = out.into_inner().map_err(|e| wrong(&e))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+        vec![
+            e.seq.to_string(),
+            e.at.to_string(),
+            e.actor.clone(),
+            e.act.clone(),
+            e.subject.clone(),
+            text(&e.before),
+            text(&e.after),
+            e.reason.clone().unwrap_or_default(),
+            e.hash.clone(),
+        ]
+    });
+    table(&head, rows)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `pull`, `plan`, `sync`, `apply`, `approve`, `hold`, `freeze` and `revoke`: the cycle, by hand.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use ledgerward_contract::{Email, Holder, SourceRef, Timestamp, Via};
 use serde_json::{Value, json};
@@ -23,10 +23,10 @@ use crate::{
         change::{self, ChangeOp},
         fact::Why,
         facts::Facts,
-        firm::Firm,
+        firm::{Firm, TargetName},
     },
     engine::{self, Ask, Done, Picture},
-    gather,
+    gather, lanes,
     render::plan as print,
     store::{Approval, HoldRow, Restored},
     world::World,
@@ -556,7 +556,7 @@ pub async fn revoke(
             |d: &Done| if d.lanes.iter().any(|l| l.end == LaneEnd::Failed) { Exit::Partly } else { Exit::Done },
         )
         .await?;
-    let left = still_open(app, &world, &firm, id, &done).await;
+    let left = still_open(app, &world, &firm, id).await?;
     let closed = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_ok()).count();
     let failed = done.lanes.iter().any(|l| l.end != LaneEnd::Done);
     let exit = if left.is_empty() && !failed { Exit::Done } else { Exit::Partly };
@@ -582,31 +582,49 @@ pub async fn revoke(
     Ok(Report::new(exit, json, text))
 }
 
-/// Ways in that are not ours to close: hand-made shares, groups, links, folders above.
-async fn still_open(
+/// Ways in that are not ours to close: hand-made shares, groups, links, folders above. What cannot be looked at is told too: it
+/// is unknown, and nobody may take it for closed.
+pub async fn still_open(
     app: &App,
     world: &World,
     firm: &Firm,
     id: crate::domain::firm::PersonId,
-    done: &Done,
-) -> Vec<String> {
-    let Some(person) = firm.people.get(&id) else { return Vec::new() };
-    let mut left = Vec::new();
+) -> Result<Vec<String>, Failure> {
+    let Some(person) = firm.people.get(&id) else { return Ok(Vec::new()) };
     // Addresses that they had before as well: what was let in under one may be there still.
     let of = firm.clone();
-    let known = app.store.run(move |db| db.addresses_at(&of, Timestamp::MAX)).await.unwrap_or_default();
+    let (lanes, owned, known) =
+        app.store.run(move |db| Ok((db.lanes()?, db.owned()?, db.addresses_at(&of, Timestamp::MAX)?))).await?;
     let holders = known.everywhere(world.targets.keys());
-    for (key, known) in &done.picture.book.lanes {
-        let (Some(target), Some(folder)) = (world.targets.get(&key.target), known.folder()) else { continue };
-        if done.picture.book.sharing(&key.target) == crate::domain::plan::Sharing::Off {
+    let (mut left, mut unreached) = (Vec::new(), BTreeMap::<&TargetName, (usize, String)>::new());
+    for (key, row) in &lanes {
+        let Some(folder) = &row.folder else { continue };
+        let why = match world.targets.get(&key.target) {
+            Some(target) if lanes::sharing_of(target) == crate::domain::plan::Sharing::Off => continue,
+            Some(target) => target.reach().err().map(|e| e.message),
+            // A target that was given up in good order holds nobody by our doing.
+            None if owned.keys().any(|lane| lane.target == key.target) => {
+                Some("it is not in the configuration any more".to_owned())
+            }
+            None => continue,
+        };
+        if let Some(why) = why {
+            unreached.entry(&key.target).or_insert((0, why)).0 += 1;
             continue;
         }
+        let Some(target) = world.targets.get(&key.target) else { continue };
         // It is kept with a leaver's case, which is not one person's: private books have no name in it.
         let books = firm.clients.get(&key.folder.client).filter(|c| c.private_to.is_some());
-        let name = books.map_or_else(|| known.name.clone(), |c| firm.open_name(c));
-        let Ok(list) = gather::sharing(target, folder, app.now()).await else {
-            left.push(format!("{}: {name} could not be read", key.target));
-            continue;
+        let name = books.map_or_else(|| row.name.clone(), |c| firm.open_name(c));
+        let list = match gather::sharing(target, folder, app.now()).await {
+            Ok(list) => list,
+            Err(e) => {
+                left.push(format!(
+                    "{}: {name} could not be read, so who can open it is unknown: {}",
+                    key.target, e.message
+                ));
+                continue;
+            }
         };
         let theirs = |email: &Email| {
             let former = || holders.get(&key.target).and_then(|of| of.get(email)) == Some(&id);
@@ -623,7 +641,10 @@ async fn still_open(
             left.push(format!("{}: {name} {how} ({})", key.target, p.holder));
         }
     }
-    left
+    left.extend(unreached.into_iter().map(|(target, (n, why))| {
+        format!("{target}: {} could not be read, so who can open them is unknown: {why}", print::count(n, "folder"))
+    }));
+    Ok(left)
 }
 
 /// Writes changes of the firm down, all or none, published at once.

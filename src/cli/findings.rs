@@ -78,6 +78,11 @@ impl<'f> Unseen<'f> {
         Self { firm, books: firm.clients.values().filter(hidden).collect() }
     }
 
+    /// As for somebody for whom just these are not there.
+    pub const fn hiding(firm: &'f Firm, books: Vec<&'f Client>) -> Self {
+        Self { firm, books }
+    }
+
     pub fn books(&self) -> &[&'f Client] {
         &self.books
     }

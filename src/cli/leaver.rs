@@ -110,6 +110,14 @@ async fn folders_of(app: &App) -> Result<BTreeMap<PersonId, Vec<LaneKey>>, Failu
 async fn looked_again(app: &App, firm: &Firm, person: &Person, mut case: Case) -> Result<Case, Failure> {
     let facts = memory::recall_all(app, firm).await?;
     case.refresh(firm, &facts, &Past::of(app, firm, person).await?, app.now());
+    // What others gave may have been taken back since, and given anew.
+    let looked = match app.world().await {
+        Ok(world) => cycle::still_open(app, &world, firm, person.id).await,
+        Err(failure) => Err(failure),
+    };
+    case.folders_left = looked.unwrap_or_else(|failure| {
+        vec![format!("the folders could not be looked at, so who can open them is unknown: {}", failure.message)]
+    });
     keep(app, &case).await?;
     Ok(case)
 }

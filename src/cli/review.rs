@@ -32,7 +32,7 @@ use crate::{
     memory,
     pack::{self, Link, Pack, Sealed},
     render::plan::{count, time},
-    store::{self, Db},
+    store::{self, Change, ChangeState, Db},
 };
 
 mod sheet;
@@ -59,7 +59,9 @@ struct Item {
     row: usize,
     /// The address of whoever signs this line off.
     reviewer: String,
-    person: PersonId,
+    /// `None`: a grant of ours under an address that is nobody's of the firm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    person: Option<PersonId>,
     name: String,
     email: String,
     client: ClientId,
@@ -164,7 +166,7 @@ async fn start(app: &App, firm: &Firm, name: &str, reviewers: &[String]) -> Resu
     for row in matrix.rows {
         let client = firm.clients.values().find(|c| c.slug == row.client.slug && c.private_to.is_none());
         let person = row.person.id.parse().ok().map(PersonId);
-        let (Some(client), Some(person)) = (client, person) else { continue };
+        let Some(client) = client else { continue };
         let folder = match &row.account {
             Some(account) => format!("{} ({account}): {}, {}", row.target, row.role, row.state.words()),
             None => format!("{}: {}, {}", row.target, row.role, row.state.words()),
@@ -296,7 +298,8 @@ async fn import(app: &App, firm: &Firm, mut review: Review, bytes: &[u8]) -> Res
     let on_behalf_of = signer(app, firm, &review, &found)?;
     let staged = staged(app).await?;
     let (now, by) = (app.now(), app.actor.name.clone());
-    let (mut ops, mut by_hand, mut fresh) = (Vec::new(), Vec::new(), 0);
+    let reason = reason_of(&review);
+    let (mut ops, mut by_hand, mut taken_back, mut fresh) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for item in &mut review.items {
         let Some((keep, note)) = found.get(&item.row) else { continue };
         let removed = if *keep { Ok(Vec::new()) } else { removal(firm, item) };
@@ -308,14 +311,20 @@ async fn import(app: &App, firm: &Firm, mut review: Review, bytes: &[u8]) -> Res
             continue;
         }
         fresh += 1;
+        if *keep {
+            let ours = staged.iter().filter(|(op, waits)| waits.reason == reason && takes(op, item));
+            taken_back.extend(ours.map(|(_, waits)| (waits.id, waits.label())));
+        }
         item.decision = Some(Decision { keep: *keep, note: note.clone(), by: by.clone(), at: now });
         ops.extend(removed.into_iter().flatten().filter(|op| !staged.iter().any(|(waits, _)| waits == op)));
     }
+    let too_late = too_late(app, firm, &review).await?;
+    by_hand.extend(too_late.into_iter().filter(|(item, _)| found.contains_key(&item.row)).map(|(_, line)| line));
     if fresh == 0 {
         let text = format!("Nothing new: every decision of this sheet was taken in before.\n{}", lines(&by_hand));
         return Ok(Report::new(partly(&by_hand), told(&review, &[], &by_hand), text));
     }
-    let acted = act::act(app, ops, &format!("review {}", review.name)).await?;
+    let acted = act::act(app, ops, &reason).await?;
     let rows: Vec<Value> = found
         .iter()
         .map(|(row, (keep, note))| {
@@ -324,9 +333,20 @@ async fn import(app: &App, firm: &Firm, mut review: Review, bytes: &[u8]) -> Res
         .collect();
     review.link(json!({
         "act": "import", "at": now, "by": by, "on_behalf_of": on_behalf_of, "sha256": pack::sha256(bytes), "decisions": rows,
-        "staged": acted.staged,
+        "staged": acted.staged, "rejected": taken_back.iter().map(|(_, label)| label).collect::<Vec<_>>(),
     }))?;
-    save(app, &review, "review.import", json!({"on_behalf_of": on_behalf_of})).await?;
+    let (kept, back, who) = (review.clone(), taken_back.clone(), app.actor.name.clone());
+    // What was decided otherwise since waits for nobody any more: the decision and its end are one.
+    app.store
+        .run(move |db| {
+            db.tx(|db| {
+                for (change, _) in &back {
+                    db.reject_change(*change, &who, &format!("{reason}: decided otherwise"), now)?;
+                }
+                keep(db, &kept, "review.import", json!({"on_behalf_of": on_behalf_of}), now)
+            })
+        })
+        .await?;
     let removed = found.values().filter(|(keep, _)| !keep).count();
     let text = format!(
         "{}: {} kept, {removed} to be removed, {} not decided yet.\n{}",
@@ -336,7 +356,11 @@ async fn import(app: &App, firm: &Firm, mut review: Review, bytes: &[u8]) -> Res
         lines(&by_hand)
     );
     let changed = acted.effects.iter().any(|e| e.changed);
-    let report = Report::new(partly(&by_hand), told(&review, &acted.staged, &by_hand), text);
+    let mut report = Report::new(partly(&by_hand), told(&review, &acted.staged, &by_hand), text);
+    if !taken_back.is_empty() {
+        let labels: Vec<&str> = taken_back.iter().map(|(_, label)| label.as_str()).collect();
+        report = report.note(format!("Decided to be kept after all, and so rejected: {}.", labels.join(", ")));
+    }
     Ok(act::with_next(report, changed, &acted.staged))
 }
 
@@ -362,10 +386,59 @@ fn signer(
     }
 }
 
-/// Changes that wait for an owner, with their labels.
-async fn staged(app: &App) -> Result<Vec<(ChangeOp, String)>, Failure> {
+/// Changes that wait for an owner.
+async fn staged(app: &App) -> Result<Vec<(ChangeOp, Change)>, Failure> {
     let changes = app.store.run(|db| db.staged_changes()).await?;
-    Ok(changes.into_iter().filter_map(|c| Some((serde_json::from_value(c.op.clone()).ok()?, c.label()))).collect())
+    Ok(changes.into_iter().filter_map(|c| Some((serde_json::from_value(c.op.clone()).ok()?, c))).collect())
+}
+
+/// The reason of the changes that a review makes.
+fn reason_of(review: &Review) -> String {
+    format!("review {}", review.name)
+}
+
+/// Whether a change takes away what a line is about.
+fn takes(op: &ChangeOp, item: &Item) -> bool {
+    match op {
+        ChangeOp::Unselect { person, client } | ChangeOp::EndGuest { person, client } => {
+            (Some(*person), *client) == (item.person, item.client)
+        }
+        _ => false,
+    }
+}
+
+/// Decisions to keep that came too late: this review had taken the access away by then, and it was not given back. A line each,
+/// with what gives it back.
+async fn too_late<'r>(app: &App, firm: &Firm, review: &'r Review) -> Result<Vec<(&'r Item, String)>, Failure> {
+    let reason = reason_of(review);
+    let done = app.store.run(|db| db.changes(u32::MAX)).await?;
+    let done = done.into_iter().filter(|c| c.state == ChangeState::Published && c.reason == reason);
+    let mut ops: Vec<ChangeOp> = Vec::new();
+    for op in done.filter_map(|c| serde_json::from_value(c.op).ok()) {
+        if !ops.contains(&op) {
+            ops.push(op);
+        }
+    }
+    let kept = review.items.iter().filter(|i| i.decision.as_ref().is_some_and(|d| d.keep));
+    let line = |item: &Item, op: &ChangeOp| {
+        let (row, email, slug) = (item.row, &item.email, &item.slug);
+        let again = match op {
+            ChangeOp::Unselect { person, client } if !firm.selections.contains_key(&(*person, *client)) => {
+                format!("ledgerward select {email} {slug}")
+            }
+            ChangeOp::EndGuest { person, client }
+                if !firm.guests.iter().any(|g| (g.person, g.client) == (*person, *client)) =>
+            {
+                format!("ledgerward guests add {email} {slug} --until … --reason …")
+            }
+            _ => return None,
+        };
+        Some(format!("row {row}: {email} lost {slug} by an earlier decision of this review. To give it back: {again}"))
+    };
+    let lines = kept.flat_map(|item| {
+        ops.iter().filter(|op| takes(op, item)).filter_map(move |op| Some((item, line(item, op)?))).collect::<Vec<_>>()
+    });
+    Ok(lines.collect())
 }
 
 /// Decisions to remove that took nothing away: by the firm of now the person still sees the client. A line each, with why.
@@ -373,14 +446,22 @@ async fn undone<'r>(app: &App, firm: &Firm, review: &'r Review) -> Result<Vec<(&
     let facts = memory::recall_all(app, firm).await?;
     let decider = Decider::new(firm, &facts, &[], app.now());
     let staged = staged(app).await?;
+    let owned = app.store.run(|db| db.owned()).await?;
+    let ours = |item: &Item| {
+        let lanes = owned.iter().filter(|(lane, _)| lane.folder.client == item.client);
+        lanes.flat_map(|(_, rows)| rows).any(|o| o.grant.who.to_string() == item.email)
+    };
     let removed = review.items.iter().filter(|i| i.decision.as_ref().is_some_and(|d| !d.keep));
-    let sees = removed.filter(|i| decider.judge(i.person, i.client).answer != Answer::No);
+    let sees = removed.filter(|i| match i.person {
+        Some(person) => decider.judge(person, i.client).answer != Answer::No,
+        None => ours(i),
+    });
     let why = |item: &Item| {
         let ops = removal(firm, item)?;
         let (row, email, slug) = (item.row, &item.email, &item.slug);
         Ok::<_, String>(match staged.iter().find(|(op, _)| ops.contains(op)) {
-            Some((_, label)) => {
-                format!("row {row}: {email} {slug} waits for an owner: ledgerward changes publish {label}")
+            Some((_, waits)) => {
+                format!("row {row}: {email} {slug} waits for an owner: ledgerward changes publish {}", waits.label())
             }
             None => format!("row {row}: {email} still sees {slug}: ledgerward why {email} {slug}"),
         })
@@ -407,7 +488,14 @@ fn told(review: &Review, staged: &[String], by_hand: &[String]) -> Value {
 
 /// The acts that take this line's access away, or why no act of a selection can.
 fn removal(firm: &Firm, item: &Item) -> Result<Vec<ChangeOp>, String> {
-    let (person, client) = (item.person, item.client);
+    let client = item.client;
+    let Some(person) = item.person else {
+        return Err(format!(
+            "row {}: {} is nobody of the firm, so no selection takes it away. The next sync does where the client is active; else: \
+             ledgerward holders list --client {}",
+            item.row, item.email, item.slug
+        ));
+    };
     let mut ops = Vec::new();
     if firm.selections.contains_key(&(person, client)) {
         ops.push(ChangeOp::Unselect { person, client });
@@ -445,10 +533,13 @@ async fn seal(app: &App, firm: &Firm, mut review: Review, out: Option<&Path>) ->
     }
     let undone = undone(app, firm, &review).await?;
     let mut files = sheet::sheets(&review)?;
-    files.insert("not-removed.csv".to_owned(), sheet::not_removed(&undone)?);
-    let still_open: Vec<String> = undone.into_iter().map(|(_, line)| line).collect();
+    files.insert("not-removed.csv".to_owned(), sheet::not_so(&undone)?);
+    let too_late = too_late(app, firm, &review).await?;
+    files.insert("not-kept.csv".to_owned(), sheet::not_so(&too_late)?);
+    let mut still_open: Vec<String> = undone.into_iter().map(|(_, line)| line).collect();
+    let not_kept: Vec<String> = too_late.into_iter().map(|(_, line)| line).collect();
     let (now, by) = (app.now(), app.actor.name.clone());
-    review.link(json!({"act": "seal", "at": now, "by": by, "items": review.items, "not_removed": still_open}))?;
+    review.link(json!({"act": "seal", "at": now, "by": by, "items": review.items, "not_removed": still_open, "not_kept": not_kept}))?;
     let chain: Vec<String> = review
         .links
         .iter()
@@ -471,7 +562,7 @@ async fn seal(app: &App, firm: &Firm, mut review: Review, out: Option<&Path>) ->
     }
     review.seal = Some(sealed.seal.clone());
     let (kept, row, whole) = (sealed.clone(), evidence::seal_row(&sealed), review.clone());
-    let open = json!({"not_removed": still_open.len().to_string()});
+    let open = json!({"not_removed": still_open.len().to_string(), "not_kept": not_kept.len().to_string()});
     // Both or neither: a review that says it is sealed has its pack.
     app.store
         .run(move |db| {
@@ -488,6 +579,11 @@ async fn seal(app: &App, firm: &Firm, mut review: Review, out: Option<&Path>) ->
         let many = count(still_open.len(), "decision");
         let _ = writeln!(text, "{many} to remove became no change so far, and the access stays:");
         text.push_str(&lines(&still_open));
+    }
+    if !not_kept.is_empty() {
+        let _ = writeln!(text, "{} to keep came when the access was gone already:", count(not_kept.len(), "decision"));
+        text.push_str(&lines(&not_kept));
+        still_open.extend(not_kept);
     }
     Ok(Report::new(partly(&still_open), told(&review, &[], &still_open), text).note(
         match out.filter(|out| !file::given(out)) {

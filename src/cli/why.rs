@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ledgerward_contract::{ClientId, FolderKey};
+use ledgerward_contract::{ClientId, FolderKey, Timestamp};
 use serde_json::json;
 
 use super::{
@@ -40,18 +40,25 @@ pub async fn run(app: &App, person: &PersonArg, client: &ClientArg, asked_why_no
             .next("See: ledgerward people, ledgerward clients")
     })?;
     let key = FolderKey { client, account: None };
-    let owned = app.store.run(|db| db.owned()).await?;
+    let of = firm.clone();
+    let (owned, off, addresses) =
+        app.store.run(move |db| Ok((db.owned()?, db.off_by_hand()?, db.addresses_at(&of, Timestamp::MAX)?))).await?;
+    // Whatever address they had when they were let in.
+    let holders = addresses.everywhere(owned.keys().map(|lane| &lane.target));
     let names = accounts::names(app, &firm, owned.keys().map(|lane| &lane.folder)).await?;
     let there: Vec<String> = owned
         .iter()
         .filter(|(lane, _)| lane.folder.client == key.client)
         .flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, o)))
-        .filter(|(lane, o)| firm.people.get(&person).is_some_and(|p| *p.address_on(&lane.target) == o.grant.who))
+        .filter(|(lane, o)| holders.get(&lane.target).and_then(|of| of.get(&o.grant.who)) == Some(&person))
         .map(|(lane, o)| {
             let how = if o.invited_since.is_some() { "invited as" } else { "granted as" };
             let account =
                 lane.folder.account.as_ref().map(|a| names.get(&lane.folder).map_or(a.as_str(), String::as_str));
             let account = account.map_or_else(String::new, |a| format!(" (account {a})"));
+            if off.get(lane).is_some_and(|off| off.contains(&o.grant.who)) {
+                return format!("removed by hand on {}{account}, and put back only if somebody says so", lane.target);
+            }
             format!(
                 "{how} {} on {}{account} since {}",
                 o.grant.role,

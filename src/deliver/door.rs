@@ -62,9 +62,7 @@ pub(super) fn door(
     if let Some(done) = done
         && done.files_stop
     {
-        return Err(match done.end {
-            _ => done.trouble.clone().unwrap_or_else(|| "a step on its sharing list failed".to_owned()),
-        });
+        return Err(done.trouble.clone().unwrap_or_else(|| "a step on its sharing list failed".to_owned()));
     }
     let known = picture.book.lanes.get(&plan.lane);
     let folder = done.and_then(|d| d.folder.clone()).or_else(|| known.and_then(|k| k.folder().cloned()));

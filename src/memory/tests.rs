@@ -152,6 +152,24 @@ impl World {
     }
 }
 
+/// Decision 28: since when it is so, and since when we know it, are two times.
+#[tokio::test]
+async fn whoever_two_lists_lack_was_gone_at_the_first_of_them() {
+    let mut w = World::new();
+    w.run(0, vec![list("STANDARD")]).await;
+    let without = || ReadOutcome::Assigned(vec![row("own", "office@harbour.example", "STANDARD")]);
+    assert_eq!(w.run(10, vec![without()]).await.0, Why::AbsentOnce);
+    assert_eq!(w.run(20, vec![without()]).await.0, Why::Gone);
+    assert_eq!(w.run(30, vec![without()]).await.0, Why::Gone);
+    let says = async |of: i64, known: i64| {
+        let rows = w.app.store.run(move |db| db.facts_at(at(of), at(known))).await.unwrap();
+        rows.into_iter().find(|f| f.fact.subject == ann().0.to_string()).map(|f| f.fact.value)
+    };
+    assert_eq!(says(5, 30).await, Some(FactValue::Granted));
+    assert_eq!(says(15, 15).await, Some(FactValue::Unknown), "what we knew then");
+    assert_eq!(says(15, 30).await, Some(FactValue::Denied), "what we know now of that time");
+}
+
 #[tokio::test]
 async fn sign_ins_that_disagree_are_unknown_in_a_run_and_after_it() {
     for turned in [false, true] {

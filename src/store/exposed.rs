@@ -12,13 +12,13 @@ use crate::domain::{firm::TargetName, lane::Cause};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
     pub target: TargetName,
-    /// The address as a comparison key, or the holder's text.
+    /// The address that we owned it under, where it was ours: the list may have shown another one. Else the holder's text.
     pub holder: String,
     pub at: Timestamp,
     pub cause: Option<Cause>,
 }
 
-/// A source denied somebody.
+/// A source denied somebody from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     pub connection: String,
@@ -31,7 +31,8 @@ impl Db {
     /// Revokes done after `since`, oldest first, approved ones among them.
     pub fn removals_since(&self, since: Timestamp) -> Result<Vec<Removal>> {
         let mut stmt = self.conn.prepare_cached(
-            "SELECT l.target, j.holder, j.ended, j.cause FROM journal j JOIN lane l ON l.id = j.lane
+            "SELECT l.target, coalesce(json_extract(j.result, '$.revoked'), j.holder), j.ended, j.cause
+             FROM journal j JOIN lane l ON l.id = j.lane
              WHERE j.state = 'done' AND j.kind = 'revoke' AND j.ended > ?1 ORDER BY j.ended, j.id",
         )?;
         let mut rows = stmt.query([us(since)])?;
@@ -48,11 +49,16 @@ impl Db {
         Ok(all)
     }
 
-    /// Every denial that was ever believed.
+    /// Every denial that was ever believed, from its first row. One whose role changed is the same one, and so is one that was
+    /// in doubt for a while: only a grant ends it.
     pub fn denials(&self) -> Result<Vec<Denial>> {
-        let mut stmt = self
-            .conn
-            .prepare_cached("SELECT connection, source, subject, seen_from FROM fact WHERE value = 'denied'")?;
+        let mut stmt = self.conn.prepare_cached(
+            "SELECT connection, source, subject, seen_from FROM (
+               SELECT connection, source, subject, seen_from, value,
+                      lag(value) OVER (PARTITION BY connection, kind, source, subject ORDER BY id) AS before
+               FROM fact WHERE value <> 'unknown')
+             WHERE value = 'denied' AND before IS NOT 'denied'",
+        )?;
         let mut rows = stmt.query([])?;
         let mut all = Vec::new();
         while let Some(r) = rows.next()? {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{SourceRef, Timestamp};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -92,18 +92,27 @@ impl Db {
                 }
                 let kind = to_word(&row.source.kind)?;
                 let (connection, source) = (row.source.connection.as_str(), &row.source.id);
+                // With the clock set back, what is learned now was still learned after what was believed.
+                let before: Option<i64> = db
+                    .conn
+                    .prepare_cached(
+                        "SELECT seen_from FROM fact WHERE connection = ?1 AND kind = ?2 AND source = ?3 AND subject = ?4 AND seen_to IS NULL",
+                    )?
+                    .query_row(params![connection, kind, source, row.subject], |r| r.get(0))
+                    .optional()?;
+                let seen = before.map_or(us(at), |before| us(at).max(before));
                 db.conn
                     .prepare_cached(
                         "UPDATE fact SET seen_to = ?5 WHERE connection = ?1 AND kind = ?2 AND source = ?3 AND subject = ?4 AND seen_to IS NULL",
                     )?
-                    .execute(params![connection, kind, source, row.subject, us(at)])?;
+                    .execute(params![connection, kind, source, row.subject, seen])?;
                 db.conn
                     .prepare_cached(
                         "INSERT INTO fact (connection, kind, source, subject, value, role, true_from, true_from_exact, seen_from, run)
                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                     )?
                     .execute(params![
-                        connection, kind, source, row.subject, to_word(&row.value)?, row.role, us(row.true_from), row.exact, us(at), run
+                        connection, kind, source, row.subject, to_word(&row.value)?, row.role, us(row.true_from), row.exact, seen, run
                     ])?;
                 changed += 1;
             }
@@ -152,12 +161,14 @@ impl Db {
     }
 
     /// What we believed at `known_at` about the state of things at `true_at`: of what was learned by then, the latest word
-    /// that applies to that time.
+    /// that applies to that time. Learned last is what was written last, whatever the clock said. Of one and the same time, what
+    /// was not believed any more then says nothing.
     pub fn facts_at(&self, true_at: Timestamp, known_at: Timestamp) -> Result<Vec<SeenFact>> {
         let mut stmt = self.conn.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM (
-               SELECT *, row_number() OVER (PARTITION BY connection, kind, source, subject ORDER BY seen_from DESC, id DESC) AS n
-               FROM fact WHERE seen_from <= ?2 AND true_from <= ?1)
+               SELECT *, row_number() OVER (PARTITION BY connection, kind, source, subject ORDER BY id DESC) AS n
+               FROM fact WHERE seen_from <= ?2 AND true_from <= ?1
+                 AND (?1 <> ?2 OR seen_to IS NULL OR seen_to > ?2))
              WHERE n = 1 ORDER BY connection, kind, source, subject"
         ))?;
         let rows = stmt.query_map(params![us(true_at), us(known_at)], raw)?;

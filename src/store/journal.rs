@@ -1,7 +1,7 @@
 //! The journal (I7): every remote write has a durable row before it is sent. What the write changed in our own books
 //! (ownership, who holds what, folders, files) is written in one transaction with its outcome.
 
-use ledgerward_contract::{Email, FileKey, FolderId, Holder, Journalled, ReservedId, Timestamp};
+use ledgerward_contract::{Email, FileKey, FolderId, FolderRole, Holder, Journalled, ReservedId, Timestamp};
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -161,10 +161,34 @@ impl Db {
         invited: bool,
         at: Timestamp,
     ) -> Result<()> {
+        self.tx(|db| db.granted(step, grant, invited, (at, at)))
+    }
+
+    /// The same of a step whose answer was lost. Whoever was let in may have been in since it was sent; only of a role that
+    /// gives less it is not known to be in force before it is seen.
+    pub fn outcome_granted_unheard(
+        &mut self,
+        step: Journalled,
+        grant: &OwnedGrant,
+        invited: bool,
+        at: Timestamp,
+    ) -> Result<()> {
         self.tx(|db| {
-            let lane = db.end(step, "done", &json!({ "grant": grant, "invited": invited }), at)?;
-            db.own(lane, step, grant, invited.then_some(at), at)
+            let row = db.journal_row(step)?;
+            let less = matches!(row.intent.op, JournalOp::Access(Op::SetRole { to: FolderRole::Reader, .. }));
+            db.granted(step, grant, invited, (if less { at } else { row.at.min(at) }, at))
         })
+    }
+
+    fn granted(
+        &mut self,
+        step: Journalled,
+        grant: &OwnedGrant,
+        invited: bool,
+        (since, at): (Timestamp, Timestamp),
+    ) -> Result<()> {
+        let lane = self.end(step, "done", &json!({ "grant": grant, "invited": invited }), at)?;
+        self.own(lane, step, grant, invited.then_some(since), since)
     }
 
     /// A hand-made permission of an entitled person is ours from now on.
@@ -172,7 +196,7 @@ impl Db {
         self.outcome_granted(step, grant, false, at)
     }
 
-    /// The role of a grant of ours is now `grant.role`.
+    /// The role of a grant of ours is now `grant.role`. Nobody has accepted an invitation by that.
     pub fn outcome_role_set(&mut self, step: Journalled, grant: &OwnedGrant, at: Timestamp) -> Result<()> {
         self.outcome_granted(step, grant, false, at)
     }
@@ -265,11 +289,23 @@ impl Db {
         at: Timestamp,
     ) -> Result<()> {
         let role = to_word(&grant.role)?;
+        // An entry whose role changes is the one that it was: an invitation still, and made by the step that made it.
+        let same = matches!(self.journal_row(step)?.intent.op, JournalOp::Access(Op::SetRole { .. }));
+        if !same {
+            // What the target ended by itself was over then, and this is another one.
+            self.conn.execute(
+                "UPDATE applied SET to_at = o.ends FROM owned o
+                 WHERE o.lane = ?1 AND o.who = ?2 AND o.ends <= ?3
+                   AND applied.lane = ?1 AND applied.who = ?2 AND applied.to_at IS NULL",
+                params![lane, grant.who.key(), us(at)],
+            )?;
+        }
         self.conn.execute(
             "INSERT INTO owned (lane, who, address, folder, role, permission, step, since, invited_since, ends)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT (lane, who) DO UPDATE
-             SET address = ?3, folder = ?4, role = ?5, permission = ?6, step = ?7, invited_since = ?9, ends = ?10",
+             SET address = ?3, folder = ?4, role = ?5, permission = ?6, step = iif(?11, step, ?7),
+                 invited_since = iif(?11, invited_since, ?9), ends = ?10",
             params![
                 lane,
                 grant.who.key(),
@@ -280,7 +316,8 @@ impl Db {
                 step.row(),
                 us(at),
                 invited.map(us),
-                grant.ends.map(us)
+                grant.ends.map(us),
+                same
             ],
         )?;
         let held: Option<String> = self

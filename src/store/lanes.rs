@@ -1,6 +1,6 @@
 //! Lanes with their folders, what we granted there, and whom the firm accepted there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{ClientId, Email, FolderId, FolderKey, Timestamp};
 use rusqlite::{OptionalExtension, Row, params};
@@ -191,20 +191,79 @@ impl Db {
         })
     }
 
-    /// A grant of ours is gone from the folder without us: it is not ours any more, and `applied` ends.
-    pub fn owned_lost(&mut self, lane: &LaneKey, who: &Email, reason: &str, at: Timestamp) -> Result<()> {
+    /// A grant of ours is gone from the folder without us, and was not seen there since `absent`: it is not ours any more, and
+    /// `applied` ends.
+    pub fn owned_lost(
+        &mut self,
+        lane: &LaneKey,
+        who: &Email,
+        reason: &str,
+        absent: Timestamp,
+        at: Timestamp,
+    ) -> Result<()> {
         self.tx(|db| {
             let Some(id) = db.find_lane_id(lane)? else { return Ok(()) };
+            db.applied_ends(id, who, absent)?;
             let gone = db.conn.execute("DELETE FROM owned WHERE lane = ?1 AND who = ?2", params![id, who.key()])?;
-            db.conn.execute(
-                "UPDATE applied SET to_at = ?3 WHERE lane = ?1 AND who = ?2 AND to_at IS NULL",
-                params![id, who.key(), us(at)],
-            )?;
             if gone == 0 {
                 return Ok(());
             }
             db.audit(at, "grant.lost", &format!("{} {who}", db_name(lane)), None::<&()>, None::<&()>, Some(reason))
         })
+    }
+
+    /// Somebody took a grant of ours off the list by hand: nobody sees anything by it since then. It stays ours, so that it is
+    /// put back only if somebody says so.
+    pub fn taken_off(&mut self, lane: &LaneKey, who: &Email, absent: Timestamp, at: Timestamp) -> Result<()> {
+        self.tx(|db| {
+            let Some(id) = db.find_lane_id(lane)? else { return Ok(()) };
+            if db.applied_ends(id, who, absent)? == 0 {
+                return Ok(());
+            }
+            let reason = "taken off the folder's list by hand";
+            db.audit(at, "grant.off", &format!("{} {who}", db_name(lane)), None::<&()>, None::<&()>, Some(reason))
+        })
+    }
+
+    /// What was taken off by hand is on the list again, under our own entry.
+    pub fn back_on(&mut self, lane: &LaneKey, who: &Email, at: Timestamp) -> Result<()> {
+        self.tx(|db| {
+            let Some(id) = db.find_lane_id(lane)? else { return Ok(()) };
+            let back = db.conn.execute(
+                "INSERT INTO applied (lane, who, role, from_at, from_step)
+                 SELECT lane, who, role, ?3, step FROM owned o WHERE lane = ?1 AND who = ?2 AND NOT EXISTS
+                   (SELECT 1 FROM applied a WHERE a.lane = o.lane AND a.who = o.who AND a.to_at IS NULL)",
+                params![id, who.key(), us(at)],
+            )?;
+            if back == 0 {
+                return Ok(());
+            }
+            let reason = "on the folder's list again";
+            db.audit(at, "grant.back", &format!("{} {who}", db_name(lane)), None::<&()>, None::<&()>, Some(reason))
+        })
+    }
+
+    /// Ends what is applied: when it was gone, or when the target ended it by itself, if that was before.
+    fn applied_ends(&self, lane: i64, who: &Email, gone: Timestamp) -> Result<usize> {
+        Ok(self.conn.execute(
+            "UPDATE applied SET to_at = min(?3, coalesce((SELECT ends FROM owned o WHERE o.lane = ?1 AND o.who = ?2), ?3))
+             WHERE lane = ?1 AND who = ?2 AND to_at IS NULL",
+            params![lane, who.key(), us(gone)],
+        )?)
+    }
+
+    /// Grants of ours that somebody took off the list by hand.
+    pub fn off_by_hand(&self) -> Result<BTreeMap<LaneKey, BTreeSet<Email>>> {
+        let mut stmt = self.conn.prepare_cached(
+            "SELECT l.target, l.client, l.account, o.address FROM owned o JOIN lane l ON l.id = o.lane WHERE NOT EXISTS
+               (SELECT 1 FROM applied a WHERE a.lane = o.lane AND a.who = o.who AND a.to_at IS NULL)",
+        )?;
+        let mut rows = stmt.query([])?;
+        let mut all: BTreeMap<LaneKey, BTreeSet<Email>> = BTreeMap::new();
+        while let Some(r) = rows.next()? {
+            all.entry(key_of(key_from(r, 0)?)?).or_default().insert(email(&r.get::<_, String>(3)?)?);
+        }
+        Ok(all)
     }
 
     pub fn accept_holder(

@@ -35,9 +35,9 @@ pub(super) fn sheets(review: &Review) -> Result<BTreeMap<String, Vec<u8>>, Failu
     reviewers.into_iter().map(|r| Ok((format!("{r}.csv"), table(&HEAD, sheet(review, r))?))).collect()
 }
 
-/// Decisions to remove that took nothing away, with why.
-pub(super) fn not_removed(undone: &[(&Item, String)]) -> Result<Vec<u8>, Failure> {
-    let rows = undone.iter().map(|(i, why)| {
+/// Decisions that are not how it is, with why.
+pub(super) fn not_so(lines: &[(&Item, String)]) -> Result<Vec<u8>, Failure> {
+    let rows = lines.iter().map(|(i, why)| {
         vec![i.row.to_string(), i.client_name.clone(), i.slug.clone(), i.name.clone(), i.email.clone(), why.clone()]
     });
     table(&["row", "client", "client_slug", "person", "email", "why"], rows)
