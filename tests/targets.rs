@@ -285,6 +285,25 @@ fn s15_a_mark_that_lies_in_another_clients_folder_stops_nobody_else() {
 }
 
 #[test]
+fn two_disks_may_have_folders_of_one_name() {
+    let firm = Firm::at_rest();
+    let (config, second) = (fs::read_to_string(firm.path("config.toml")).unwrap(), firm.path("second"));
+    fs::create_dir(&second).unwrap();
+    let section = format!(
+        "\n[targets.second]\nconnector = \"local\"\nroot = \"{}\"\nnew_root = true\nsharing = \"off\"\naudience = \"the partners\"\n",
+        second.display()
+    );
+    fs::write(firm.path("config.toml"), config + &section).unwrap();
+    for _ in 0..2 {
+        firm.sync();
+        firm.approve_all();
+    }
+    assert_eq!(open(&firm, "step.refused"), []);
+    let files = |root: &std::path::Path| fs::read_dir(root.join("Acme Ltd")).unwrap().count();
+    assert_eq!(files(&second), files(&firm.path("folders")), "the same papers");
+}
+
+#[test]
 fn where_a_folder_is_its_name_a_new_client_with_a_former_name_gets_another() {
     let firm = Firm::at_rest();
     firm.must(&["clients", "rename", "acme-ltd", "Acme Group"]);

@@ -59,8 +59,11 @@ pub(super) async fn lane_of(
     folder: &FolderId,
 ) -> Result<Option<LaneKey>, Failure> {
     let rows = app.store.run(|db| db.lanes()).await?;
+    // Where a folder is its name, every root may have one of that name.
+    let ids = target.api()?.limits().folder_ids;
     let same = |t: &TargetName| {
-        *t == target.name || app.config.targets.get(t).is_some_and(|o| o.remote.connector == target.manifest.name)
+        let alike = || app.config.targets.get(t).is_some_and(|o| o.remote.connector == target.manifest.name);
+        *t == target.name || (ids && alike())
     };
     let found = rows.into_values().find(|r| r.folder.as_ref() == Some(folder) && r.key != *lane && same(&r.key.target));
     Ok(found.map(|r| r.key))
