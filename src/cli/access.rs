@@ -136,6 +136,11 @@ impl Filter {
         self.sight == Sight::Everything || self.group.contains(&client.id)
     }
 
+    /// Nothing but what whoever asks has themselves is shown.
+    pub fn own_only(&self) -> bool {
+        self.sight != Sight::Everything && self.client.is_none_or(|c| !self.group.contains(&c))
+    }
+
     async fn theirs(&self, app: &App, firm: &Firm, own: PersonId, client: &Client) -> Result<bool, Failure> {
         if chosen(firm, own, client) {
             return Ok(true);
@@ -411,7 +416,7 @@ pub async fn now(app: &App, firm: &Firm, filter: &Filter) -> Result<Matrix, Fail
         proposed,
         private,
         others,
-        own: !all && filter.client.is_none_or(|c| !filter.group.contains(&c)),
+        own: filter.own_only(),
         read,
     })
 }

@@ -330,6 +330,7 @@ pub fn group<'f>(app: &App, firm: &'f Firm, name: &str) -> Result<&'f Group, Fai
     let names: Vec<String> = firm.groups.keys().filter(|g| mine(g)).cloned().collect();
     firm.groups.get(name).filter(|_| mine(name)).ok_or_else(|| {
         let failure = Failure::new(Exit::Failed, format!("there is no group of clients \"{name}\""))
+            .fault(Fault::Missing)
             .next("See: ledgerward groups list");
         suggest(failure, name, &names)
     })

@@ -227,7 +227,7 @@ fn shows(clock: Option<ClockArg>, one: ClockArg) -> bool {
     clock.is_none_or(|c| c == one)
 }
 
-pub fn past(rows: &[PastRow], of: &[TargetWords], clock: Option<ClockArg>, others: usize) -> String {
+pub fn past(rows: &[PastRow], of: &[TargetWords], clock: Option<ClockArg>, (others, own): (usize, bool)) -> String {
     let mut out = String::new();
     let width = rows.iter().map(|r| r.person.name.chars().count()).max().unwrap_or(0).min(PAD);
     let mut client = "";
@@ -249,8 +249,8 @@ pub fn past(rows: &[PastRow], of: &[TargetWords], clock: Option<ClockArg>, other
         }
         out.push('\n');
     }
-    out.push_str(match (rows.is_empty(), others) {
-        (true, 0) => "Nobody saw anything, by what is known here.\n",
+    out.push_str(match (rows.is_empty(), own) {
+        (true, false) => "Nobody saw anything, by what is known here.\n",
         (true, _) => "Of the clients that you see, you saw nothing then.\n",
         (false, _) => "\n",
     });

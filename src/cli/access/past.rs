@@ -117,7 +117,7 @@ pub async fn run(
     }
     let text = match format {
         TableFormat::Text => {
-            let mut text = print::past(&rows, &targets, clock, others);
+            let mut text = print::past(&rows, &targets, clock, (others, filter.own_only()));
             let _ = writeln!(
                 text,
                 "At {words}. Names, and which ledger belongs to which client, are those of today. \"Ledger\" is what \
