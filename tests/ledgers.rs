@@ -318,7 +318,7 @@ fn somebody_without_an_address_on_a_client_holds_nobody_else() {
     let firm = with_program("clients", "");
     let unknown = |id: &str, name: &str| {
         let standing = "not in the staff list";
-        json!({"id": id, "email": null, "name": name, "role": "reader", "standing": standing})
+        json!({"id": id, "email": null, "name": name, "role": "reader", "standing": standing, "one_person": true})
     };
     let says = |people: &[Value]| {
         let client = json!({"id": "c1", "name": "Dune Dental", "active": true, "people": people});
@@ -353,4 +353,11 @@ fn somebody_without_an_address_on_a_client_holds_nobody_else() {
     for code in ["source.unreadable", "source.unclear", "status.unknown"] {
         assert!(of(code).is_empty(), "{code}: {all:#?}");
     }
+    // What may be a team may be anybody.
+    let team = json!({"id": "t1", "email": null, "name": "Tax", "role": "reader", "standing": "team"});
+    says(&[team]);
+    two_runs(&firm);
+    assert!(in_it("bob"), "{:?}", firm.lists());
+    let told = firm.must(&["findings", "--json", "--quiet"]).json();
+    assert!(told["findings"].as_array().unwrap().iter().any(|f| f["code"] == "source.unclear"), "{told:#}");
 }

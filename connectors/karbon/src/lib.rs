@@ -74,6 +74,11 @@ static MANIFEST: Manifest = Manifest {
              firm (default team)",
         ),
         (
+            "absent",
+            "what it says of a client's owner or manager that Karbon leaves the key out: \"unknown\", which holds the client, or \
+             \"nobody\" (default unknown)",
+        ),
+        (
             "identifier_is_ledger",
             "true where the user-defined identifier holds the id of the client's ledger (default false)",
         ),
@@ -101,6 +106,14 @@ enum Public {
     Anyone,
 }
 
+/// What it says of a client's owner or manager that Karbon's answer does not have the key.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Absent {
+    Unknown,
+    Nobody,
+}
+
 /// The connector's own part of the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -108,6 +121,7 @@ struct Settings {
     clients: BTreeSet<Kind>,
     contact_types: BTreeSet<String>,
     public: Public,
+    absent: Absent,
     identifier_is_ledger: bool,
     groups: bool,
 }
@@ -118,6 +132,7 @@ impl Default for Settings {
             clients: [Kind::Organizations, Kind::Contacts].into(),
             contact_types: BTreeSet::new(),
             public: Public::Team,
+            absent: Absent::Unknown,
             identifier_is_ledger: false,
             groups: false,
         }
@@ -279,6 +294,7 @@ impl Directory {
         }
         let how = Reading {
             anyone: self.settings.public == Public::Anyone,
+            absent_is_nobody: self.settings.absent == Absent::Nobody,
             identifier_is_ledger: self.settings.identifier_is_ledger,
         };
         let mut rows = Vec::new();

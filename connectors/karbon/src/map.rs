@@ -270,10 +270,13 @@ impl Firm {
 
     /// The owner or manager that a client names by address, unless the client's team has them in that role already. Of a
     /// client that does not even say that there is none, and whose team has nobody in that role, it is not known.
-    fn named(&self, address: Option<Option<String>>, role: &str, people: &mut Vec<Assignment>) {
+    fn named(&self, address: Option<Option<String>>, role: &str, how: Reading, people: &mut Vec<Assignment>) {
         let Some(said) = address else {
-            if !people.iter().any(|p| p.role == role) {
-                let what = format!("Karbon's answer about this client lacks the key {role}; nobody knows who that is");
+            if !how.absent_is_nobody && !people.iter().any(|p| p.role == role) {
+                let what = format!(
+                    "Karbon's answer about this client lacks the key {role}, so nobody knows who that is (if Karbon leaves it out \
+                     where nobody is set, say absent = \"nobody\" in the connection)"
+                );
                 people.push(Self::opaque(role, role, &what));
             }
             return;
@@ -297,6 +300,8 @@ pub struct Reading {
     pub anyone: bool,
     /// Whether the firm keeps the ledger's id in Karbon's user-defined identifier.
     pub identifier_is_ledger: bool,
+    /// Whether an answer without an owner or manager says that there is none.
+    pub absent_is_nobody: bool,
 }
 
 /// `GET /v3/Organizations/{key}` or `/v3/Contacts/{key}`, with the client's team.
@@ -317,8 +322,8 @@ pub fn client(
         let role = entry.role_type.as_deref().unwrap_or(TEAM_MEMBER);
         firm.behind(&entry.member_key, &entry.member_type, role, &mut BTreeSet::new(), &mut people);
     }
-    firm.named(client.client_owner, OWNER, &mut people);
-    firm.named(client.client_manager, MANAGER, &mut people);
+    firm.named(client.client_owner, OWNER, how, &mut people);
+    firm.named(client.client_manager, MANAGER, how, &mut people);
     if how.anyone && client.restriction_level == "Public" {
         people.extend(firm.users.values().map(|u| Firm::known(u, ANYONE)));
     }

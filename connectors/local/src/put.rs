@@ -21,6 +21,9 @@ use crate::{
 
 const OP: &str = "file.put";
 
+/// Files that one call holds open. Many clients' calls go side by side, and a process has a thousand handles for everything.
+const OPEN_AT_ONCE: usize = 24;
+
 /// A file to write, the one that may be there, and the journal's row of it.
 pub struct Put {
     pub file: StatementFile,
@@ -50,6 +53,10 @@ struct Written {
 impl Disk {
     /// One answer for each, in their order.
     pub fn put_all(&self, id: &FolderId, files: &[Put], now: Timestamp) -> Vec<Result<Stored>> {
+        files.chunks(OPEN_AT_ONCE).flat_map(|some| self.put_some(id, some, now)).collect()
+    }
+
+    fn put_some(&self, id: &FolderId, files: &[Put], now: Timestamp) -> Vec<Result<Stored>> {
         let (mut place, mut written) = (Place::default(), Vec::new());
         let mut ends: BTreeMap<usize, Result<Stored>> = BTreeMap::new();
         for (at, put) in files.iter().enumerate() {

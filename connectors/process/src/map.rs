@@ -38,6 +38,9 @@ struct User {
     name: String,
     role: String,
     standing: String,
+    /// Of a client's people: the id is one person's, whatever is not known of them.
+    #[serde(default)]
+    one_person: bool,
 }
 
 #[derive(Deserialize)]
@@ -142,14 +145,10 @@ pub fn clients(value: &Value) -> Result<Page<ClientRow>> {
     const OP: &str = "clients.list";
     page(OP, value, |c: Client| {
         let person = |u: User| {
-            Ok(Assignment {
-                user: id(OP, u.id)?.into(),
-                email: u.email,
-                name: u.name,
-                role: u.role,
-                standing: standing(&u.standing),
-                opaque: false,
-            })
+            let standing = standing(&u.standing);
+            // It may be a team, and then anybody.
+            let opaque = u.email.is_none() && matches!(standing, Standing::Unknown(_)) && !u.one_person;
+            Ok(Assignment { user: id(OP, u.id)?.into(), email: u.email, name: u.name, role: u.role, standing, opaque })
         };
         Ok(ClientRow {
             id: id(OP, c.id)?,

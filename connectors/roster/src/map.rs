@@ -41,6 +41,8 @@ pub struct Report {
     pub understood: usize,
     pub notes: Vec<Note>,
     pub clients: Vec<ClientRow>,
+    /// The first line that has others of the list within one of its cells: of whoever stands on those nothing is known.
+    pub swallowed: Option<u32>,
     /// Why nothing of it is used.
     pub fault: Option<Error>,
 }
@@ -90,6 +92,7 @@ pub fn examine(settings: &Settings, now: Timestamp) -> Report {
         understood: 0,
         notes: Vec::new(),
         clients: Vec::new(),
+        swallowed: None,
         fault: None,
     };
     report.fault = fill(settings, now, &mut report).err();
@@ -111,6 +114,12 @@ fn fill(settings: &Settings, now: Timestamp, report: &mut Report) -> Result<()> 
     let lines = grid.lines.get(found.above..).unwrap_or_default();
     let made = issued::of(settings, &grid, lines, found.column("issued"), raw.modified)?;
     report.issued = Some(made);
+    // No setting leaves such lines out: whoever stands on them would be believed to be gone.
+    if let Some(first) = report.swallowed {
+        let text = format!("a cell of the list goes on over other lines of it, the first is line {first}");
+        return Err(Error::contract(OP, text)
+            .next("Look for a quotation mark too many there, or write the cell on one line. Line by line: ledgerward roster NAME"));
+    }
     let orphans = report.notes.iter().filter(|n| n.kind == NoteKind::NoClient).count();
     if orphans > 0 && !settings.skip_unreadable {
         let first = report.notes.iter().find(|n| n.kind == NoteKind::NoClient).map_or(0, |n| n.line);
@@ -153,7 +162,13 @@ fn rows(settings: &Settings, grid: &Grid, found: &Found, report: &mut Report) {
             report.notes.push(Note { line: line.number, kind: NoteKind::Passed, text: why.to_owned() });
             continue;
         }
-        match said(settings, line, (grid, found), above.as_ref()) {
+        if swallows(settings, line, (grid, found)) {
+            report.swallowed.get_or_insert(line.number);
+            let text = "has a cell that goes on over several lines, with cells of other lines in it: a quotation mark too many?";
+            report.notes.push(Note { line: line.number, kind: NoteKind::NoClient, text: text.to_owned() });
+            continue;
+        }
+        match said(settings, line, found, above.as_ref()) {
             Err(text) => report.notes.push(Note { line: line.number, kind: NoteKind::NoClient, text }),
             Ok(said) => {
                 above = Some((said.id.clone(), said.name.clone()));
@@ -226,68 +241,51 @@ fn take(
 }
 
 /// Errors: why the line names no client, in words for a person.
-fn said(
-    settings: &Settings,
-    line: &Line,
-    (grid, found): (&Grid, &Found),
-    above: Option<&(String, String)>,
-) -> Result<Said, String> {
+fn said(settings: &Settings, line: &Line, found: &Found, above: Option<&(String, String)>) -> Result<Said, String> {
     if found.fields.is_some_and(|n| line.width() > n) {
         return Err("has more cells than the header: a delimiter inside a name that is not quoted?".to_owned());
     }
-    if swallows(line, (grid, found)) {
-        return Err(
-            "has a cell that goes on over several lines, with cells of other lines in it: a quotation mark too \
-                    many?"
-                .to_owned(),
-        );
-    }
     let (id, name) = match &settings.client {
         Some(client) => (client.to_lowercase(), client.clone()),
-        None => client(settings, line, (grid, found), above)?,
+        None => client(settings, line, found, above)?,
     };
     let people = people(settings, line, found.column("person"));
     Ok(Said { id, name, people })
 }
 
 /// Whether a quotation mark too many made one cell of several lines of the list: whoever stands on them would be missing,
-/// whichever column it began in. Such a cell has as many delimiters for each line break as a line has, or more, and in a
-/// list of addresses somebody's. Only a text has quotation marks.
-fn swallows(line: &Line, (grid, found): (&Grid, &Found)) -> bool {
+/// whichever column it began in. Such a cell has cells of other lines in it, and somebody's among them. Only a text has
+/// quotation marks.
+fn swallows(settings: &Settings, line: &Line, (grid, found): (&Grid, &Found)) -> bool {
     let Some(delimiter) = grid.delimiter else { return false };
-    let a_line = found.fields.unwrap_or(2).saturating_sub(1).max(1) as usize;
+    let cells = found.fields.unwrap_or(2) as usize;
     line.cells.iter().any(|(at, cell)| {
         let Cell::Text(text) = cell else { return false };
-        let breaks = text.matches('\n').count().max(text.matches('\r').count());
-        if breaks == 0 {
+        if !text.contains(['\n', '\r']) {
             return false;
         }
-        // Several people may stand in one cell, each on a line of their own.
-        if found.column("person") == Some(*at) {
-            return text.contains(delimiter);
+        let is = |field: &str| found.column(field) == Some(*at);
+        if is("person") {
+            // Several people may stand in one cell, each on a line of their own.
+            return text.contains(delimiter) && people(settings, line, Some(*at)).is_err();
         }
-        let on = |part: &str| part.matches(delimiter).count();
-        text.contains('@') || on(text) >= a_line * breaks || text.split(['\n', '\r']).any(|part| on(part) >= a_line)
+        if is("client") || is("client_id") {
+            // A name may be written on two lines.
+            return text.matches(delimiter).count() + 1 >= cells || text.contains(['"', '@']);
+        }
+        let somebody = |part: &str| part.split(delimiter).any(|cell| person(settings, cell.trim()).is_some());
+        text.split(['\n', '\r']).any(|part| part.contains(delimiter) && somebody(part))
     })
 }
 
 fn client(
     settings: &Settings,
     line: &Line,
-    (grid, found): (&Grid, &Found),
+    found: &Found,
     above: Option<&(String, String)>,
 ) -> Result<(String, String), String> {
-    let cells = found.fields.unwrap_or(2) as usize;
-    // A name may be written on two lines. What swallowed the next line of the list has its cells in it as well.
-    let swallowed = |text: &String| {
-        let others = grid.delimiter.is_some_and(|d| text.matches(d).count() + 1 >= cells);
-        text.contains(['\n', '\r']) && (others || text.contains(['"', '@']))
-    };
     let read = |field: &str| -> Result<Option<String>, String> {
         let text = line.text(found.column(field)).map_err(|why| format!("the client is {why}"))?;
-        if text.as_ref().is_some_and(swallowed) {
-            return Err("the client has a line break and other cells in it: a quotation mark too many?".to_owned());
-        }
         Ok(text.map(|t| tidy(&t)).filter(|t| !t.is_empty()))
     };
     let name = read("client")?;
@@ -306,15 +304,18 @@ fn client(
 }
 
 /// Everybody whom the cell names. Errors: why it is not understood, in words for a person.
+/// Whom an address, or a name of the setting `people`, stands for.
+fn person(settings: &Settings, text: &str) -> Option<Email> {
+    let word = tidy(text).to_lowercase();
+    let address = text.rsplit_once('<').and_then(|(_, a)| a.strip_suffix('>')).unwrap_or(text);
+    let address = address.strip_prefix("mailto:").unwrap_or(address);
+    settings.people.get(&word).cloned().or_else(|| Email::parse(address).ok())
+}
+
 fn people(settings: &Settings, line: &Line, column: Option<u32>) -> Result<Vec<Email>, String> {
     let cell = line.text(column).map_err(|why| format!("the person is {why}"))?;
     let Some(cell) = cell else { return Err("names nobody".to_owned()) };
-    let one = |text: &str| -> Option<Email> {
-        let word = tidy(text).to_lowercase();
-        let address = text.rsplit_once('<').and_then(|(_, a)| a.strip_suffix('>')).unwrap_or(text);
-        let address = address.strip_prefix("mailto:").unwrap_or(address);
-        settings.people.get(&word).cloned().or_else(|| Email::parse(address).ok())
-    };
+    let one = |text: &str| person(settings, text);
     if settings.nobody.contains(&tidy(&cell).to_lowercase()) {
         return Ok(Vec::new());
     }

@@ -209,10 +209,13 @@ fn a_quotation_mark_too_many_swallows_nobody_in_whichever_column() {
         ("client,notes,person\nAcme,\"VIP,Bob\nAcme,\"VIP,Ann\n", staff),
         ("client;email;notes\r\nAcme;bob@harbour.example;\"VIP\r\nAcme;ann@harbour.example;\"VIP\r\n", json!({})),
     ] {
-        let report = lists.csv(list, more);
+        let report = lists.csv(list, more.clone());
         refused(&report, ErrorKind::Contract, "the first is line 2");
         let note = of_kind(&report, &NoteKind::NoClient)[0];
         assert!(note.text.contains("quotation mark too many"), "{list}: {note:?}");
+        let mut more = more;
+        more["skip_unreadable"] = json!(true);
+        refused(&lists.csv(list, more), ErrorKind::Contract, "the first is line 2");
     }
     for end in ["\n", "\r\n", "\r"] {
         let list = ["Client,Email", "Acme,ana@harbour.example", "", "Acme,nobody at all", "Birch,ben@harbour.example"];
@@ -221,10 +224,13 @@ fn a_quotation_mark_too_many_swallows_nobody_in_whichever_column() {
     }
     // What people write on several lines is no list.
     let report = lists.csv(
-        "client,email,notes\nAcme,\"ana@harbour.example\nann@harbour.example\",\"VIP, really\n\nask first\n\"\n\"Birch \n\",ben@harbour.example,\"\n\"\n",
+        "client,email,notes\nAcme,\"ana@harbour.example\nann@harbour.example\",\"VIP, really, call jo@client.example\n\n12 High St, Flat 3, London\n\"\n\"Birch \n\",ben@harbour.example,\"\n\"\n",
         json!({}),
     );
     good(&report);
+    let two = lists.csv("client,email\nAcme,\"ana@harbour.example,\nann@harbour.example\n\"\n", json!({}));
+    good(&two);
+    assert_eq!(two.clients[0].people.len(), 2);
     assert_eq!(
         pairs(&report),
         [

@@ -97,7 +97,7 @@ fn a_client_that_does_not_say_who_its_owner_is_is_unknown_and_has_none() {
             body["ClientOwner"] = owner;
         }
         let brief: Brief = serde_json::from_value(json!({"OrganizationKey": "k", "FullName": "Kelp"})).unwrap();
-        let how = Reading { anyone: false, identifier_is_ledger: false };
+        let how = Reading { anyone: false, identifier_is_ledger: false, absent_is_nobody: false };
         let of = Firm::default();
         map::client("x.y", Kind::Organizations, &brief, &of, how, body.to_string().as_bytes()).unwrap().people
     };

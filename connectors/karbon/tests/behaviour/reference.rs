@@ -127,7 +127,7 @@ async fn every_request_and_every_answer_is_in_the_specification() {
 #[test]
 fn the_specifications_own_examples_are_read() {
     let Some(spec) = specification() else { return };
-    let how = Reading { anyone: false, identifier_is_ledger: false };
+    let how = Reading { anyone: false, identifier_is_ledger: false, absent_is_nobody: false };
     for (path, kind, field) in [
         ("/v3/Organizations/{Organizationkey}", Kind::Organizations, "OrganizationKey"),
         ("/v3/Contacts/{Contactkey}", Kind::Contacts, "ContactKey"),

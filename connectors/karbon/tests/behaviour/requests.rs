@@ -171,7 +171,7 @@ fn x01_the_keys_go_to_karbon_and_nowhere_else() {
 #[test]
 fn p14_what_decides_about_people_has_no_default() {
     let brief: Brief = serde_json::from_value(json!({"OrganizationKey": "2ABC", "FullName": "Acme"})).unwrap();
-    let how = map::Reading { anyone: false, identifier_is_ledger: false };
+    let how = map::Reading { anyone: false, identifier_is_ledger: false, absent_is_nobody: false };
     let whole = json!({"OrganizationKey": "2ABC", "UserDefinedIdentifier": null, "RestrictionLevel": "Public", "ClientOwner": null, "ClientManager": null,
         "ClientTeam": [{"MemberKey": "4K", "MemberType": "User", "RoleType": null}]});
     let read = |body: &Value| {
