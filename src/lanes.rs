@@ -459,23 +459,26 @@ pub fn propose(decider: &Decider<'_>, book: &Book, ask: &Ask) -> (Plan<Proposed>
 const TOGETHER: usize = 5;
 
 fn together(found: Vec<Finding>) -> Vec<Finding> {
-    let mut same: BTreeMap<(String, String, String), Vec<Finding>> = BTreeMap::new();
+    let mut same: BTreeMap<String, BTreeMap<(String, String), Vec<Finding>>> = BTreeMap::new();
     let mut all = Vec::new();
     for finding in found {
         let why = finding.text.split_once(plan::UNREADABLE).map(|(_, why)| why.to_owned());
         match (why, finding.subject.split_once('/')) {
             (Some(why), Some((target, _))) if finding.code == plan::LIST_UNREADABLE => {
-                same.entry((target.to_owned(), why, finding.next.clone())).or_default().push(finding);
+                let of = same.entry(target.to_owned()).or_default();
+                of.entry((why, finding.next.clone())).or_default().push(finding);
             }
             _ => all.push(finding),
         }
     }
-    for ((target, why, next), of) in same {
-        if of.len() < TOGETHER {
-            all.extend(of);
-            continue;
-        }
-        let text = format!("{} on {target}{}{why}", crate::render::plan::count(of.len(), "folder"), plan::UNREADABLE);
+    for (target, reasons) in same {
+        let (many, few): (Vec<_>, Vec<_>) = reasons.into_iter().partition(|(_, of)| of.len() >= TOGETHER);
+        all.extend(few.into_iter().flat_map(|(_, of)| of));
+        let Some(next) = many.first().map(|((_, next), _)| next.clone()) else { continue };
+        let told = many.iter().map(|((why, _), of)| {
+            format!("{} on {target}{}{why}", crate::render::plan::count(of.len(), "folder"), plan::UNREADABLE)
+        });
+        let text = told.collect::<Vec<_>>().join("; ");
         all.push(Finding::new(Severity::Warning, plan::LIST_UNREADABLE, target, text, next));
     }
     all

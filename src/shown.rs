@@ -32,6 +32,16 @@ pub struct Published {
     at: Timestamp,
 }
 
+impl Published {
+    fn is(&self, op: &Op) -> bool {
+        match op {
+            Op::Grant { who, role } | Op::SetRole { who, to: role, .. } => self.who == *who && self.role == Some(*role),
+            Op::Revoke { who: Holder::Person(who), .. } => self.who == *who && self.role.is_none(),
+            _ => false,
+        }
+    }
+}
+
 /// Writes down what was shown and published. `after`: the firm as it is by it.
 pub fn publish(db: &mut Db, shifts: &[Shift], after: &Firm, now: Timestamp) -> Result<()> {
     let mut by_lane: BTreeMap<String, Vec<Published>> = BTreeMap::new();
@@ -71,6 +81,14 @@ impl Steps {
         for rows in all.values_mut() {
             rows.retain(|r| good(r, now));
         }
+        // What was done since is used up, whatever took it back.
+        let times: BTreeSet<Timestamp> = all.values().flatten().map(|r| r.at).collect();
+        for at in times {
+            for (lane, op) in db.steps_done_since(at)? {
+                let rows = all.get_mut(&lane_text(&lane));
+                rows.into_iter().for_each(|rows| rows.retain(|r| r.at != at || !r.is(&op)));
+            }
+        }
         Ok(Self(all))
     }
 
@@ -79,14 +97,9 @@ impl Steps {
         let mut all = BTreeSet::new();
         for lane in plan.lanes().iter().filter(|l| !l.first_plan) {
             let Some(rows) = self.0.get(&lane_text(&lane.lane)) else { continue };
-            let says = |who: &Email, role| rows.iter().any(|r| r.who == *who && r.role == role);
-            let published = |step: &&Step| match &step.op {
-                // What a source says is its own news, whatever was published: it may have changed since.
-                _ if matches!(step.reason.cause, Cause::Source { .. } | Cause::Drift) => false,
-                Op::Grant { who, role } | Op::SetRole { who, to: role, .. } => says(who, Some(*role)),
-                Op::Revoke { who: Holder::Person(who), .. } => says(who, None),
-                _ => false,
-            };
+            // What a source says is its own news, whatever was published: it may have changed since.
+            let told = |step: &Step| matches!(step.reason.cause, Cause::Source { .. } | Cause::Drift);
+            let published = |step: &&Step| !told(step) && rows.iter().any(|r| r.is(&step.op));
             let steps: Vec<&Step> = lane.steps.iter().filter(published).collect();
             // They need the folder.
             let made = lane.steps.iter().filter(|s| !steps.is_empty() && matches!(s.op, Op::Create { .. }));

@@ -408,7 +408,8 @@ fn what_was_shown_and_published_is_approved_by_that_and_nothing_else_is() {
     let shown = world.json("changes show --all", 0, "changes-show");
     assert_eq!(shown["access"].as_array().unwrap().len(), 30, "{shown}");
     world.text("changes publish --all --digest 0000000000", 1);
-    world.text("changes publish --all", 0);
+    let digest = shown["digest"].as_str().unwrap();
+    world.text(&format!("changes publish --all --digest {digest}"), 0);
     assert_eq!(held("bob@harbour.example"), 0, "thirty at once for one person, as it was shown");
     // What the same person is given beside it was not shown to anybody.
     world.text("people mode cas ledger", 0);

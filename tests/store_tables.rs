@@ -280,12 +280,13 @@ fn what_the_target_ended_or_somebody_took_off_is_not_applied_from_then_on() {
     let applied = |db: &Db, at: i64| db.applied_at(t(at)).unwrap().iter().map(|a| a.from).collect::<Vec<_>>();
     grant(&mut db, 10, Some(20));
     // A guest again, after the end that the target had been given.
-    grant(&mut db, 30, None);
+    grant(&mut db, 30, Some(60));
     assert_eq!((applied(&db, 15), applied(&db, 25), applied(&db, 30)), (vec![t(10)], vec![], vec![t(30)]));
     db.taken_off(&lane(1), &mail("ann"), t(40), t(45)).unwrap();
     assert_eq!((applied(&db, 39), applied(&db, 41)), (vec![t(30)], vec![]));
     assert_eq!(db.off_by_hand().unwrap()[&lane(1)], BTreeSet::from([mail("ann")]));
-    assert_eq!(db.owned().unwrap()[&lane(1)].len(), 1, "it stays ours");
+    let owned = db.owned().unwrap()[&lane(1)].clone();
+    assert_eq!((owned.len(), owned[0].grant.ends), (1, None), "it stays ours, and its end is no excuse to put it back");
     db.back_on(&lane(1), &mail("ann"), t(50)).unwrap();
     db.back_on(&lane(1), &mail("ann"), t(55)).unwrap();
     assert_eq!((applied(&db, 49), applied(&db, 60)), (vec![], vec![t(50)]));

@@ -77,6 +77,7 @@ pub(super) async fn lane(
         && let Err(why) = writer.close_left_open().await?
     {
         done.trouble = Some(why);
+        writer.refusal = None;
         // As if it had not been made: everything waits but revokes.
         failed.push(Op::Create { name: plan.name.clone() });
     }
@@ -332,6 +333,8 @@ impl Lane<'_> {
             Ok(Did::Granted(permission, invited)) => {
                 let ends = match &op {
                     Op::Grant { who, role } => self.end(self.target.api()?, who, *role),
+                    // The target has no end for whom it cannot end.
+                    Op::SetRole { to, .. } if !self.target.api()?.limits().native_expiry.ends(*to) => None,
                     _ => self.known(&permission).and_then(|o| o.grant.ends),
                 };
                 let grant = owned(&op, lane, folder, (permission, ends), row);

@@ -360,8 +360,9 @@ async fn publish(app: &App, console: &mut dyn Console, wish: &Wish<'_>) -> Resul
         opened.insert(change.id, act::opened(app, &before, &shown.after, &ops).await?);
     }
     let authority = app.config.policy.authority.clone();
-    // To publish approves what was shown, here or under its digest, and nothing else.
-    let seen = asks || wish.all || wish.digest.is_some();
+    // To publish approves what somebody was shown, here or under its digest, and nothing else: what is printed while it is
+    // done was looked at by nobody.
+    let seen = asks || wish.digest.is_some();
     let shifts = if seen { shown.shifts.clone() } else { Vec::new() };
     let effects = app
         .store

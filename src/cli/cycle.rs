@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
+use futures::{StreamExt as _, stream};
 use ledgerward_contract::{Email, Holder, SourceRef, Timestamp, Via};
 use serde_json::{Value, json};
 
@@ -24,11 +25,12 @@ use crate::{
         fact::Why,
         facts::Facts,
         firm::{Firm, TargetName},
+        lane::LaneKey,
     },
     engine::{self, Ask, Done, Picture},
     gather, lanes,
     render::plan as print,
-    store::{Approval, HoldRow, Restored},
+    store::{Approval, HoldRow, OwnedRow, Restored},
     world::World,
 };
 
@@ -582,6 +584,9 @@ pub async fn revoke(
     Ok(Report::new(exit, json, text))
 }
 
+/// Sharing lists that are read side by side for one person; the quota layer keeps each vendor's own limits.
+const LISTS_AT_ONCE: usize = 8;
+
 /// Ways in that are not ours to close: hand-made shares, groups, links, folders above. What cannot be looked at is told too: it
 /// is unknown, and nobody may take it for closed.
 pub async fn still_open(
@@ -595,7 +600,9 @@ pub async fn still_open(
     let of = firm.clone();
     let (lanes, owned, known) =
         app.store.run(move |db| Ok((db.lanes()?, db.owned()?, db.addresses_at(&of, Timestamp::MAX)?))).await?;
-    let holders = known.everywhere(world.targets.keys());
+    let holders = known.everywhere(lanes.keys().map(|key| &key.target));
+    let is = |lane: &LaneKey, o: &OwnedRow| holders.get(&lane.target).and_then(|of| of.get(&o.grant.who)) == Some(&id);
+    let mut asked = Vec::new();
     let (mut left, mut unreached) = (Vec::new(), BTreeMap::<&TargetName, (usize, String)>::new());
     for (key, row) in &lanes {
         let Some(folder) = &row.folder else { continue };
@@ -603,7 +610,7 @@ pub async fn still_open(
             Some(target) if lanes::sharing_of(target) == crate::domain::plan::Sharing::Off => continue,
             Some(target) => target.reach().err().map(|e| e.message),
             // A target that was given up in good order holds nobody by our doing.
-            None if owned.keys().any(|lane| lane.target == key.target) => {
+            None if owned.iter().any(|(lane, rows)| lane.target == key.target && rows.iter().any(|o| is(lane, o))) => {
                 Some("it is not in the configuration any more".to_owned())
             }
             None => continue,
@@ -612,11 +619,16 @@ pub async fn still_open(
             unreached.entry(&key.target).or_insert((0, why)).0 += 1;
             continue;
         }
-        let Some(target) = world.targets.get(&key.target) else { continue };
+        asked.extend(world.targets.get(&key.target).map(|target| (key, row, target, folder)));
+    }
+    let read = stream::iter(asked)
+        .map(|(key, row, target, folder)| async move { (key, row, gather::sharing(target, folder, app.now()).await) })
+        .buffered(LISTS_AT_ONCE);
+    for (key, row, list) in read.collect::<Vec<_>>().await {
         // It is kept with a leaver's case, which is not one person's: private books have no name in it.
         let books = firm.clients.get(&key.folder.client).filter(|c| c.private_to.is_some());
         let name = books.map_or_else(|| row.name.clone(), |c| firm.open_name(c));
-        let list = match gather::sharing(target, folder, app.now()).await {
+        let list = match list {
             Ok(list) => list,
             Err(e) => {
                 left.push(format!(

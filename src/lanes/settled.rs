@@ -60,12 +60,22 @@ struct Behind {
     first: BTreeSet<LaneKey>,
 }
 
-/// `done`: lanes of which nothing was held and nothing failed; `open`: lanes of which something was.
-fn behind(book: &Book, whole: bool, done: &BTreeSet<LaneKey>, open: &BTreeSet<LaneKey>) -> Behind {
+/// `done`: lanes of which nothing was held and nothing failed, and those among them that had something to do (`worked`);
+/// `open`: lanes of which something was.
+fn behind(
+    book: &Book,
+    whole: bool,
+    (done, worked): (&BTreeSet<LaneKey>, &BTreeSet<LaneKey>),
+    open: &BTreeSet<LaneKey>,
+) -> Behind {
     let known = |key: &LaneKey, is: fn(&super::Known) -> bool| book.lanes.get(key).is_some_and(is);
     let lanes = done.iter().filter(|key| known(key, super::Known::in_sight)).cloned().collect();
-    // Somebody whom a source has to name once more changes nothing about what was approved.
-    let begun: BTreeSet<LaneKey> = done.iter().filter(|key| known(key, super::Known::heard)).cloned().collect();
+    // Somebody whom a source has to name once more changes nothing about what was approved and done. Where nothing was, nobody
+    // has seen yet what comes of that one.
+    let first = |key: &&LaneKey| {
+        known(key, super::Known::in_sight) || (worked.contains(*key) && known(key, super::Known::heard))
+    };
+    let begun: BTreeSet<LaneKey> = done.iter().filter(first).cloned().collect();
     // A run over all clients that held nothing of the target, and whose every folder went through. While a part is still to
     // do, what was not shown with it is held: neither a plan for one client nor half an approved one opens a target for the
     // rest. What nobody could see waits by itself, or one dead ledger would hold the target for ever.
@@ -85,7 +95,9 @@ pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> 
     let held = picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane);
     let failed = picture.verdict.cleared.lanes().iter().map(|l| &l.lane).filter(|l| !done.contains(*l));
     let open = held.chain(failed).cloned().collect();
-    let behind = behind(&picture.book, picture.clients.is_none(), done, &open);
+    let worked =
+        picture.verdict.cleared.lanes().iter().filter(|l| !l.steps.is_empty()).map(|l| l.lane.clone()).collect();
+    let behind = behind(&picture.book, picture.clients.is_none(), (done, &worked), &open);
     let (now, last) = (picture.now, picture.book.last_change);
     let known = |key: &LaneKey| picture.book.lanes.get(key).map(|k| (lane_text(key), k.policy.clone()));
     let rows: Vec<(String, String)> = behind.lanes.iter().filter_map(known).collect();
@@ -148,14 +160,19 @@ mod tests {
         let lanes = (0..).zip(said).map(|(n, unsaid)| (key(n), known(unsaid))).collect();
         let book = Book { lanes, first: [key(0).target].into(), ..Book::default() };
         let done: BTreeSet<LaneKey> = (0..3).map(key).collect();
-        let found = behind(&book, true, &done, &BTreeSet::new());
+        let worked: BTreeSet<LaneKey> = [key(0), key(2)].into();
+        let found = behind(&book, true, (&done, &worked), &BTreeSet::new());
         assert_eq!(found.targets, [key(0).target].into());
-        assert_eq!(found.begun, [key(0), key(1)].into());
-        assert_eq!(found.first, [key(2)].into(), "of that one's ledger nothing was heard");
+        assert_eq!(found.begun, [key(0)].into());
+        assert_eq!(
+            found.first,
+            [key(1), key(2)].into(),
+            "nobody saw what comes of the one, and of the other's ledger anything"
+        );
         assert!(found.lanes.is_empty(), "settings wait until everybody is said");
-        let found = behind(&book, true, &[key(2)].into(), &BTreeSet::new());
+        let found = behind(&book, true, (&[key(2)].into(), &worked), &BTreeSet::new());
         assert!(found.targets.is_empty(), "nothing of it was seen");
-        let found = behind(&book, true, &done, &[key(1)].into());
+        let found = behind(&book, true, (&done, &worked), &[key(1)].into());
         assert!(found.targets.is_empty(), "something of it is still to do");
     }
 }

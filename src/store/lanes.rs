@@ -217,7 +217,10 @@ impl Db {
     pub fn taken_off(&mut self, lane: &LaneKey, who: &Email, absent: Timestamp, at: Timestamp) -> Result<()> {
         self.tx(|db| {
             let Some(id) = db.find_lane_id(lane)? else { return Ok(()) };
-            if db.applied_ends(id, who, absent)? == 0 {
+            let ended = db.applied_ends(id, who, absent)?;
+            // What a person took off is not put back because its time would have been over anyway.
+            db.conn.execute("UPDATE owned SET ends = NULL WHERE lane = ?1 AND who = ?2", params![id, who.key()])?;
+            if ended == 0 {
                 return Ok(());
             }
             let reason = "taken off the folder's list by hand";

@@ -69,7 +69,7 @@ fn item<'p>(lane: usize, step: usize, plan: &'p LanePlan, s: &'p Step, check: &C
         who,
         cause: CauseKey::of(&s.reason.cause),
         urgent: kind == Kind::Removed && decided,
-        published: !check.published.is_empty() && shown(),
+        published: !check.published.is_empty() && !plan.renews(&s.op) && shown(),
         held: None,
     }
 }
