@@ -18,6 +18,7 @@ use ledgerward::domain::{
     firm::Office,
     office::{CustomOffice, Permission},
 };
+use ledgerward_contract::{SourceKind, SourceRef};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value, json};
 use shape::fits;
@@ -365,7 +366,10 @@ fn nothing_is_published_that_was_not_shown_and_a_dry_run_changes_nothing() {
 
 #[test]
 fn a_check_follows_every_change_at_once_and_shows_nobody_elses_access() {
-    let daemon = Daemon::start(firm::firm(5, 8));
+    let mut firm = firm::firm(5, 8);
+    let books = firm.clients.values_mut().find(|c| c.slug == "client-5").unwrap();
+    books.sources = [SourceRef { connection: "xero".into(), kind: SourceKind::Ledger, id: "L-5".into() }].into();
+    let daemon = Daemon::start(firm);
     let check = |acting: &str, person: &str, client: &str| {
         get(&daemon, acting, &format!("/access/check?person={person}&client={client}"))
     };
@@ -406,6 +410,17 @@ fn a_check_follows_every_change_at_once_and_shows_nobody_elses_access() {
     assert_eq!((many.status, many.json["checks"].as_array().unwrap().len()), (200, 1000));
     assert_eq!(many.json["checks"][4]["answer"], "yes");
     assert_eq!(many.json["checks"][8]["status"], 404);
+
+    // No ledger was read, so nothing is known of anybody: nobody learns of a client by that.
+    assert!(daemon.cli(&["people", "mode", "emma", "ledger"]).status.success());
+    assert_eq!(check(OWNER, "emma", "client-5").json["answer"], "held");
+    assert_eq!(check(EMPLOYEE, "emma", "client-5").status, 404);
+    assert!(daemon.cli(&["select", "emma", "client-5", "--when-granted"]).status.success());
+    assert_eq!(
+        check(EMPLOYEE, "emma", "client-5").json["answer"],
+        "held",
+        "the firm's own word names the two together"
+    );
 }
 
 #[test]

@@ -5,9 +5,9 @@
 //! not differ from what `why` says, a guest's end is seen to the second, and nothing is computed for pairs that nobody asks
 //! about. `daemon::api` takes a new picture when something was written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use ledgerward_contract::{ClientId, FolderRole, Timestamp};
+use ledgerward_contract::{ClientId, Email, FolderRole, Timestamp};
 use serde::Serialize;
 
 use super::tokens::Token;
@@ -75,6 +75,8 @@ pub struct Picture {
     /// Without private ones: who may know of them is asked each time.
     clients: HashMap<String, ClientId>,
     guests: HashMap<(PersonId, ClientId), Vec<Guest>>,
+    /// Who is on a folder of which client by our doing.
+    on: HashSet<(PersonId, ClientId)>,
 }
 
 impl Picture {
@@ -84,15 +86,21 @@ impl Picture {
         let writes = app.store.run(|db| Ok(db.writes())).await?;
         let firm = app.firm().await?;
         let facts = memory::recall_all(app, &firm).await?;
-        let (tokens, read) = app
+        let (tokens, owned, read) = app
             .store
             .run(|db| {
                 let read = [db.last_whole_cycle()?, db.last_complete("pull")?];
-                Ok((db.api_tokens()?, read.into_iter().flatten().filter_map(|r| r.ended).max()))
+                Ok((db.api_tokens()?, db.owned()?, read.into_iter().flatten().filter_map(|r| r.ended).max()))
             })
             .await?;
         let targets = app.folder_targets();
-        Ok(Self { writes, read, tokens, ..Self::of(firm, facts, targets) })
+        let all: BTreeSet<&TargetName> = owned.keys().map(|lane| &lane.target).collect();
+        let holders: HashMap<(&TargetName, &Email), PersonId> =
+            all.into_iter().flat_map(|t| firm.people.values().map(move |p| ((t, p.address_on(t)), p.id))).collect();
+        let rows = owned.iter().flat_map(|(lane, rows)| rows.iter().map(move |o| (lane, &o.grant.who)));
+        let on =
+            rows.filter_map(|(lane, who)| Some((*holders.get(&(&lane.target, who))?, lane.folder.client))).collect();
+        Ok(Self { writes, read, tokens, on, ..Self::of(firm, facts, targets) })
     }
 
     /// Of values, at no count of writes and without tokens.
@@ -120,6 +128,7 @@ impl Picture {
             people: people.collect(),
             clients: clients.collect(),
             guests,
+            on: HashSet::new(),
             firm,
             facts,
             targets,
@@ -127,7 +136,7 @@ impl Picture {
         }
     }
 
-    pub fn person(&self, email: &ledgerward_contract::Email) -> Option<&Person> {
+    pub fn person(&self, email: &Email) -> Option<&Person> {
         self.people.get(email.key()).and_then(|id| self.firm.people.get(id))
     }
 
@@ -173,8 +182,15 @@ impl Picture {
         }
         let target = question.target.map(|name| self.target(name)).transpose()?;
         let checked = self.decide(person, client, target, now);
-        let selected = || self.firm.selections.contains_key(&(person.id, client.id));
-        if !reads && checked.answer == Answer::No && client.private_to.is_none() && !selected() {
+        let pair = (person.id, client.id);
+        let named = || self.firm.selections.contains_key(&pair) || self.guests.contains_key(&pair);
+        // Of whom nothing is known nobody has learnt anything of the client, unless they are on its folder.
+        let sees = match checked.answer {
+            Answer::Yes => true,
+            Answer::Held => self.on.contains(&pair),
+            Answer::No => false,
+        };
+        if !reads && !sees && client.private_to.is_none() && !named() {
             // As for a client that is not there: who sees only some does not learn of the others here.
             return Err(none_of_theirs(question.client));
         }

@@ -645,7 +645,7 @@ impl<'a, 'r> Reading<'a, 'r> {
         };
         let (severity, what) = match person {
             Some(_) => (Severity::Warning, "they keep what is there and gain nothing"),
-            None => (Severity::Notice, "nobody gains or loses anything by it"),
+            None => (Severity::Notice, "who that is is not known here, so it decides nothing"),
         };
         out.find(
             severity,

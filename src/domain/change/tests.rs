@@ -496,7 +496,7 @@ fn break_glass_lies_beside_a_guests_access_and_both_end_together() {
     let end = ChangeOp::EndGuest { person: pid(EMPLOYEE), client: cid(1) };
     let (none, effect) = apply(&both, &end, by(OWNER)).unwrap();
     assert!(none.guests.is_empty());
-    let ChangeOp::AddGuest { guest: longer, second, .. } = guest(400, false) else { return };
+    let ChangeOp::AddGuest { guest: longer, second, .. } = guest(400, false) else { panic!("it is a guest") };
     let extends = ChangeOp::AddGuest { guest: longer, second, extends: true };
     refused(&none, &extends, OWNER, "is no guest of acme-ltd any more");
     assert_eq!(after(&f, extends, OWNER).guests.len(), 1);

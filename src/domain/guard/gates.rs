@@ -117,13 +117,11 @@ impl Plan<Proposed> {
 /// Takes held steps out of a lane and says so in it.
 fn take(lane: &mut LanePlan, steps: &BTreeSet<usize>) {
     let mut kept = vec![];
-    let renewed: BTreeSet<usize> =
-        steps.iter().copied().filter(|at| lane.steps.get(*at).is_some_and(|s| lane.renews(&s.op))).collect();
     for (at, step) in std::mem::take(&mut lane.steps).into_iter().enumerate() {
         if steps.contains(&at) {
             lane.held_back += 1;
             // Whoever only gets another end of the access stays as they are.
-            if renewed.contains(&at) {
+            if lane.renews(&step.op) {
                 continue;
             }
             lane.held_revoke |= matches!(step.op, Op::Revoke { .. });
