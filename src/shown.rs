@@ -110,3 +110,45 @@ impl Steps {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ledgerward_contract::{ClientId, FolderKey};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        domain::{firm::TargetName, lane::LaneKey},
+        store::{Intent, JournalOp, Options, Outcome},
+    };
+
+    #[test]
+    fn a_published_step_is_approved_once_and_for_a_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let hour = |n: i64| Timestamp::from_second(n * 3600).unwrap();
+        let mut db = Db::open(Options::new(dir.path().join("state"), hour(1)).create()).unwrap();
+        let client = ClientId(Uuid::from_u128(1));
+        let lane = LaneKey { target: TargetName("drive".to_owned()), folder: FolderKey { client, account: None } };
+        let row =
+            |who: &str| Published { who: Email::parse(who).unwrap(), role: Some(FolderRole::Reader), at: hour(2) };
+        let (ann, bob) = (row("ann@harbour.example"), row("bob@harbour.example"));
+        db.doc_put(PUBLISHED, &lane_text(&lane), &vec![ann.clone(), bob.clone()]).unwrap();
+        let left = |db: &Db, at: i64| Steps::read(db, hour(at)).unwrap().0.into_values().flatten().collect::<Vec<_>>();
+        assert_eq!(left(&db, 3), [ann.clone(), bob.clone()]);
+        let intent = Intent {
+            run: 1,
+            lane,
+            op: JournalOp::Access(Op::Grant { who: ann.who, role: FolderRole::Reader }),
+            cause: None,
+            because: "published".to_owned(),
+            reserved: None,
+            approved: false,
+        };
+        let step = db.intend(&intent, hour(3)).unwrap();
+        assert_eq!(left(&db, 4).len(), 2, "it is not done yet");
+        db.outcome(step, &Outcome::Done(json!({})), hour(4)).unwrap();
+        assert_eq!(left(&db, 5), [bob], "whatever takes it back");
+        assert_eq!(left(&db, 26), []);
+    }
+}
