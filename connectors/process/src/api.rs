@@ -37,6 +37,9 @@ const STDERR_LINES_MAX: usize = 50;
 const ASIDE_LINES_MAX: usize = 12;
 /// How long the last of them may take once the program has ended.
 const ASIDE_WAIT: Duration = Duration::from_millis(500);
+/// How often a program that is being written is looked at again, and after how long: three seconds in all.
+const BUSY_LOOKS: usize = 30;
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A program and where its vendor is.
 pub struct Program {
@@ -95,6 +98,19 @@ fn get() -> String {
     "GET".to_owned()
 }
 
+/// Starts the program, and waits a little for whoever still writes it: the system executes no file that is open for writing
+/// (`ETXTBSY`), be it that the firm installs a new version at this moment, or that a process which was forked meanwhile still
+/// holds the writer's handle.
+async fn start(command: &mut Command) -> std::io::Result<Child> {
+    for _ in 0..BUSY_LOOKS {
+        match command.spawn() {
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => tokio::time::sleep(BUSY_PAUSE).await,
+            started => return started,
+        }
+    }
+    command.spawn()
+}
+
 /// A wish on its way to the host. Without a reply the conversation is over.
 type Asked = (Wish, oneshot::Sender<Value>);
 
@@ -111,7 +127,7 @@ impl Program {
         command.args(&self.args).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8");
         command.current_dir(self.path.parent().unwrap_or(&self.path)).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|e| {
+        let child = start(&mut command).await.map_err(|e| {
             Error::new(ErrorKind::Unavailable, op, "the program could not be started")
                 .source(e)
                 .next("Check that the file is there, and may be executed by the user that ledgerward runs as.")

@@ -143,6 +143,22 @@ async fn a_program_may_say_to_people_as_much_as_it_likes() {
     assert!(ledgers(&program(&dir, &body), 20, Vendor::new()).await.unwrap().items.is_empty());
 }
 
+/// A new version that is being copied into place is a moment's matter and no outage; one that stays open is said.
+#[tokio::test]
+async fn a_program_that_is_being_written_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path =
+        program(&dir, &format!("{READ}\nprint('{{\"result\": {{\"items\": [], \"next\": null}}}}', flush=True)"));
+    let writer = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    let e = ledgers(&path, 5, Vendor::new()).await.unwrap_err();
+    assert!(e.kind == ErrorKind::Unavailable && e.to_string().contains("could not be started"), "{e}");
+    let (page, ()) = tokio::join!(ledgers(&path, 5, Vendor::new()), async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        drop(writer);
+    });
+    assert!(page.unwrap().items.is_empty());
+}
+
 #[tokio::test]
 async fn whose_the_keys_are_is_the_firms_word() {
     let own = |setting: Value| async move {
