@@ -18,7 +18,10 @@ use std::{
 
 use http::{HeaderName, Method};
 use ledgerward_contract::{Aside, Body, Endpoints, Error, ErrorKind, ReadCx, Request, Response, Result};
-use ledgerward_kit::answer::{classify_common, is_html, safe_word, says_error, whole};
+use ledgerward_kit::{
+    answer::{classify_common, is_html, safe_word, says_error, whole},
+    pause,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -104,7 +107,7 @@ fn get() -> String {
 async fn start(command: &mut Command) -> std::io::Result<Child> {
     for _ in 0..BUSY_LOOKS {
         match command.spawn() {
-            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => tokio::time::sleep(BUSY_PAUSE).await,
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => pause(BUSY_PAUSE).await,
             started => return started,
         }
     }
