@@ -219,7 +219,8 @@ fn sign_in_row(row: SignIn) -> SignInRow {
         SignInState::NeedsReauth { why, .. } => Some(format!("the sign-in is dead: {why}")),
         _ => None,
     };
-    SignInRow { id: row.id, connection: row.who.connection.0, own, realm: row.who.realm, dead }
+    let given = row.issued_at;
+    SignInRow { id: row.id, connection: row.who.connection.0, own, realm: row.who.realm, dead, given }
 }
 
 /// Where the state is and which key opens it.

@@ -29,11 +29,12 @@ use crate::{
         plan::Plan,
         policy::Decider,
     },
-    gather::{self, ConnectionReading, Known, Wanted},
+    gather::{ConnectionReading, Known, Wanted},
     guests,
     lanes::{self, Book},
     leavers, memory, moves, shown,
     store::Db,
+    told,
     world::World,
 };
 
@@ -48,6 +49,8 @@ pub struct Ask {
     pub access_only: bool,
     /// Left out, because the program died over them again and again (D10). They speak as they last did.
     pub skip: BTreeSet<ConnectionName>,
+    /// A person asks: what stands for a while without a question is asked for all the same ([`told`]).
+    pub fresh: bool,
     /// Every folder is read now, whatever a feed of changes says of it.
     pub every_folder: bool,
 }
@@ -236,7 +239,7 @@ async fn read_sources(
                 Wanted::Only { ledgers, directory }
             }
         };
-        readings.insert(name.clone(), gather::source(source, &known, &wanted, now).await);
+        readings.insert(name.clone(), told::source(app, source, known, &wanted, ask.fresh, now).await?);
     }
     step(app, run, "plan").await?;
     Ok(readings)

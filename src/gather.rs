@@ -22,6 +22,7 @@ use crate::{
         identity::{Observation, Outcome, OwnIdentity},
         lane::LaneKey,
     },
+    told::Told,
     world::{Reach, Source, Target, World},
 };
 
@@ -127,6 +128,8 @@ pub struct ConnectionReading {
     pub troubles: Vec<Error>,
     /// Nobody signed in, or every sign-in is dead.
     pub needs_sign_in: bool,
+    /// What the sign-ins that were asked said, where all of it was read and no ledger lists anybody; else `None`.
+    pub told: BTreeMap<String, Option<Told>>,
     /// Everything was asked for: what is not in here is not there. Of a part, absence says nothing.
     pub whole: bool,
 }
@@ -146,6 +149,8 @@ pub struct Known {
     pub ledgers: BTreeMap<LedgerId, String>,
     /// Lines of a practice manager or roster.
     pub directory: BTreeMap<String, String>,
+    /// What sign-ins said that still stands, by sign-in: these are not asked.
+    pub told: BTreeMap<String, Told>,
 }
 
 /// Reads one connection: its ledgers and everybody in each of them, and its directory.
@@ -153,7 +158,7 @@ pub async fn source(source: &Source, known: &Known, wanted: &Wanted, now: Timest
     let mut reading = ConnectionReading { whole: matches!(wanted, Wanted::All), ..ConnectionReading::default() };
     let time = Time::of(now);
     if let Some(api) = source.connector.ledgers() {
-        ledgers(source, api, &known.ledgers, wanted, &time, &mut reading).await;
+        ledgers(source, api, known, wanted, &time, &mut reading).await;
     }
     let whole = matches!(wanted, Wanted::All | Wanted::Only { directory: true, .. });
     if let Some(api) = source.connector.directory().filter(|_| whole) {
@@ -168,7 +173,7 @@ pub async fn source(source: &Source, known: &Known, wanted: &Wanted, now: Timest
 async fn ledgers(
     source: &Source,
     api: &dyn LedgerSource,
-    known: &BTreeMap<LedgerId, String>,
+    known: &Known,
     wanted: &Wanted,
     time: &Time,
     reading: &mut ConnectionReading,
@@ -182,10 +187,15 @@ async fn ledgers(
     let mut unseen: BTreeMap<Option<&str>, Error> = BTreeMap::new();
     // Where one consent is one company there are hundreds of sign-ins, each with a list of one.
     let ways = source.reaches.iter().filter(|r| r.realm.as_deref().is_none_or(|realm| asked(&realm.into())));
+    // A sign-in that is dead has nothing that stands.
+    let stands = |reach: &Reach| known.told.get(&reach.sign_in).filter(|_| reach.dead.is_none());
     let lists = stream::iter(ways.map(|reach| async move {
-        let seen = match own(source, api, reach, time).await {
-            Ok(own) => rows(source, api, reach, time).await.map(|rows| (own, rows)),
-            Err(e) => Err(e),
+        let seen = match stands(reach) {
+            Some(told) => Ok((reach.own.clone(), told.rows.clone())),
+            None => match own(source, api, reach, time).await {
+                Ok(own) => rows(source, api, reach, time).await.map(|rows| (own, rows.items().to_vec())),
+                Err(e) => Err(e),
+            },
         };
         (reach, seen)
     }));
@@ -193,10 +203,15 @@ async fn ledgers(
     for (reach, seen) in lists.buffered(SIGN_INS_AT_ONCE).collect::<Vec<_>>().await {
         match seen {
             Ok((own, rows)) => {
-                let ours = rows.items().iter().filter(|r| r.is_ledger);
-                found.extend(ours.map(|row| (reach, own.clone(), row.clone())));
+                if stands(reach).is_none() {
+                    let told = Told::begun(time.now, &source.configured, reach.given, rows.clone());
+                    reading.told.insert(reach.sign_in.clone(), Some(told));
+                }
+                let ours = rows.into_iter().filter(|r| r.is_ledger);
+                found.extend(ours.map(|row| (reach, own.clone(), row)));
             }
             Err(e) => {
+                reading.told.insert(reach.sign_in.clone(), None);
                 unseen.entry(reach.realm.as_deref()).or_insert_with(|| Error::new(e.kind, e.op, e.message.clone()));
                 reading.troubles.push(e.with("connection", source.name.as_str()));
             }
@@ -204,21 +219,33 @@ async fn ledgers(
     }
     reached.extend(found.iter().map(|(_, _, row)| row.id.clone()));
     let jobs = found.iter().filter(|(_, _, row)| asked(&row.id)).map(|(reach, own, row)| async move {
-        let (outcome, seats) = match access(api, reach, &row.id, time).await {
-            Ok(list) => (ReadOutcome::Listed(list), None),
-            Err(e) if e.kind == ErrorKind::Unsupported => match api.seats(&reach.read(time.now), &row.id).await {
-                Ok(seats) => (ReadOutcome::Failed(e), seats),
-                Err(closed) => (ReadOutcome::Failed(closed), None),
+        let (outcome, seats) = match stands(reach).and_then(|told| told.ledgers.get(&row.id)) {
+            Some(nobody) => nobody.again(),
+            None => match access(api, reach, &row.id, time).await {
+                Ok(list) => (ReadOutcome::Listed(list), None),
+                Err(e) if e.kind == ErrorKind::Unsupported => match api.seats(&reach.read(time.now), &row.id).await {
+                    Ok(seats) => (ReadOutcome::Failed(e), seats),
+                    Err(closed) => (ReadOutcome::Failed(closed), None),
+                },
+                Err(e) => (ReadOutcome::Failed(e), None),
             },
-            Err(e) => (ReadOutcome::Failed(e), None),
         };
         let own = own.clone();
-        Reading { seats, ..finish(source, row.id.clone(), row.name.clone(), grade, time.now, own, outcome) }
+        let read = Reading { seats, ..finish(source, row.id.clone(), row.name.clone(), grade, time.now, own, outcome) };
+        (reach, read)
     });
     let got: Vec<_> = stream::iter(jobs).buffer_unordered(LEDGERS_AT_ONCE).collect().await;
-    reading.readings.extend(got);
+    for (reach, read) in got {
+        if let Some(told) = reading.told.get_mut(&reach.sign_in) {
+            *told = told.take().and_then(|told| told.with(&read));
+        }
+        reading.readings.push(read);
+    }
+    for told in reading.told.values_mut() {
+        *told = told.take().filter(Told::is_whole);
+    }
     reading.ledgers.extend(found.into_iter().map(|(_, _, row)| (row.id.clone(), row)));
-    for (id, name) in known.iter().filter(|(id, _)| asked(id) && !reached.contains(*id)) {
+    for (id, name) in known.ledgers.iter().filter(|(id, _)| asked(id) && !reached.contains(*id)) {
         let outcome = match unreached(&unseen, id) {
             Some(e) => ReadOutcome::Failed(e),
             None if source.reaches.is_empty() => ReadOutcome::Failed(nobody_signed_in(&source.name)),

@@ -15,6 +15,7 @@
 //! | [`engine`] | the cycle, top to bottom, on one screen |
 //! | [`gather`] | reads sources and folders, complete or not at all |
 //! | [`memory`] | joins what was read to people, and keeps what must be known in the next run |
+//! | [`told`] | what a source that lists nobody said last, and how long it stands |
 //! | [`directory`] | practice managers and rosters: whether a list is believed, and what its lines may be |
 //! | [`lanes`] | each folder: what it should be, what it is, what the store knows |
 //! | [`decided`] | which published changes a folder's plan has not taken in yet |
@@ -82,4 +83,5 @@ pub mod sandbox;
 pub mod shown;
 pub mod statement;
 pub mod store;
+pub mod told;
 pub mod world;

@@ -47,6 +47,8 @@ pub struct SignInRow {
     pub realm: Option<String>,
     /// Why it cannot be used until a person signs in again.
     pub dead: Option<String>,
+    /// When a person gave it last.
+    pub given: Timestamp,
 }
 
 /// One way into a connection.
@@ -55,14 +57,17 @@ pub struct Reach {
     pub own: OwnIdentity,
     pub realm: Option<String>,
     pub dead: Option<String>,
+    /// When a person gave it last; `None` where nobody does.
+    pub given: Option<Timestamp>,
     /// What keeps the sign-in alive, where it is one by OAuth.
     pub keep: Option<(OAuthSpec, Arc<OAuthTokens>)>,
     transport: Arc<dyn Transport>,
 }
 
 impl Reach {
-    fn without_sign_in(transport: Arc<dyn Transport>) -> Self {
-        Self { sign_in: String::new(), own: OwnIdentity::default(), realm: None, dead: None, keep: None, transport }
+    pub(crate) fn without_sign_in(transport: Arc<dyn Transport>) -> Self {
+        let own = OwnIdentity::default();
+        Self { sign_in: String::new(), own, realm: None, dead: None, given: None, keep: None, transport }
     }
 
     /// Nobody signed in here: keys, an account of its own, or none are what it works with.
@@ -85,6 +90,8 @@ pub struct Source {
     pub name: ConnectionName,
     pub manifest: &'static Manifest,
     pub connector: Box<dyn Connector>,
+    /// What it was built from, as a text without secrets: with another one it may read something else.
+    pub configured: String,
     /// Empty until somebody ran `connect`.
     pub reaches: Vec<Reach>,
     pub roles: RoleTable,
@@ -181,7 +188,9 @@ impl World {
             let reaches = open.reaches(name.as_str(), &connection.remote, ground, sign_ins, true)?;
             let roles = role_table(open.manifest, &connection.roles);
             let Open { manifest, connector, .. } = open;
-            sources.insert(name.clone(), Source { name: name.clone(), manifest, connector, reaches, roles });
+            let configured = configured(&connection.remote);
+            sources
+                .insert(name.clone(), Source { name: name.clone(), manifest, connector, configured, reaches, roles });
         }
         let mut targets = BTreeMap::new();
         for (name, settings) in &config.targets {
@@ -209,6 +218,13 @@ impl World {
         let targets = self.targets.values().filter_map(|t| t.reach.as_ref());
         self.sources.values().flat_map(|s| &s.reaches).chain(targets)
     }
+}
+
+/// What of a configuration decides what is read by it, and this version of the program, which may read it otherwise.
+fn configured(remote: &Remote) -> String {
+    let Remote { connector, client_id, endpoints, settings, .. } = remote;
+    let version = env!("CARGO_PKG_VERSION");
+    serde_json::json!([version, connector, client_id, endpoints, settings]).to_string()
 }
 
 /// The manifest's table with the firm's lines in their place.
@@ -296,6 +312,7 @@ impl Open {
                         own: row.own.clone(),
                         realm: row.realm.clone(),
                         dead: row.dead.clone(),
+                        given: Some(row.given),
                         keep: Some((self.oauth_spec()?, tokens)),
                         transport,
                     });

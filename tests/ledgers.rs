@@ -199,6 +199,13 @@ fn every_mode_means_the_same_at_every_source() {
         }
     }
 
+    // What QuickBooks says stands for a day (`told`), and a person who asks hears what is true now.
+    let companies = || firm.at("quickbooks", "stats", json!({}))["served"].as_u64().unwrap();
+    let before = companies();
+    firm.must(&["pull"]);
+    assert!(companies() >= before + 4, "two companies, each with its number of users");
+    assert_eq!(firm.state(|db| db.doc_all::<Value>("told")).len(), 2);
+
     // Each of them in a mode of their own: the folders are what was computed, and everything is there.
     for (who, mode) in WHO.iter().zip(["ledger", "ledger+selected", "selected"]) {
         firm.must(&["people", "mode", who, mode]);

@@ -736,7 +736,7 @@ pub(super) async fn ask(app: &App, client: Option<&ClientArg>, offline: bool) ->
             Some(seen.into_iter().collect())
         }
     };
-    Ok(Ask { clients, offline, ..Ask::default() })
+    Ok(Ask { clients, offline, fresh: true, ..Ask::default() })
 }
 
 pub async fn refuse_restored(app: &App) -> Result<(), Failure> {

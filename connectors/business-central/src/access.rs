@@ -37,18 +37,31 @@ async fn all<T: Listed + PartialEq + Clone + Send>(
     Ok(about(id, list.await)?.items().to_vec())
 }
 
-/// By user, the permission sets in this company that come through groups.
+/// What users hold in this company through groups.
+struct Groups {
+    by_user: BTreeMap<String, Held>,
+    /// Whether who is not in it is in no group: the members of a security group are asked of Entra at that moment, and one whom
+    /// Entra does not name just now is missing without a word.
+    complete: bool,
+}
+
+/// Errors: `Unavailable` where a security group has no members at all.
 async fn through_groups(
     of: &BusinessCentralConnector,
     cx: &ReadCx,
     id: &LedgerId,
     ledger: &Ledger<'_>,
     company: &Company,
-) -> Result<BTreeMap<String, Held>> {
+) -> Result<Groups> {
     let (api, old) = (&of.api, of.settings.old_groups);
-    let groups: Vec<Group> = all(cx, id, "groups.list", |q| api.groups(ledger, old, q), map::groups).await?;
+    let groups: Vec<Group> =
+        all(cx, id, "groups.list", |q| api.groups(ledger, old, q), |body| map::groups(old, body)).await?;
     let request = |q: Option<&str>| api.group_members(ledger, old, q);
     let members: Vec<Member> = all(cx, id, "group_members.list", request, |body| map::members(old, body)).await?;
+    let nobody = |g: &&Group| !old && !members.iter().any(|m| m.group == g.code);
+    if let Some(group) = groups.iter().find(nobody) {
+        return about(id, Err(map::empty(group)));
+    }
     // A membership for another company gives nothing here, whatever sets its group has.
     let about_us = |m: &&Member| company.place(&m.company) != Place::Elsewhere;
     let members: Vec<&Member> = members.iter().filter(about_us).collect();
@@ -75,11 +88,12 @@ async fn through_groups(
         let place = |grant: &Grant| company.place(&grant.company).max(company.place(&member.company));
         grants.iter().for_each(|g| held.add(&g.set, place(g)));
     }
-    Ok(by_user)
+    Ok(Groups { by_user, complete: old || groups.is_empty() })
 }
 
 /// One page of the users who may open this company, with those of the environment who are disabled. Where the app itself
-/// signs in, none of its users is ours, so that absence would never end anything: then who has no permission set is in it too.
+/// signs in, none of its users is ours, so that absence would never end anything: then who has no permission set is in it too,
+/// unless a security group of the environment may have given it.
 pub async fn page(of: &BusinessCentralConnector, cx: &ReadCx, id: &LedgerId, at: &Cursor) -> Result<Page<AccessFact>> {
     let ledger = Ledger::read("users.list", id)?;
     let company = company(&of.api, cx, id, &ledger).await?;
@@ -92,13 +106,14 @@ pub async fn page(of: &BusinessCentralConnector, cx: &ReadCx, id: &LedgerId, at:
         let own = |q: Option<&str>| of.api.user_permissions(&ledger, &user.id, q);
         let grants: Vec<Grant> =
             all(cx, id, "user_permissions.list", own, |body| map::user_grants(&user.id, body)).await?;
-        let mut held = groups.get(&user.id).cloned().unwrap_or_default();
+        let mut held = groups.by_user.get(&user.id).cloned().unwrap_or_default();
         grants.iter().for_each(|g| held.add(&g.set, company.place(&g.company)));
         found.push((user, held));
     }
     // That nobody at all has a set is more often half an answer than a company that was taken away from everybody (P02).
     let anybody = found.iter().any(|(_, held)| !held.sets.is_empty());
-    let bare = if of.settings.app_only && anybody { Bare::Removed } else { Bare::LeftOut };
+    let told = of.settings.app_only && anybody && groups.complete;
+    let bare = if told { Bare::Removed } else { Bare::LeftOut };
     let fact = |(user, held)| map::fact(id, user, &held, &of.settings.decisive_sets, bare);
     Ok(Page { items: found.into_iter().filter_map(fact).collect(), next: users.next, total: None })
 }

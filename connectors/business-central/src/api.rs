@@ -4,7 +4,7 @@
 //! securityGroupMember, userGroupMember) and API 2.0 (companies).
 
 use http::header::ACCEPT;
-use ledgerward_contract::{Endpoints, Error, LedgerId, Request, Response, Result};
+use ledgerward_contract::{Endpoints, Error, ErrorKind, LedgerId, Request, Response, Result};
 use ledgerward_kit::{classify_common, safe_word, says_error, whole};
 use serde::Deserialize;
 use url::Url;
@@ -98,11 +98,17 @@ impl Api {
         group: &str,
         query: Option<&str>,
     ) -> Result<Request> {
-        let path = match old {
-            true => format!("/userGroups({group})/userGroupPermissions"),
-            false => format!("/securityGroups({group})/userPermissions"),
-        };
-        self.automation("group_permissions.list", ledger, &path, query)
+        const OP: &str = "group_permissions.list";
+        if old {
+            return self.automation(OP, ledger, &format!("/userGroups({group})/userGroupPermissions"), query);
+        }
+        // The key is a text, which OData has between quotes, with a quote in it doubled.
+        let key = format!("securityGroups('{}')", group.replace('\'', "''"));
+        let mut request = self.automation(OP, ledger, "", query)?;
+        let path = request.url.path_segments_mut();
+        path.map_err(|()| Error::new(ErrorKind::Config, OP, "the address of api takes no path"))?
+            .extend([key.as_str(), "userPermissions"]);
+        Ok(request)
     }
 }
 

@@ -177,7 +177,11 @@ impl Fake {
                 self.listed(request, rows.collect())
             }
             [group, "userPermissions"] if !old && group.starts_with("securityGroups(") => {
-                let group = of.groups.iter().find(|g| *group == format!("securityGroups({})", g.id));
+                // A text between quotes; a key without them is no key of this list.
+                let text = decoded(group);
+                let key = text.strip_prefix("securityGroups('").and_then(|rest| rest.strip_suffix("')"));
+                let key = key.ok_or_else(|| error(400, "BadRequest"))?;
+                let group = of.groups.iter().find(|g| key == g.id.split('\'').collect::<Vec<_>>().join("''"));
                 let group = group.ok_or_else(|| error(404, "Internal_EntityWithIdNotFound"))?;
                 self.listed(request, group.sets.iter().enumerate().map(|(n, g)| g.json(n, None)).collect())
             }
@@ -214,6 +218,13 @@ impl Fake {
         }
         Ok(FakeResponse::json(200, &body))
     }
+}
+
+/// A segment of a path without its `%` signs.
+fn decoded(segment: &str) -> String {
+    // Of a form's text only the plus sign and the ampersand mean something else.
+    let text = segment.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    url::form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name.into_owned()).collect()
 }
 
 fn bare(request: &FakeRequest) -> Result<(), FakeResponse> {

@@ -71,7 +71,8 @@ static MANIFEST: Manifest = Manifest {
         ),
         (
             "email_field",
-            "the field of a user that holds the address: contactEmail (default), authenticationEmail, userName",
+            "the field of a user that holds the address: contactEmail (default), userName, or authenticationEmail where a page of \
+             the firm's own gives it",
         ),
         (
             "app_only",
@@ -82,10 +83,11 @@ static MANIFEST: Manifest = Manifest {
     unverified: &[
         "A person's sign-in reads users and permission sets by the automation API (documented for an app's own sign-in).",
         "An app's own sign-in reads companies, users and permission sets once it is entered in Business Central (setting app_only).",
-        "contactEmail is the address that a user signs in with (setting email_field).",
+        "contactEmail is the address that a user signs in with (setting email_field); authenticationEmail is on no page of Microsoft's, only on one of the firm's own.",
         "userPermission.company holds the company's name, and not its display name.",
         "securityGroups({id})/userPermissions lists the permission sets of a group.",
-        "The id of a group is a GUID.",
+        "securityGroups takes its id as a text between quotes, userGroups as a GUID.",
+        "securityGroupMembers leaves out members whom Microsoft Entra does not give at that moment: a group without any is taken for that, one that lacks some cannot be told.",
         "State is Enabled or Disabled; an expiryDate in the year 1 means that there is none.",
         "The limits are 5 requests at once and 600 a minute; 429 carries Retry-After.",
         "Every user who can open a company stands in the list of users, members of Entra groups included.",

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use ledgerward_contract::{
-    AccessFact, Error, LedgerId, LedgerRow, Listed, ProviderUserId, Result, Standing, Timestamp,
+    AccessFact, Error, ErrorKind, LedgerId, LedgerRow, Listed, ProviderUserId, Result, Standing, Timestamp,
 };
 use ledgerward_kit::{filled, from_json};
 use serde::{Deserialize, Deserializer};
@@ -211,7 +211,8 @@ pub fn user_grants(user: &str, body: &[u8]) -> Result<Vec<Grant>> {
     list.value.into_iter().map(one).collect()
 }
 
-/// A group, with the word by which memberships name it.
+/// A group, with the word by which memberships name it. The id of a user group is a GUID, that of a security group is
+/// Entra's, kept as a text.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Group {
     pub id: String,
@@ -226,10 +227,26 @@ impl Listed for Group {
 }
 
 /// `GET securityGroups`, or `userGroups`.
-pub fn groups(body: &[u8]) -> Result<Vec<Group>> {
+pub fn groups(old: bool, body: &[u8]) -> Result<Vec<Group>> {
     const OP: &str = "groups.list";
     let list: List<Group> = from_json(OP, body)?;
-    list.value.into_iter().map(|g| Ok(Group { id: guid(OP, &g.id)?, code: g.code })).collect()
+    let group = |g: Group| match old {
+        true => Ok(Group { id: guid(OP, &g.id)?, code: g.code }),
+        false if g.id.trim().is_empty() => Err(Error::contract(OP, "a security group has no id")),
+        false => Ok(g),
+    };
+    list.value.into_iter().map(group).collect()
+}
+
+/// A security group without a member. Business Central asks Entra for the members at that moment, leaves out the groups for
+/// which it got no answer, and does not say so: an empty group is more often half an answer than a group of nobody (P02).
+pub fn empty(group: &Group) -> Error {
+    let code: String = group.code.chars().filter(|c| !c.is_control()).collect();
+    let what = format!(
+        "the security group {code} has no members, as it looks where Microsoft Entra did not answer Business Central; if it is \
+         really empty, give it a member or take it out of Business Central"
+    );
+    Error::new(ErrorKind::Unavailable, "group_members.list", what)
 }
 
 /// That a user is in a group, for one company or for all (empty).

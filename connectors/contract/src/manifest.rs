@@ -96,6 +96,9 @@ pub struct OAuthSpec {
     pub extra: &'static [(&'static str, &'static str)],
     /// An unused sign-in dies after this. The scheduler refreshes at a quarter of it, at most 7 days (`decisions` 30).
     pub idle_lifetime: Option<Duration>,
+    /// A sign-in ends so long after the person gave it, however often it is refreshed, where the token's answer does not say so
+    /// (MYOB). People are warned at half and four fifths of it (`reliability` T12).
+    pub consent_lifetime: Option<Duration>,
     /// The parameter of the callback that names the company consented to, where one consent is one company (QuickBooks'
     /// `realmId`). The token does not name it, so a callback without it is refused.
     pub realm: Option<&'static str>,
@@ -126,6 +129,7 @@ impl OAuthSpec {
         scopes: &[],
         extra: &[],
         idle_lifetime: None,
+        consent_lifetime: None,
         realm: None,
         token_prefix: "Bearer",
         client_id_header: None,

@@ -1,6 +1,6 @@
 //! What a connector is made of. Read this first; then `connectors/local`, the readable example.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -92,6 +92,14 @@ pub trait LedgerSource: Send + Sync {
     /// Errors: those of the list.
     async fn own_user(&self, _cx: &ReadCx) -> Result<Option<OwnUser>> {
         Ok(None)
+    }
+    /// For how long an answer stands, where this source lists nobody's access and each question costs the firm: its ledgers and
+    /// their [`LedgerSource::seats`] are asked for again only after this time, and at once where a person asks, after a reading
+    /// that failed, a new sign-in or a change of the configuration. A ledger that is closed to us meanwhile is taken for open
+    /// for at most this long. `None`: they are asked for in each run, as is every source whose manifest has a
+    /// [`crate::Listing`], whatever it says here.
+    fn stands(&self) -> Option<Duration> {
+        None
     }
     /// Name, currency, financial year, lock dates.
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile>;

@@ -24,7 +24,8 @@ pub enum Expiry {
     Over,
 }
 
-/// Judges a sign-in by its idle limit and by its hard end, whichever is nearer.
+/// Judges a sign-in by its idle limit and by its hard end, whichever is nearer. The hard end is the one that the vendor stated
+/// (`hard_end`) or that of the consent, which was given at `issued_at`; the nearer of the two.
 pub fn expiry(
     spec: &OAuthSpec,
     issued_at: Timestamp,
@@ -34,7 +35,8 @@ pub fn expiry(
 ) -> Expiry {
     let idle_end = spec.idle_lifetime.map(|idle| last_refreshed.saturating_add(idle).unwrap_or(Timestamp::MAX));
     let idle = idle_end.map_or(Expiry::Far, |end| stage(last_refreshed, end, now));
-    let hard = hard_end.map_or(Expiry::Far, |end| stage(issued_at, end, now));
+    let consent_end = spec.consent_lifetime.map(|life| issued_at.saturating_add(life).unwrap_or(Timestamp::MAX));
+    let hard = hard_end.into_iter().chain(consent_end).min().map_or(Expiry::Far, |end| stage(issued_at, end, now));
     idle.max(hard)
 }
 
@@ -97,6 +99,18 @@ mod tests {
         let stages: Vec<_> = seen.iter().map(|(s, _)| *s).collect();
         assert_eq!(stages, [Expiry::Far, Expiry::Half, Expiry::Near, Expiry::Over]);
         assert_eq!(seen[3].1, hard);
+    }
+
+    #[test]
+    fn t12_a_consent_that_ends_is_warned_about_however_often_it_is_used() {
+        let t = at("2026-01-01T00:00:00Z");
+        let day = |n: u64| t.saturating_add(Duration::from_secs(n * 86_400)).unwrap();
+        let yearly = OAuthSpec { consent_lifetime: Some(Duration::from_secs(365 * 86_400)), ..spec(Some(7)) };
+        let on = |n: u64, hard_end| expiry(&yearly, t, day(n), hard_end, day(n));
+        let stages = [Expiry::Far, Expiry::Half, Expiry::Near, Expiry::Over];
+        assert_eq!([182, 183, 292, 365].map(|n| on(n, None)), stages);
+        assert_eq!([49, 50, 80, 100].map(|n| on(n, Some(day(100)))), stages, "the nearer end counts");
+        assert_eq!([182, 183, 292, 365].map(|n| on(n, Some(day(4_000)))), stages);
     }
 
     #[test]

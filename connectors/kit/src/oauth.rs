@@ -32,6 +32,10 @@ pub const CALL_MAX: Duration = Duration::from_secs(30);
 /// look like this too.
 const CLIENT_REFUSED_FOR: Duration = Duration::from_secs(3600);
 
+/// What OpenID Connect (Core 1.0, 3.1.2.6) calls a sign-in that only a person at a page can go on with. Entra says it to a
+/// refresh token after a policy changed or a consent was taken back, and says it for ever.
+const PERSON_WANTED: [&str; 3] = ["interaction_required", "consent_required", "login_required"];
+
 const LIFETIME_UNKNOWN: Duration = Duration::from_secs(5 * 60);
 const LIFETIME_MIN: Duration = Duration::from_secs(60);
 const LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -258,6 +262,9 @@ impl OAuthClient {
             Err(RequestTokenError::Request(e)) => Refreshed::Unknown(e),
             Err(RequestTokenError::ServerResponse(e)) => match e.error() {
                 BasicErrorResponseType::InvalidGrant => Refreshed::Refused("invalid_grant".to_owned()),
+                BasicErrorResponseType::Extension(code) if PERSON_WANTED.contains(&code.as_str()) => {
+                    Refreshed::Refused(code.clone())
+                }
                 code @ (BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient) => {
                     Refreshed::ClientRefused(self.freeze(op, code.as_ref()))
                 }

@@ -16,7 +16,8 @@ use url::Url;
 use crate::hosts::{Hosts, permitted};
 
 const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// The longest silence inside an answer. The whole attempt is limited by the timeout layer.
+/// The longest silence before an answer and inside it. A request that says that it may take longer may be silent as long:
+/// a report is made in minutes without a byte. The whole attempt is limited by the timeout layer.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How one connection reaches its hosts.
@@ -55,7 +56,6 @@ impl HttpTransport {
             .referer(false)
             .no_proxy()
             .connect_timeout(CONNECT_MAX)
-            .read_timeout(SILENCE_MAX)
             .dns_resolver(Arc::new(resolver));
         if let Some(proxy) = &options.proxy {
             let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|e| config("the proxy cannot be used", e))?;
@@ -83,7 +83,8 @@ fn config(message: impl Into<String>, source: impl StdError + Send + Sync + 'sta
 #[async_trait]
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Response> {
-        let Request { op, method, url, mut headers, body, auth, limit, .. } = request;
+        let Request { op, method, url, mut headers, body, auth, limit, timeout, .. } = request;
+        let silence = SILENCE_MAX.max(timeout.unwrap_or_default());
         self.hosts.check(op, &url)?;
         if auth == Auth::Url {
             headers.remove(header::AUTHORIZATION);
@@ -110,10 +111,10 @@ impl Transport for HttpTransport {
                 out.body(bytes)
             }
         };
-        let response = out.headers(headers).send().await.map_err(|e| failed(op, e))?;
+        let response = heard(op, silence, out.headers(headers).send()).await?;
         let status = response.status().as_u16();
         let mut headers = response.headers().clone();
-        let body = if is_head { Bytes::new() } else { read(op, response, limit.bytes()).await? };
+        let body = if is_head { Bytes::new() } else { read(op, response, limit.bytes(), silence).await? };
         if headers.remove(header::CONTENT_ENCODING).is_some() {
             // It counted the packed bytes.
             headers.remove(header::CONTENT_LENGTH);
@@ -122,8 +123,17 @@ impl Transport for HttpTransport {
     }
 }
 
+/// What comes of the wire, unless it stays silent for too long. reqwest has one such limit for all requests of a client; here
+/// each has its own.
+async fn heard<T>(op: &'static str, silence: Duration, part: impl Future<Output = reqwest::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(silence, part).await {
+        Ok(came) => came.map_err(|e| failed(op, e)),
+        Err(_) => Err(Error::new(ErrorKind::Unavailable, op, "the service did not answer in time")),
+    }
+}
+
 /// The whole body, decoded, or an error.
-async fn read(op: &'static str, mut response: reqwest::Response, max: usize) -> Result<Bytes> {
+async fn read(op: &'static str, mut response: reqwest::Response, max: usize, silence: Duration) -> Result<Bytes> {
     let headers = response.headers();
     let framed = headers.contains_key(header::CONTENT_LENGTH)
         || headers.contains_key(header::TRANSFER_ENCODING)
@@ -140,7 +150,7 @@ async fn read(op: &'static str, mut response: reqwest::Response, max: usize) -> 
         _ => return Err(Error::contract(op, "the answer is packed in a way that was not asked for")),
     };
     let mut raw = 0_usize;
-    while let Some(chunk) = response.chunk().await.map_err(|e| failed(op, e))? {
+    while let Some(chunk) = heard(op, silence, response.chunk()).await? {
         raw += chunk.len();
         if raw > max || sink.write(&chunk).is_err() {
             return Err(sink.broken(op, raw > max, max));

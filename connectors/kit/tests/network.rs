@@ -48,6 +48,8 @@ enum Fault {
     Trickle(Vec<u8>, Duration),
     /// A head, then the same chunk without end.
     Flood(Vec<u8>, Vec<u8>),
+    /// These bytes after a pause, with another one before the last of them.
+    Late(Vec<u8>, Duration),
     /// Reads and says nothing.
     Silence,
 }
@@ -110,6 +112,13 @@ async fn answer(mut stream: TcpStream, fault: Fault, seen: Seen) -> Option<()> {
         Fault::Flood(head, chunk) => {
             stream.write_all(&head).await.ok()?;
             while stream.write_all(&chunk).await.is_ok() {}
+        }
+        Fault::Late(bytes, pause) => {
+            let (most, last) = bytes.split_at(bytes.len() - 1);
+            for part in [most, last] {
+                tokio::time::sleep(pause).await;
+                stream.write_all(part).await.ok()?;
+            }
         }
         Fault::Silence => tokio::time::sleep(Duration::from_secs(600)).await,
     }
@@ -247,6 +256,22 @@ async fn p21_silence_ends_too() {
     let mut request = get(address).timeout(Duration::from_millis(200));
     request.idempotent = false;
     assert_eq!(stack(address).send(request).await.unwrap_err().kind, ErrorKind::Unavailable);
+}
+
+/// A report that the vendor works on for minutes, with the clock turned forward while nothing moves.
+#[tokio::test(start_paused = true)]
+async fn p21_a_request_may_wait_as_long_as_it_says_and_no_longer() {
+    let waited = async |pause: u64, own: Option<u64>| {
+        let (address, _) = serve(Fault::Late(with_length(BODY), Duration::from_secs(pause))).await;
+        let mut request = get(address);
+        request.timeout = own.map(Duration::from_secs);
+        http(address).send(request).await.map_err(|e| e.kind)
+    };
+    assert!(waited(200, Some(600)).await.is_ok(), "before its first byte, and once more before its last");
+    assert!(waited(20, None).await.is_ok());
+    for (pause, own) in [(400, Some(300)), (40, None), (40, Some(5))] {
+        assert_eq!(waited(pause, own).await.unwrap_err(), ErrorKind::Unavailable, "{pause} {own:?}");
+    }
 }
 
 #[tokio::test]

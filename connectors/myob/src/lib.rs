@@ -46,6 +46,7 @@ static MANIFEST: Manifest = Manifest {
         // Without it the callback does not name the company file.
         extra: &[("prompt", "consent")],
         idle_lifetime: Some(Duration::from_secs(7 * 24 * 3600)),
+        consent_lifetime: Some(Duration::from_secs(365 * 24 * 3600)),
         realm: Some("businessId"),
         client_id_header: Some("x-myobapi-key"),
         ..OAuthSpec::PLAIN
@@ -91,6 +92,7 @@ static MANIFEST: Manifest = Manifest {
         "A missing scope answers 403 AccessDenied.",
         "Report/* is opened by sme-general-ledger.",
         "An unused refresh token dies after about a week, and the one before it at once.",
+        "A consent, which MYOB wants renewed every year, ends 365 days after it was given, whatever was refreshed.",
         "The token endpoint takes a code without the scope parameter, and ignores PKCE.",
         "NextPageLink carries $skip; Count counts the list or the page.",
         "Banking/Statement can be filtered by Account/UID and Date, and ordered by Date.",

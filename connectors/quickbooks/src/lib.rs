@@ -71,7 +71,7 @@ static MANIFEST: Manifest = Manifest {
     settings: &[
         (
             "count_users",
-            "whether to read how many users each company counts, one call a company and run (default true)",
+            "whether to read how many users each company counts, one call a company and day (default true)",
         ),
         ("minor_version", "the interface's minor version (default 75)"),
     ],
@@ -132,6 +132,9 @@ impl Connector for QuickBooksConnector {
         Some(self)
     }
 }
+
+/// How long a company's name and its number of users stand.
+const READ_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// The one company of this sign-in.
 fn own(cx: &ReadCx, op: &'static str) -> Result<LedgerId> {
@@ -204,6 +207,11 @@ impl LedgerSource for QuickBooksConnector {
             Err(e) if e.kind == ErrorKind::Unauthenticated || e.get("reason").is_some() => Err(e),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Intuit meters each read, and a company's name and number of users change seldom.
+    fn stands(&self) -> Option<Duration> {
+        Some(READ_AGAIN)
     }
 
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {

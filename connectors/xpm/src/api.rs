@@ -49,8 +49,7 @@ impl Api {
     /// where tasks count.
     pub fn jobs(&self, practice: Uuid, tasks: bool) -> Result<Request> {
         let query: &[_] = if tasks { &[("detailed", "true")] } else { &[] };
-        let request = self.get("jobs.list", practice, "job.api/current", query)?;
-        Ok(request.limit(BodyLimit::Statement).timeout(LONG))
+        Ok(long(self.get("jobs.list", practice, "job.api/current", query)?))
     }
 
     /// One page of the clients that are neither archived nor deleted.
@@ -63,8 +62,7 @@ impl Api {
 
     /// All clients, archived and deleted ones included, in one answer.
     pub fn clients_whole(&self, practice: Uuid) -> Result<Request> {
-        let request = self.get("clients.list", practice, "client.api/list", &[("detailed", "true")])?;
-        Ok(request.limit(BodyLimit::Statement).timeout(LONG))
+        Ok(long(self.get("clients.list", practice, "client.api/list", &[("detailed", "true")])?))
     }
 
     pub fn groups(&self, practice: Uuid) -> Result<Request> {
@@ -81,8 +79,14 @@ impl Api {
     }
 }
 
-/// For answers that the vendor makes of the whole practice at once.
-const LONG: Duration = Duration::from_secs(120);
+/// For answers that the vendor makes of the whole practice at once: minutes, and tens of megabytes, for 15,000 clients.
+const LONG: Duration = Duration::from_secs(600);
+
+/// One attempt: what took too long would take as long again, and the next run asks anew.
+fn long(request: Request) -> Request {
+    let request = request.limit(BodyLimit::Statement).timeout(LONG);
+    Request { idempotent: false, ..request }
+}
 
 /// What a gateway says about a refusal. It speaks JSON, whatever was asked for.
 #[derive(Deserialize)]

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use self::{
     api::Api,
-    map::{CLIENT_ELEMENTS, CLIENT_ROLES, Groups, ROLES, Reading, Staff, Work},
+    map::{CLIENT_ELEMENTS, CLIENT_ROLES, Groups, JOB_ELEMENTS, Jobs, ROLES, Reading, Staff, Work},
     stage::{Clients, Stage},
 };
 
@@ -105,6 +105,7 @@ static MANIFEST: Manifest = Manifest {
         "The last page of clients has no Next, an empty one, or no Pagination.",
         "Staff who were disabled are not in staff.api/list.",
         "job.api/current gives every open job in one answer, without details too with Manager, Partner and Assigned.",
+        "Rows of client.api/paged-list carry CompanyNumber, BusinessNumber and ExportCode, be they empty (otherwise set clients = \"whole\").",
         "Custom fields come as CustomFields/CustomField with Name and Text.",
         "A missing scope answers 401 AuthorizationUnsuccessful or 403.",
         "An app for the firm's own practice needs the Advanced tier.",
@@ -118,7 +119,8 @@ struct Settings {
     practice: Option<Uuid>,
     responsibilities: BTreeSet<String>,
     clients: Listing,
-    number: Number,
+    /// `None`: the usual one, on which nobody relies by name.
+    number: Option<Number>,
     ledger_field: Option<String>,
     groups: bool,
 }
@@ -139,6 +141,16 @@ enum Number {
     ExportCode,
 }
 
+impl Number {
+    const fn element(self) -> &'static str {
+        match self {
+            Self::Company => "CompanyNumber",
+            Self::Business => "BusinessNumber",
+            Self::ExportCode => "ExportCode",
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let all = ROLES.iter().filter(|r| **r != "task").map(|r| (*r).to_owned());
@@ -146,7 +158,7 @@ impl Default for Settings {
             practice: None,
             responsibilities: all.collect(),
             clients: Listing::Paged,
-            number: Number::Company,
+            number: None,
             ledger_field: None,
             groups: false,
         }
@@ -180,19 +192,52 @@ impl Settings {
         Ok(self)
     }
 
-    /// That the list told of each responsibility of a client that counts. An element that stands in no row at all may be one
-    /// that Practice Manager no longer gives, and would end everybody's responsibility of that kind.
-    fn all_told(&self, op: &'static str, at: &Clients) -> Result<()> {
-        let counted = ROLES.iter().zip(CLIENT_ELEMENTS).zip(at.told);
-        let mut untold = counted.filter(|((role, _), told)| !told && self.responsibilities.contains(**role));
-        let Some(((role, element), _)) = untold.next().filter(|_| at.some) else { return Ok(()) };
-        let whole = match self.clients {
+    /// What to do where pages may say less than the list in one answer.
+    fn more(&self) -> &'static str {
+        match self.clients {
             Listing::Paged => "Set clients = \"whole\", so that all clients come with their details in one answer. ",
             Listing::Whole => "",
-        };
-        let text = format!("no client in the list has a word about its {element}, so nothing follows about anybody");
+        }
+    }
+
+    /// That the list of clients told of each responsibility that counts, and of the number that the firm chose.
+    fn all_told(&self, op: &'static str, at: &Clients) -> Result<()> {
+        if !at.some {
+            return Ok(());
+        }
+        self.responsible(op, "client", self.more(), ROLES.iter().zip(CLIENT_ELEMENTS).zip(at.told))?;
+        match self.number {
+            Some(number) if !at.numbered => {
+                let element = number.element();
+                let text =
+                    format!("no client in the list has a word about its {element}, so no client would have a number");
+                Err(Error::contract(op, text)
+                    .next(format!("{}Or choose another field in the setting number, or leave it out.", self.more())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// That the list of jobs did.
+    fn jobs_told(&self, op: &'static str, jobs: &Jobs) -> Result<()> {
+        let Some(told) = jobs.told else { return Ok(()) };
+        self.responsible(op, "job", "", ROLES.iter().skip(CLIENT_ROLES).zip(JOB_ELEMENTS).zip(told))
+    }
+
+    /// An element that stands in no row at all may be one that Practice Manager no longer gives, and would end everybody's
+    /// responsibility of that kind.
+    fn responsible<'a>(
+        &self,
+        op: &'static str,
+        row: &str,
+        more: &str,
+        told: impl Iterator<Item = ((&'a &'static str, &'static str), bool)>,
+    ) -> Result<()> {
+        let mut untold = told.filter(|((role, _), told)| !told && self.responsibilities.contains(**role));
+        let Some(((role, element), _)) = untold.next() else { return Ok(()) };
+        let text = format!("no {row} in the list has a word about its {element}, so nothing follows about anybody");
         Err(Error::contract(op, text).with("responsibility", *role).next(format!(
-            "{whole}If this practice has no {role} on any client, take \"{role}\" out of the setting responsibilities."
+            "{more}If this practice has no {role} on any {row}, take \"{role}\" out of the setting responsibilities."
         )))
     }
 
@@ -260,11 +305,7 @@ impl Directory {
             Some(size) => self.api.clients_page(practice, size, at.token.as_deref())?,
             None => self.api.clients_whole(practice)?,
         };
-        let number = match s.number {
-            Number::Company => "CompanyNumber",
-            Number::Business => "BusinessNumber",
-            Number::ExportCode => "ExportCode",
-        };
+        let number = s.number.unwrap_or(Number::Company).element();
         let how = Reading { roles: &s.responsibilities, number, page_size, work: &at.work, groups: &at.groups };
         let mut page =
             ask(cx, Some(practice), request, |op, a| map::clients(op, &a.body, &how, at.staff.clone())).await?;
@@ -279,6 +320,7 @@ impl Directory {
             }
         }
         at.some |= !page.rows.is_empty();
+        at.numbered |= page.numbered;
         at.told.iter_mut().zip(page.told).for_each(|(all, here)| *all |= here);
         let refused = |e| api::about(Some(practice), e);
         match page.next {
@@ -314,7 +356,11 @@ impl ClientDirectory for Directory {
             Stage::Jobs { practice, mut staff } => {
                 let roles = &self.settings.responsibilities;
                 let request = self.api.jobs(practice, roles.contains("task"))?;
-                let work = ask(cx, Some(practice), request, |op, a| map::jobs(op, &a.body, roles, &mut staff)).await?;
+                let jobs = ask(cx, Some(practice), request, |op, a| {
+                    let jobs = map::jobs(op, &a.body, roles, &mut staff)?;
+                    self.settings.jobs_told(op, &jobs).map(|()| jobs)
+                });
+                let work = jobs.await?.work;
                 self.after_jobs(practice, staff, work).page(OP, Vec::new())
             }
             Stage::Groups { practice, staff, work, waiting, mut groups } => {

@@ -19,6 +19,8 @@ pub const ROLES: [&str; 6] = ["account_manager", "job_manager", "manager", "part
 pub const CLIENT_ROLES: usize = 2;
 /// The elements of those.
 pub const CLIENT_ELEMENTS: [&str; CLIENT_ROLES] = ["AccountManager", "JobManager"];
+/// The elements of the next ones, which stand on jobs and may be left out there.
+pub const JOB_ELEMENTS: [&str; 2] = ["Manager", "Partner"];
 
 /// All that is kept of any answer.
 const WANTED: &[&str] = &[
@@ -200,6 +202,18 @@ pub fn staff(op: &'static str, body: &[u8]) -> Result<Staff> {
 /// Who works on the open jobs of each client: client id, then number in [`ROLES`] and place in [`Staff`].
 pub type Work = BTreeMap<String, BTreeSet<(usize, usize)>>;
 
+/// What a list of jobs says.
+pub struct Jobs {
+    pub work: Work,
+    /// Of [`JOB_ELEMENTS`], which stood on some job, be it empty. `None`: there are no jobs.
+    pub told: Option<[bool; JOB_ELEMENTS.len()]>,
+}
+
+/// Which of these elements stand in some row.
+fn told<const N: usize>(rows: &[Element], elements: [&str; N]) -> [bool; N] {
+    elements.map(|name| rows.iter().any(|row| row.children.iter().any(|c| c.name == name)))
+}
+
 /// A reference to one person, where it is not empty.
 fn reference<'a>(op: &'static str, of: &'a Element, name: &'static str) -> Result<Option<&'a Element>> {
     let found = of.one(op, name)?;
@@ -209,10 +223,11 @@ fn reference<'a>(op: &'static str, of: &'a Element, name: &'static str) -> Resul
 
 /// `job.api/current`, detailed where tasks count. Whoever stands on a job and not in `staff` is added there. A job without a client
 /// makes nobody responsible for one.
-pub fn jobs(op: &'static str, body: &[u8], roles: &BTreeSet<String>, staff: &mut Staff) -> Result<Work> {
+pub fn jobs(op: &'static str, body: &[u8], roles: &BTreeSet<String>, staff: &mut Staff) -> Result<Jobs> {
     let root = opened(op, body)?;
     let mut work = Work::new();
-    for job in root.need(op, "Jobs")?.items(op, "Job")? {
+    let list = root.need(op, "Jobs")?.items(op, "Job")?;
+    for job in list {
         let Some(client) = reference(op, job, "Client")? else { continue };
         // Absent is not empty: a list without details must not pass for jobs that nobody works on.
         let assigned = job.need(op, "Assigned")?.items(op, "Staff")?;
@@ -233,7 +248,7 @@ pub fn jobs(op: &'static str, body: &[u8], roles: &BTreeSet<String>, staff: &mut
             }
         }
     }
-    Ok(work)
+    Ok(Jobs { work, told: (!list.is_empty()).then(|| told(list, JOB_ELEMENTS)) })
 }
 
 /// The groups of each client by name: client id, then names.
@@ -281,13 +296,15 @@ pub struct ClientPage {
     /// Of [`CLIENT_ELEMENTS`], which stood in some row, be it empty. A client without a manager lacks the element, as
     /// recorded; a whole list without it is one that does not tell.
     pub told: [bool; CLIENT_ROLES],
+    /// Whether [`Reading::number`] stood in some row.
+    pub numbered: bool,
 }
 
 /// `client.api/paged-list` and `client.api/list?detailed=true`.
 pub fn clients(op: &'static str, body: &[u8], how: &Reading, mut staff: Staff) -> Result<ClientPage> {
     let root = opened(op, body)?;
     let items = root.need(op, "Clients")?.items(op, "Client")?;
-    let told = CLIENT_ELEMENTS.map(|name| items.iter().any(|e| e.children.iter().any(|c| c.name == name)));
+    let ([numbered], told) = (told(items, [how.number]), told(items, CLIENT_ELEMENTS));
     let rows = items.iter().map(|c| client(op, c, how, &mut staff)).collect::<Result<Vec<_>>>()?;
     let next = match (how.page_size, root.one(op, "Pagination")?) {
         (None, _) => None,
@@ -300,7 +317,7 @@ pub fn clients(op: &'static str, body: &[u8], how: &Reading, mut staff: Staff) -
             Some(links) => links.text(op, "Next")?.map(|link| token(op, link)).transpose()?,
         },
     };
-    Ok(ClientPage { rows, next, told })
+    Ok(ClientPage { rows, next, told, numbered })
 }
 
 fn client(op: &'static str, row: &Element, how: &Reading, staff: &mut Staff) -> Result<ClientRow> {

@@ -39,13 +39,16 @@ pub struct Clients {
     pub token: Option<String>,
     /// As [`crate::map::ClientPage::told`], of all pages so far.
     pub told: [bool; CLIENT_ROLES],
+    /// As [`crate::map::ClientPage::numbered`].
+    pub numbered: bool,
     /// Whether there was a client so far.
     pub some: bool,
 }
 
 impl Stage {
     pub fn clients(practice: Uuid, staff: Staff, work: Work, groups: Groups) -> Self {
-        Self::Clients(Clients { practice, staff, work, groups, token: None, told: [false; CLIENT_ROLES], some: false })
+        let told = [false; CLIENT_ROLES];
+        Self::Clients(Clients { practice, staff, work, groups, token: None, told, numbered: false, some: false })
     }
 
     /// A page without clients that leads here.

@@ -101,7 +101,7 @@ fn on_environment(of: &mut Environment, verb: &str, args: &Value) -> Result<Valu
         "add_user" => of.users.push(read::<User>(args, "user")?),
         "set_users" => {
             of.users = read(args, "users")?;
-            of.groups.iter_mut().for_each(|g| g.members.clear());
+            of.groups.clear();
         }
         "set_groups" => of.groups = read::<Vec<Group>>(args, "groups")?,
         "set_sets" => user(of, args)?.sets = read(args, "sets")?,

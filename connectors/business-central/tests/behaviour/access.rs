@@ -98,6 +98,38 @@ async fn a_group_that_is_not_in_the_list_discards_everything() {
     assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Contract, Some(ACME)));
 }
 
+/// Business Central leaves out whatever Entra does not tell it at that moment, and answers 200.
+#[tokio::test(start_paused = true)]
+async fn p02_a_security_group_without_members_is_no_group_of_nobody() {
+    let w = sample(json!({}));
+    w.control("set_outage", json!({"kind": "body", "path": "/securityGroupMembers", "value": {"value": []}}));
+    let e = w.access(ACME).await.unwrap_err();
+    assert_eq!((e.kind, e.get("ledger")), (ErrorKind::Unavailable, Some(ACME)));
+    assert!(e.message.contains("security group BOOKS") && e.message.contains("take it out of Business Central"), "{e}");
+    w.control("clear_outages", json!({}));
+    let ann = json!([{"user": "ann@harbour.example"}]);
+    w.control("set_groups", json!({"groups": [{"code": "BOOKS", "members": ann}, {"code": "AUDIT"}]}));
+    let e = w.access(ACME).await.unwrap_err();
+    assert!(e.kind == ErrorKind::Unavailable && e.message.contains("AUDIT"), "{e}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_security_group_is_asked_by_its_id_as_a_text() {
+    let w = sample(json!({}));
+    let group = json!({"id": "S-1-5 o'brien/50%+1", "code": "BOOKS", "sets": [{"set": FULL, "company": "Acme Ltd"}],
+        "members": [{"user": "ann@harbour.example"}]});
+    w.control("set_groups", json!({"groups": [group]}));
+    assert!(people(&w, ACME).await.contains(&row("Ann Okafor", FULL, Standing::Active)));
+    let asked = w.wire.inner.requests();
+    let wanted = "securityGroups('S-1-5%20o''brien%2F50%25+1')/userPermissions";
+    assert!(asked.iter().any(|r| r.path.ends_with(wanted)), "{asked:?}");
+    w.control(
+        "set_groups",
+        json!({"groups": [{"id": " ", "code": "BOOKS", "members": [{"user": "ann@harbour.example"}]}]}),
+    );
+    assert_eq!(w.access(ACME).await.unwrap_err().kind, ErrorKind::Contract);
+}
+
 #[tokio::test(start_paused = true)]
 async fn p09_another_companys_or_users_answer_is_refused() {
     let w = sample(json!({}));

@@ -85,6 +85,21 @@ async fn who_has_no_permission_set_any_more_is_out_by_a_word_of_its_own() {
     assert_eq!(seen().await, [], "nobody at all is half an answer");
 }
 
+/// Who is in no group just now may be in one that Entra did not tell whole: that takes nobody out by one reading.
+#[tokio::test(start_paused = true)]
+async fn who_may_have_a_set_by_a_security_group_is_missing_and_not_removed() {
+    let w = firm(true);
+    sign_in(&w).await;
+    w.control("add_user", json!({"user": {"email": "cleo@harbour.example", "name": "cleo"}}));
+    w.control("add_user", json!({"user": {"email": "dev@harbour.example", "name": "dev"}}));
+    let group = json!([{"code": "BOOKS", "sets": [{"set": "SUPER"}], "members": [{"user": "cleo@harbour.example"}]}]);
+    w.control("set_groups", json!({"groups": group}));
+    let list = w.access(ACME).await.unwrap();
+    let mut rows: Vec<_> = list.iter().map(|f| (f.name.as_str(), f.standing.clone())).collect();
+    rows.sort();
+    assert_eq!(rows, [("Bob Hale", Standing::Active), ("cleo", Standing::Active)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_app_that_is_not_entered_learns_nothing() {
     let w = firm(false);

@@ -661,6 +661,25 @@ async fn t10_a_refusal_is_doubted_for_a_minute() {
     assert_eq!(w.server.state().arrived, ["r0", "r0"]);
 }
 
+/// Entra's words for a sign-in that a person has to begin again: a policy that changed, a consent that was taken back.
+#[tokio::test(start_paused = true)]
+async fn t10_what_only_a_person_can_cure_is_a_refusal_and_no_weather() {
+    for code in ["interaction_required", "consent_required", "login_required"] {
+        let w = World::new(MODELS[2]);
+        w.server.whim(Whim::Say(400, json!({"error": code})));
+        let begun = Instant::now();
+        assert_eq!(w.token().await.unwrap(), "a1", "said once it is doubted");
+        assert_eq!(begun.elapsed(), DOUBT);
+        let w = World::new(MODELS[2]);
+        for _ in 0..2 {
+            w.server.whim(Whim::Say(400, json!({"error": code})));
+        }
+        assert_eq!(w.token().await.unwrap_err().kind, ErrorKind::Unauthenticated);
+        assert!(matches!(w.vault.row().state, SignInState::NeedsReauth { .. }));
+        assert_eq!(w.server.state().arrived, ["r0", "r0"]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn t10_previous_is_tried_only_where_a_grace_is_documented() {
     for (rotation, tried) in [(MODELS[1], vec!["r1", "r1", "r0"]), (MODELS[2], vec!["r1", "r1"])] {

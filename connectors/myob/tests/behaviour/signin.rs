@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ledgerward_contract::{Cursor, ErrorKind, ReadCx, Result, Scope};
-use ledgerward_kit::testing::World;
+use ledgerward_kit::keepalive::{Expiry, expiry};
+use ledgerward_kit::testing::{World, now};
 use ledgerward_kit::{OAuthClient, SignedIn, fake::Fake as _, oauth::Refreshed};
 use ledgerward_myob::fake::Fake;
 use serde_json::json;
@@ -29,6 +30,17 @@ fn layered(w: &mut World, s: &SignedIn) -> ReadCx {
     s.granted.access.expose().clone_into(&mut w.wire.token.lock().unwrap());
     w.realm.clone_from(&s.realm);
     w.layered(900)
+}
+
+/// Only an administrator of the file can renew it, so that somebody has to hear of it in time (T12).
+#[test]
+fn a_consent_ends_after_a_year_however_often_it_is_renewed() {
+    let begun = now();
+    let on = |days: i64| {
+        let day = begun + jiff::SignedDuration::from_hours(24 * days);
+        expiry(client(&vendor(), "sandbox-myob-secret").spec(), begun, day, None, day)
+    };
+    assert_eq!([182, 183, 292, 365].map(on), [Expiry::Far, Expiry::Half, Expiry::Near, Expiry::Over]);
 }
 
 #[tokio::test(start_paused = true)]

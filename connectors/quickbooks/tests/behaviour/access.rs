@@ -43,6 +43,14 @@ async fn the_year_ends_before_its_first_month() {
     }
 }
 
+/// Each read is metered, and there is nobody's access to follow.
+#[test]
+fn what_a_company_says_stands_for_a_day() {
+    let w = sample(ACME, json!({}));
+    assert_eq!(w.connector.ledgers().unwrap().stands(), Some(std::time::Duration::from_secs(24 * 3600)));
+    assert!(VENDOR.factory.manifest().access.is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn users_are_counted_and_not_listed() {
     let w = sample(ACME, json!({}));

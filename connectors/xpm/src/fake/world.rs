@@ -292,7 +292,7 @@ pub fn many(n: usize) -> Result<World, String> {
                 completed: None,
                 client: Some(id.to_string()),
                 manager: who(i + 1),
-                partner: None,
+                partner: who(i / 11),
                 assigned: who(i + 2).into_iter().collect(),
                 tasks: Vec::new(),
             });

@@ -1,9 +1,9 @@
 //! Clients and who is responsible for them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use ledgerward_contract::{Cursor, ErrorKind, Factory, LedgerRole, RoleTable, Standing};
-use ledgerward_xpm::{FACTORY, fake::Fake, scope_set};
+use ledgerward_contract::{BodyLimit, Cursor, Endpoints, ErrorKind, Factory, LedgerRole, RoleTable, Standing};
+use ledgerward_xpm::{FACTORY, api::Api, fake::Fake, scope_set};
 use serde_json::{Value, json};
 
 use crate::common::{PRACTICE, SCOPES, VENDOR, people, sample, world};
@@ -176,6 +176,63 @@ async fn a_responsibility_that_no_client_tells_of_is_not_nobodys() {
             assert_eq!(others.len(), 2, "{others:?}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_responsibility_that_no_job_tells_of_is_not_nobodys() {
+    for (element, role) in [("Manager", "manager"), ("Partner", "partner")] {
+        let outage = json!({"kind": "missing_element", "text": element, "path": "/practicemanager/3.1/job.api"});
+        let w = sample(json!({}));
+        w.control("set_outage", outage.clone());
+        let e = w.clients().await.unwrap_err();
+        let seen = (e.kind, e.get("responsibility"), e.get("practice"));
+        assert_eq!(seen, (ErrorKind::Contract, Some(role), Some(PRACTICE)));
+        assert!(e.next.unwrap().contains(&format!("take \"{role}\" out of the setting responsibilities")));
+        let rest = ["manager", "partner", "assigned"].into_iter().filter(|r| *r != role).collect::<Vec<_>>();
+        let w = sample(json!({"responsibilities": rest}));
+        w.control("set_outage", outage);
+        assert_eq!(people(&w, "Acme Ltd").await.len(), 2);
+    }
+    // Without any job there is nothing to tell.
+    let mut seed: Value = serde_json::from_str(include_str!("../../../../fixtures/xpm/firm.json")).unwrap();
+    seed["practices"][0]["jobs"] = json!([]);
+    let w = world(Fake::from_seed(&seed).unwrap(), json!({}), SCOPES);
+    assert_eq!(people(&w, "Acme Ltd").await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_no_client_tells_of_is_not_a_firm_without_numbers() {
+    for (settings, ways) in
+        [(json!({"number": "BusinessNumber"}), 2), (json!({"number": "BusinessNumber", "clients": "whole"}), 1)]
+    {
+        let outage = json!({"kind": "missing_element", "text": "BusinessNumber", "path": "/practicemanager"});
+        let w = sample(settings.clone());
+        w.control("set_app", json!({"page_max": 3}));
+        assert!(w.clients().await.unwrap().iter().all(|r| r.number.is_none()), "empty is an answer");
+        w.control("set_outage", outage.clone());
+        let e = w.clients().await.unwrap_err();
+        assert_eq!((e.kind, e.get("practice")), (ErrorKind::Contract, Some(PRACTICE)));
+        assert!(e.message.contains("BusinessNumber"), "{e}");
+        assert_eq!(e.next.unwrap().matches(". ").count() + 1, ways);
+        // Of a field that nobody chose nobody waits for a number.
+        let w = sample(json!({}));
+        w.control(
+            "set_outage",
+            json!({"kind": "missing_element", "text": "CompanyNumber", "path": "/practicemanager"}),
+        );
+        assert!(w.clients().await.is_ok());
+    }
+}
+
+#[test]
+fn a_practice_in_one_answer_is_asked_for_once_and_waited_for() {
+    let endpoints = Endpoints::resolve(FACTORY.manifest(), &BTreeMap::new()).unwrap();
+    let (api, practice) = (Api { endpoints }, PRACTICE.parse().unwrap());
+    for long in [api.clients_whole(practice).unwrap(), api.jobs(practice, true).unwrap()] {
+        assert_eq!((long.timeout, long.idempotent), (Some(Duration::from_secs(600)), false));
+        assert_eq!(long.limit, BodyLimit::Statement);
+    }
+    assert!(api.clients_page(practice, 500, None).unwrap().idempotent);
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,7 +102,10 @@ fn jobs_read_as_recorded() {
         let text = String::from_utf8(load(name).unwrap().unwrap().body.to_vec()).unwrap();
         let listed = text.replace("<Job>", "<Jobs><Job>").replace("</Job>", "</Job></Jobs>");
         let mut staff = Staff::default();
-        let work = map::jobs("test.read", listed.as_bytes(), &roles(), &mut staff).unwrap();
+        let jobs = map::jobs("test.read", listed.as_bytes(), &roles(), &mut staff).unwrap();
+        let told = ["<Manager", "<Partner"].map(|element| text.contains(element));
+        assert_eq!(jobs.told, Some(told), "{name}");
+        let work = jobs.work;
         assert_eq!(work.len(), 1, "{name}");
         let named = text.contains("<Manager>") || text.contains("<Partner>") || text.contains("<Assigned><Staff>");
         assert_eq!(work.values().any(|w| !w.is_empty()), named, "{name}");
@@ -125,7 +128,7 @@ fn every_recording_is_an_answer_or_a_clear_error_to_every_reader() {
         let read = [
             map::staff("test.read", &answer.body).map(|s| s.people().len()),
             clients(&answer.body),
-            map::jobs("test.read", &answer.body, &roles(), &mut staff).map(|w| w.len()),
+            map::jobs("test.read", &answer.body, &roles(), &mut staff).map(|j| j.work.len()),
             map::ledgers("test.read", &answer.body, "x").map(|l| l.len() + 1),
         ];
         for (n, outcome) in read.into_iter().enumerate() {

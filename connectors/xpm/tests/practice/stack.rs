@@ -45,7 +45,7 @@ async fn p10_a_large_practice_is_read_without_one_refusal() {
     let w = world(Fake::many(2_000).unwrap(), json!({}), SCOPES);
     let all = clients(w.connector.directory().unwrap(), &w.layered(900)).await.unwrap();
     assert_eq!(all.len(), 2_000);
-    assert!(all.iter().all(|r| r.people.len() == 4 && r.people.iter().all(|p| p.email.is_some())));
+    assert!(all.iter().all(|r| r.people.len() == 5 && r.people.iter().all(|p| p.email.is_some())));
     let stats = w.control("stats", json!({}));
     assert_eq!((&stats["rate_limited"], &stats["served"]), (&json!({}), &json!(7)));
 }
