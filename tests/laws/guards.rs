@@ -161,6 +161,24 @@ fn whom_the_settings_ask_for_a_selection_waits_for_a_persons_word() {
 }
 
 #[test]
+fn somebody_with_two_addresses_is_one_leaver() {
+    let mut w = World::new(5, Mode::Ledger, 20);
+    let vault = TargetName("vault".into());
+    w.targets.push(vault.clone());
+    let there = Email::parse("one@freemail.example").unwrap();
+    let one = w.firm.people.get_mut(&pid(1)).unwrap();
+    (one.domain_accepted, one.target_addresses) = (true, [(vault, there)].into());
+    for c in 1..=20 {
+        w.grants(c, 1..=5);
+    }
+    w.settle();
+    w.pass(86_400);
+    lose(&mut w, 1..=20, 2..=5);
+    let v = w.verdict();
+    assert_eq!((revokes(&v.cleared), gates(&v)), (40, vec![]));
+}
+
+#[test]
 fn a_mass_change_split_over_several_runs_still_trips() {
     let mut w = firm(6, 30);
     let mut done = 0;

@@ -347,9 +347,14 @@ impl World {
         let cause = ledgerward::domain::guard::CauseKey::Connection("xero".into());
         let mut pairs: BTreeSet<(Email, ClientId)> = BTreeSet::new();
         for (key, f) in &self.folders {
-            pairs.extend(f.owned.iter().map(|o| (o.who.clone(), key.folder.client)));
+            pairs.extend(f.owned.iter().map(|o| (h.whose(&key.target, &o.who).clone(), key.folder.client)));
         }
         let mut h = History { clients: self.firm.clients.len() as u64, ..History::default() };
+        for p in self.firm.people.values() {
+            for (target, there) in &p.target_addresses {
+                h.addresses.entry(target.clone()).or_default().insert(there.clone(), p.email.clone());
+            }
+        }
         for (who, client) in &pairs {
             *h.clients_of.entry(who.clone()).or_default() += 1;
             *h.people_of.entry(*client).or_default() += 1;
