@@ -1046,3 +1046,10 @@ fn decisions_18_an_invitation_accepted_by_another_account_is_ours_to_take_back()
         plan.lanes()[0].steps.iter().any(|s| matches!(&s.op, Op::Revoke { who: Holder::Person(e), .. } if *e == other))
     );
 }
+        // They would open every file, and nobody takes them off: the fence must not let one in.
+        let facts = w.facts();
+        let d = Decider::new(&w.firm, &facts, &w.targets, w.now);
+        let plan = w.plan();
+        let lane = &plan.lanes()[0];
+        assert_eq!(lane.planned(&d), [mail(2), mail(3)].into(), "{sharing:?}");
+        assert_eq!(lane.strangers.iter().map(|p| p.holder.clone()).collect::<Vec<_>>(), [Holder::Person(mail(1))]);

@@ -230,11 +230,15 @@ impl<'w> Work<'w, '_> {
         match (has.direct, has.owned) {
             (Some(p), Some(_)) => {
                 let stays = self.desired.state == LaneState::Kept && !shut;
-                if stays || !self.mirrors() {
+                if stays {
                     self.plan.planned.push(ix);
                     self.keep(p, KeepWhy::ListStays);
                 } else if self.d.firm().policy.additive_only && !shut {
                     self.keep(p, KeepWhy::AdditiveOnly);
+                    self.plan.strangers.push(p.clone());
+                } else if !self.mirrors() {
+                    // Nobody takes them off the list, and they would open every file that goes in.
+                    self.keep(p, KeepWhy::ListStays);
                     self.plan.strangers.push(p.clone());
                 } else {
                     let role = if p.role == SeenRole::Writer { FolderRole::Writer } else { FolderRole::Reader };
