@@ -22,7 +22,7 @@ use crate::{
         firm::{AcceptedHolder, AccountRef, Firm, TargetName},
         guard::{self, Verdict},
         lane::{LaneKey, OwnedGrant},
-        plan::{self, ActualLane, LaneCx, LanePlan, Listing, Plan, Proposed, Trouble},
+        plan::{self, ActualLane, Extra, LaneCx, LanePlan, Listing, Plan, Proposed, Trouble},
         policy::{Decider, DesiredLane, Papers},
     },
     drift::{self, Hint, Seen},
@@ -34,13 +34,14 @@ use crate::{
 };
 
 mod behind;
+mod extra;
 mod ground;
 pub mod invited;
 mod naming;
 mod settled;
 
 use self::settled::Unsaid;
-pub use self::{ground::guard_ground, settled::settled};
+pub use self::{extra::keep_extra, ground::guard_ground, settled::settled};
 
 /// The plan of a target was approved, or it had none to approve.
 pub const APPROVED: &str = "target_approved";
@@ -51,6 +52,11 @@ const FIRST: &str = "lane_first";
 const POLICY: &str = "lane_policy";
 /// The turn of the last change of the firm that a lane's cleared plan took in.
 const SEEN_CHANGE: &str = "lane_change";
+/// The turn of the last change whose removals were carried out in a lane that holds something else: it waits for a person, and
+/// what was decided before is no ground for what a ledger takes away while it does.
+const TAKEN: &str = "lane_taken";
+/// Whose entries of a lane rest on extra access alone.
+const EXTRA: &str = "lane_extra";
 /// Holders that somebody asked to take over.
 pub const ADOPT: &str = "adopt";
 /// Under which names folders were taken over ([`AdoptedName`]).
@@ -77,6 +83,7 @@ pub struct Known {
     grants: Vec<OwnedGrant>,
     pub accepted: Vec<AcceptedHolder>,
     adopt: Vec<Email>,
+    extra: BTreeMap<Email, Extra>,
     adopted_name: Option<AdoptedName>,
     known_ids: BTreeMap<PermissionId, Email>,
     trouble: Vec<Trouble>,
@@ -183,6 +190,8 @@ pub async fn read(
         first: BTreeMap<String, Timestamp>,
         policy: BTreeMap<String, String>,
         seen_change: BTreeMap<String, i64>,
+        taken: BTreeMap<String, i64>,
+        extra: BTreeMap<String, BTreeMap<Email, Extra>>,
         adopt: BTreeMap<String, Vec<Email>>,
         adopted_name: BTreeMap<String, AdoptedName>,
         behind: BTreeMap<String, behind::All>,
@@ -200,6 +209,8 @@ pub async fn read(
                 first: db.doc_all(FIRST)?,
                 policy: db.doc_all(POLICY)?,
                 seen_change: db.doc_all(SEEN_CHANGE)?,
+                taken: db.doc_all(TAKEN)?,
+                extra: db.doc_all(EXTRA)?,
                 adopt: db.doc_all(ADOPT)?,
                 adopted_name: db.doc_all(ADOPTED_NAME)?,
                 behind: db.doc_all(behind::BEHIND)?,
@@ -284,6 +295,7 @@ pub async fn read(
             owned,
             accepted: stored.accepted.get(&key).into_iter().flatten().map(|a| a.holder.clone()).collect(),
             adopt: stored.adopt.get(&lane_text(&key)).cloned().unwrap_or_default(),
+            extra: stored.extra.get(&lane_text(&key)).cloned().unwrap_or_default(),
             adopted_name: stored.adopted_name.get(&lane_text(&key)).cloned(),
             known_ids: BTreeMap::new(),
             trouble: vec![],
@@ -523,6 +535,7 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
         first_plan: known.first,
         policy: &known.policy,
         policy_before: known.policy_before.as_deref(),
+        extra: &known.extra,
         changes: &known.changes,
     };
     let mut plan = plan::propose(decider, &desired, &actual, &cx);

@@ -145,6 +145,7 @@ pub async fn run(
         ));
     }
     use_approvals(app, picture).await?;
+    lanes::keep_extra(app, picture).await?;
     // What is about to change is read again in the next run, also if this one ends in the middle.
     drift::forget(app, plans.iter().map(|p| &p.lane)).await?;
     // Lanes with a revoke go first: whoever must go does not wait for somebody else's new folder (`decisions` 16).
