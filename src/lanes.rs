@@ -312,7 +312,10 @@ pub async fn read(
             name: String::new(),
             policy: policy(decider.firm(), world, &key),
             policy_before: stored.policy.get(&lane_text(&key)).cloned(),
-            changes: decided.since(seen.get(&key).copied().flatten(), key.folder.client),
+            changes: {
+                let taken = stored.taken.get(&lane_text(&key)).copied();
+                decided.since((seen.get(&key).copied().flatten(), taken), key.folder.client)
+            },
             row,
         };
         inspect(&mut known, &key, world);

@@ -172,16 +172,11 @@ pub async fn run(
     refused::tell(app, picture, &lanes).await?;
     let bad: BTreeSet<&LaneKey> = lanes.iter().filter(|l| l.end != LaneEnd::Done).map(|l| &l.lane).collect();
     let held: BTreeSet<&LaneKey> = picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane).collect();
-    let settled = picture
-        .verdict
-        .cleared
-        .lanes()
-        .iter()
-        .map(|l| &l.lane)
-        .filter(|l| !bad.contains(*l) && !held.contains(*l))
-        .cloned()
-        .collect();
-    lanes::settled(app, picture, &settled).await?;
+    let (done, open): (BTreeSet<&LaneKey>, BTreeSet<&LaneKey>) =
+        picture.verdict.cleared.lanes().iter().map(|l| &l.lane).partition(|l| !bad.contains(l) && !held.contains(l));
+    let stuck = picture.verdict.keeps_in(&bad);
+    let taken = open.into_iter().filter(|l| !stuck.contains(l)).cloned().collect();
+    lanes::settled(app, picture, &done.into_iter().cloned().collect(), &taken).await?;
     Ok(lanes)
 }
 

@@ -161,6 +161,26 @@ fn whom_the_settings_ask_for_a_selection_waits_for_a_persons_word() {
 }
 
 #[test]
+fn a_lane_that_waits_with_a_grant_has_let_out_whoever_was_to_go() {
+    let none = std::collections::BTreeSet::new();
+    let keys: std::collections::BTreeSet<LaneKey> = (1..=8).map(whole).collect();
+    let mut w = firm(12, 8);
+    w.firm.people.insert(pid(20), person(20, Mode::All));
+    let v = w.verdict();
+    assert_eq!((gates(&v), v.held[0].lanes.len()), (vec![Gate::PersonGains], 8));
+    assert!(v.keeps_in(&none).is_empty(), "only grants wait");
+    assert!(v.keeps_in(&keys.iter().collect()).is_empty(), "nor was there anybody to let out");
+    lose(&mut w, [1, 2], []);
+    let v = w.verdict();
+    assert!(held_revokes(&v) > 0 && revokes(&v.cleared) == 0, "{:?}", gates(&v));
+    let stay = [whole(1), whole(2)];
+    assert_eq!(v.keeps_in(&none), stay.iter().collect(), "somebody waits to be let out");
+    w.firm.people.get_mut(&pid(3)).unwrap().enabled = false;
+    let v = w.verdict();
+    assert_eq!(v.keeps_in(&keys.iter().collect()), keys.iter().collect(), "nobody knows that they went");
+}
+
+#[test]
 fn somebody_with_two_addresses_is_one_leaver() {
     let mut w = World::new(5, Mode::Ledger, 20);
     let vault = TargetName("vault".into());
