@@ -310,7 +310,7 @@ pub async fn read(
             },
             first: first || book.first.contains(&key.target),
             name: String::new(),
-            policy: policy(decider.firm(), world, &key),
+            policy: policy(decider.firm(), world, &app.config.statements.template, &key),
             policy_before: stored.policy.get(&lane_text(&key)).cloned(),
             changes: {
                 let taken = stored.taken.get(&lane_text(&key)).copied();
@@ -434,16 +434,23 @@ fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
     }
 }
 
-/// The settings that decide what a lane means, as one hash (`decisions` 13).
-fn policy(firm: &Firm, world: &World, key: &LaneKey) -> String {
+/// The settings that decide what a lane means, as one hash (`decisions` 13). `template`: the firm's.
+fn policy(firm: &Firm, world: &World, template: &str, key: &LaneKey) -> String {
     let Some(client) = firm.clients.get(&key.folder.client) else { return String::new() };
-    let mut settings = BTreeMap::new();
-    if let Some(target) = world.targets.get(&key.target) {
-        settings.insert("connector".to_owned(), target.manifest.name.to_owned());
-        settings.insert("root".to_owned(), target.settings.root.clone().unwrap_or_default());
-        settings.insert("sharing".to_owned(), target.settings.sharing.slug().to_owned());
-    }
+    let target = world.targets.get(&key.target);
+    let settings = target.map(|t| meaning(t.manifest.name, &t.settings, template)).unwrap_or_default();
     guard::policy_hash(firm, client, &settings)
+}
+
+/// What a target's own settings say about where its folders lie, who gets into them, and what their files are called.
+fn meaning(connector: &str, target: &schema::Target, template: &str) -> BTreeMap<String, String> {
+    let settings = [
+        ("connector", connector),
+        ("root", target.root.as_deref().unwrap_or_default()),
+        ("sharing", target.sharing.slug()),
+        ("template", target.template.as_deref().unwrap_or(template)),
+    ];
+    settings.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// The plan of all lanes, and what was found on the way.
@@ -528,6 +535,7 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
         owned: &known.grants,
         accepted: &known.accepted,
         adopt: &known.adopt,
+        extra: &known.extra,
         known_ids: &known.known_ids,
         trouble: &known.trouble,
     };
@@ -538,7 +546,6 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
         first_plan: known.first,
         policy: &known.policy,
         policy_before: known.policy_before.as_deref(),
-        extra: &known.extra,
         changes: &known.changes,
     };
     let mut plan = plan::propose(decider, &desired, &actual, &cx);
@@ -604,6 +611,35 @@ pub fn base_digest(list: &Snapshot<SeenPermission>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_targets_settings_mean_where_who_and_under_which_names() {
+        let of = |lines: &str| {
+            let text = format!(
+                "version = 1\n[firm]\nname = \"Harbour\"\ndomains = [\"harbour.example\"]\ntimezone = \"UTC\"\n[schedule]\naccess = \"every 5 minutes\"\nstatements = \"30 6 * * *\"\n[targets.files]\nconnector = \"local\"\n{lines}"
+            );
+            let config = crate::config::parse(&text, &crate::app::manifests()).config.unwrap();
+            meaning("local", &config.targets[&TargetName("files".to_owned())], &config.statements.template)
+        };
+        let (was, off) = ("root = \"/srv\"\n", "sharing = \"off\"\naudience = \"the partners\"\n");
+        let before = of(&format!("{was}{off}"));
+        assert_eq!(
+            before,
+            of(&format!("{was}{off}kinds = [\"trial-balance\"]\n")),
+            "which statements go there is none of it"
+        );
+        assert_ne!(before, of(&format!("root = \"/mnt\"\n{off}")));
+        assert_ne!(
+            before,
+            of(&format!("{was}{off}template = \"{{period}} {{kind}}[ {{ledger}}][ {{account}}][ {{n}}].{{ext}}\"\n"))
+        );
+        assert_ne!(
+            before,
+            of(&format!(
+                "{was}{off}[statements]\ntemplate = \"{{period}} {{kind}}[ {{ledger}}][ {{account}}][ {{n}}].{{ext}}\"\n"
+            ))
+        );
+    }
 
     #[test]
     fn folders_that_cannot_be_read_for_one_reason_are_one_finding() {
