@@ -239,6 +239,7 @@ fn once(firm: &Firm, facts: &Facts, target: &TargetName, folders: &Folders) -> (
             owned: there.map_or(&[], |f| &f.2),
             accepted: &[],
             adopt: &[],
+            extra: &BTreeMap::new(),
             known_ids: &ids,
             trouble: &[],
         };

@@ -60,15 +60,18 @@ impl Decided {
     }
 
     /// People whose access to this client a change touched that its folder has not taken in, with the latest ones of each.
-    pub fn since(&self, seen: Option<i64>, client: ClientId) -> BTreeMap<PersonId, Published> {
+    /// `taken`: up to which turn it carried out what changes take away, where that is further than it has taken them in.
+    pub fn since(&self, (seen, taken): (Option<i64>, Option<i64>), client: ClientId) -> BTreeMap<PersonId, Published> {
         let after = self.start(seen);
+        let taken = taken.unwrap_or(after);
         let own = self.of.get(&client).map(Vec::as_slice).unwrap_or_default();
         let newer = |list: &'_ [Touch]| list.partition_point(|t| t.turn <= after);
         let mut news: Vec<&Touch> = [own, &self.everywhere].into_iter().flat_map(|l| l.iter().skip(newer(l))).collect();
         news.sort_by_key(|t| t.turn);
         let mut touched: BTreeMap<PersonId, Published> = BTreeMap::new();
         for touch in news {
-            let taking = (!change::only_gives(&touch.op)).then(|| touch.label.clone());
+            let takes = touch.turn > taken && !change::only_gives(&touch.op);
+            let taking = takes.then(|| touch.label.clone());
             for person in change::touches(&touch.op, client) {
                 let earlier = touched.remove(&person).and_then(|p| p.taking);
                 let taking = taking.clone().or(earlier);
@@ -96,14 +99,18 @@ mod tests {
             let touch = |(turn, op)| Touch { turn, op, label: format!("C-{turn}") };
             Decided { last: 9, everywhere: (1..).zip(ops).map(touch).collect(), of: BTreeMap::new() }
         };
-        assert!(decided(vec![edit(None)]).since(None, client).is_empty());
+        let none = (None, None);
+        assert!(decided(vec![edit(None)]).since(none, client).is_empty());
         let mode = ChangeOp::SetMode { person: jane, mode: crate::domain::firm::Mode::Ledger };
         let lift = ChangeOp::LiftPerson { person: jane };
         let of = |latest: &str, taking: Option<&str>| {
             BTreeMap::from([(jane, Published { latest: latest.to_owned(), taking: taking.map(str::to_owned) })])
         };
-        assert_eq!(decided(vec![lift.clone()]).since(None, client), of("C-1", None));
+        assert_eq!(decided(vec![lift.clone()]).since(none, client), of("C-1", None));
         let all = decided(vec![mode, lift, edit(Some("jane@harbour.example")), edit(None)]);
-        assert_eq!(all.since(None, client), of("C-3", Some("C-1")));
+        assert_eq!(all.since(none, client), of("C-3", Some("C-1")));
+        // A folder that holds somebody's grant keeps its causes; what it carried out takes nobody away any more.
+        assert_eq!(all.since((None, Some(1)), client), of("C-3", None));
+        assert_eq!(all.since((None, Some(0)), client), of("C-3", Some("C-1")));
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         firm::{AcceptedHolder, AccountRef, Firm, TargetName},
         guard::{self, Verdict},
         lane::{LaneKey, OwnedGrant},
-        plan::{self, ActualLane, LaneCx, LanePlan, Listing, Plan, Proposed, Trouble},
+        plan::{self, ActualLane, Extra, LaneCx, LanePlan, Listing, Plan, Proposed, Trouble},
         policy::{Decider, DesiredLane, Papers},
     },
     drift::{self, Hint, Seen},
@@ -34,13 +34,14 @@ use crate::{
 };
 
 mod behind;
+mod extra;
 mod ground;
 pub mod invited;
 mod naming;
 mod settled;
 
 use self::settled::Unsaid;
-pub use self::{ground::guard_ground, settled::settled};
+pub use self::{extra::keep_extra, ground::guard_ground, settled::settled};
 
 /// The plan of a target was approved, or it had none to approve.
 pub const APPROVED: &str = "target_approved";
@@ -51,6 +52,11 @@ const FIRST: &str = "lane_first";
 const POLICY: &str = "lane_policy";
 /// The turn of the last change of the firm that a lane's cleared plan took in.
 const SEEN_CHANGE: &str = "lane_change";
+/// The turn of the last change whose removals were carried out in a lane that holds something else: it waits for a person, and
+/// what was decided before is no ground for what a ledger takes away while it does.
+const TAKEN: &str = "lane_taken";
+/// Whose entries of a lane rest on extra access alone.
+const EXTRA: &str = "lane_extra";
 /// Holders that somebody asked to take over.
 pub const ADOPT: &str = "adopt";
 /// Under which names folders were taken over ([`AdoptedName`]).
@@ -77,6 +83,7 @@ pub struct Known {
     grants: Vec<OwnedGrant>,
     pub accepted: Vec<AcceptedHolder>,
     adopt: Vec<Email>,
+    extra: BTreeMap<Email, Extra>,
     adopted_name: Option<AdoptedName>,
     known_ids: BTreeMap<PermissionId, Email>,
     trouble: Vec<Trouble>,
@@ -183,6 +190,8 @@ pub async fn read(
         first: BTreeMap<String, Timestamp>,
         policy: BTreeMap<String, String>,
         seen_change: BTreeMap<String, i64>,
+        taken: BTreeMap<String, i64>,
+        extra: BTreeMap<String, BTreeMap<Email, Extra>>,
         adopt: BTreeMap<String, Vec<Email>>,
         adopted_name: BTreeMap<String, AdoptedName>,
         behind: BTreeMap<String, behind::All>,
@@ -200,6 +209,8 @@ pub async fn read(
                 first: db.doc_all(FIRST)?,
                 policy: db.doc_all(POLICY)?,
                 seen_change: db.doc_all(SEEN_CHANGE)?,
+                taken: db.doc_all(TAKEN)?,
+                extra: db.doc_all(EXTRA)?,
                 adopt: db.doc_all(ADOPT)?,
                 adopted_name: db.doc_all(ADOPTED_NAME)?,
                 behind: db.doc_all(behind::BEHIND)?,
@@ -284,6 +295,7 @@ pub async fn read(
             owned,
             accepted: stored.accepted.get(&key).into_iter().flatten().map(|a| a.holder.clone()).collect(),
             adopt: stored.adopt.get(&lane_text(&key)).cloned().unwrap_or_default(),
+            extra: stored.extra.get(&lane_text(&key)).cloned().unwrap_or_default(),
             adopted_name: stored.adopted_name.get(&lane_text(&key)).cloned(),
             known_ids: BTreeMap::new(),
             trouble: vec![],
@@ -298,9 +310,12 @@ pub async fn read(
             },
             first: first || book.first.contains(&key.target),
             name: String::new(),
-            policy: policy(decider.firm(), world, &key),
+            policy: policy(decider.firm(), world, &app.config.statements.template, &key),
             policy_before: stored.policy.get(&lane_text(&key)).cloned(),
-            changes: decided.since(seen.get(&key).copied().flatten(), key.folder.client),
+            changes: {
+                let taken = stored.taken.get(&lane_text(&key)).copied();
+                decided.since((seen.get(&key).copied().flatten(), taken), key.folder.client)
+            },
             row,
         };
         inspect(&mut known, &key, world);
@@ -419,16 +434,23 @@ fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
     }
 }
 
-/// The settings that decide what a lane means, as one hash (`decisions` 13).
-fn policy(firm: &Firm, world: &World, key: &LaneKey) -> String {
+/// The settings that decide what a lane means, as one hash (`decisions` 13). `template`: the firm's.
+fn policy(firm: &Firm, world: &World, template: &str, key: &LaneKey) -> String {
     let Some(client) = firm.clients.get(&key.folder.client) else { return String::new() };
-    let mut settings = BTreeMap::new();
-    if let Some(target) = world.targets.get(&key.target) {
-        settings.insert("connector".to_owned(), target.manifest.name.to_owned());
-        settings.insert("root".to_owned(), target.settings.root.clone().unwrap_or_default());
-        settings.insert("sharing".to_owned(), target.settings.sharing.slug().to_owned());
-    }
+    let target = world.targets.get(&key.target);
+    let settings = target.map(|t| meaning(t.manifest.name, &t.settings, template)).unwrap_or_default();
     guard::policy_hash(firm, client, &settings)
+}
+
+/// What a target's own settings say about where its folders lie, who gets into them, and what their files are called.
+fn meaning(connector: &str, target: &schema::Target, template: &str) -> BTreeMap<String, String> {
+    let settings = [
+        ("connector", connector),
+        ("root", target.root.as_deref().unwrap_or_default()),
+        ("sharing", target.sharing.slug()),
+        ("template", target.template.as_deref().unwrap_or(template)),
+    ];
+    settings.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// The plan of all lanes, and what was found on the way.
@@ -513,6 +535,7 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
         owned: &known.grants,
         accepted: &known.accepted,
         adopt: &known.adopt,
+        extra: &known.extra,
         known_ids: &known.known_ids,
         trouble: &known.trouble,
     };
@@ -588,6 +611,35 @@ pub fn base_digest(list: &Snapshot<SeenPermission>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_targets_settings_mean_where_who_and_under_which_names() {
+        let of = |lines: &str| {
+            let text = format!(
+                "version = 1\n[firm]\nname = \"Harbour\"\ndomains = [\"harbour.example\"]\ntimezone = \"UTC\"\n[schedule]\naccess = \"every 5 minutes\"\nstatements = \"30 6 * * *\"\n[targets.files]\nconnector = \"local\"\n{lines}"
+            );
+            let config = crate::config::parse(&text, &crate::app::manifests()).config.unwrap();
+            meaning("local", &config.targets[&TargetName("files".to_owned())], &config.statements.template)
+        };
+        let (was, off) = ("root = \"/srv\"\n", "sharing = \"off\"\naudience = \"the partners\"\n");
+        let before = of(&format!("{was}{off}"));
+        assert_eq!(
+            before,
+            of(&format!("{was}{off}kinds = [\"trial-balance\"]\n")),
+            "which statements go there is none of it"
+        );
+        assert_ne!(before, of(&format!("root = \"/mnt\"\n{off}")));
+        assert_ne!(
+            before,
+            of(&format!("{was}{off}template = \"{{period}} {{kind}}[ {{ledger}}][ {{account}}][ {{n}}].{{ext}}\"\n"))
+        );
+        assert_ne!(
+            before,
+            of(&format!(
+                "{was}{off}[statements]\ntemplate = \"{{period}} {{kind}}[ {{ledger}}][ {{account}}][ {{n}}].{{ext}}\"\n"
+            ))
+        );
+    }
 
     #[test]
     fn folders_that_cannot_be_read_for_one_reason_are_one_finding() {

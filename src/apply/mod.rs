@@ -145,6 +145,7 @@ pub async fn run(
         ));
     }
     use_approvals(app, picture).await?;
+    lanes::keep_extra(app, picture).await?;
     // What is about to change is read again in the next run, also if this one ends in the middle.
     drift::forget(app, plans.iter().map(|p| &p.lane)).await?;
     // Lanes with a revoke go first: whoever must go does not wait for somebody else's new folder (`decisions` 16).
@@ -171,16 +172,11 @@ pub async fn run(
     refused::tell(app, picture, &lanes).await?;
     let bad: BTreeSet<&LaneKey> = lanes.iter().filter(|l| l.end != LaneEnd::Done).map(|l| &l.lane).collect();
     let held: BTreeSet<&LaneKey> = picture.verdict.held.iter().flat_map(|h| &h.lanes).map(|l| &l.lane).collect();
-    let settled = picture
-        .verdict
-        .cleared
-        .lanes()
-        .iter()
-        .map(|l| &l.lane)
-        .filter(|l| !bad.contains(*l) && !held.contains(*l))
-        .cloned()
-        .collect();
-    lanes::settled(app, picture, &settled).await?;
+    let (done, open): (BTreeSet<&LaneKey>, BTreeSet<&LaneKey>) =
+        picture.verdict.cleared.lanes().iter().map(|l| &l.lane).partition(|l| !bad.contains(l) && !held.contains(l));
+    let stuck = picture.verdict.keeps_in(&bad);
+    let taken = open.into_iter().filter(|l| !stuck.contains(l)).cloned().collect();
+    lanes::settled(app, picture, &done.into_iter().cloned().collect(), &taken).await?;
     Ok(lanes)
 }
 

@@ -144,6 +144,7 @@ fn plan(after: &Decider<'_>, key: &LaneKey, steps: Vec<Step>, first_plan: bool) 
         strangers: vec![],
         released: vec![],
         until: BTreeMap::new(),
+        extra: BTreeMap::new(),
         absences: BTreeSet::new(),
         trouble: vec![],
         findings: vec![],

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ClientId, Email, SourceKind, SourceRef, Timestamp};
+use ledgerward_contract::{ClientId, Email, FolderRole, SourceKind, SourceRef, Timestamp};
 
 use crate::{
     app::App,
     cli::outcome::Failure,
     domain::{
-        firm::{Authority, Client, Firm, Mode, Person, TargetName, Unlisted},
+        firm::{Authority, Client, ClientState, Firm, Mode, Person, TargetName, Unlisted},
         guard::{Approval, CauseKey, History, Past},
         lane::Op,
     },
-    store::{AppliedRow, Upheld},
+    store::{AccessChange, AppliedRow, Upheld},
 };
 
 /// What the guard counts with: the last 24 hours, the freeze switch, and the approvals that are still good.
@@ -31,32 +31,54 @@ pub async fn guard_ground(app: &App, firm: &Firm, now: Timestamp) -> Result<(His
             ))
         })
         .await?;
-    let mut history = History {
-        recent: changes
-            .iter()
-            .filter_map(|c| {
-                let removed = match c.op {
-                    Op::Revoke { .. } => true,
-                    Op::Grant { .. } => false,
-                    _ => return None,
-                };
-                Some(Past {
-                    removed,
-                    who: Email::parse(&c.holder).ok()?,
-                    client: c.lane.folder.client,
-                    cause: c.cause.as_ref().map(CauseKey::of)?,
-                })
-            })
-            .collect(),
-        clients: firm.clients.len() as u64,
-        ..History::default()
-    };
+    let mut history = recent(&changes, firm);
     count_pairs(&mut history, &then, &upheld, firm);
     let approvals = approvals
         .into_iter()
         .map(|a| Approval { digest: a.digest, by: a.by, reason: a.reason, at: a.at, expires: a.expires })
         .collect();
     Ok((history, freeze.is_some() || restored.is_some(), approvals))
+}
+
+/// What was done within the last day, whom it is counted under, and of how many clients.
+fn recent(changes: &[AccessChange], firm: &Firm) -> History {
+    let active = |c: &&Client| c.state == ClientState::Active && c.private_to.is_none();
+    let clients = firm.clients.values().filter(active).count() as u64;
+    let history = History { clients, addresses: addresses(firm), ..History::default() };
+    History {
+        recent: changes
+            .iter()
+            .filter_map(|c| {
+                let removed = match c.op {
+                    Op::Revoke { .. } => true,
+                    Op::Grant { .. } | Op::SetRole { to: FolderRole::Writer, .. } => false,
+                    _ => return None,
+                };
+                Some(Past {
+                    removed,
+                    who: history.whose(&c.lane.target, &Email::parse(&c.holder).ok()?).clone(),
+                    client: c.lane.folder.client,
+                    cause: c.cause.as_ref().map(CauseKey::of)?,
+                })
+            })
+            .collect(),
+        ..history.clone()
+    }
+}
+
+/// Whose an address on a target is, where that person's address in the firm is another one.
+fn addresses(firm: &Firm) -> BTreeMap<TargetName, BTreeMap<Email, Email>> {
+    let targets: BTreeSet<&TargetName> = firm.people.values().flat_map(|p| p.target_addresses.keys()).collect();
+    let of = |target: &TargetName| {
+        // An address that two have on a target is the first one's.
+        let all: BTreeMap<&Email, &Email> =
+            firm.people.values().rev().map(|p| (p.address_on(target), &p.email)).collect();
+        all.into_iter()
+            .filter(|(there, here)| there != here)
+            .map(|(there, here)| (there.clone(), here.clone()))
+            .collect()
+    };
+    targets.into_iter().map(|target| (target.clone(), of(target))).collect()
 }
 
 /// The managed pairs of 24 hours ago, each under the cause that a removal would have: whatever can take it away.
@@ -67,8 +89,10 @@ fn count_pairs(history: &mut History, then: &[AppliedRow], upheld: &Upheld, firm
         targets.into_iter().flat_map(|t| firm.people.values().rev().map(move |p| ((t, p.address_on(t)), p))).collect();
     let mut pairs: BTreeMap<(&Email, ClientId), CauseKey> = BTreeMap::new();
     for row in then {
-        pairs.entry((&row.who, row.lane.folder.client)).or_insert_with(|| {
-            let person = people.get(&(&row.lane.target, &row.who));
+        let person = people.get(&(&row.lane.target, &row.who));
+        // Somebody with two addresses is one person.
+        let who = person.map_or(&row.who, |p| &p.email);
+        pairs.entry((who, row.lane.folder.client)).or_insert_with(|| {
             let pair = person.zip(firm.clients.get(&row.lane.folder.client));
             let rests = pair.and_then(|(person, client)| rests(firm, person, client, upheld));
             // Of whom neither the firm nor a source says anything: as they were let in.
@@ -109,11 +133,11 @@ fn rests(firm: &Firm, person: &Person, client: &Client, upheld: &Upheld) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use ledgerward_contract::{FolderKey, FolderRole};
+    use ledgerward_contract::FolderKey;
 
     use super::*;
     use crate::domain::{
-        firm::{ClientState, Office, PersonId, Selection, SelectionScope},
+        firm::{Office, PersonId, Selection, SelectionScope},
         guard::Guards,
         lane::{Cause, LaneKey},
     };
@@ -247,6 +271,79 @@ mod tests {
         let by = |name: &str| CauseKey::Connection(name.into());
         let pairs = count(&firm, &rows, &upheld).pairs_by_cause;
         assert_eq!(pairs, [(by("karbon"), 1), (by("list"), 1), (CauseKey::Decision, 1), (xero(), 2)].into());
+    }
+
+    #[test]
+    fn only_clients_that_somebody_can_gain_are_counted() {
+        let (mut firm, ..) = firm();
+        let mut all: Vec<&mut Client> = firm.clients.values_mut().collect();
+        all[0].state = ClientState::Proposed;
+        all[1].state = ClientState::Closed;
+        all[2].private_to = Some(PersonId(uuid::Uuid::from_u128(1)));
+        assert_eq!(recent(&[], &firm).clients, 2);
+    }
+
+    fn done(person: &Person, target: &TargetName, op: Op) -> AccessChange {
+        let folder = FolderKey { client: ClientId(uuid::Uuid::from_u128(1)), account: None };
+        AccessChange {
+            lane: LaneKey { target: target.clone(), folder },
+            at: Timestamp::UNIX_EPOCH,
+            run: 1,
+            op,
+            holder: person.address_on(target).key().to_owned(),
+            cause: Some(Cause::Policy),
+        }
+    }
+
+    /// Somebody with another address on the second target.
+    fn two_addresses(firm: &mut Firm) -> (Person, TargetName) {
+        let vault = TargetName("vault".into());
+        let who = firm.people.values_mut().find(|p| p.mode == Mode::Ledger).unwrap();
+        who.target_addresses.insert(vault.clone(), Email::parse("pat@freemail.example").unwrap());
+        (who.clone(), vault)
+    }
+
+    #[test]
+    fn somebody_with_two_addresses_is_one_person() {
+        let (mut firm, _, upheld) = firm();
+        let (who, vault) = two_addresses(&mut firm);
+        let here = row(&who, 1, added());
+        let there = AppliedRow {
+            lane: LaneKey { target: vault.clone(), ..here.lane.clone() },
+            who: who.address_on(&vault).clone(),
+            ..here.clone()
+        };
+        let history = count(&firm, &[here, there], &upheld);
+        assert_eq!(history.clients_of, [(who.email.clone(), 1)].into());
+        assert_eq!(history.people_of.values().copied().collect::<Vec<_>>(), [1]);
+        assert_eq!((history.pairs_by_cause, history.people_by_cause), ([(xero(), 1)].into(), [(xero(), 1)].into()));
+
+        let grant = |target: &TargetName| {
+            done(&who, target, Op::Grant { who: who.address_on(target).clone(), role: FolderRole::Reader })
+        };
+        let history = recent(&[grant(&vault), grant(&TargetName(DRIVE.into()))], &firm);
+        assert_eq!(history.recent.iter().map(|p| &p.who).collect::<Vec<_>>(), [&who.email; 2]);
+        // An address that is nobody's there is counted by itself.
+        let nobody = Email::parse("nobody@freemail.example").unwrap();
+        assert_eq!(history.whose(&vault, &nobody), &nobody);
+        // One that two have is the first one's, as it is for a plan.
+        let first = firm.people.values().next().unwrap().email.clone();
+        let last = firm.people.values_mut().next_back().unwrap();
+        last.target_addresses.insert(vault.clone(), first.clone());
+        assert_eq!(recent(&[], &firm).whose(&vault, &first), &first);
+    }
+
+    #[test]
+    fn a_reader_who_became_a_writer_was_added() {
+        let (firm, ..) = firm();
+        let (who, drive) = (person(1, Mode::All), TargetName(DRIVE.into()));
+        let role = |from, to| {
+            let op = Op::SetRole { who: who.email.clone(), permission: "p".into(), from, to };
+            done(&who, &drive, op)
+        };
+        let steps = [role(FolderRole::Reader, FolderRole::Writer), role(FolderRole::Writer, FolderRole::Reader)];
+        let added = recent(&steps, &firm).recent;
+        assert_eq!(added.iter().map(|p| (p.removed, &p.who)).collect::<Vec<_>>(), [(false, &who.email)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{APPROVED, Book, FIRST, POLICY, SEEN_CHANGE, lane_text};
+use super::{APPROVED, Book, FIRST, POLICY, SEEN_CHANGE, TAKEN, lane_text};
 use crate::{
     app::App,
     cli::outcome::Failure,
@@ -86,8 +86,14 @@ fn behind(
     Behind { first: unseen.cloned().collect(), targets, lanes, begun }
 }
 
-/// Writes down which lanes' and targets' plans went through. `done`: lanes of which nothing was held and nothing failed.
-pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> Result<(), Failure> {
+/// Writes down which lanes' and targets' plans went through. `done`: lanes of which nothing was held and nothing failed;
+/// `taken`: those of the others out of which everybody went who was to go.
+pub async fn settled(
+    app: &App,
+    picture: &Picture,
+    done: &BTreeSet<LaneKey>,
+    taken: &BTreeSet<LaneKey>,
+) -> Result<(), Failure> {
     // The plan of a revoke (no epoch) asks no provider, and of what it planned only the revokes were done.
     if picture.epoch.is_none() {
         return Ok(());
@@ -110,6 +116,7 @@ pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> 
     // of the settings. Where the folder was not seen the change is still to be carried out.
     let reached = |key: &&LaneKey| picture.book.lanes.get(*key).is_some_and(super::Known::reached);
     let texts: Vec<String> = done.iter().filter(reached).map(lane_text).collect();
+    let taken: Vec<String> = taken.iter().filter(reached).map(lane_text).collect();
     app.store
         .run(move |db| {
             db.tx(|db| {
@@ -124,6 +131,11 @@ pub async fn settled(app: &App, picture: &Picture, done: &BTreeSet<LaneKey>) -> 
                 for key in &texts {
                     if db.doc_get::<i64>(SEEN_CHANGE, key)? != Some(last) {
                         db.doc_put(SEEN_CHANGE, key, &last)?;
+                    }
+                }
+                for key in &taken {
+                    if db.doc_get::<i64>(TAKEN, key)? != Some(last) {
+                        db.doc_put(TAKEN, key, &last)?;
                     }
                 }
                 for lane in &behind.first {

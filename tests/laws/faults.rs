@@ -704,6 +704,7 @@ fn h08_revoke_now_needs_no_source_and_no_list() {
         owned: &folder.owned,
         accepted: &[],
         adopt: &[],
+        extra: &BTreeMap::new(),
         known_ids: &ids,
         trouble: &[],
     };
@@ -933,6 +934,79 @@ fn guests_are_no_wider_than_the_ledger_and_end() {
 }
 
 #[test]
+fn extra_access_ends_while_the_ledger_says_nothing() {
+    // (break-glass, the ledger is out from the start, they were there before, how many are let out at the end)
+    let out = |break_glass: bool, early: bool, before: bool| {
+        let mut w = World::new(2, Mode::LedgerSelected, 1);
+        w.grants(1, [1, 2]);
+        w.pass(600);
+        w.grants(1, [1, 2]);
+        if before {
+            w.select(1, 1);
+        }
+        w.select(2, 1);
+        w.settle();
+        if early {
+            w.fails(1, ErrorKind::Unavailable);
+        }
+        let until = w.now + jiff::SignedDuration::from_hours(4);
+        w.firm.guests.push(Guest { person: pid(1), client: cid(1), until, reason: "x".into(), break_glass });
+        // Selected meanwhile, and nobody knows whether the ledger grants it.
+        w.select(1, 1);
+        if !before {
+            w.firm.people.get_mut(&pid(1)).unwrap().mode = Mode::Ledger;
+        }
+        if !early && !before && break_glass {
+            w.lists(
+                1,
+                &[
+                    own_row(&ledger(1)),
+                    AccessFact { role: "INVOICEONLY".into(), ..row(&ledger(1), 1) },
+                    row(&ledger(1), 2),
+                ],
+            );
+        }
+        let plan = w.plan();
+        w.apply(&plan);
+        w.fails(1, ErrorKind::Unavailable);
+        let plan = w.plan();
+        assert_eq!(revokes(&plan), 0);
+        w.apply(&plan);
+        w.pass(4 * 3600 + 1);
+        let plan = w.plan();
+        assert!(plan.lanes()[0].steps.iter().all(|s| matches!(s.reason.cause, Cause::Decision { .. })));
+        assert!(plan.lanes()[0].planned.iter().count() == 2 - revokes(&plan), "whom the fence lets in");
+        let gone = revokes(&plan);
+        w.apply(&plan);
+        assert_eq!((grants(&w.plan()), revokes(&w.plan())), (0, 0), "and once");
+        gone
+    };
+    assert_eq!(out(true, true, false), 1, "break-glass through an outage");
+    assert_eq!(out(true, false, false), 1, "break-glass against the ledger, and then an outage");
+    assert_eq!(out(true, true, true), 0, "they were there by the ledger before");
+    assert_eq!(out(false, false, true), 0, "and as a guest, too");
+    // A guest whom the ledger granted it is there by that alone.
+    let mut w = World::new(1, Mode::LedgerSelected, 1);
+    w.grants(1, [1]);
+    let until = w.now + jiff::SignedDuration::from_hours(4);
+    let guest = |break_glass| Guest { person: pid(1), client: cid(1), until, reason: "x".into(), break_glass };
+    w.firm.guests.push(guest(false));
+    w.settle();
+    w.select(1, 1);
+    w.fails(1, ErrorKind::Unavailable);
+    assert_eq!(revokes(&w.plan()), 0, "the guest's time is not over");
+    let mut later = w.clone();
+    later.pass(4 * 3600 + 1);
+    assert_eq!(revokes(&later.plan()), 1);
+    // Once the ledger was heard to grant what is selected, it is the ledger's, and stays through an outage.
+    w.grants(1, [1]);
+    w.settle();
+    w.fails(1, ErrorKind::Unavailable);
+    w.pass(4 * 3600 + 1);
+    assert_eq!((revokes(&w.plan()), w.plan().lanes()[0].held.len()), (0, 1));
+}
+
+#[test]
 fn an_extended_guest_gets_the_new_end_on_the_target_too() {
     let mut w = World::new(1, Mode::LedgerSelected, 1);
     w.grants(1, [1]);
@@ -1032,6 +1106,13 @@ fn report_and_off_change_no_list() {
         w.sharing = sharing;
         w.firm.people.get_mut(&pid(1)).unwrap().enabled = false;
         assert!(w.plan().is_empty());
+        // They would open every file, and nobody takes them off: the fence must not let one in.
+        let facts = w.facts();
+        let d = Decider::new(&w.firm, &facts, &w.targets, w.now);
+        let plan = w.plan();
+        let lane = &plan.lanes()[0];
+        assert_eq!(lane.planned(&d), [mail(2), mail(3)].into(), "{sharing:?}");
+        assert_eq!(lane.strangers.iter().map(|p| p.holder.clone()).collect::<Vec<_>>(), [Holder::Person(mail(1))]);
     }
 }
 

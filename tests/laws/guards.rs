@@ -102,6 +102,103 @@ fn a_change_that_only_gives_explains_no_removal_by_a_ledger() {
 }
 
 #[test]
+fn whom_the_settings_ask_for_a_selection_waits_for_a_persons_word() {
+    let roster = SourceRef { connection: "staff".into(), kind: SourceKind::Roster, id: "acme".into() };
+    let books = SourceRef { connection: "quickbooks".into(), kind: SourceKind::Ledger, id: "realm-1".into() };
+    let held = |w: &World, why: &str| {
+        let v = w.verdict();
+        assert_eq!((revokes(&v.cleared), held_revokes(&v), gates(&v)), (0, 12, vec![Gate::Policy]), "{why}");
+    };
+    // A client has no ledger for a moment.
+    let mut unbound = firm(12, 3);
+    unbound.firm.clients.get_mut(&cid(1)).unwrap().sources.clear();
+    held(&unbound, "between two bindings");
+    // Its ledger lists nobody any more, and a person has said that this is so: nothing of ours changed.
+    let mut lost = firm(12, 3);
+    lost.firm.clients.get_mut(&cid(1)).unwrap().sources.clear();
+    lost.folders.values_mut().for_each(|f| f.policy = None);
+    held(&lost, "no list");
+    // The roster was what let them in.
+    let mut listed = World::new(12, Mode::Ledger, 0);
+    listed.firm.roles.insert("staff".into(), role_table());
+    listed.firm.clients.insert(cid(1), client(1, &[roster.clone(), books.clone()]));
+    listed.firm.policy.unlisted = Unlisted::Roster;
+    listed.observe(&books, Grade::A, ledgerward::domain::identity::Outcome::Unlisted { reason: "no list".into() });
+    let rows: Vec<_> = (1..=12).map(|n| row(&roster, n)).collect();
+    listed.observe(&roster, Grade::C, ledgerward::domain::identity::Outcome::Listed(&rows));
+    listed.settle();
+    assert_eq!(listed.folders[&whole(1)].owned.len(), 12);
+    listed.firm.policy.unlisted = Unlisted::Manual;
+    held(&listed, "another rule");
+    let mut denied = listed.clone();
+    denied.firm.policy.unlisted = Unlisted::Deny;
+    // Nor is it a decision that they have another name, or that they are guests.
+    let gave = Published { latest: "C-7".to_owned(), taking: None };
+    for w in [&mut unbound, &mut lost, &mut listed, &mut denied] {
+        w.changes = (1..=12).map(|p| (pid(p), gave.clone())).collect();
+        held(w, "a change that only gives");
+    }
+    // A wish that the roster granted is no selection, and nobody took one away.
+    let wish = Selection { scope: SelectionScope::Whole, when_granted: true };
+    for n in 1..=12 {
+        listed.firm.people.get_mut(&pid(n)).unwrap().mode = Mode::LedgerSelected;
+        listed.firm.selections.insert((pid(n), cid(1)), wish.clone());
+    }
+    listed.changes.clear();
+    held(&listed, "a wish");
+    // Whoever had one, and has it no more, goes by the word of whoever took it.
+    listed.firm.selections.clear();
+    assert_eq!(revokes(&listed.verdict().cleared), 12);
+    // And so does a guest whose end has come, of whatever mode.
+    let mut w = World::new(1, Mode::Ledger, 0);
+    w.firm.clients.insert(cid(1), client(1, &[]));
+    let until = w.now + jiff::SignedDuration::from_hours(1);
+    w.firm.guests.push(Guest { person: pid(1), client: cid(1), until, reason: "x".into(), break_glass: true });
+    w.settle();
+    w.firm.guests.clear();
+    w.changes.insert(pid(1), Published { latest: "C-8".to_owned(), taking: Some("C-8".to_owned()) });
+    assert_eq!(revokes(&w.verdict().cleared), 1);
+}
+
+#[test]
+fn a_lane_that_waits_with_a_grant_has_let_out_whoever_was_to_go() {
+    let none = std::collections::BTreeSet::new();
+    let keys: std::collections::BTreeSet<LaneKey> = (1..=8).map(whole).collect();
+    let mut w = firm(12, 8);
+    w.firm.people.insert(pid(20), person(20, Mode::All));
+    let v = w.verdict();
+    assert_eq!((gates(&v), v.held[0].lanes.len()), (vec![Gate::PersonGains], 8));
+    assert!(v.keeps_in(&none).is_empty(), "only grants wait");
+    assert!(v.keeps_in(&keys.iter().collect()).is_empty(), "nor was there anybody to let out");
+    lose(&mut w, [1, 2], []);
+    let v = w.verdict();
+    assert!(held_revokes(&v) > 0 && revokes(&v.cleared) == 0, "{:?}", gates(&v));
+    let stay = [whole(1), whole(2)];
+    assert_eq!(v.keeps_in(&none), stay.iter().collect(), "somebody waits to be let out");
+    w.firm.people.get_mut(&pid(3)).unwrap().enabled = false;
+    let v = w.verdict();
+    assert_eq!(v.keeps_in(&keys.iter().collect()), keys.iter().collect(), "nobody knows that they went");
+}
+
+#[test]
+fn somebody_with_two_addresses_is_one_leaver() {
+    let mut w = World::new(5, Mode::Ledger, 20);
+    let vault = TargetName("vault".into());
+    w.targets.push(vault.clone());
+    let there = Email::parse("one@freemail.example").unwrap();
+    let one = w.firm.people.get_mut(&pid(1)).unwrap();
+    (one.domain_accepted, one.target_addresses) = (true, [(vault, there)].into());
+    for c in 1..=20 {
+        w.grants(c, 1..=5);
+    }
+    w.settle();
+    w.pass(86_400);
+    lose(&mut w, 1..=20, 2..=5);
+    let v = w.verdict();
+    assert_eq!((revokes(&v.cleared), gates(&v)), (40, vec![]));
+}
+
+#[test]
 fn a_mass_change_split_over_several_runs_still_trips() {
     let mut w = firm(6, 30);
     let mut done = 0;

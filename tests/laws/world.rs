@@ -108,6 +108,7 @@ pub struct Folder {
     pub owned: Vec<OwnedGrant>,
     pub accepted: Vec<AcceptedHolder>,
     pub adopt: Vec<Email>,
+    pub extra: BTreeMap<Email, Extra>,
     pub trouble: Vec<Trouble>,
     pub policy: Option<String>,
 }
@@ -249,6 +250,7 @@ impl World {
             owned: &f.owned,
             accepted: &f.accepted,
             adopt: &f.adopt,
+            extra: &f.extra,
             known_ids: &known_ids,
             trouble: &f.trouble,
         };
@@ -332,6 +334,9 @@ impl World {
                     }
                 }
             }
+            if let Some(f) = self.folders.get_mut(&lane.lane) {
+                f.extra = lane.extra.clone();
+            }
         }
     }
 
@@ -345,11 +350,16 @@ impl World {
     /// Fills the history's denominators from what is managed now; the last 24 h were quiet.
     pub fn a_day_later(&mut self) {
         let cause = ledgerward::domain::guard::CauseKey::Connection("xero".into());
+        let mut h = History { clients: self.firm.clients.len() as u64, ..History::default() };
+        for p in self.firm.people.values() {
+            for (target, there) in &p.target_addresses {
+                h.addresses.entry(target.clone()).or_default().insert(there.clone(), p.email.clone());
+            }
+        }
         let mut pairs: BTreeSet<(Email, ClientId)> = BTreeSet::new();
         for (key, f) in &self.folders {
-            pairs.extend(f.owned.iter().map(|o| (o.who.clone(), key.folder.client)));
+            pairs.extend(f.owned.iter().map(|o| (h.whose(&key.target, &o.who).clone(), key.folder.client)));
         }
-        let mut h = History { clients: self.firm.clients.len() as u64, ..History::default() };
         for (who, client) in &pairs {
             *h.clients_of.entry(who.clone()).or_default() += 1;
             *h.people_of.entry(*client).or_default() += 1;

@@ -47,15 +47,14 @@ impl Item<'_> {
 }
 
 fn item<'p>(lane: usize, step: usize, plan: &'p LanePlan, s: &'p Step, check: &Check<'_>) -> Item<'p> {
-    use ledgerward_contract::{FolderRole, Holder};
+    use ledgerward_contract::{Email, FolderRole, Holder};
+    let name = |who: &Email| Some(check.history.whose(&plan.lane.target, who).key().to_owned());
     let (kind, who) = match &s.op {
         op if plan.renews(op) => (Kind::Other, None),
-        Op::Revoke { who: Holder::Person(email), .. } => (Kind::Removed, Some(email.key().to_owned())),
+        Op::Revoke { who: Holder::Person(email), .. } => (Kind::Removed, name(email)),
         Op::Revoke { who, .. } => (Kind::Removed, Some(who.to_string())),
-        Op::Grant { who, .. } | Op::SetRole { who, to: FolderRole::Writer, .. } => {
-            (Kind::Added, Some(who.key().to_owned()))
-        }
-        Op::SetRole { who, .. } | Op::Adopt { who, .. } => (Kind::Other, Some(who.key().to_owned())),
+        Op::Grant { who, .. } | Op::SetRole { who, to: FolderRole::Writer, .. } => (Kind::Added, name(who)),
+        Op::SetRole { who, .. } | Op::Adopt { who, .. } => (Kind::Other, name(who)),
         Op::Create { .. } | Op::Rename { .. } => (Kind::Other, None),
     };
     let decided = matches!(s.reason.cause, Cause::RevokeNow | Cause::Decision { .. });

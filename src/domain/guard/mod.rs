@@ -14,6 +14,7 @@ pub use self::{
     hold::Refused,
 };
 use super::{
+    firm::TargetName,
     lane::{Cause, LaneKey, Op},
     plan::{Cleared, LanePlan, Plan},
 };
@@ -81,8 +82,11 @@ pub struct History {
     pub clients_of: BTreeMap<Email, u64>,
     /// People per client 24 h ago.
     pub people_of: BTreeMap<ClientId, u64>,
-    /// All active clients.
+    /// All active clients, private books not counted.
     pub clients: u64,
+    /// People with an address of their own on a target, by that address: the firm's. Everybody here is named by the firm's, or
+    /// somebody with two addresses would count as two people.
+    pub addresses: BTreeMap<TargetName, BTreeMap<Email, Email>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -190,6 +194,23 @@ impl Default for Guards {
             churn: limit(2, 10),
             touched: limit(12, 30),
         }
+    }
+}
+
+impl Verdict {
+    /// Lanes in which somebody stays who was to go: their revoke is held, or is one of a lane that did not get done (`bad`).
+    pub fn keeps_in(&self, bad: &BTreeSet<&LaneKey>) -> BTreeSet<&LaneKey> {
+        // Whoever is let out to be let in again loses nothing.
+        let lets_out = |l: &&LanePlan| l.steps.iter().any(|s| matches!(s.op, Op::Revoke { .. }) && !l.renews(&s.op));
+        let failed = self.cleared.lanes().iter().filter(|l| bad.contains(&l.lane));
+        self.held.iter().flat_map(|h| &h.lanes).chain(failed).filter(lets_out).map(|l| &l.lane).collect()
+    }
+}
+
+impl History {
+    /// Who has this address on a target, by the firm's address; whoever has none is named by this one.
+    pub fn whose<'a>(&'a self, target: &TargetName, who: &'a Email) -> &'a Email {
+        self.addresses.get(target).and_then(|of| of.get(who)).unwrap_or(who)
     }
 }
 

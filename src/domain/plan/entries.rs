@@ -198,6 +198,9 @@ impl<'w> Work<'w, '_> {
 
     pub fn held(&mut self, ix: PersonIx, because: Because, has: Holding<'_>) {
         let Some(email) = self.address(ix) else { return };
+        if has.owned.is_some_and(|owned| self.outlived(ix, because, owned)) {
+            return self.over(ix, has);
+        }
         let there = has.direct.or(has.indirect);
         for p in [has.direct, has.indirect].into_iter().flatten() {
             self.keep(p, KeepWhy::Held);
@@ -230,9 +233,13 @@ impl<'w> Work<'w, '_> {
         match (has.direct, has.owned) {
             (Some(p), Some(_)) => {
                 let stays = self.desired.state == LaneState::Kept && !shut;
-                if stays || !self.mirrors() {
+                if stays {
                     self.plan.planned.push(ix);
                     self.keep(p, KeepWhy::ListStays);
+                } else if !self.mirrors() {
+                    // Nobody takes them off the list, and they would open every file that goes in.
+                    self.keep(p, KeepWhy::ListStays);
+                    self.plan.strangers.push(p.clone());
                 } else if self.d.firm().policy.additive_only && !shut {
                     self.keep(p, KeepWhy::AdditiveOnly);
                     self.plan.strangers.push(p.clone());

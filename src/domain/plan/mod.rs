@@ -4,6 +4,7 @@
 //! hand is shown, kept, or asked about; it is never undone in silence.
 
 mod entries;
+mod extra;
 mod planned;
 mod propose;
 mod steps;
@@ -17,7 +18,7 @@ use std::{
 use ledgerward_contract::{Email, FolderId, Holder, PermissionId, SeenPermission, SeenRole, Timestamp, Via};
 use serde::{Serialize, Serializer};
 
-pub use self::{planned::Planned, propose::propose};
+pub use self::{extra::Extra, planned::Planned, propose::propose};
 use super::{
     finding::Finding,
     firm::AcceptedHolder,
@@ -98,6 +99,8 @@ pub struct ActualLane<'a> {
     pub accepted: &'a [AcceptedHolder],
     /// Holders that somebody asked to take over (`holders adopt`).
     pub adopt: &'a [Email],
+    /// Whose entries rest on extra access alone ([`LanePlan::extra`] of the last run).
+    pub extra: &'a BTreeMap<Email, Extra>,
     /// Entries that are a planned person under another address (a Drive account's primary one): id to planned address.
     pub known_ids: &'a BTreeMap<PermissionId, Email>,
     pub trouble: &'a [Trouble],
@@ -203,6 +206,9 @@ pub struct LanePlan {
     /// Who is let out in `steps` and in again, only for another end of their access.
     #[serde(skip)]
     pub renewed: BTreeSet<Email>,
+    /// Whose entries rest on extra access alone, once the steps are done: kept for the next run.
+    #[serde(skip)]
+    pub extra: BTreeMap<Email, Extra>,
     /// Revokes in `steps` that rest on somebody's absence from a list.
     pub absences: BTreeSet<Email>,
     pub trouble: Vec<Trouble>,

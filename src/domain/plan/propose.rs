@@ -38,6 +38,7 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
         strangers: vec![],
         released: vec![],
         until: BTreeMap::new(),
+        extra: BTreeMap::new(),
         absences: BTreeSet::new(),
         trouble: actual.trouble.to_vec(),
         findings: vec![],
@@ -73,6 +74,7 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
     }
     super::super::order::sort(&mut work.plan.steps);
     work.grants();
+    work.plan.extra = work.extra();
     plan.keeps.sort();
     plan.remaining = plan.planned.len();
     if let (Listing::Read(list), false) = (actual.list, plan.steps.is_empty()) {

@@ -98,7 +98,8 @@ impl Work<'_, '_> {
 
     /// What a step is counted under. A published change of this very person outweighs everything but `revoke --now`; after
     /// a change of the rules nothing that rests on them counts as news from a source. What a ledger takes away is its news
-    /// still where the change only gave something, or a ledger's bad hour would pass the gates under its name.
+    /// still where the change only gave something, or a ledger's bad hour would pass the gates under its name; and so it is with
+    /// what the settings take away.
     pub fn cause(&self, ix: PersonIx, because: Because) -> Cause {
         let decision = |change: &str| Cause::Decision { change: change.to_owned() };
         match because {
@@ -111,17 +112,21 @@ impl Work<'_, '_> {
             _ => {}
         }
         let published = self.d.person(ix).and_then(|p| self.cx.changes.get(&p.id));
+        let unselected = because == Because::NotSelected && self.unselected(ix);
         let change = match because {
-            Because::LedgerDenies(..) | Because::NoRoster => published.and_then(|p| p.taking.as_ref()),
+            Because::NotSelected if unselected => published.map(|p| &p.latest),
+            Because::LedgerDenies(..) | Because::NoRoster | Because::UnlistedDeny | Because::NotSelected => {
+                published.and_then(|p| p.taking.as_ref())
+            }
             _ => published.map(|p| &p.latest),
         };
         if let Some(change) = change {
             return decision(change);
         }
         match because {
-            Because::NotSelected => decision("not selected"),
+            Because::NotSelected if unselected => decision("not selected"),
             _ if self.policy_changed() => Cause::Policy,
-            Because::UnlistedDeny | Because::NoRoster => Cause::Policy,
+            Because::UnlistedDeny | Because::NoRoster | Because::NotSelected => Cause::Policy,
             Because::ModeAll => decision("mode all"),
             Because::Selected | Because::Manual => decision("selected"),
             Because::GuestManual => decision("guest"),
@@ -137,6 +142,13 @@ impl Work<'_, '_> {
             },
             _ => Cause::Policy,
         }
+    }
+
+    /// Whether somebody who needs a selection has none: only an act of the firm takes one away. Whoever needed none, or has one
+    /// that waits for a ledger, was let in by the ledgers or the roster, and it is the settings that ask for one now.
+    fn unselected(&self, ix: PersonIx) -> bool {
+        let (Some(person), Some(client)) = (self.d.person(ix), self.desired.client) else { return false };
+        person.mode.needs_selection() && !self.d.firm().selections.contains_key(&(person.id, client.id))
     }
 }
 

@@ -364,6 +364,11 @@ impl<'a> Decider<'a> {
         self.targets.iter().find(|t| t.name == name)
     }
 
+    /// The extra access to a client that somebody has now.
+    pub fn guest(&self, client: ClientId, ix: PersonIx) -> Option<&'a Guest> {
+        self.guests.get(&(client, ix)).copied()
+    }
+
     /// The address a person has on a target.
     pub fn address(&self, target: &TargetName, ix: PersonIx) -> Option<&Email> {
         match self.target(target) {
