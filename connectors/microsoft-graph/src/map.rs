@@ -150,7 +150,7 @@ pub fn raw_id(id: &PermissionId) -> &str {
     id.as_str().split_once('#').map_or(id.as_str(), |(id, _)| id)
 }
 
-/// How an entry of a folder reaches it. `above`: the ids on the list of the folder above. The id of a person's entry is
+/// How an entry of a folder reaches it. `above`: the ids on the list of the folder above that let somebody in there. The id of a person's entry is
 /// the same on all things, so one that is above as well reaches this folder in any case.
 pub fn via(p: &Permission, above: &BTreeSet<String>) -> Via {
     if p.says_inherited() || above.contains(&p.id) { Via::Inherited } else { Via::Direct }

@@ -141,7 +141,7 @@ impl GraphTarget {
         Ok(if already { Gone::Already } else { Gone::Done })
     }
 
-    /// The entry, if it is on the list still after some looks.
+    /// The entry, if it is on the list still after some looks. What is left of one without a role is not it.
     pub(crate) async fn still_listed(
         &self,
         cx: &ReadCx,
@@ -152,7 +152,7 @@ impl GraphTarget {
         let mut still = None;
         for look in 0..LOOKS {
             self.pause(look).await;
-            still = self.entries(cx, op, folder).await?.into_iter().find(|p| p.id == id);
+            still = self.entries(cx, op, folder).await?.into_iter().find(|p| p.id == id && p.names_a_role());
             if still.is_none() {
                 break;
             }

@@ -47,7 +47,8 @@ impl Listed for Permission {
     }
 }
 
-/// Who is on a folder's list, and the ids on the list of the folder above.
+/// Who is on a folder's list, and the ids of those on the list of the folder above who get in there. Who has limited access
+/// there gets into nothing by it; our own grant on a client's folder may be what put them there.
 pub(crate) struct Lists {
     pub own: Vec<Permission>,
     pub above: BTreeSet<String>,
@@ -156,7 +157,10 @@ impl GraphTarget {
     pub(crate) async fn lists(&self, cx: &ReadCx, op: &'static str, folder: &Place) -> Result<Lists> {
         let item = self.live_folder(cx, op, folder).await?;
         let above = match item.parent(&folder.drive) {
-            Some(parent) => self.entries(cx, op, &parent).await?.into_iter().map(|p| p.id).collect(),
+            Some(parent) => {
+                let list = self.entries(cx, op, &parent).await?;
+                list.into_iter().filter(Permission::names_a_role).map(|p| p.id).collect()
+            }
             None if item.root.is_some() => BTreeSet::new(),
             None => return Err(Error::contract(op, "Graph does not say where a folder lies")),
         };

@@ -62,7 +62,12 @@ impl GraphFake {
     }
 
     fn list(&self, id: &str) -> Vec<Value> {
-        self.st.effective(id).iter().map(|(e, inherited)| self.entry_entity(e, *inherited)).collect()
+        let mut all = self.st.effective(id);
+        if self.ways.limited_above {
+            let more = self.st.limited(id);
+            all.extend(more.into_iter().filter(|(e, _)| !self.st.effective(id).iter().any(|(a, _)| a.id == e.id)));
+        }
+        all.iter().map(|(e, inherited)| self.entry_entity(e, *inherited)).collect()
     }
 
     /// A list as it was, for reads that come too early.

@@ -100,6 +100,7 @@ impl GraphFake {
                 scopes_max: 50_000,
                 marks_inherited: true,
                 quiet_deletes: false,
+                limited_above: false,
                 old_fields: false,
                 lag: 0,
                 swallow: 0,

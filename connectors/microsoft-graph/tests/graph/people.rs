@@ -131,6 +131,29 @@ async fn what_comes_from_above_is_never_touched_even_if_it_does_not_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn limited_access_above_makes_nobodys_own_access_inherited() {
+    for marks in [true, false] {
+        let w = World::rooted();
+        w.control("limits", json!({ "limited_above": true, "marks_inherited": marks }));
+        let (f, other) = (w.create(1).await, w.create(2).await);
+        let Granted::Now(id) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+        let root = FolderId(format!("{DRIVE}:{ROOT}"));
+        let above = w.sharing(&root).await.unwrap();
+        assert_eq!(person(&above, BEN).unwrap().role, SeenRole::MetadataOnly, "the fake shows it above");
+        let seen = person(&w.sharing(&f).await.unwrap(), BEN).unwrap();
+        assert_eq!((seen.via, seen.role), (Via::Direct, SeenRole::Reader));
+        // The other client's folder has no list of its own yet, and shows that of above: nobody gets in by it.
+        let seen = person(&w.sharing(&other).await.unwrap(), BEN).unwrap();
+        assert_eq!(seen.role, SeenRole::MetadataOnly);
+        assert!(matches!(w.target().stat(&w.read(), &other).await.unwrap(), Stat::Present { inherits: false, .. }));
+        assert!(matches!(w.grant(&other, BEN, FolderRole::Reader).await.unwrap(), Granted::Now(_)));
+        w.target().set_role(&w.write(), &f, &id, FolderRole::Writer).await.unwrap();
+        assert_eq!(w.target().revoke(&w.write(), &f, &id).await.unwrap(), Gone::Done);
+        assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_none_or(|p| p.role.lets_nobody_in()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_that_shows_our_own_entry_only_is_no_list() {
     let w = World::rooted();
     let f = w.create(1).await;
