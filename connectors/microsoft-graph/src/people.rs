@@ -118,7 +118,9 @@ impl GraphTarget {
         }
         let me = self.me(cx.read()).await?;
         let lists = self.lists(cx.read(), OP, folder).await?;
-        let Some(entry) = find(&lists.own, permission) else { return Ok(Gone::Already) };
+        let Some(entry) = find(&lists.own, permission).filter(|p| !lists.above.only_limited(p)) else {
+            return Ok(Gone::Already);
+        };
         may_touch(OP, &me, entry, &lists)?;
         let whom: Vec<_> = map::seen(entry, &me, &Via::Direct).into_iter().map(|s| s.holder).collect();
         let answer = cx.send(self.api.revoke(OP, folder, &entry.id)?).await?;
@@ -130,13 +132,11 @@ impl GraphTarget {
             // Neither refused nor done: what comes back is inherited, whatever it said of itself.
             return Ok(Gone::StillVia(if still.says_inherited() { Via::Inherited } else { Via::Direct }));
         }
-        let now = self.entries(cx.read(), OP, folder).await?;
-        let other = now.iter().find(|p| {
-            let gives = |s: &SeenPermission| s.role != SeenRole::MetadataOnly && whom.contains(&s.holder);
-            map::seen(p, &me, &Via::Direct).iter().any(gives)
-        });
-        if let Some(p) = other {
-            return Ok(Gone::StillVia(map::via(p, &lists.above)));
+        // With its last entry a folder may lose the list of its own.
+        let now = self.lists(cx.read(), OP, folder).await?;
+        let other = now.own.iter().flat_map(|p| map::on_folder(p, &me, &now.above));
+        if let Some(other) = other.into_iter().find(|s| !s.role.lets_nobody_in() && whom.contains(&s.holder)) {
+            return Ok(Gone::StillVia(other.via));
         }
         Ok(if already { Gone::Already } else { Gone::Done })
     }
@@ -175,7 +175,7 @@ fn find<'a>(list: &'a [Permission], id: &PermissionId) -> Option<&'a Permission>
 /// The person's own entry on the folder, links left out.
 fn direct(lists: &Lists, me: &map::Me, who: &Email) -> Option<SeenPermission> {
     let own = lists.own.iter().filter(|p| p.link_scope().is_none());
-    own.flat_map(|p| map::seen(p, me, &map::via(p, &lists.above)))
+    own.flat_map(|p| map::on_folder(p, me, &lists.above))
         .find(|s| s.via == Via::Direct && s.holder == Holder::Person(who.clone()))
 }
 

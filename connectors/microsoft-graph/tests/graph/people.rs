@@ -85,7 +85,7 @@ async fn links_groups_and_everyone_are_seen_as_what_they_are() {
     assert_eq!((says("link:anyone"), says("link:organisation"), says("everyone:")), (1, 1, 1), "{holders:?}");
     assert_eq!((says("group:Tax"), says("group:Ledgers Visitors"), says("unknown:Backup")), (1, 1, 1), "{holders:?}");
     assert_eq!(person(&list, BEN).unwrap().role, SeenRole::Reader);
-    assert_eq!(person(&list, ANA).unwrap().role, SeenRole::MetadataOnly, "limited access lets nobody in");
+    assert_eq!(person(&list, ANA).unwrap().role, SeenRole::Other("no role told".to_owned()));
     assert_eq!(list.items().len(), 10, "{holders:?}");
     // Closing ends the links that name nobody, and takes no person away.
     w.target().close_spread(&w.write(), &f).await.unwrap();
@@ -151,6 +151,48 @@ async fn limited_access_above_makes_nobodys_own_access_inherited() {
         assert_eq!(w.target().revoke(&w.write(), &f, &id).await.unwrap(), Gone::Done);
         assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_none_or(|p| p.role.lets_nobody_in()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_without_a_role_on_the_folder_or_below_may_let_somebody_in() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.put(&f, &file("2026/a.pdf", "x"), Expect::Absent).await.unwrap();
+    let nameless = SeenRole::Other("no role told".to_owned());
+    for at in [f.as_str(), "2026"] {
+        w.control("share", json!({ "item": at, "user": BEN, "role": "" }));
+        let list = w.sharing(&f).await.unwrap();
+        let seen: Vec<_> = list.items().iter().filter(|p| p.holder.to_string() == BEN).collect();
+        assert!(at == "2026" || seen.len() == 1, "what the folder says is not said again below: {seen:?}");
+        // A way in, and none that could be taken for the person's own access: they are let in as if it were not there.
+        assert!(!seen.is_empty() && seen.iter().all(|p| p.role == nameless && matches!(p.via, Via::Below(_))), "{seen:?}");
+        let who = Email::parse(BEN).unwrap();
+        assert!(Fenced::check(f.clone(), &list, &Allowed::default()).is_err());
+        let accepted = Allowed { accepted: [Holder::Person(who)].into(), ..Allowed::default() };
+        assert!(Fenced::check(f.clone(), &list, &accepted).is_ok());
+        assert!(matches!(w.grant(&f, BEN, FolderRole::Reader).await.unwrap(), Granted::Now(_)));
+        let seen = person(&w.sharing(&f).await.unwrap(), BEN).unwrap();
+        assert_eq!((&seen.via, &seen.role), (&Via::Direct, &SeenRole::Reader));
+        w.target().revoke(&w.write(), &f, &seen.id).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_let_in_to_something_below_as_well_is_still_in_and_not_by_our_grant() {
+    let w = World::rooted();
+    w.control("limits", json!({ "limited_above": true }));
+    let f = w.create(1).await;
+    w.put(&f, &file("2026/a.pdf", "x"), Expect::Absent).await.unwrap();
+    w.grant(&f, CARA, FolderRole::Reader).await.unwrap();
+    let Granted::Now(id) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+    w.control("share", json!({ "item": "a.pdf", "user": BEN }));
+    let gone = w.target().revoke(&w.write(), &f, &id).await.unwrap();
+    assert!(matches!(gone, Gone::StillVia(Via::Below(_))), "{gone:?}");
+    let list = w.sharing(&f).await.unwrap();
+    assert!(!list.items().iter().any(|p| p.id == id && p.via == Via::Direct), "{:?}", list.items());
+    w.control("unshare", json!({ "item": "a.pdf", "user": BEN }));
+    assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_none());
+    assert_eq!(w.target().revoke(&w.write(), &f, &id).await.unwrap(), Gone::Already);
 }
 
 #[tokio::test(start_paused = true)]
