@@ -78,7 +78,9 @@ fn is_me(g: &Identities, me: &Me) -> bool {
 }
 
 /// What one entry lets in: one holder, or each person of a link for certain people. The id of the latter is the link's
-/// and the person's, because one link holds many.
+/// and the person's, because one link holds many. Nobody's place on a link of the folder is an entry of the person's own: it
+/// can be neither changed nor ended alone. What can be ended is the link, which is listed beside its people for that, and by
+/// itself lets nobody in.
 pub fn seen(p: &Permission, me: &Me, via: &Via) -> Vec<SeenPermission> {
     let entry = |id: String, holder: Holder, ourselves: bool, pending: bool| SeenPermission {
         id: PermissionId(id),
@@ -126,6 +128,14 @@ pub fn seen(p: &Permission, me: &Me, via: &Via) -> Vec<SeenPermission> {
     }
     list.sort();
     list.dedup_by_key(|e| e.id.clone());
+    if scope == "users" && p.linked().is_some() && *via == Via::Direct {
+        let name = format!("the link {}", p.id);
+        for e in &mut list {
+            e.via = Via::Below(format!("{name} for certain people"));
+        }
+        let itself = entry(p.id.clone(), Holder::Opaque(name), false, false);
+        list.push(SeenPermission { role: SeenRole::MetadataOnly, ..itself });
+    }
     list
 }
 

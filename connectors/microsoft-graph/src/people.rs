@@ -108,8 +108,8 @@ impl GraphTarget {
             .retry(Retry::No))
     }
 
-    /// Takes an entry away. Of a link for certain people the whole link goes: its list cannot be changed, and who of them
-    /// is planned is given access directly in the next run.
+    /// Takes an entry away. A link for certain people goes as a whole or not at all: its list cannot be changed, and whoever
+    /// else is on it is not to lose access by what was decided about one.
     pub(crate) async fn take_away(&self, cx: &WriteCx, folder: &Place, permission: &PermissionId) -> Result<Gone> {
         const OP: &str = "permission.delete";
         if permission.as_str().starts_with("hidden-") {
@@ -122,7 +122,13 @@ impl GraphTarget {
             return Ok(Gone::Already);
         };
         may_touch(OP, &me, entry, &lists)?;
-        let whom: Vec<_> = map::seen(entry, &me, &Via::Direct).into_iter().map(|s| s.holder).collect();
+        if entry.id != permission.as_str() {
+            let says = "this person gets in by a link for certain people, which nobody can be taken off alone";
+            return Err(Error::new(ErrorKind::Forbidden, OP, says)
+                .next("Take away the link itself, which `ledgerward holders list` shows; the planned ones of its people have access of their own."));
+        }
+        // Of a link: nobody. Its people may have other ways in by right.
+        let whom = map::seen(entry, &me, &Via::Direct).into_iter().find(|s| s.id == *permission).map(|s| s.holder);
         let answer = cx.send(self.api.revoke(OP, folder, &entry.id)?).await?;
         let already = answer.status == 404;
         if !already {
@@ -135,7 +141,7 @@ impl GraphTarget {
         // With its last entry a folder may lose the list of its own.
         let now = self.lists(cx.read(), OP, folder).await?;
         let other = now.own.iter().flat_map(|p| map::on_folder(p, &me, &now.above));
-        if let Some(other) = other.into_iter().find(|s| !s.role.lets_nobody_in() && whom.contains(&s.holder)) {
+        if let Some(other) = other.into_iter().find(|s| !s.role.lets_nobody_in() && whom.as_ref() == Some(&s.holder)) {
             return Ok(Gone::StillVia(other.via));
         }
         Ok(if already { Gone::Already } else { Gone::Done })

@@ -86,27 +86,62 @@ async fn links_groups_and_everyone_are_seen_as_what_they_are() {
     assert_eq!((says("group:Tax"), says("group:Ledgers Visitors"), says("unknown:Backup")), (1, 1, 1), "{holders:?}");
     assert_eq!(person(&list, BEN).unwrap().role, SeenRole::Reader);
     assert_eq!(person(&list, ANA).unwrap().role, SeenRole::Other("no role told".to_owned()));
-    assert_eq!(list.items().len(), 10, "{holders:?}");
+    assert_eq!(list.items().len(), 11, "{holders:?}");
     // Closing ends the links that name nobody, and takes no person away.
     w.target().close_spread(&w.write(), &f).await.unwrap();
     let list = w.sharing(&f).await.unwrap();
     assert!(!list.items().iter().any(|p| matches!(p.holder, Holder::Link(_))));
-    // Taking one person of a link away ends the link; the other is given access anew by the next plan.
-    let ben = person(&list, BEN).unwrap();
-    assert_eq!(w.target().revoke(&w.write(), &f, &ben.id).await.unwrap(), Gone::Done);
-    let list = w.sharing(&f).await.unwrap();
-    assert!(person(&list, BEN).is_none() && person(&list, CARA).is_none());
+}
+
+/// The one link for certain people on a folder, as an entry of its own.
+fn link(list: &Snapshot<SeenPermission>) -> Option<SeenPermission> {
+    let is = |p: &&SeenPermission| matches!(&p.holder, Holder::Opaque(what) if what.starts_with("the link "));
+    list.items().iter().find(is).cloned()
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_with_a_link_as_well_is_still_in_after_the_direct_entry_is_gone() {
+async fn who_is_on_a_link_gets_in_and_has_no_entry_that_could_be_ours() {
     let w = World::rooted();
     let f = w.create(1).await;
-    let Granted::Now(id) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+    w.control("share", json!({ "item": f.as_str(), "link": "users", "people": [BEN, CARA] }));
+    let list = w.sharing(&f).await.unwrap();
+    let (ben, cara) = (person(&list, BEN).unwrap(), person(&list, CARA).unwrap());
+    for p in [&ben, &cara] {
+        assert!(matches!(p.via, Via::Below(_)) && p.role == SeenRole::Reader, "not the person's own: {p:?}");
+    }
+    // Both count as people: the planned one passes, the stranger does not.
+    let planned = Allowed { planned: [Email::parse(BEN).unwrap()].into(), ..Allowed::default() };
+    let strangers = Fenced::check(f.clone(), &list, &planned).unwrap_err().strangers;
+    assert_eq!(strangers, [cara]);
+    // One of them cannot be taken off it; that would take the others' access too.
+    let e = w.target().revoke(&w.write(), &f, &ben.id).await.unwrap_err();
+    assert!(e.kind == ErrorKind::Forbidden && e.next.unwrap().contains("the link"));
+    assert!(person(&w.sharing(&f).await.unwrap(), CARA).is_some());
+    // The link itself can, whoever else is on the folder.
+    let Granted::Now(own) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+    let the_link = link(&list).unwrap();
+    assert_eq!((&the_link.via, the_link.role.lets_nobody_in()), (&Via::Direct, true));
+    assert_eq!(w.target().revoke(&w.write(), &f, &the_link.id).await.unwrap(), Gone::Done);
+    assert_eq!(w.target().revoke(&w.write(), &f, &the_link.id).await.unwrap(), Gone::Already);
+    let list = w.sharing(&f).await.unwrap();
+    assert_eq!(person(&list, BEN).unwrap().id, own);
+    assert!(person(&list, CARA).is_none() && link(&list).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_on_a_link_as_well_is_still_in_after_the_own_entry_is_gone_and_nobody_else_is() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    let grant = async |who| {
+        let Granted::Now(id) = w.grant(&f, who, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+        id
+    };
+    let (ben, cara) = (grant(BEN).await, grant(CARA).await);
     w.control("share", json!({ "item": f.as_str(), "link": "users", "people": [BEN] }));
-    assert_eq!(w.target().revoke(&w.write(), &f, &id).await.unwrap(), Gone::StillVia(Via::Direct));
-    let left = person(&w.sharing(&f).await.unwrap(), BEN).unwrap();
-    assert_eq!(w.target().revoke(&w.write(), &f, &left.id).await.unwrap(), Gone::Done);
+    let gone = w.target().revoke(&w.write(), &f, &ben).await.unwrap();
+    assert!(matches!(&gone, Gone::StillVia(Via::Below(how)) if how.starts_with("the link ")), "{gone:?}");
+    assert_eq!(w.target().revoke(&w.write(), &f, &cara).await.unwrap(), Gone::Done);
+    assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_some());
 }
 
 #[tokio::test(start_paused = true)]
