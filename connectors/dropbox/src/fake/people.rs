@@ -61,6 +61,8 @@ impl DropboxFake {
             return tag("team_folder");
         };
         for m in new {
+            // Listed for the sake of something below, or shut out: no member of the folder, and one by this.
+            share.members.retain(|x| x.who != m.who || !["traverse", "no_access"].contains(&x.level.as_str()));
             // A member already: nothing changes.
             if !share.members.iter().any(|x| x.who == m.who) {
                 if share.members.len() >= 1000 {

@@ -83,6 +83,32 @@ async fn an_invitation_that_was_taken_back_in_vain_is_told_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_listed_and_does_not_get_in_is_added() {
+    for (level, role) in [("traverse", FolderRole::Reader), ("traverse", FolderRole::Writer), ("no_access", FolderRole::Writer)]
+    {
+        let w = World::team();
+        let f = w.create(1).await;
+        w.control("share", json!({ "folder": f.as_str(), "email": CARA, "level": level }));
+        assert_eq!(person(&w.sharing(&f).await.unwrap(), CARA).unwrap().role, SeenRole::MetadataOnly);
+        assert!(matches!(w.grant(&f, CARA, role).await.unwrap(), Granted::Now(_)));
+        let now = person(&w.sharing(&f).await.unwrap(), CARA).unwrap().role;
+        assert_eq!(now, if role == FolderRole::Reader { SeenRole::Reader } else { SeenRole::Writer }, "{level}");
+        assert_eq!(w.sent("member.add"), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_level_that_nobody_knows_is_never_said_to_be_the_one_that_was_asked_for() {
+    let w = World::team();
+    let f = w.create(1).await;
+    w.control("share", json!({ "folder": f.as_str(), "email": CARA, "level": "brand_new" }));
+    for role in [FolderRole::Reader, FolderRole::Writer] {
+        let e = w.grant(&f, CARA, role).await.unwrap_err();
+        assert!(e.kind == ErrorKind::Unsupported && e.message.contains("brand_new"), "{e:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removal_that_leaves_a_way_in_is_not_a_removal() {
     let w = World::team();
     let f = w.create(1).await;
