@@ -215,11 +215,7 @@ impl StorageTarget for Drive {
         };
         self.remember_id(&what, &id);
         let mut more = json!({ "appProperties": marks });
-        if corpus.drive.is_none()
-            && let Some(map) = more.as_object_mut()
-        {
-            map.insert("writersCanShare".to_owned(), json!(false));
-        }
+        corpus.keep_from_spreading(&mut more);
         let answer = cx.send(self.api.create_folder(&id, name, Some(&root), more)?).await?;
         if answer.status == 409 {
             let there = self.folder(cx.read(), OP, &id).await.inspect_err(|e| {
