@@ -68,6 +68,13 @@ impl Dropbox {
         let known = |p: &SeenPermission| before.iter().any(|b| b.id == p.id);
         let fresh: Vec<_> = after.iter().filter(|p| p.via == Via::Direct && !known(p)).collect();
         match fresh.as_slice() {
+            // Whoever is in a group would get in by it.
+            [one] if matches!(one.holder, Holder::Group(_)) => {
+                self.take_out(cx, folder, one).await?;
+                let says = "this address is a group's, and access is given to persons only";
+                Err(Error::new(ErrorKind::Unsupported, OP, says)
+                    .next("Give this person an address of their own on this target, or none."))
+            }
             [one] => Ok(granted(one)),
             _ => Err(Error::new(
                 ErrorKind::Unavailable,

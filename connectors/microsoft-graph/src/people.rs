@@ -58,6 +58,15 @@ impl GraphTarget {
             if let Some(p) = theirs.or(renamed).filter(|p| map::gives(&p.role, role)) {
                 return Ok(granted(p));
             }
+            let group = |p: &&SeenPermission| {
+                named.contains(&p.id.0) && matches!(p.holder, Holder::Group(_) | Holder::Everyone(_))
+            };
+            if let Some(group) = all.iter().find(group) {
+                self.undo(cx, folder, group, &lists, &me).await?;
+                let says = "this address is a group's, and access is given to persons only";
+                return Err(Error::new(ErrorKind::Unsupported, OP, says)
+                    .next("Give this person an address of their own on this target, or none."));
+            }
         }
         Err(Error::new(
             ErrorKind::Unavailable,
@@ -66,6 +75,31 @@ impl GraphTarget {
         )
         .next("It is tried again; if it stays so, the tenant's rules for sharing swallow it.")
         .retry(Retry::No))
+    }
+
+    /// Whoever is in a group would get in by it. What was made goes again; what was on the list before stays as it was.
+    async fn undo(
+        &self,
+        cx: &WriteCx,
+        folder: &Place,
+        made: &SeenPermission,
+        before: &Lists,
+        me: &map::Me,
+    ) -> Result<()> {
+        let was = before.own.iter().flat_map(|p| map::on_folder(p, me, &before.above)).find(|s| s.id == made.id);
+        match was {
+            Some(was) if was.role == made.role => Ok(()),
+            // The invitation made a reading group a writing one.
+            Some(was) if was.via == Via::Direct => {
+                let word = map::role_word(FolderRole::Reader);
+                let answer = cx.send(self.api.set_role(folder, made.id.as_str(), word)?).await?;
+                refusal::classify("permission.update", &answer)
+            }
+            _ => {
+                let answer = cx.send(self.api.revoke("permission.delete", folder, made.id.as_str())?).await?;
+                if answer.status == 404 { Ok(()) } else { refusal::classify("permission.delete", &answer) }
+            }
+        }
     }
 
     pub(crate) async fn change_role(

@@ -128,6 +128,9 @@ pub struct Policy {
     pub domains: Option<Vec<String>>,
     /// Addresses outside without an account end in 500, as in the old sharing mode.
     pub old_sharing: bool,
+    /// Addresses that are groups'.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

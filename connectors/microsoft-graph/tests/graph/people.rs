@@ -231,6 +231,25 @@ async fn who_was_let_in_to_something_below_as_well_is_still_in_and_not_by_our_gr
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_groups_address_lets_nobody_in_and_says_so() {
+    const GROUP: &str = "tax@harbour.example";
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.control("set_policy", json!({ "groups": [GROUP] }));
+    let groups = async || {
+        let list = w.sharing(&f).await.unwrap();
+        list.items().iter().filter(|p| matches!(p.holder, Holder::Group(_))).map(|p| p.role.clone()).collect::<Vec<_>>()
+    };
+    let e = w.grant(&f, GROUP, FolderRole::Writer).await.unwrap_err();
+    assert!(e.kind == ErrorKind::Unsupported && e.message.contains("group") && e.next.is_some(), "{e:?}");
+    assert_eq!(groups().await, [], "what was made is gone again");
+    // Somebody shared it with the group by hand: that is not ours to take away, nor to raise.
+    w.control("share", json!({ "item": f.as_str(), "group": GROUP }));
+    let e = w.grant(&f, GROUP, FolderRole::Writer).await.unwrap_err();
+    assert_eq!((e.kind, groups().await), (ErrorKind::Unsupported, vec![SeenRole::Reader]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_that_shows_our_own_entry_only_is_no_list() {
     let w = World::rooted();
     let f = w.create(1).await;
