@@ -84,7 +84,8 @@ async fn an_invitation_that_was_taken_back_in_vain_is_told_as_such() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_listed_and_does_not_get_in_is_added() {
-    for (level, role) in [("traverse", FolderRole::Reader), ("traverse", FolderRole::Writer), ("no_access", FolderRole::Writer)]
+    for (level, role) in
+        [("traverse", FolderRole::Reader), ("traverse", FolderRole::Writer), ("no_access", FolderRole::Writer)]
     {
         let w = World::team();
         let f = w.create(1).await;

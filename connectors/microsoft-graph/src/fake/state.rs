@@ -244,14 +244,14 @@ impl State {
     /// Who has limited access to a thing: whoever is on the list of something below the place that this thing has its list
     /// from, which is its own or the nearest one above. The flag: it has it from above.
     pub fn limited(&self, id: &str) -> Vec<(Entry, bool)> {
-        let has_list = |n: &&Node| {
-            n.cut || n.parent.is_none() || self.entries.get(&n.id).is_some_and(|list| !list.is_empty())
-        };
+        let has_list =
+            |n: &&Node| n.cut || n.parent.is_none() || self.entries.get(&n.id).is_some_and(|list| !list.is_empty());
         let Some(scope) = self.chain(id).into_iter().find(has_list) else { return Vec::new() };
         let mut all = BTreeMap::new();
         for (at, list) in &self.entries {
             let below = *at != scope.id && self.chain(at).iter().any(|n| n.id == scope.id);
-            let people = list.iter().filter(|e| rank(&e.roles) > 0 && matches!(e.whom, Whom::User(_) | Whom::Address(_)));
+            let people =
+                list.iter().filter(|e| rank(&e.roles) > 0 && matches!(e.whom, Whom::User(_) | Whom::Address(_)));
             for e in people.filter(|_| below) {
                 all.insert(e.id.clone(), (Entry { roles: Vec::new(), ..e.clone() }, scope.id != id));
             }

@@ -200,7 +200,10 @@ async fn an_entry_without_a_role_on_the_folder_or_below_may_let_somebody_in() {
         let seen: Vec<_> = list.items().iter().filter(|p| p.holder.to_string() == BEN).collect();
         assert!(at == "2026" || seen.len() == 1, "what the folder says is not said again below: {seen:?}");
         // A way in, and none that could be taken for the person's own access: they are let in as if it were not there.
-        assert!(!seen.is_empty() && seen.iter().all(|p| p.role == nameless && matches!(p.via, Via::Below(_))), "{seen:?}");
+        assert!(
+            !seen.is_empty() && seen.iter().all(|p| p.role == nameless && matches!(p.via, Via::Below(_))),
+            "{seen:?}"
+        );
         let who = Email::parse(BEN).unwrap();
         assert!(Fenced::check(f.clone(), &list, &Allowed::default()).is_err());
         let accepted = Allowed { accepted: [Holder::Person(who)].into(), ..Allowed::default() };
