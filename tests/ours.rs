@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 const BOB: &str = "bob@harbour.example";
 const DEV: &str = "dev@harbour.example";
+/// Nobody of the firm.
+const VI: &str = "vi@harbour.example";
 
 /// Longer than the test firm's `confirm_after`.
 const CONFIRMS: Duration = Duration::from_millis(2200);
@@ -87,12 +89,12 @@ sharing = "mirror"
 formats = ["csv"]
 "#;
 
-#[test]
-fn s11_a_revoke_that_a_target_swallowed_is_made_again() {
+/// A firm at rest that has a OneDrive beside its Drive, with Acme on both.
+fn with_graph() -> Firm {
     let mut firm = Firm::at_rest();
     firm.secret("graph-secret", "test-graph-word");
     let user = |p: &str| json!({"upn": format!("{p}@harbour.example"), "name": p});
-    let users = ["ledgers", "ana", "bob", "cleo", "dev"].map(user);
+    let users = ["ledgers", "ana", "bob", "cleo", "dev", "vi"].map(user);
     let seed = json!({
         "clients": [{"id": "test-graph", "secret": "test-graph-word"}], "consent": "ledgers@harbour.example",
         "users": users, "folders": [], "policy": {},
@@ -105,6 +107,12 @@ fn s11_a_revoke_that_a_target_swallowed_is_made_again() {
     firm.sync();
     firm.approve_all();
     firm.sync();
+    firm
+}
+
+#[test]
+fn s11_a_revoke_that_a_target_swallowed_is_made_again() {
+    let firm = with_graph();
     let on_graph = || {
         let told = firm.ask(&["holders", "list", "--client", "acme-ltd", "--json", "--quiet"]).json();
         let all = told.pointer("/holders").and_then(Value::as_array).unwrap().clone();
@@ -121,4 +129,32 @@ fn s11_a_revoke_that_a_target_swallowed_is_made_again() {
     firm.proxies["graph"].spoil(None);
     firm.must(&["sync", "--yes"]);
     assert!(!on_graph(), "still ours, so it goes");
+}
+
+#[test]
+fn a_link_for_certain_people_is_nobodys_grant_and_is_taken_off_by_itself() {
+    let firm = with_graph();
+    let on_graph = || -> Vec<Value> {
+        let told = firm.ask(&["holders", "list", "--client", "acme-ltd", "--json", "--quiet"]).json();
+        let all = told.pointer("/holders").and_then(Value::as_array).unwrap().clone();
+        all.into_iter().filter(|h| h["target"] == "graph").collect()
+    };
+    let states = |who: &str| -> Vec<String> {
+        let of: Vec<Value> = on_graph().into_iter().filter(|h| h["holder"] == who).collect();
+        of.iter().map(|h| h["state"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((states(BOB), states(VI)), (vec!["ours".to_owned()], vec![]));
+    firm.at("graph", "share", json!({"item": "Acme Ltd", "link": "users", "people": [BOB, VI]}));
+    assert_eq!(states(VI), ["stranger"]);
+    assert!(states(BOB).contains(&"ours".to_owned()));
+    let refused = firm.ask(&["holders", "adopt", "acme-ltd", "graph", VI]);
+    assert_ne!(refused.exit, 0, "{refused:?}");
+    let refused = firm.ask(&["holders", "remove", "acme-ltd", "graph", VI, "--reason", "by mistake"]);
+    assert!(refused.exit != 0 && refused.err.contains("the link "), "{refused:?}");
+    let link = |h: &Value| h["holder"].as_str().filter(|h| h.starts_with("unknown:the link ")).map(str::to_owned);
+    let link = on_graph().iter().find_map(link).unwrap();
+    firm.must(&["holders", "remove", "acme-ltd", "graph", &link, "--reason", "by mistake"]);
+    assert_eq!((states(BOB), states(VI)), (vec!["ours".to_owned()], vec![]));
+    firm.must(&["sync", "--yes"]);
+    assert_eq!(states(BOB), ["ours"]);
 }

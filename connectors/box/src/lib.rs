@@ -66,6 +66,7 @@ static MANIFEST: Manifest = Manifest {
     roles: &[],
     settings: SETTINGS,
     unverified: &[
+        "what comes of an address that is a group's: an entry of the group, which is taken back and refused",
         "an inherited collaboration is known by its item's id; the lists of the folders above are read as well, so nothing hangs on it",
         "whether `has_collaborations` is true of things below a shared folder; where it is, each costs one request more",
         "whether Box mails an invitation to an address without a Box account although `notify=false` is sent",

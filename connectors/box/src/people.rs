@@ -40,9 +40,16 @@ impl BoxTarget {
             return self.already_there(cx, folder, who, role).await;
         }
         let made: Collaboration = decode(OP, &answer)?;
-        // Another address of the same account may come back; something that is no person may not.
+        // Another address of the same account may come back; something that is no person may not. It was not there before:
+        // Box refuses to make what is there.
         if made.accessible_by.as_ref().is_some_and(|g| g.kind != "user") {
-            return Err(Error::contract(OP, "Box made an entry that is no person").with("collaboration", made.id));
+            let answer = cx.send(self.api.revoke(&made.id)?).await?;
+            if answer.status != 404 {
+                refusal::classify("collaboration.delete", &answer)?;
+            }
+            let says = "this address is a group's, and access is given to persons only";
+            return Err(Error::new(ErrorKind::Unsupported, OP, says)
+                .next("Give this person an address of their own on this target, or none."));
         }
         if until.is_some() && made.expires_at.is_none() {
             // Access for ever was not what the firm asked for.

@@ -93,7 +93,9 @@ static MANIFEST: Manifest = Manifest {
     roles: &[],
     settings: SETTINGS,
     unverified: &[
+        "what comes of an address that is a group's: an entry of the group, which is taken back and refused",
         "pace: 600 requests a minute and 4 at once; Dropbox publishes no figures",
+        "adding makes a member of somebody whom the list shows with `traverse` or `no_access`; it is read back",
         "adding somebody who is a member already neither fails nor lowers the role (we look first)",
         "how long invitations rest after the daily limit (we wait 24 hours)",
         "a change of members does not appear in the change feed (we read the member lists)",

@@ -301,6 +301,15 @@ pub fn level(role: FolderRole) -> &'static str {
     }
 }
 
+/// Whether what somebody has gives what is to be given.
+pub fn gives(has: &SeenRole, wanted: FolderRole) -> bool {
+    match has {
+        SeenRole::Owner | SeenRole::Manager | SeenRole::Writer => true,
+        SeenRole::Reader | SeenRole::Commenter => wanted == FolderRole::Reader,
+        SeenRole::MetadataOnly | SeenRole::Declined | SeenRole::Other(_) => false,
+    }
+}
+
 fn person(email: &str, id: &str) -> Holder {
     Email::parse(email).map_or_else(|_| Holder::Opaque(format!("account {id}")), Holder::Person)
 }

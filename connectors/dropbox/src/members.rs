@@ -43,25 +43,38 @@ impl Dropbox {
         let before = self.everybody(cx.read(), folder).await?;
         let theirs = |p: &&SeenPermission| p.via == Via::Direct && p.holder == Holder::Person(who.clone());
         if let Some(there) = before.iter().find(theirs) {
-            if there.role != SeenRole::Reader || role == FolderRole::Reader {
+            if map::gives(&there.role, role) {
                 return Ok(granted(there));
             }
-            if !there.pending {
-                self.update(cx, folder, there, role).await?;
-                return Ok(granted(there));
+            match (&there.role, there.pending) {
+                (SeenRole::Reader, false) => {
+                    self.update(cx, folder, there, role).await?;
+                    return Ok(granted(there));
+                }
+                (SeenRole::Reader, true) => self.invite_anew(cx, folder, there, who.as_given(), role).await?,
+                // Listed and no member: who gets into something below only, or into nothing.
+                _ => self.invite(cx, folder, who.as_given(), role).await?,
             }
-            self.invite_anew(cx, folder, there, who.as_given(), role).await?;
         } else {
             self.invite(cx, folder, who.as_given(), role).await?;
         }
         let after = self.everybody(cx.read(), folder).await?;
-        if let Some(there) = after.iter().find(theirs) {
-            return Ok(granted(there));
+        match after.iter().find(theirs) {
+            Some(there) if map::gives(&there.role, role) => return Ok(granted(there)),
+            Some(there) => return Err(not_that(OP, &there.role)),
+            None => {}
         }
         // An account can show another address than the one it was invited by: then the one new entry is theirs.
         let known = |p: &SeenPermission| before.iter().any(|b| b.id == p.id);
         let fresh: Vec<_> = after.iter().filter(|p| p.via == Via::Direct && !known(p)).collect();
         match fresh.as_slice() {
+            // Whoever is in a group would get in by it.
+            [one] if matches!(one.holder, Holder::Group(_)) => {
+                self.take_out(cx, folder, one).await?;
+                let says = "this address is a group's, and access is given to persons only";
+                Err(Error::new(ErrorKind::Unsupported, OP, says)
+                    .next("Give this person an address of their own on this target, or none."))
+            }
             [one] => Ok(granted(one)),
             _ => Err(Error::new(
                 ErrorKind::Unavailable,
@@ -283,6 +296,24 @@ enum Removal {
 
 fn granted(p: &SeenPermission) -> Granted {
     if p.pending { Granted::Invited(p.id.clone()) } else { Granted::Now(p.id.clone()) }
+}
+
+/// Somebody was added and has something else than was asked for.
+fn not_that(op: &'static str, has: &SeenRole) -> Error {
+    match has {
+        SeenRole::Other(word) => Error::new(
+            ErrorKind::Unsupported,
+            op,
+            format!("the person is on the folder with \"{word}\", an access that ledgerward does not know"),
+        )
+        .next("Take the person off the folder in Dropbox; the next run adds them as planned."),
+        _ => Error::new(
+            ErrorKind::Unavailable,
+            op,
+            "Dropbox says that it added the person, and lists them with less than that",
+        )
+        .next("It is read again in the next run."),
+    }
 }
 
 pub(crate) fn nobody(op: &'static str) -> Error {

@@ -34,6 +34,16 @@ pub struct Corpus {
     pub drive: Option<String>,
 }
 
+impl Corpus {
+    /// Writers do not share on what is made by this: a folder's own setting does not reach what lies in it. In a shared drive
+    /// the drive says who shares, and the field is refused.
+    pub(crate) fn keep_from_spreading(&self, made: &mut Value) {
+        if let (None, Some(map)) = (&self.drive, made.as_object_mut()) {
+            map.insert("writersCanShare".to_owned(), json!(false));
+        }
+    }
+}
+
 /// Builds requests. Holds nothing but the addresses.
 #[derive(Debug)]
 pub struct Api {

@@ -1,7 +1,7 @@
 //! The storage target: folders, their sharing lists, the change feed.
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ledgerward_contract::{
     Capacity, ChangeCursor, Changes, Counts, Created, Cursor, Email, Error, ErrorKind, Expect, Fenced, Firmness,
     FolderId, FolderKey, FolderRole, Gone, Granted, NativeExpiry, NoteLevel, Page, PermissionId, Probe, ProbeNote,
@@ -18,9 +18,6 @@ use crate::{
     place::{Feed, Place},
     refusal,
 };
-
-/// Google ends access by itself at most a year ahead; a day is left for clocks.
-const EXPIRY_MAX: SignedDuration = SignedDuration::from_hours(364 * 24);
 
 #[async_trait]
 impl StorageTarget for Drive {
@@ -215,11 +212,7 @@ impl StorageTarget for Drive {
         };
         self.remember_id(&what, &id);
         let mut more = json!({ "appProperties": marks });
-        if corpus.drive.is_none()
-            && let Some(map) = more.as_object_mut()
-        {
-            map.insert("writersCanShare".to_owned(), json!(false));
-        }
+        corpus.keep_from_spreading(&mut more);
         let answer = cx.send(self.api.create_folder(&id, name, Some(&root), more)?).await?;
         if answer.status == 409 {
             let there = self.folder(cx.read(), OP, &id).await.inspect_err(|e| {
@@ -296,43 +289,9 @@ impl StorageTarget for Drive {
         role: FolderRole,
         until: Option<Timestamp>,
     ) -> Result<Granted> {
-        const OP: &str = "permission.create";
-        if until.is_some() && role != FolderRole::Reader {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                OP,
-                "Google Drive ends access to a folder by itself only for readers",
-            )
-            .next("Give the role reader, or give access without an end."));
-        }
-        // Ending earlier than asked is safe; a later end is given when the year is over.
-        let until = until.map(|t| t.min(cx.now().saturating_add(EXPIRY_MAX).unwrap_or(t)).to_string());
         let gate = self.lane(folder.as_str());
         let _held = gate.lock().await;
-        let request = self.api.grant(folder.as_str(), who.as_given(), map::role_word(role), until)?;
-        let answer = self.invite(cx, request).await?;
-        if refusal::shared_but_no_mail(&answer) {
-            let list = self.own_entries(cx.read(), folder.as_str()).await?;
-            let theirs = |p: &&Permission| {
-                p.kind == "user"
-                    && p.is_direct()
-                    && p.email_address.as_deref().and_then(|e| Email::parse(e).ok()).as_ref() == Some(who)
-            };
-            return match list.iter().find(theirs) {
-                Some(p) => Ok(Granted::Now(PermissionId(p.id.clone()))),
-                None => Err(Error::new(
-                    ErrorKind::Unavailable,
-                    OP,
-                    "Google says that it shared the folder and does not list the person yet",
-                )
-                .next("It is read again in the next run.")),
-            };
-        }
-        let made: Permission = decode(OP, &answer)?;
-        if made.kind != "user" {
-            return Err(Error::contract(OP, "Google made an entry that is no person"));
-        }
-        Ok(Granted::Now(PermissionId(made.id)))
+        self.let_in(cx, folder.as_str(), who, role, until).await
     }
 
     async fn set_role(

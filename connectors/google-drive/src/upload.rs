@@ -83,13 +83,14 @@ impl Drive {
             Some(id) => id.0.clone(),
             None => self.new_id(cx.read()).await?,
         };
-        let meta = json!({
+        let mut meta = json!({
             "id": id,
             "name": name,
             "mimeType": file.mime,
             "parents": [parent],
             "appProperties": { "lw_kind": "file", "lw_file": marker, "lw_folder": folder },
         });
+        corpus.keep_from_spreading(&mut meta);
         let answer = self.send(cx, &Outgoing { file, meta, replace: None }).await?;
         if answer.status == 409 {
             // The id is ours alone, so this is our own earlier attempt, unless somebody changed it since.
@@ -243,7 +244,8 @@ impl Drive {
                 decode("subfolder.note", &cx.send(self.api.update("subfolder.note", parent, note)?).await?)?;
         }
         self.remember_id(what, &id);
-        let more = json!({ "appProperties": { "lw_kind": "sub-folder", "lw_sub": mark, "lw_folder": folder } });
+        let mut more = json!({ "appProperties": { "lw_kind": "sub-folder", "lw_sub": mark, "lw_folder": folder } });
+        corpus.keep_from_spreading(&mut more);
         Ok(self.make_folder(cx, what, name, Some(parent), more).await?.id)
     }
 

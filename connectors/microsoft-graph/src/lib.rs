@@ -76,7 +76,9 @@ static MANIFEST: Manifest = Manifest {
     roles: &[],
     settings: settings::HELP,
     unverified: &[
-        "`inheritedFrom` tells inherited entries (observed, not documented); an entry that the folder above has as well counts as inherited too",
+        "what comes of an address that is a group's: an entry of the group, which is taken back and refused",
+        "`inheritedFrom` tells inherited entries (observed, not documented); an entry that the folder above has as well, with a role, counts as inherited too",
+        "limited access on the folder above is shown again by a folder without a list of its own only; any other entry without a role counts as a stranger's",
         "things below a folder that are shared by themselves have the `shared` facet (setting `below = \"all\"` reads every list)",
         "how soon SharePoint shows a permission that it just took; it is read up to four times, seconds apart",
         "the list of names that SharePoint refuses, from support pages; they are written with look-alike characters",

@@ -23,7 +23,7 @@ fn role(p: &Permission) -> SeenRole {
     } else {
         match p.roles.first() {
             Some(other) => SeenRole::Other(other.clone()),
-            // Limited access: what SharePoint gives above a thing that somebody was let in to.
+            // Limited access: what SharePoint gives above a thing that somebody was let in to. Elsewhere see `not_told`.
             None => SeenRole::MetadataOnly,
         }
     }
@@ -78,7 +78,9 @@ fn is_me(g: &Identities, me: &Me) -> bool {
 }
 
 /// What one entry lets in: one holder, or each person of a link for certain people. The id of the latter is the link's
-/// and the person's, because one link holds many.
+/// and the person's, because one link holds many. Nobody's place on a link of the folder is an entry of the person's own: it
+/// can be neither changed nor ended alone. What can be ended is the link, which is listed beside its people for that, and by
+/// itself lets nobody in.
 pub fn seen(p: &Permission, me: &Me, via: &Via) -> Vec<SeenPermission> {
     let entry = |id: String, holder: Holder, ourselves: bool, pending: bool| SeenPermission {
         id: PermissionId(id),
@@ -126,6 +128,14 @@ pub fn seen(p: &Permission, me: &Me, via: &Via) -> Vec<SeenPermission> {
     }
     list.sort();
     list.dedup_by_key(|e| e.id.clone());
+    if scope == "users" && p.linked().is_some() && *via == Via::Direct {
+        let name = format!("the link {}", p.id);
+        for e in &mut list {
+            e.via = Via::Below(format!("{name} for certain people"));
+        }
+        let itself = entry(p.id.clone(), Holder::Opaque(name), false, false);
+        list.push(SeenPermission { role: SeenRole::MetadataOnly, ..itself });
+    }
     list
 }
 
@@ -150,10 +160,61 @@ pub fn raw_id(id: &PermissionId) -> &str {
     id.as_str().split_once('#').map_or(id.as_str(), |(id, _)| id)
 }
 
-/// How an entry of a folder reaches it. `above`: the ids on the list of the folder above. The id of a person's entry is
-/// the same on all things, so one that is above as well reaches this folder in any case.
-pub fn via(p: &Permission, above: &BTreeSet<String>) -> Via {
-    if p.says_inherited() || above.contains(&p.id) { Via::Inherited } else { Via::Direct }
+/// What the list of the folder above says that a folder's own list may say again. The id of a person's entry is the same on
+/// all things.
+#[derive(Default)]
+pub struct Above {
+    /// Entries that let somebody in there: who has one reaches what is below in any case.
+    opens: BTreeSet<String>,
+    /// Entries without a role, where the folder shows the list of above for want of one of its own.
+    bare: BTreeSet<String>,
+}
+
+impl Above {
+    /// `shared`: Graph says of the folder that it is shared itself.
+    pub fn of(above: &[Permission], own: &[Permission], shared: bool) -> Self {
+        let ids = |named: bool| above.iter().filter(move |p| p.names_a_role() == named).map(|p| p.id.clone()).collect();
+        let same = |p: &Permission| above.iter().any(|a| a.id == p.id && a.roles == p.roles);
+        // Limited access does not come down to a folder that has a list of its own: what is on that is the folder's.
+        let bare = if shared || !own.iter().all(same) { BTreeSet::new() } else { ids(false) };
+        Self { opens: ids(true), bare }
+    }
+
+    /// Whether an entry is limited access above. It is nothing here: our own grant on another client's folder may be what
+    /// put it there.
+    pub fn only_limited(&self, p: &Permission) -> bool {
+        !p.names_a_role() && self.bare.contains(&p.id)
+    }
+}
+
+/// How an entry of a folder reaches it.
+pub fn via(p: &Permission, above: &Above) -> Via {
+    if p.says_inherited() || above.opens.contains(&p.id) { Via::Inherited } else { Via::Direct }
+}
+
+/// What one entry of a folder's own list lets in.
+pub fn on_folder(p: &Permission, me: &Me, above: &Above) -> Vec<SeenPermission> {
+    let list = seen(p, me, &via(p, above));
+    if p.names_a_role() || above.only_limited(p) { list } else { not_told(list) }
+}
+
+/// What one entry of the list of something below a folder lets in.
+pub fn below(p: &Permission, me: &Me, at: &str) -> Vec<SeenPermission> {
+    let list = seen(p, me, &Via::Below(at.to_owned()));
+    if p.names_a_role() { list } else { not_told(list) }
+}
+
+/// Without a role an entry is limited access, left by something further down, or a permission level of the site's own, for
+/// which Graph has no word: it may let somebody in. It is nobody's access to the folder itself as far as anybody can say, so
+/// who is to be let in is let in, whatever it is.
+fn not_told(mut list: Vec<SeenPermission>) -> Vec<SeenPermission> {
+    for s in &mut list {
+        s.role = SeenRole::Other("no role told".to_owned());
+        if !matches!(s.via, Via::Below(_)) {
+            s.via = Via::Below("something that Microsoft tells no role for".to_owned());
+        }
+    }
+    list
 }
 
 /// Something below the folder whose list is not shown to us: it may let anybody in, so it counts as somebody.

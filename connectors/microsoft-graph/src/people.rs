@@ -58,6 +58,15 @@ impl GraphTarget {
             if let Some(p) = theirs.or(renamed).filter(|p| map::gives(&p.role, role)) {
                 return Ok(granted(p));
             }
+            let group = |p: &&SeenPermission| {
+                named.contains(&p.id.0) && matches!(p.holder, Holder::Group(_) | Holder::Everyone(_))
+            };
+            if let Some(group) = all.iter().find(group) {
+                self.undo(cx, folder, group, &lists, &me).await?;
+                let says = "this address is a group's, and access is given to persons only";
+                return Err(Error::new(ErrorKind::Unsupported, OP, says)
+                    .next("Give this person an address of their own on this target, or none."));
+            }
         }
         Err(Error::new(
             ErrorKind::Unavailable,
@@ -66,6 +75,31 @@ impl GraphTarget {
         )
         .next("It is tried again; if it stays so, the tenant's rules for sharing swallow it.")
         .retry(Retry::No))
+    }
+
+    /// Whoever is in a group would get in by it. What was made goes again; what was on the list before stays as it was.
+    async fn undo(
+        &self,
+        cx: &WriteCx,
+        folder: &Place,
+        made: &SeenPermission,
+        before: &Lists,
+        me: &map::Me,
+    ) -> Result<()> {
+        let was = before.own.iter().flat_map(|p| map::on_folder(p, me, &before.above)).find(|s| s.id == made.id);
+        match was {
+            Some(was) if was.role == made.role => Ok(()),
+            // The invitation made a reading group a writing one.
+            Some(was) if was.via == Via::Direct => {
+                let word = map::role_word(FolderRole::Reader);
+                let answer = cx.send(self.api.set_role(folder, made.id.as_str(), word)?).await?;
+                refusal::classify("permission.update", &answer)
+            }
+            _ => {
+                let answer = cx.send(self.api.revoke("permission.delete", folder, made.id.as_str())?).await?;
+                if answer.status == 404 { Ok(()) } else { refusal::classify("permission.delete", &answer) }
+            }
+        }
     }
 
     pub(crate) async fn change_role(
@@ -108,8 +142,8 @@ impl GraphTarget {
             .retry(Retry::No))
     }
 
-    /// Takes an entry away. Of a link for certain people the whole link goes: its list cannot be changed, and who of them
-    /// is planned is given access directly in the next run.
+    /// Takes an entry away. A link for certain people goes as a whole or not at all: its list cannot be changed, and whoever
+    /// else is on it is not to lose access by what was decided about one.
     pub(crate) async fn take_away(&self, cx: &WriteCx, folder: &Place, permission: &PermissionId) -> Result<Gone> {
         const OP: &str = "permission.delete";
         if permission.as_str().starts_with("hidden-") {
@@ -118,9 +152,17 @@ impl GraphTarget {
         }
         let me = self.me(cx.read()).await?;
         let lists = self.lists(cx.read(), OP, folder).await?;
-        let Some(entry) = find(&lists.own, permission) else { return Ok(Gone::Already) };
+        let Some(entry) = find(&lists.own, permission).filter(|p| !lists.above.only_limited(p)) else {
+            return Ok(Gone::Already);
+        };
         may_touch(OP, &me, entry, &lists)?;
-        let whom: Vec<_> = map::seen(entry, &me, &Via::Direct).into_iter().map(|s| s.holder).collect();
+        if entry.id != permission.as_str() {
+            let says = "this person gets in by a link for certain people, which nobody can be taken off alone";
+            return Err(Error::new(ErrorKind::Forbidden, OP, says)
+                .next("Take away the link itself, which `ledgerward holders list` shows; the planned ones of its people have access of their own."));
+        }
+        // Of a link: nobody. Its people may have other ways in by right.
+        let whom = map::seen(entry, &me, &Via::Direct).into_iter().find(|s| s.id == *permission).map(|s| s.holder);
         let answer = cx.send(self.api.revoke(OP, folder, &entry.id)?).await?;
         let already = answer.status == 404;
         if !already {
@@ -130,18 +172,16 @@ impl GraphTarget {
             // Neither refused nor done: what comes back is inherited, whatever it said of itself.
             return Ok(Gone::StillVia(if still.says_inherited() { Via::Inherited } else { Via::Direct }));
         }
-        let now = self.entries(cx.read(), OP, folder).await?;
-        let other = now.iter().find(|p| {
-            let gives = |s: &SeenPermission| s.role != SeenRole::MetadataOnly && whom.contains(&s.holder);
-            map::seen(p, &me, &Via::Direct).iter().any(gives)
-        });
-        if let Some(p) = other {
-            return Ok(Gone::StillVia(map::via(p, &lists.above)));
+        // With its last entry a folder may lose the list of its own.
+        let now = self.lists(cx.read(), OP, folder).await?;
+        let other = now.own.iter().flat_map(|p| map::on_folder(p, &me, &now.above));
+        if let Some(other) = other.into_iter().find(|s| !s.role.lets_nobody_in() && whom.as_ref() == Some(&s.holder)) {
+            return Ok(Gone::StillVia(other.via));
         }
         Ok(if already { Gone::Already } else { Gone::Done })
     }
 
-    /// The entry, if it is on the list still after some looks.
+    /// The entry, if it is on the list still after some looks. What is left of one without a role is not it.
     pub(crate) async fn still_listed(
         &self,
         cx: &ReadCx,
@@ -152,7 +192,7 @@ impl GraphTarget {
         let mut still = None;
         for look in 0..LOOKS {
             self.pause(look).await;
-            still = self.entries(cx, op, folder).await?.into_iter().find(|p| p.id == id);
+            still = self.entries(cx, op, folder).await?.into_iter().find(|p| p.id == id && p.names_a_role());
             if still.is_none() {
                 break;
             }
@@ -175,7 +215,7 @@ fn find<'a>(list: &'a [Permission], id: &PermissionId) -> Option<&'a Permission>
 /// The person's own entry on the folder, links left out.
 fn direct(lists: &Lists, me: &map::Me, who: &Email) -> Option<SeenPermission> {
     let own = lists.own.iter().filter(|p| p.link_scope().is_none());
-    own.flat_map(|p| map::seen(p, me, &map::via(p, &lists.above)))
+    own.flat_map(|p| map::on_folder(p, me, &lists.above))
         .find(|s| s.via == Via::Direct && s.holder == Holder::Person(who.clone()))
 }
 

@@ -4,8 +4,6 @@
 //! working name that only its client can have, gets its mark, and then its own name. A repeat after a lost answer finds
 //! one of the two names, and never makes a second folder.
 
-use std::collections::BTreeSet;
-
 use futures::FutureExt;
 use ledgerward_contract::{Cursor, Error, ErrorKind, Listed, Page, ReadCx, Request, Result, Snapshot, WriteCx};
 use ledgerward_kit::Spot;
@@ -13,7 +11,7 @@ use ledgerward_kit::Spot;
 use crate::{
     GraphTarget,
     api::decode,
-    map::{self, Drive, Item, Listing, Me, Permission, Place},
+    map::{self, Above, Drive, Item, Listing, Me, Permission, Place},
     names, refusal,
     settings::Settings,
 };
@@ -47,10 +45,10 @@ impl Listed for Permission {
     }
 }
 
-/// Who is on a folder's list, and the ids on the list of the folder above.
+/// Who is on a folder's list, and what the list of the folder above says of them.
 pub(crate) struct Lists {
     pub own: Vec<Permission>,
-    pub above: BTreeSet<String>,
+    pub above: Above,
 }
 
 /// What came of making a folder.
@@ -152,15 +150,15 @@ impl GraphTarget {
         Ok(list)
     }
 
-    /// A folder with its own list and the ids on the one above it.
+    /// A folder with its own list and the one above it.
     pub(crate) async fn lists(&self, cx: &ReadCx, op: &'static str, folder: &Place) -> Result<Lists> {
         let item = self.live_folder(cx, op, folder).await?;
+        let own = self.entries(cx, op, folder).await?;
         let above = match item.parent(&folder.drive) {
-            Some(parent) => self.entries(cx, op, &parent).await?.into_iter().map(|p| p.id).collect(),
-            None if item.root.is_some() => BTreeSet::new(),
+            Some(parent) => Above::of(&self.entries(cx, op, &parent).await?, &own, item.shared.is_some()),
+            None if item.root.is_some() => Above::default(),
             None => return Err(Error::contract(op, "Graph does not say where a folder lies")),
         };
-        let own = self.entries(cx, op, folder).await?;
         Ok(Lists { own, above })
     }
 

@@ -254,6 +254,12 @@ impl Permission {
         self.link.as_ref()?.scope.as_deref()
     }
 
+    /// Whether it says what it gives. Limited access, which SharePoint puts above a thing that somebody was let in to, does
+    /// not.
+    pub fn names_a_role(&self) -> bool {
+        !self.roles.is_empty() || self.link_scope().is_some()
+    }
+
     pub fn says_inherited(&self) -> bool {
         self.inherited_from.is_some()
     }

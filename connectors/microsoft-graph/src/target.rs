@@ -76,7 +76,7 @@ impl StorageTarget for GraphTarget {
         };
         let me = self.me(cx).await?;
         let lists = self.lists(cx, OP, &at).await?;
-        let seen = |p| map::seen(p, &me, &map::via(p, &lists.above));
+        let seen = |p| map::on_folder(p, &me, &lists.above);
         let others = |s: &SeenPermission| {
             s.via == Via::Inherited && !s.ourselves && s.role != ledgerward_contract::SeenRole::MetadataOnly
         };

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ledgerward_contract::{Cursor, Error, ErrorKind, Page, ReadCx, Result, SeenFile, SeenPermission, Via};
+use ledgerward_contract::{Cursor, Error, ErrorKind, Page, ReadCx, Result, SeenFile, SeenPermission};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -134,8 +134,9 @@ impl GraphTarget {
     async fn sharing_start(&self, cx: &ReadCx, folder: &Place) -> Result<(Sharing, Vec<SeenPermission>)> {
         let me = self.me(cx).await?;
         let lists = self.lists(cx, "sharing.list", folder).await?;
-        let seen: Vec<_> = lists.own.iter().flat_map(|p| map::seen(p, &me, &map::via(p, &lists.above))).collect();
-        let own = seen.iter().map(told).collect();
+        let seen: Vec<_> = lists.own.iter().flat_map(|p| map::on_folder(p, &me, &lists.above)).collect();
+        // As something below says it again if it has no list of its own.
+        let own = lists.own.iter().flat_map(|p| map::below(p, &me, "")).map(|s| told(&s)).collect();
         Ok((Sharing { me, own, lists: VecDeque::new(), todo: Todo::start(folder) }, seen))
     }
 
@@ -150,7 +151,7 @@ impl GraphTarget {
             }
             Err(e) => return Err(e),
         };
-        let mut seen: Vec<_> = list.iter().flat_map(|p| map::seen(p, &state.me, &Via::Below(at.to_owned()))).collect();
+        let mut seen: Vec<_> = list.iter().flat_map(|p| map::below(p, &state.me, at)).collect();
         seen.retain(|s| !s.ourselves && !state.own.contains(&told(s)));
         Ok(seen)
     }

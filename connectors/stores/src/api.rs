@@ -17,7 +17,7 @@ use opendal::{EntryMode, HttpTransporter, Metadata, OperationContext, Operator, 
 use tokio::sync::mpsc;
 
 use crate::{
-    map::{Item, What, etag, proven, tag},
+    map::{Item, What, etag, is_weak, proven, tag},
     refusal,
     via::{self, Cx, Seen, Via},
 };
@@ -354,5 +354,6 @@ fn item(path: &str, meta: &Metadata) -> Item {
     };
     let size = if what == What::File { meta.content_length() } else { 0 };
     let tag = tag(meta.etag(), size, meta.last_modified().map(|t| t.to_string()));
-    Item { path: path.trim_end_matches('/').to_owned(), what, size, tag }
+    let weak = meta.etag().is_some_and(is_weak);
+    Item { path: path.trim_end_matches('/').to_owned(), what, size, tag, weak }
 }

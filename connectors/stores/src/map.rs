@@ -99,6 +99,8 @@ pub(crate) struct Item {
     pub what: What,
     pub size: u64,
     pub tag: String,
+    /// Whether the tag is a weak etag: it tells that the file is as it was, and `If-Match` never matches it.
+    pub weak: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +138,11 @@ pub(crate) fn etag(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Whether an etag is a weak one.
+pub(crate) fn is_weak(text: &str) -> bool {
+    text.trim().starts_with("W/")
 }
 
 /// The state of a file where there is no etag: size and time of change, as exact as the store tells them.

@@ -12,7 +12,7 @@ use ledgerward_contract::{Error, ErrorKind, Expect, FileId, FolderId, Result, St
 
 use crate::{
     api::{Call, Cond, Kind},
-    map::{self, What},
+    map::{self, Item, What},
 };
 
 impl Call<'_> {
@@ -77,7 +77,7 @@ impl Call<'_> {
             // A replacement is rare: the look keeps its id and tag honest where an etag is none.
             Expect::Unchanged(..) => match self.look(put, expect).await? {
                 Found::Same(stored) => return Ok(stored),
-                Found::AsExpected(Some(tag)) if !tag.contains('"') && !looks_like_time(&tag) => Cond::Etag(tag),
+                Found::AsExpected(Some(there)) if can_be_asked_for(&there) => Cond::Etag(there.tag),
                 Found::AsExpected(_) => Cond::Any,
             },
         };
@@ -187,7 +187,7 @@ impl Call<'_> {
             (Expect::Unchanged(id, tag), Some(item))
                 if item.what == What::File && *id == put.id() && tag.0 == item.tag =>
             {
-                Ok(Found::AsExpected(Some(item.tag)))
+                Ok(Found::AsExpected(Some(item)))
             }
             (_, Some(item)) if item.what == What::File && item.size == put.file.bytes.len() as u64 => {
                 if map::proven(&put.file.bytes, Some(&item.tag), None) {
@@ -203,6 +203,12 @@ impl Call<'_> {
     }
 }
 
+/// Whether `If-Match` can name the state of this file. A weak etag must never match there (RFC 9110 13.1.1), so that a file
+/// with one would never be replaced: the look before has to do.
+fn can_be_asked_for(there: &Item) -> bool {
+    !there.weak && !there.tag.contains('"') && !looks_like_time(&there.tag)
+}
+
 /// A tag of [`map::tag`] that is no etag.
 fn looks_like_time(tag: &str) -> bool {
     tag.split_once('-').is_some_and(|(size, time)| size.parse::<u64>().is_ok() && time.ends_with('Z'))
@@ -216,8 +222,8 @@ struct Put<'a> {
 enum Found {
     /// The very bytes are there already.
     Same(Stored),
-    /// Nothing, or the file of this tag.
-    AsExpected(Option<String>),
+    /// Nothing, or the file that was expected.
+    AsExpected(Option<Item>),
 }
 
 impl Put<'_> {

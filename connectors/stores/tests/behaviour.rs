@@ -374,6 +374,48 @@ async fn a_file_is_read_back_from_a_server_that_packs_it() {
     assert!(stored.written);
 }
 
+/// A server whose etags are weak. No `If-Match` matches one (RFC 9110 13.1.1).
+struct Weak(Arc<Dav>);
+
+#[async_trait]
+impl Transport for Weak {
+    async fn send(&self, request: Request) -> Result<Response> {
+        if request.headers.get("if-match").is_some_and(|v| v != "*") {
+            return Ok(Response { status: 412, headers: HeaderMap::new(), body: Bytes::new() });
+        }
+        let mut answer = self.0.send(request).await?;
+        if let Some(tag) = answer.headers.get("etag").cloned() {
+            answer.headers.insert("etag", format!("W/{}", tag.to_str().unwrap()).parse().unwrap());
+        }
+        if let Ok(text) = std::str::from_utf8(&answer.body)
+            && text.contains("getetag>")
+        {
+            answer.body = text.replace("<D:getetag>", "<D:getetag>W/").into();
+            answer.headers.remove("content-length");
+        }
+        Ok(answer)
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_replaced_at_a_server_whose_etags_are_weak() {
+    let place = Place::ready().await;
+    let folder = place.folder().await;
+    let wire = Arc::new(Weak(place.dav.clone()));
+    let first = place.put_over(wire.clone(), 0, &folder, "a.csv").await.unwrap();
+    let listed = place.t().files(&ReadCx::new(wire.clone(), place.read().now()), &folder, Cursor::Start).await.unwrap();
+    assert_eq!(listed.items.iter().map(|f| &f.tag).collect::<Vec<_>>(), [&first.tag]);
+    let fence = Fenced::managed_elsewhere(folder.clone(), &Audience::new("the tests").unwrap());
+    let put = async |cycle, bytes: &'static [u8], expect| {
+        place.t().put(&place.write_over(wire.clone(), cycle), &fence, &file(&["2026", "a.csv"], bytes), expect).await
+    };
+    let second = put(60, b"another,content", Expect::Unchanged(first.id.clone(), first.tag.clone())).await.unwrap();
+    assert!(second.written && second.tag != first.tag);
+    // And not what somebody else wrote meanwhile.
+    let e = error(put(120, b"a,third,content", Expect::Unchanged(first.id, first.tag)).await);
+    assert_eq!(e.kind, ErrorKind::Conflict);
+}
+
 #[tokio::test]
 async fn the_first_folders_of_a_new_root_are_made_side_by_side() {
     let place = Place::new(json!({ "root": "clients", "new_root": true }), false).await;

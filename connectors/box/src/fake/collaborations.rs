@@ -59,6 +59,9 @@ impl BoxFake {
                     let bad = Refuse::new(400, "bad_request", "Bad Request");
                     return Err(Refuse { context: Some(json!({ "errors": errors })), ..bad });
                 }
+                if self.st.policy.groups.iter().any(|g| g.eq_ignore_ascii_case(login)) {
+                    return Ok(Collab { group: self.st.groups.keys().next().cloned(), ..blank });
+                }
                 let user = self.st.user_by_login(login).map(|u| u.id.clone());
                 Ok(Collab { user, email: Some(login.to_lowercase()), ..blank })
             }

@@ -32,6 +32,9 @@ pub fn policy(p: &mut Policy, v: &Value) {
     if v.get("roles").is_some() {
         p.roles = texts(&v["roles"]);
     }
+    if let Some(groups) = texts(&v["groups"]) {
+        p.groups = groups;
+    }
     p.expiry = v["expiry"].as_bool().unwrap_or(p.expiry);
 }
 

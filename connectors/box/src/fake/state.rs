@@ -143,6 +143,9 @@ pub struct Policy {
     pub expiry: bool,
     /// Roles that the plan has; `None`: all.
     pub roles: Option<Vec<String>>,
+    /// Addresses that stand for the first group.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

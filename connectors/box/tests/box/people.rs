@@ -249,3 +249,22 @@ async fn already_gone_is_said_only_with_the_folder_in_view() {
     w.control("move", json!({ "item": f.as_str(), "to": "33550002" }));
     assert_eq!(w.target().revoke(&w.write(), &f, &p).await.unwrap_err().kind, ErrorKind::NotFound);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_groups_address_lets_nobody_in_and_says_so() {
+    const GROUP: &str = "everybody@harbour.example";
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.control("set_policy", json!({ "groups": [GROUP] }));
+    let groups = async || {
+        let list = w.sharing(&f).await.unwrap();
+        list.items().iter().filter(|p| matches!(p.holder, Holder::Group(_))).map(|p| p.role.clone()).collect::<Vec<_>>()
+    };
+    let e = w.grant(&f, GROUP, FolderRole::Writer).await.unwrap_err();
+    assert!(e.kind == ErrorKind::Unsupported && e.message.contains("group") && e.next.is_some(), "{e:?}");
+    assert_eq!(groups().await, [], "what was made is gone again");
+    // Somebody shared it with the group by hand: Box makes nothing then, and it is not ours to take away.
+    w.control("share", json!({ "item": f.as_str(), "group": "Everybody at Harbour" }));
+    let e = w.grant(&f, GROUP, FolderRole::Writer).await.unwrap_err();
+    assert_eq!((e.kind, groups().await), (ErrorKind::Conflict, vec![SeenRole::Reader]));
+}

@@ -8,7 +8,7 @@ use super::{
 };
 
 const VERBS: &str = "make, share, unshare, accept, share_file, link_on, link_off, move, rename, delete, write, unmount, mount, \
-     inherit, policy, team, account, quota_full, outage, drop_answers, share_async, invitations, corrupt_uploads, \
+     inherit, policy, team, account, group_address, quota_full, outage, drop_answers, share_async, invitations, corrupt_uploads, \
      partial_pieces, busy_commits, kill_sessions, reset_cursors, limits, token, withdraw, expire, move_team_space, violations, stats, dump";
 
 fn text(args: &Value, key: &str) -> Result<String, String> {
@@ -57,6 +57,9 @@ impl DropboxFake {
                 let account = self.st.accounts.get_mut(&email).ok_or("there is no such account")?;
                 account.verified = args["verified"].as_bool().unwrap_or(account.verified);
                 account.plan = args["plan"].as_str().unwrap_or(&account.plan).to_owned();
+            }
+            "group_address" => {
+                self.st.group_addresses.insert(text(args, "email")?.to_lowercase(), text(args, "group")?);
             }
             "quota_full" => {
                 let email = text(args, "email")?.to_lowercase();

@@ -12,7 +12,13 @@ impl DropboxFake {
         let text = |k: &str| selector[k].as_str().unwrap_or_default().to_owned();
         let member = |who: String, group: bool| Member { who, group, pending: false, level: String::new() };
         match selector[".tag"].as_str() {
-            Some("email") => Ok(member(text("email").to_lowercase(), false)),
+            Some("email") => {
+                let email = text("email").to_lowercase();
+                Ok(match self.st.group_addresses.get(&email) {
+                    Some(group) => member(group.clone(), true),
+                    None => member(email, false),
+                })
+            }
             Some("dropbox_id") if text("dropbox_id").starts_with("g:") => Ok(member(text("dropbox_id"), true)),
             Some("dropbox_id") => match self.st.email_of(&text("dropbox_id")) {
                 Some(email) => Ok(member(email, false)),
@@ -61,6 +67,8 @@ impl DropboxFake {
             return tag("team_folder");
         };
         for m in new {
+            // Listed for the sake of something below, or shut out: no member of the folder, and one by this.
+            share.members.retain(|x| x.who != m.who || !["traverse", "no_access"].contains(&x.level.as_str()));
             // A member already: nothing changes.
             if !share.members.iter().any(|x| x.who == m.who) {
                 if share.members.len() >= 1000 {

@@ -100,6 +100,9 @@ pub struct State {
     pub teams: BTreeMap<String, Team>,
     /// By id: name and members.
     pub groups: BTreeMap<String, (String, Vec<String>)>,
+    /// The group that an address stands for.
+    #[serde(default)]
+    pub group_addresses: BTreeMap<String, String>,
     pub nodes: BTreeMap<u64, Node>,
     pub links: BTreeMap<String, Link>,
     pub log: Vec<Change>,

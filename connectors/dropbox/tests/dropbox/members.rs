@@ -83,6 +83,52 @@ async fn an_invitation_that_was_taken_back_in_vain_is_told_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_listed_and_does_not_get_in_is_added() {
+    for (level, role) in
+        [("traverse", FolderRole::Reader), ("traverse", FolderRole::Writer), ("no_access", FolderRole::Writer)]
+    {
+        let w = World::team();
+        let f = w.create(1).await;
+        w.control("share", json!({ "folder": f.as_str(), "email": CARA, "level": level }));
+        assert_eq!(person(&w.sharing(&f).await.unwrap(), CARA).unwrap().role, SeenRole::MetadataOnly);
+        assert!(matches!(w.grant(&f, CARA, role).await.unwrap(), Granted::Now(_)));
+        let now = person(&w.sharing(&f).await.unwrap(), CARA).unwrap().role;
+        assert_eq!(now, if role == FolderRole::Reader { SeenRole::Reader } else { SeenRole::Writer }, "{level}");
+        assert_eq!(w.sent("member.add"), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_groups_address_lets_nobody_in_and_says_so() {
+    const GROUP: &str = "staff@harbour.example";
+    let w = World::team();
+    let f = w.create(1).await;
+    w.control("group_address", json!({ "email": GROUP, "group": "g:harbour-staff" }));
+    let groups = async || {
+        let list = w.sharing(&f).await.unwrap();
+        list.items().iter().filter(|p| matches!(p.holder, Holder::Group(_))).map(|p| p.role.clone()).collect::<Vec<_>>()
+    };
+    let e = w.grant(&f, GROUP, FolderRole::Writer).await.unwrap_err();
+    assert!(e.kind == ErrorKind::Unsupported && e.message.contains("group") && e.next.is_some(), "{e:?}");
+    assert_eq!(groups().await, [], "what was made is gone again");
+    // Somebody shared it with the group by hand: that is not ours to take away.
+    w.control("share", json!({ "folder": f.as_str(), "group": "g:harbour-staff" }));
+    assert!(w.grant(&f, GROUP, FolderRole::Writer).await.is_err());
+    assert_eq!(groups().await, [SeenRole::Reader]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_level_that_nobody_knows_is_never_said_to_be_the_one_that_was_asked_for() {
+    let w = World::team();
+    let f = w.create(1).await;
+    w.control("share", json!({ "folder": f.as_str(), "email": CARA, "level": "brand_new" }));
+    for role in [FolderRole::Reader, FolderRole::Writer] {
+        let e = w.grant(&f, CARA, role).await.unwrap_err();
+        assert!(e.kind == ErrorKind::Unsupported && e.message.contains("brand_new"), "{e:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removal_that_leaves_a_way_in_is_not_a_removal() {
     let w = World::team();
     let f = w.create(1).await;

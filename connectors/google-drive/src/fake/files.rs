@@ -107,6 +107,9 @@ impl DriveFake {
             None => self.st.new_id(),
         };
         let above = self.place_for(r, who, body)?;
+        if body.get("writersCanShare").is_some() && above.drive.is_some() {
+            return no_share_field();
+        }
         let owner = above.drive.is_none().then(|| who.user.clone());
         if owner.is_some() && self.st.account(&who.user).is_some_and(|a| a.room == Some(0)) {
             return refuse(403, "storageQuotaExceeded", "Service Accounts do not have storage quota.");
@@ -227,7 +230,7 @@ impl DriveFake {
             return denied();
         }
         if body.get("writersCanShare").is_some() && node.drive.is_some() {
-            return refuse(403, "fieldNotWritable", "writersCanShare is not populated for items in shared drives.");
+            return no_share_field();
         }
         if body.get("writersCanShare").is_some() && self.st.access(id, &who.user).as_deref() != Some("owner") {
             return denied();
@@ -278,6 +281,10 @@ pub(super) fn body(r: &FakeRequest) -> Result<Value, Refuse> {
         Value::Null => refuse(400, "parseError", "Parse Error"),
         v => Ok(v),
     }
+}
+
+fn no_share_field<T>() -> Result<T, Refuse> {
+    refuse(403, "fieldNotWritable", "writersCanShare is not populated for items in shared drives.")
 }
 
 fn checked(body: &Value) -> Result<(), Refuse> {

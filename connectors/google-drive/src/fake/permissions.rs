@@ -94,7 +94,7 @@ impl DriveFake {
         }
         let body = &body(r)?;
         let text = |k: &str| body[k].as_str().unwrap_or_default().to_owned();
-        let (kind, role) = (text("type"), text("role"));
+        let (mut kind, role) = (text("type"), text("role"));
         check_role(&node, &role)?;
         let whom = match kind.as_str() {
             "user" | "group" => self.invitee(r, &node, &text("emailAddress").to_ascii_lowercase())?,
@@ -102,6 +102,10 @@ impl DriveFake {
             "anyone" => String::new(),
             _ => return refuse(400, "invalid", "The specified type is invalid or not supported."),
         };
+        // A group's address is a group's, whatever was asked for.
+        if kind == "user" && self.st.groups.contains_key(&whom) {
+            kind = "group".to_owned();
+        }
         if (kind == "user" || kind == "group" || kind == "domain") && whom.is_empty() {
             return refuse(400, "invalid", "The permission's target is missing.");
         }

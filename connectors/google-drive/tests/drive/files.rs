@@ -39,6 +39,24 @@ async fn a_file_goes_into_its_sub_folders_and_is_listed_with_its_marker() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn writers_share_on_nothing_that_was_put_into_a_folder() {
+    for (root, large) in [(MY, false), (MY, true), (SHARED, false), (SHARED, true)] {
+        let w = World::new(json!({ "root": root }));
+        let id = w.create(1).await;
+        let bytes = many(if large { 6_000_000 } else { 9 });
+        let stored = w.put(&id, &file("k", "2026/10/a.pdf", bytes), Expect::Absent).await.unwrap();
+        let mut at = stored.id.0;
+        while at != id.0 {
+            let node = w.dumped(&at);
+            // A shared drive has a rule of its own for this, and refuses the field.
+            assert_eq!(node["writersCanShare"], root == SHARED, "{node}");
+            at = node["parent"].as_str().unwrap().to_owned();
+        }
+        assert!(w.put(&id, &file("l", "2026/10/b.pdf", "b"), Expect::Absent).await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_bytes_twice_are_one_file() {
     let w = World::new(my());
     let id = w.create(1).await;

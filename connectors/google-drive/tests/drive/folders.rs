@@ -681,3 +681,25 @@ fn settings_are_checked_and_named() {
         VENDOR.connector(json!({ "service_account": { "file": "key.json" }, "impersonate": "a@b.example" })).is_ok()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_groups_address_lets_nobody_in_and_says_so() {
+    const GROUP: &str = "everyone@harbour.example";
+    for mail_fails in [0, 1] {
+        let w = World::new(json!({ "root": MY }));
+        let id = w.create(1).await;
+        let groups = async || {
+            let list = holders(&w.sharing(&id).await.unwrap());
+            list.into_iter().filter(|(h, ..)| h.starts_with("group:")).map(|(_, role, _)| role).collect::<Vec<_>>()
+        };
+        w.control("mail_fails", json!({ "count": mail_fails }));
+        let e = w.grant(&id, GROUP, FolderRole::Writer).await.unwrap_err();
+        assert!(e.kind == ErrorKind::Unsupported && e.message.contains("group") && e.next.is_some(), "{e:?}");
+        assert_eq!(groups().await, [], "what was made is gone again");
+        // Somebody shared it with the group by hand: that is not ours to take away, nor to raise.
+        w.control("share", json!({ "file": id.as_str(), "type": "group", "email": GROUP, "role": "reader" }));
+        w.control("mail_fails", json!({ "count": mail_fails }));
+        let e = w.grant(&id, GROUP, FolderRole::Writer).await.unwrap_err();
+        assert_eq!((e.kind, groups().await), (ErrorKind::Unsupported, vec![SeenRole::Reader]));
+    }
+}

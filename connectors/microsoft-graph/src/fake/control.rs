@@ -78,6 +78,7 @@ impl GraphFake {
         w.scopes_max = size("scopes_max", w.scopes_max);
         w.marks_inherited = yes("marks_inherited", w.marks_inherited);
         w.quiet_deletes = yes("quiet_deletes", w.quiet_deletes);
+        w.limited_above = yes("limited_above", w.limited_above);
         w.old_fields = yes("old_fields", w.old_fields);
         w.lag = get("lag", w.lag);
         w.swallow = get("swallow", w.swallow);

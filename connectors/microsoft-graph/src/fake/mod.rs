@@ -58,6 +58,9 @@ struct Ways {
     marks_inherited: bool,
     /// A delete of an inherited entry is taken and does nothing, instead of being refused.
     quiet_deletes: bool,
+    /// Who was let in to something stands, without a role, on the lists above it.
+    #[serde(default)]
+    limited_above: bool,
     /// Entries name their holder in the deprecated field only.
     old_fields: bool,
     /// Reads of a list that do not yet show a change.

@@ -62,7 +62,12 @@ impl GraphFake {
     }
 
     fn list(&self, id: &str) -> Vec<Value> {
-        self.st.effective(id).iter().map(|(e, inherited)| self.entry_entity(e, *inherited)).collect()
+        let mut all = self.st.effective(id);
+        if self.ways.limited_above {
+            let more = self.st.limited(id);
+            all.extend(more.into_iter().filter(|(e, _)| !self.st.effective(id).iter().any(|(a, _)| a.id == e.id)));
+        }
+        all.iter().map(|(e, inherited)| self.entry_entity(e, *inherited)).collect()
     }
 
     /// A list as it was, for reads that come too early.
@@ -123,6 +128,7 @@ impl GraphFake {
         let entry_id = match &whom {
             Whom::User(u) => self.st.users.get(u).map(|u| claim_id(&u.upn)).unwrap_or_default(),
             Whom::Address(mail) => claim_id(mail),
+            Whom::Group(name) => claim_id(&format!("c:0t.c|tenant|{name}")),
             _ => String::new(),
         };
         let effective = self.st.effective(id);
@@ -167,6 +173,9 @@ impl GraphFake {
         let named = if object.is_empty() { email } else { object };
         if let Some(u) = self.st.user_named(named) {
             return Ok(Whom::User(u.id.clone()));
+        }
+        if self.st.policy.groups.iter().any(|g| g.eq_ignore_ascii_case(email)) {
+            return Ok(Whom::Group(email.to_owned()));
         }
         let domain = email.rsplit_once('@').map_or("", |(_, d)| d).to_lowercase();
         if domain.is_empty() || domain == "harbour.example" {

@@ -28,6 +28,9 @@ pub fn policy(p: &mut Policy, v: &Value) {
     if v.get("domains").is_some() {
         p.domains = texts(&v["domains"]);
     }
+    if let Some(groups) = texts(&v["groups"]) {
+        p.groups = groups;
+    }
     p.old_sharing = v["old_sharing"].as_bool().unwrap_or(p.old_sharing);
 }
 
@@ -100,6 +103,7 @@ impl GraphFake {
                 scopes_max: 50_000,
                 marks_inherited: true,
                 quiet_deletes: false,
+                limited_above: false,
                 old_fields: false,
                 lag: 0,
                 swallow: 0,

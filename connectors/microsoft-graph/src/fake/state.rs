@@ -128,6 +128,9 @@ pub struct Policy {
     pub domains: Option<Vec<String>>,
     /// Addresses outside without an account end in 500, as in the old sharing mode.
     pub old_sharing: bool,
+    /// Addresses that are groups'.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -236,6 +239,24 @@ impl State {
             }
         }
         all
+    }
+
+    /// Who has limited access to a thing: whoever is on the list of something below the place that this thing has its list
+    /// from, which is its own or the nearest one above. The flag: it has it from above.
+    pub fn limited(&self, id: &str) -> Vec<(Entry, bool)> {
+        let has_list =
+            |n: &&Node| n.cut || n.parent.is_none() || self.entries.get(&n.id).is_some_and(|list| !list.is_empty());
+        let Some(scope) = self.chain(id).into_iter().find(has_list) else { return Vec::new() };
+        let mut all = BTreeMap::new();
+        for (at, list) in &self.entries {
+            let below = *at != scope.id && self.chain(at).iter().any(|n| n.id == scope.id);
+            let people =
+                list.iter().filter(|e| rank(&e.roles) > 0 && matches!(e.whom, Whom::User(_) | Whom::Address(_)));
+            for e in people.filter(|_| below) {
+                all.insert(e.id.clone(), (Entry { roles: Vec::new(), ..e.clone() }, scope.id != id));
+            }
+        }
+        all.into_values().collect()
     }
 
     pub fn role(&self, who: &str, id: &str) -> u8 {

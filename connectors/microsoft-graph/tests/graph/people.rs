@@ -85,28 +85,63 @@ async fn links_groups_and_everyone_are_seen_as_what_they_are() {
     assert_eq!((says("link:anyone"), says("link:organisation"), says("everyone:")), (1, 1, 1), "{holders:?}");
     assert_eq!((says("group:Tax"), says("group:Ledgers Visitors"), says("unknown:Backup")), (1, 1, 1), "{holders:?}");
     assert_eq!(person(&list, BEN).unwrap().role, SeenRole::Reader);
-    assert_eq!(person(&list, ANA).unwrap().role, SeenRole::MetadataOnly, "limited access lets nobody in");
-    assert_eq!(list.items().len(), 10, "{holders:?}");
+    assert_eq!(person(&list, ANA).unwrap().role, SeenRole::Other("no role told".to_owned()));
+    assert_eq!(list.items().len(), 11, "{holders:?}");
     // Closing ends the links that name nobody, and takes no person away.
     w.target().close_spread(&w.write(), &f).await.unwrap();
     let list = w.sharing(&f).await.unwrap();
     assert!(!list.items().iter().any(|p| matches!(p.holder, Holder::Link(_))));
-    // Taking one person of a link away ends the link; the other is given access anew by the next plan.
-    let ben = person(&list, BEN).unwrap();
-    assert_eq!(w.target().revoke(&w.write(), &f, &ben.id).await.unwrap(), Gone::Done);
-    let list = w.sharing(&f).await.unwrap();
-    assert!(person(&list, BEN).is_none() && person(&list, CARA).is_none());
+}
+
+/// The one link for certain people on a folder, as an entry of its own.
+fn link(list: &Snapshot<SeenPermission>) -> Option<SeenPermission> {
+    let is = |p: &&SeenPermission| matches!(&p.holder, Holder::Opaque(what) if what.starts_with("the link "));
+    list.items().iter().find(is).cloned()
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_with_a_link_as_well_is_still_in_after_the_direct_entry_is_gone() {
+async fn who_is_on_a_link_gets_in_and_has_no_entry_that_could_be_ours() {
     let w = World::rooted();
     let f = w.create(1).await;
-    let Granted::Now(id) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+    w.control("share", json!({ "item": f.as_str(), "link": "users", "people": [BEN, CARA] }));
+    let list = w.sharing(&f).await.unwrap();
+    let (ben, cara) = (person(&list, BEN).unwrap(), person(&list, CARA).unwrap());
+    for p in [&ben, &cara] {
+        assert!(matches!(p.via, Via::Below(_)) && p.role == SeenRole::Reader, "not the person's own: {p:?}");
+    }
+    // Both count as people: the planned one passes, the stranger does not.
+    let planned = Allowed { planned: [Email::parse(BEN).unwrap()].into(), ..Allowed::default() };
+    let strangers = Fenced::check(f.clone(), &list, &planned).unwrap_err().strangers;
+    assert_eq!(strangers, [cara]);
+    // One of them cannot be taken off it; that would take the others' access too.
+    let e = w.target().revoke(&w.write(), &f, &ben.id).await.unwrap_err();
+    assert!(e.kind == ErrorKind::Forbidden && e.next.unwrap().contains("the link"));
+    assert!(person(&w.sharing(&f).await.unwrap(), CARA).is_some());
+    // The link itself can, whoever else is on the folder.
+    let Granted::Now(own) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+    let the_link = link(&list).unwrap();
+    assert_eq!((&the_link.via, the_link.role.lets_nobody_in()), (&Via::Direct, true));
+    assert_eq!(w.target().revoke(&w.write(), &f, &the_link.id).await.unwrap(), Gone::Done);
+    assert_eq!(w.target().revoke(&w.write(), &f, &the_link.id).await.unwrap(), Gone::Already);
+    let list = w.sharing(&f).await.unwrap();
+    assert_eq!(person(&list, BEN).unwrap().id, own);
+    assert!(person(&list, CARA).is_none() && link(&list).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_on_a_link_as_well_is_still_in_after_the_own_entry_is_gone_and_nobody_else_is() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    let grant = async |who| {
+        let Granted::Now(id) = w.grant(&f, who, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+        id
+    };
+    let (ben, cara) = (grant(BEN).await, grant(CARA).await);
     w.control("share", json!({ "item": f.as_str(), "link": "users", "people": [BEN] }));
-    assert_eq!(w.target().revoke(&w.write(), &f, &id).await.unwrap(), Gone::StillVia(Via::Direct));
-    let left = person(&w.sharing(&f).await.unwrap(), BEN).unwrap();
-    assert_eq!(w.target().revoke(&w.write(), &f, &left.id).await.unwrap(), Gone::Done);
+    let gone = w.target().revoke(&w.write(), &f, &ben).await.unwrap();
+    assert!(matches!(&gone, Gone::StillVia(Via::Below(how)) if how.starts_with("the link ")), "{gone:?}");
+    assert_eq!(w.target().revoke(&w.write(), &f, &cara).await.unwrap(), Gone::Done);
+    assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,6 +163,93 @@ async fn what_comes_from_above_is_never_touched_even_if_it_does_not_say_so() {
         assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_none());
         assert!(matches!(w.target().stat(&w.read(), &f).await.unwrap(), Stat::Present { inherits: false, .. }));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limited_access_above_makes_nobodys_own_access_inherited() {
+    for marks in [true, false] {
+        let w = World::rooted();
+        w.control("limits", json!({ "limited_above": true, "marks_inherited": marks }));
+        let (f, other) = (w.create(1).await, w.create(2).await);
+        let Granted::Now(id) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+        let root = FolderId(format!("{DRIVE}:{ROOT}"));
+        let above = w.sharing(&root).await.unwrap();
+        assert_eq!(person(&above, BEN).unwrap().role, SeenRole::MetadataOnly, "the fake shows it above");
+        let seen = person(&w.sharing(&f).await.unwrap(), BEN).unwrap();
+        assert_eq!((seen.via, seen.role), (Via::Direct, SeenRole::Reader));
+        // The other client's folder has no list of its own yet, and shows that of above: nobody gets in by it.
+        let seen = person(&w.sharing(&other).await.unwrap(), BEN).unwrap();
+        assert_eq!(seen.role, SeenRole::MetadataOnly);
+        assert!(matches!(w.target().stat(&w.read(), &other).await.unwrap(), Stat::Present { inherits: false, .. }));
+        assert!(matches!(w.grant(&other, BEN, FolderRole::Reader).await.unwrap(), Granted::Now(_)));
+        w.target().set_role(&w.write(), &f, &id, FolderRole::Writer).await.unwrap();
+        assert_eq!(w.target().revoke(&w.write(), &f, &id).await.unwrap(), Gone::Done);
+        assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_none_or(|p| p.role.lets_nobody_in()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_without_a_role_on_the_folder_or_below_may_let_somebody_in() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.put(&f, &file("2026/a.pdf", "x"), Expect::Absent).await.unwrap();
+    let nameless = SeenRole::Other("no role told".to_owned());
+    for at in [f.as_str(), "2026"] {
+        w.control("share", json!({ "item": at, "user": BEN, "role": "" }));
+        let list = w.sharing(&f).await.unwrap();
+        let seen: Vec<_> = list.items().iter().filter(|p| p.holder.to_string() == BEN).collect();
+        assert!(at == "2026" || seen.len() == 1, "what the folder says is not said again below: {seen:?}");
+        // A way in, and none that could be taken for the person's own access: they are let in as if it were not there.
+        assert!(
+            !seen.is_empty() && seen.iter().all(|p| p.role == nameless && matches!(p.via, Via::Below(_))),
+            "{seen:?}"
+        );
+        let who = Email::parse(BEN).unwrap();
+        assert!(Fenced::check(f.clone(), &list, &Allowed::default()).is_err());
+        let accepted = Allowed { accepted: [Holder::Person(who)].into(), ..Allowed::default() };
+        assert!(Fenced::check(f.clone(), &list, &accepted).is_ok());
+        assert!(matches!(w.grant(&f, BEN, FolderRole::Reader).await.unwrap(), Granted::Now(_)));
+        let seen = person(&w.sharing(&f).await.unwrap(), BEN).unwrap();
+        assert_eq!((&seen.via, &seen.role), (&Via::Direct, &SeenRole::Reader));
+        w.target().revoke(&w.write(), &f, &seen.id).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_let_in_to_something_below_as_well_is_still_in_and_not_by_our_grant() {
+    let w = World::rooted();
+    w.control("limits", json!({ "limited_above": true }));
+    let f = w.create(1).await;
+    w.put(&f, &file("2026/a.pdf", "x"), Expect::Absent).await.unwrap();
+    w.grant(&f, CARA, FolderRole::Reader).await.unwrap();
+    let Granted::Now(id) = w.grant(&f, BEN, FolderRole::Reader).await.unwrap() else { panic!("pending") };
+    w.control("share", json!({ "item": "a.pdf", "user": BEN }));
+    let gone = w.target().revoke(&w.write(), &f, &id).await.unwrap();
+    assert!(matches!(gone, Gone::StillVia(Via::Below(_))), "{gone:?}");
+    let list = w.sharing(&f).await.unwrap();
+    assert!(!list.items().iter().any(|p| p.id == id && p.via == Via::Direct), "{:?}", list.items());
+    w.control("unshare", json!({ "item": "a.pdf", "user": BEN }));
+    assert!(person(&w.sharing(&f).await.unwrap(), BEN).is_none());
+    assert_eq!(w.target().revoke(&w.write(), &f, &id).await.unwrap(), Gone::Already);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_groups_address_lets_nobody_in_and_says_so() {
+    const GROUP: &str = "tax@harbour.example";
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.control("set_policy", json!({ "groups": [GROUP] }));
+    let groups = async || {
+        let list = w.sharing(&f).await.unwrap();
+        list.items().iter().filter(|p| matches!(p.holder, Holder::Group(_))).map(|p| p.role.clone()).collect::<Vec<_>>()
+    };
+    let e = w.grant(&f, GROUP, FolderRole::Writer).await.unwrap_err();
+    assert!(e.kind == ErrorKind::Unsupported && e.message.contains("group") && e.next.is_some(), "{e:?}");
+    assert_eq!(groups().await, [], "what was made is gone again");
+    // Somebody shared it with the group by hand: that is not ours to take away, nor to raise.
+    w.control("share", json!({ "item": f.as_str(), "group": GROUP }));
+    let e = w.grant(&f, GROUP, FolderRole::Writer).await.unwrap_err();
+    assert_eq!((e.kind, groups().await), (ErrorKind::Unsupported, vec![SeenRole::Reader]));
 }
 
 #[tokio::test(start_paused = true)]
