@@ -218,7 +218,7 @@ fn clients() -> Vec<Line> {
             vec![client(), body("accounts", Texts, "CONNECTION:LEDGER:ACCOUNT, or ACCOUNT where the client has one ledger"), body("all", Flag, "every one")],
             Command("clients accounts --all?all -- {client} {accounts}"), CHANGE),
         (Method::PUT, "/clients/{client}/since", "clientSince", "From which day on statements are made", Manage,
-            vec![client(), must(body("date", Text, "YYYY-MM-DD, or beginning"))], Command("clients since -- {client} {date}"), CHANGE),
+            vec![client(), must(body("date", Text, "YYYY-MM-DD, beginning, or default"))], Command("clients since -- {client} {date}"), CHANGE),
         (Method::PUT, "/clients/{client}/year-end", "clientYearEnd", "The last day of the financial year", Manage,
             vec![client(), must(body("day", Text, "MM-DD, or ledger for what the ledger says"))], Command("clients year-end -- {client} {day}"), CHANGE),
     ]

@@ -20,7 +20,7 @@ use crate::{
     app::App,
     domain::{
         change::{self, ChangeOp, unlisted_slug},
-        firm::{Authority, Client, ClientState, Firm, TargetName},
+        firm::{Authority, BEGINNING, Client, ClientState, Firm, TargetName},
         office::Permission,
         policy::{Answer, Decider},
     },
@@ -371,6 +371,15 @@ fn source_words(source: &SourceRef, known: &BTreeMap<(&ConnectionName, &str), &L
     }
 }
 
+/// As `clients since` takes it.
+fn since_words(since: Option<Date>) -> String {
+    match since {
+        None => "default".to_owned(),
+        Some(day) if day == BEGINNING => "beginning".to_owned(),
+        Some(day) => day.to_string(),
+    }
+}
+
 /// `whole`: with what it is made of.
 fn client_json(client: &Client, whole: bool, selected: Option<usize>) -> Value {
     let Client {
@@ -399,7 +408,7 @@ fn client_json(client: &Client, whole: bool, selected: Option<usize>) -> Value {
         "targets": targets.as_ref().map_or_else(|| json!("all"), |t| json!(t)),
         "accounts": accounts.as_ref().map_or_else(|| json!("all"), |a| json!(a)),
         "year_end": year_end.map_or_else(|| "ledger".to_owned(), |(m, d)| format!("{m:02}-{d:02}")),
-        "since": statements_since.map_or_else(|| "beginning".to_owned(), |d: Date| d.to_string()),
+        "since": since_words(*statements_since),
     });
     if let (false, Some(map)) = (whole, value.as_object_mut()) {
         for made_of in ["sources", "authority", "accounts"] {

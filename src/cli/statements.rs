@@ -7,7 +7,7 @@ use std::{
 };
 
 use ledgerward_contract::{
-    AccountId, ClientId, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, SourceKind, SourceRef,
+    AccountId, ClientId, Date, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, SourceKind, SourceRef,
     StatementKind, StatementRequest, Timestamp,
 };
 use serde::Serialize;
@@ -60,6 +60,8 @@ struct Known {
     accounts: BTreeMap<SourceRef, Vec<LedgerAccount>>,
     /// What was found when the files of each folder were last looked at.
     looked: BTreeMap<String, deliver::Looked>,
+    /// When each ledger had its first delivery.
+    firsts: BTreeMap<String, Date>,
     /// The clients that may be shown, and what of each.
     clients: BTreeMap<ClientId, Papers>,
 }
@@ -132,14 +134,15 @@ impl Known {
         };
         let sources: Vec<SourceRef> =
             firm.clients.values().flat_map(|c| &c.sources).filter(|s| s.kind == SourceKind::Ledger).cloned().collect();
-        let (versions, delivered, profiles, accounts, looked) = app.store.run(move |db| stored(db, sources)).await?;
+        let (versions, delivered, profiles, accounts, looked, firsts) =
+            app.store.run(move |db| stored(db, sources)).await?;
         let versions =
             versions.into_iter().filter_map(|(k, v, at)| Some((StatementKey::parse(&k)?, (v, at)))).collect();
         let mut files: BTreeMap<String, Vec<DeliveredFile>> = BTreeMap::new();
         for file in delivered.into_values().flatten() {
             files.entry(stem(file.delivered.key.as_str()).to_owned()).or_default().push(file);
         }
-        Ok(Self { firm, versions, files, profiles, accounts, looked, clients })
+        Ok(Self { firm, versions, files, profiles, accounts, looked, firsts, clients })
     }
 
     fn year_end(&self, client: &Client, source: &SourceRef) -> YearEnd {
@@ -169,6 +172,7 @@ type FromStore = (
     BTreeMap<String, (Timestamp, LedgerProfile)>,
     BTreeMap<SourceRef, Vec<LedgerAccount>>,
     BTreeMap<String, deliver::Looked>,
+    BTreeMap<String, Date>,
 );
 
 fn stored(db: &mut Db, sources: Vec<SourceRef>) -> Stored<FromStore> {
@@ -178,7 +182,8 @@ fn stored(db: &mut Db, sources: Vec<SourceRef>) -> Stored<FromStore> {
             accounts.insert(source, list);
         }
     }
-    Ok((db.statements()?, db.delivered()?, db.doc_all(deliver::PROFILE)?, accounts, db.doc_all(deliver::LOOKED)?))
+    let (profiles, looked) = (db.doc_all(deliver::PROFILE)?, db.doc_all(deliver::LOOKED)?);
+    Ok((db.statements()?, db.delivered()?, profiles, accounts, looked, db.doc_all(deliver::FIRST)?))
 }
 
 /// The statement's part of a file's key.
@@ -316,6 +321,8 @@ fn due(app: &App, known: &Known, client: &Client, unread: &mut BTreeSet<String>)
             continue;
         }
         let year_end = known.year_end(client, source);
+        let first = known.firsts.get(&deliver::place(client.id, source)).copied().unwrap_or(today).min(today);
+        let since = deliver::since(client, first, year_end);
         for kind in
             kinds.iter().copied().filter(|k| entry.factory.manifest().statements.contains(k) && !k.is_document())
         {
@@ -331,10 +338,8 @@ fn due(app: &App, known: &Known, client: &Client, unread: &mut BTreeSet<String>)
                 }
             };
             let lengths = if kind.per_account() { [PeriodLength::Month].into() } else { settings.periods.clone() };
-            let periods: Vec<Period> = lengths
-                .into_iter()
-                .flat_map(|l| year_end.due(l, deliver::since(client, today, year_end), today, settings.after_days))
-                .collect();
+            let periods: Vec<Period> =
+                lengths.into_iter().flat_map(|l| year_end.due(l, since, today, settings.after_days)).collect();
             for period in periods {
                 for account in &accounts {
                     let request = StatementRequest { kind, basis: settings.basis, period, account: account.clone() };
@@ -533,6 +538,13 @@ async fn push(
     let exit =
         |d: &deliver::Delivery| if d.failed.is_empty() && d.waiting.is_empty() { Exit::Done } else { Exit::Partly };
     let (done, veil) = cycle::end(app, run, done, |(done, _)| exit(done)).await?;
+    if (which.period.is_some() || which.kind.is_some()) && done.matched == 0 && exit(&done) == Exit::Done {
+        let mut list = "ledgerward statements list".to_owned();
+        if let Some(client) = &which.client {
+            let _ = write!(list, " --client {}", client.0);
+        }
+        return Err(Failure::new(Exit::Failed, "no statement is like that: none was made, and none is due").next(list));
+    }
     let text = format!("{}{} delivered.\n", applied(&[], &done, &veil), count(done.files.len(), "file"));
     let mut value = serde_json::to_value(&done)
         .map_err(|e| Failure::new(Exit::Failed, "the result cannot be written").cause(&e))?;

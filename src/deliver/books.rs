@@ -1,13 +1,16 @@
 //! What a client's ledger is: its accounts, its profile, and which of them the firm chose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{
-    AccountId, AccountKind, Cursor, Date, Error, ErrorKind, LedgerAccount, LedgerId, LedgerProfile, PeriodLength,
-    Snapshot, SourceRef, StatementRef, StatementRequest, Timestamp,
+    AccountId, AccountKind, Cursor, Error, ErrorKind, LedgerAccount, LedgerId, LedgerProfile, Snapshot, SourceRef,
+    StatementRef, StatementRequest, Timestamp,
 };
 
-use super::Job;
+use super::{
+    Job,
+    locks::{LOCKS, Locks},
+};
 use crate::{
     app::App,
     cli::outcome::Failure,
@@ -16,7 +19,8 @@ use crate::{
         firm::{AccountRef, Client, SelectionScope},
     },
     gather,
-    statement::YearEnd,
+    statement::{YearEnd, check::same_name},
+    store::Db,
     world::{Reach, Source},
 };
 
@@ -35,6 +39,9 @@ pub(super) struct Books<'a> {
     pub(super) reference: SourceRef,
     pub(super) ledger: LedgerId,
     pub(super) profile: LedgerProfile,
+    /// When it was read.
+    pub(super) profile_read: Timestamp,
+    pub(super) locks: Locks,
     pub(super) accounts: Vec<LedgerAccount>,
     pub(super) year_end: YearEnd,
 }
@@ -51,8 +58,8 @@ impl<'a> Job<'a> {
             Err(e) => return Ok(Err(e)),
         };
         let ledger = LedgerId(reference.id.clone());
-        let profile = match self.profile(&reference).await? {
-            Ok(profile) => profile,
+        let (profile_read, profile, locks) = match self.profile(&reference).await? {
+            Ok(said) => said,
             Err(e) => return Ok(Err(e)),
         };
         let needs_accounts = self.kinds().iter().any(|k| k.per_account());
@@ -70,7 +77,7 @@ impl<'a> Job<'a> {
         let (month, day) = self.client.year_end.or(profile.year_end).unwrap_or((12, 31));
         let year_end = YearEnd::new(month, day).or_else(|| YearEnd::new(12, 31));
         let Some(year_end) = year_end else { return Ok(Ok(None)) };
-        Ok(Ok(Some(Books { source, reach, reference, ledger, profile, accounts, year_end })))
+        Ok(Ok(Some(Books { source, reach, reference, ledger, profile, profile_read, locks, accounts, year_end })))
     }
 
     /// Accounts that somebody chose before the ledger's own were known, or that went away since.
@@ -99,35 +106,61 @@ impl<'a> Job<'a> {
     }
 
     /// The ledger's own words about itself, read again once a day: year ends and lock dates change.
-    pub(super) async fn profile(&self, reference: &SourceRef) -> Result<Result<LedgerProfile, Error>, Failure> {
+    async fn profile(&self, reference: &SourceRef) -> Result<Result<Said, Error>, Failure> {
         let now = self.picture.now;
-        let doc = crate::memory::source_key(reference);
-        let name = doc.clone();
-        let kept: Option<(Timestamp, LedgerProfile)> =
-            self.app.store.run_grouped(move |db| db.doc_get(PROFILE, &name)).await?;
+        let name = crate::memory::source_key(reference);
+        let kept = move |db: &mut Db| Ok((db.doc_get(PROFILE, &name)?, db.doc_get(LOCKS, &name)?));
+        let (kept, locks): (Option<(Timestamp, LedgerProfile)>, Option<Locks>) =
+            self.app.store.run_grouped(kept).await?;
         let day = jiff::SignedDuration::from_hours(24);
-        if let Some((_, profile)) = kept.filter(|(read, _)| now.duration_since(*read) < day) {
-            return Ok(Ok(profile));
+        if let Some((read, profile)) = kept.filter(|(read, _)| now.duration_since(*read) < day) {
+            let locks = locks.unwrap_or_else(|| Locks::default().see(profile.locked_to, read));
+            return Ok(Ok((read, profile, locks)));
         }
         match gather::profile(self.world, reference, now).await {
-            Ok(profile) => {
-                let keep = (now, profile.clone());
-                self.app.store.run_grouped(move |db| db.doc_put(PROFILE, &doc, &keep)).await?;
-                Ok(Ok(profile))
-            }
+            Ok(profile) => Ok(Ok(self.keep_profile(reference, profile).await?)),
             Err(e) => Ok(Err(e)),
         }
     }
+
+    async fn keep_profile(&self, reference: &SourceRef, profile: LedgerProfile) -> Result<Said, Failure> {
+        let (now, name) = (self.picture.now, crate::memory::source_key(reference));
+        let keep = move |db: &mut Db| {
+            let locks = db.doc_get::<Locks>(LOCKS, &name)?.unwrap_or_default().see(profile.locked_to, now);
+            let kept = (now, profile);
+            db.doc_put(PROFILE, &name, &kept)?;
+            db.doc_put(LOCKS, &name, &locks)?;
+            Ok((now, kept.1, locks))
+        };
+        Ok(self.app.store.run_grouped(keep).await?)
+    }
+
+    /// Asks the ledger for its name now, because a report has another one than what is kept of it: it may have been renamed
+    /// since. A name that another ledger of the connection is known by is not taken over: then the provider may be mixing them
+    /// up, and that word is no better than the report (N14).
+    pub(super) async fn renamed(&self, books: &mut Books<'_>) -> Result<Result<(), Error>, Failure> {
+        if books.profile_read >= self.picture.now {
+            return Ok(Ok(()));
+        }
+        let profile = match gather::profile(self.world, &books.reference, self.picture.now).await {
+            Ok(profile) => profile,
+            Err(e) => return Ok(Err(e)),
+        };
+        books.profile_read = self.picture.now;
+        let kept: BTreeMap<String, (Timestamp, LedgerProfile)> =
+            self.app.store.run_grouped(|db| db.doc_all(PROFILE)).await?;
+        let own = crate::memory::source_key(&books.reference);
+        if kept.iter().any(|(ledger, (_, other))| *ledger != own && same_name(&other.name, &profile.name)) {
+            return Ok(Ok(()));
+        }
+        let reference = books.reference.clone();
+        (books.profile_read, books.profile, books.locks) = self.keep_profile(&reference, profile).await?;
+        Ok(Ok(()))
+    }
 }
 
-/// Turning a client on back-fills to the start of the financial year that a day of three months ago is in;
-/// `clients since` bounds it otherwise.
-pub fn since(client: &Client, today: Date, year_end: YearEnd) -> Date {
-    client.statements_since.unwrap_or_else(|| {
-        let back = today.saturating_sub(jiff::Span::new().months(3));
-        year_end.containing(back, PeriodLength::Year).start
-    })
-}
+/// What a ledger said of itself, when, and since when it is locked.
+type Said = (Timestamp, LedgerProfile, Locks);
 
 /// A ledger's bank accounts, or those of them that the firm chose.
 pub fn chosen_accounts(client: &Client, source: &SourceRef, accounts: &[LedgerAccount]) -> Vec<AccountId> {

@@ -62,32 +62,14 @@ impl<'a> Job<'a> {
         lacking
     }
 
-    /// The renderings of an older version that a folder had and has lost.
-    fn lost(&self, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
+    /// The renderings of a version that a folder had and has lost.
+    pub(super) fn lost(&self, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
         let of = |at: usize, door: &Door<'_>| {
             let files = self.wanted_formats(at, key).unwrap_or_default().into_iter();
             let files = files.map(|format| (at, format, key.file_key(version, format.ext())));
             files.filter(|(.., file)| door.lost.contains(file) && !door.there.contains_key(file)).collect::<Vec<_>>()
         };
         self.doors.iter().enumerate().flat_map(|(at, door)| of(at, door)).collect()
-    }
-
-    /// Sends older versions again where they were and are not any more: both are kept, the new and the old (`product` 6).
-    pub(super) async fn push_lost(&mut self, books: &Books<'a>, known: &Known, several: bool) -> Result<(), Failure> {
-        let Some((newest, _)) = known.newest.filter(|_| self.doors.iter().any(|d| !d.lost.is_empty())) else {
-            return Ok(());
-        };
-        for version in 1..newest {
-            let lost = self.lost(&known.key, version);
-            let text = known.key.text();
-            if lost.is_empty() {
-                continue;
-            }
-            if let Some(old) = self.app.store.run(move |db| db.statement_at(&text, version)).await? {
-                self.push_to(books, &known.key, &old, several, lost).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Renders a version for every folder that lacks it.
@@ -99,16 +81,18 @@ impl<'a> Job<'a> {
         several: bool,
     ) -> Result<(), Failure> {
         let lacking = self.lacking(key, version.version);
-        self.push_to(books, key, version, several, lacking).await
+        self.push_to(books, key, version, several, lacking, true).await
     }
 
-    async fn push_to(
+    /// `newest`: what is found while rendering is about the statement as it is now.
+    pub(super) async fn push_to(
         &mut self,
         books: &Books<'a>,
         key: &StatementKey,
         version: &StatementVersion,
         several: bool,
         lacking: Vec<(usize, Format, FileKey)>,
+        newest: bool,
     ) -> Result<(), Failure> {
         if lacking.is_empty() {
             return Ok(());
@@ -123,11 +107,15 @@ impl<'a> Job<'a> {
         let made = rendered(statement, formats).await?;
         for (format, result) in &made {
             match result {
-                Ok(rendered) => self.rendering_findings(rendered, key),
+                Ok(_) => {}
                 // One format less is no missing statement: the others have the same lines.
                 Err(RenderError::NoOfx(why)) => self.no_ofx(key, why),
                 Err(e) => self.out.failed.push(format!("{}: {}: {e}", self.client.slug, format.slug())),
             }
+        }
+        if newest {
+            let rendered = made.iter().filter_map(|(format, result)| Some((*format, result.as_ref().ok()?)));
+            self.tell_rendered(books, key, rendered).await?;
         }
         for (at, format, file_key) in lacking {
             let Some(Ok(rendered)) = made.get(&format) else { continue };
@@ -161,18 +149,6 @@ impl<'a> Job<'a> {
         ));
     }
 
-    fn rendering_findings(&mut self, rendered: &statement::Rendered, key: &StatementKey) {
-        for finding in &rendered.findings {
-            self.out.findings.push(Finding::new(
-                Severity::Notice,
-                "statement.rendering",
-                format!("{}/{}/{}", self.client.slug, key.request.kind.slug(), rendered.ext),
-                format!("{}: {finding}.", self.client.name),
-                "Nothing must be done; the file is complete otherwise.",
-            ));
-        }
-    }
-
     pub(super) fn head(
         &self,
         books: &Books<'_>,
@@ -186,7 +162,7 @@ impl<'a> Job<'a> {
     }
 
     /// The formats in which this folder wants this kind; `None` where it takes no file of it.
-    fn wanted_formats(&self, at: usize, key: &StatementKey) -> Option<Vec<Format>> {
+    pub(super) fn wanted_formats(&self, at: usize, key: &StatementKey) -> Option<Vec<Format>> {
         let door = self.doors.get(at).filter(|d| d.takes_files())?;
         let settings = &door.target.settings;
         let kinds = settings.kinds.as_ref().unwrap_or(&self.app.config.statements.kinds);
@@ -220,7 +196,7 @@ impl<'a> Job<'a> {
     /// A document goes byte for byte. Its bytes are read once for all folders, and only if one of them lacks it.
     pub(super) async fn document(
         &mut self,
-        books: &Books<'a>,
+        books: &mut Books<'a>,
         known: &Known,
         one: &StatementRef,
         several: bool,

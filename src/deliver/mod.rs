@@ -1,12 +1,16 @@
 //! Which statement goes where. The content's hash decides: what is there already is not sent again, and a file goes only
 //! into a folder that passed the fence in this run.
 
+mod again;
 mod batch;
 mod books;
 mod door;
 mod files;
+mod locks;
+mod since;
 mod statements;
 mod there;
+mod told;
 mod whose;
 
 use std::{
@@ -15,7 +19,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use ledgerward_contract::{Date, FolderId, SourceKind, SourceRef, StatementKind};
+use ledgerward_contract::{Date, FileKey, FolderId, SourceKind, SourceRef, StatementKind};
 use ledgerward_kit::layers::stop;
 use serde::Serialize;
 
@@ -39,8 +43,9 @@ use self::{
     door::{Door, Entry, door},
 };
 pub use self::{
-    books::{PROFILE, accounts_now, chosen_accounts, since},
+    books::{PROFILE, accounts_now, chosen_accounts},
     files::head,
+    since::{FIRST, place, since},
     statements::{body_of, change_of},
     there::{Fault, LOOKED, Looked, accept, forget, sweep},
     whose::ACCOUNT,
@@ -103,6 +108,9 @@ pub struct Delivery {
     /// What a source does not give, said once for each client and kind.
     pub not_available: Vec<String>,
     pub failed: Vec<String>,
+    /// How many statements the delivery was about, whether or not anything was to do for them.
+    #[serde(skip)]
+    pub matched: usize,
     /// How many files of each client wait in each folder because the firm is frozen. They end up in `waiting`.
     #[serde(skip)]
     frozen: BTreeMap<LaneKey, (String, usize)>,
@@ -132,6 +140,7 @@ impl Delivery {
         self.waiting.extend(other.waiting);
         self.not_available.extend(other.not_available);
         self.failed.extend(other.failed);
+        self.matched += other.matched;
         self.findings.extend(other.findings);
         self.refused.extend(other.refused);
         self.frozen.extend(other.frozen);
@@ -193,10 +202,13 @@ pub async fn run_only(
     }
     let frozen = app.store.run(|db| db.freeze()).await?.is_some();
     let turns = Turns::new(world);
-    let (turns, accepted) = (&turns, &accepted);
+    let active = doors.keys().filter_map(|id| picture.firm.clients.get(id)).filter(|c| c.state == ClientState::Active);
+    let firsts = since::firsts(app, active, today(app, picture)).await?;
+    let (turns, accepted, firsts) = (&turns, &accepted, &firsts);
     let jobs = doors.into_iter().filter_map(|(id, doors)| {
         let client = picture.firm.clients.get(&id).filter(|c| c.state == ClientState::Active)?;
-        Some(Job { app, world, picture, only, client, turns, accepted, doors, frozen, out: Delivery::default() }.run())
+        let (unasked, out) = (BTreeSet::new(), Delivery::default());
+        Some(Job { app, world, picture, only, client, turns, accepted, firsts, doors, frozen, unasked, out }.run())
     });
     let jobs = stream::iter(jobs).buffer_unordered(CLIENTS_AT_ONCE).collect();
     let results: Vec<Result<Delivery, Failure>> = stop::heeding(app.process.stop_signal(), jobs).await;
@@ -249,9 +261,13 @@ async fn tell(app: &App, picture: &Picture, lanes: &[LaneDone], all: &Delivery) 
     let looked: Option<BTreeSet<String>> = picture.clients.as_ref().map(|ids| {
         ids.iter().filter_map(|id| picture.firm.clients.get(id)).map(|client| client.slug.clone()).collect()
     });
+    let firm = picture.firm.clone();
     app.store
         .run(move |db| {
-            let open = db.open_findings()?.into_iter().filter(|row| row.scope == SCOPE).map(|row| row.finding);
+            let rows = db.open_findings()?;
+            let over = told::over(&firm, rows.iter().map(|row| row.scope.clone()));
+            let mut scopes: BTreeMap<String, Vec<Finding>> = over.into_iter().map(|s| (s, Vec::new())).collect();
+            let open = rows.into_iter().filter(|row| row.scope == SCOPE).map(|row| row.finding);
             let known: BTreeSet<String> =
                 found.iter().filter(|f| f.code == REFUSED).map(|f| f.subject.clone()).collect();
             found.extend(open.filter(|f| match slug_of(f) {
@@ -260,7 +276,8 @@ async fn tell(app: &App, picture: &Picture, lanes: &[LaneDone], all: &Delivery) 
                 }
                 other => other.is_some() || looked.is_some(),
             }));
-            db.sync_findings(run, SCOPE, &found, now)
+            scopes.insert(SCOPE.to_owned(), found);
+            db.sync_scopes(run, &scopes, now)
         })
         .await?;
     Ok(())
@@ -388,9 +405,13 @@ struct Job<'a> {
     turns: &'a Turns,
     /// What a person says is right as it is.
     accepted: &'a BTreeMap<String, there::Faults>,
+    /// When each ledger had its first delivery, by [`place`].
+    firsts: &'a BTreeMap<String, Date>,
     doors: Vec<Door<'a>>,
     /// The firm was frozen when the delivery began.
     frozen: bool,
+    /// Files that folders lost and that the settings ask for no more.
+    unasked: BTreeSet<(LaneKey, FileKey)>,
     out: Delivery,
 }
 
@@ -425,7 +446,7 @@ impl<'a> Job<'a> {
                 break;
             }
             match self.books(reference.clone()).await? {
-                Ok(Some(books)) => self.ledger(&books, several).await?,
+                Ok(Some(mut books)) => self.ledger(&mut books, several).await?,
                 Ok(None) => {}
                 Err(_) if self.app.process.stopping() => break,
                 Err(e) => self.out.failed.push(format!("{}: {}", self.client.slug, words(&e))),
@@ -495,17 +516,28 @@ impl<'a> Job<'a> {
             faults.retain(|key, found| found.fault != Fault::Missing || !door.there.contains_key(key));
             // A person who asked for some kind or period is not told of the others.
             let part = self.only.kind.is_some() || self.only.period.is_some();
-            for found in faults.values().filter(|f| f.fault == Fault::Missing && !part) {
-                self.out.failed.push(format!(
-                    "{}: {} is missing on {} and was not sent again: its source does not give it now",
-                    self.client.slug, found.path, door.lane.target
-                ));
+            for (key, found) in faults.iter().filter(|(_, f)| f.fault == Fault::Missing && !part) {
+                let why = if self.unasked.contains(&(door.lane.clone(), key.clone())) {
+                    ": the settings ask for no such file there now"
+                } else if key.as_str().ends_with(".doc") {
+                    ": its source does not give it now"
+                } else {
+                    // Why not is told with its ledger or its folder.
+                    ""
+                };
+                let (path, target) = (&found.path, &door.lane.target);
+                let text = format!("{}: {path} is missing on {target} and was not sent again{why}", self.client.slug);
+                self.out.failed.push(text);
             }
             self.out.looked.insert(door.lane.clone(), faults);
         }
     }
 
     fn today(&self) -> Date {
-        self.picture.now.to_zoned(self.app.config.firm.timezone.clone()).date()
+        today(self.app, self.picture)
     }
+}
+
+fn today(app: &App, picture: &Picture) -> Date {
+    picture.now.to_zoned(app.config.firm.timezone.clone()).date()
 }

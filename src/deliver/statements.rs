@@ -1,18 +1,20 @@
 //! Which statements are due, read again, and new: the content's hash decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{
-    AccountId, Error, ErrorKind, Period, PeriodLength, StatementData, StatementKind, StatementRef, StatementRequest,
-    Timestamp,
+    AccountId, Date, Error, ErrorKind, Period, PeriodLength, SourceRef, StatementData, StatementKind, StatementRef,
+    StatementRequest, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     Job,
-    books::{Books, chosen_accounts, references, since},
+    books::{Books, chosen_accounts, references},
     door::Door,
     files::SERVED,
+    since::{place, since},
+    told,
 };
 use crate::{
     app::App,
@@ -45,6 +47,17 @@ pub(super) struct Known {
     pub(super) served: Option<BTreeSet<String>>,
 }
 
+impl Known {
+    const fn was_read(&self) -> bool {
+        self.newest.is_some() || self.read.is_some()
+    }
+}
+
+/// Whether the source refuses the whole ledger, as connectors say it: `tenant_not_connected`, `company_not_connected`.
+fn closed(e: &Error) -> bool {
+    e.get("reason").is_some_and(|reason| reason.ends_with("_not_connected"))
+}
+
 /// What is stored of a version: everything but a document's bytes.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,28 +76,53 @@ impl<'a> Job<'a> {
         self.doors.iter().filter(|d| d.takes_files()).flat_map(of).filter(wanted).collect()
     }
 
-    pub(super) async fn ledger(&mut self, books: &Books<'a>, several: bool) -> Result<(), Failure> {
+    pub(super) async fn ledger(&mut self, books: &mut Books<'a>, several: bool) -> Result<(), Failure> {
+        let kept = self.kept(books).await?;
+        self.out.matched += kept.len();
         for kind in self.kinds() {
             if !books.source.manifest.statements.contains(&kind) {
-                self.not_available(books, kind, "this provider has none");
+                self.not_available(books, kind, None, "this provider has none");
                 continue;
             }
-            if !self.kind(books, kind, several).await? {
-                return Ok(());
+            let mut without = BTreeMap::new();
+            let go_on = self.kind(books, kind, self.lists_again(&kept), several, &mut without).await?;
+            self.accounts_without(books, kind, without);
+            if !go_on {
+                break;
             }
         }
-        Ok(())
+        if self.app.process.stopping() { Ok(()) } else { self.send_again(books, &kept, several).await }
     }
 
-    /// Every statement of a kind. False: the source is down or asks us to wait, and is not asked for the rest of the list.
-    async fn kind(&mut self, books: &Books<'a>, kind: StatementKind, several: bool) -> Result<bool, Failure> {
-        let requests = self.requests(books, kind);
+    /// Every statement of a kind. False: the source is down, asks us to wait or is closed to us, and is not asked for the rest
+    /// of the list. `lists` are those of documents that are due beside what the settings say; `without` becomes the accounts
+    /// that have none of this kind, and why.
+    async fn kind(
+        &mut self,
+        books: &mut Books<'a>,
+        kind: StatementKind,
+        lists: Vec<StatementRequest>,
+        several: bool,
+        without: &mut BTreeMap<AccountId, String>,
+    ) -> Result<bool, Failure> {
+        let mut requests = self.requests(books, kind);
+        let lists: Vec<_> = lists.into_iter().filter(|l| l.kind == kind && !requests.contains(l)).collect();
+        requests.extend(lists.iter().cloned());
         let keys = requests.into_iter().map(|request| self.key(books, request, None)).collect();
-        for some in self.known(keys).await?.chunks(TOGETHER) {
+        let from = since(self.client, self.first(&books.reference), books.year_end);
+        let mut known = self.known(keys).await?;
+        // What is read again is what was read once: before its beginning a client gets nothing new.
+        known.retain(|k| k.was_read() || k.key.request.period.end >= from || lists.contains(&k.key.request));
+        self.out.matched += known.len();
+        for some in known.chunks(TOGETHER) {
             let stored = self.stored(books, some).await?;
             for (known, stored) in some.iter().zip(stored) {
                 if self.app.process.stopping() {
                     return Ok(false);
+                }
+                let account = known.key.request.account.as_ref();
+                if account.is_some_and(|a| without.contains_key(a)) {
+                    continue;
                 }
                 let Err(e) = self.request(books, known, stored, several).await? else { continue };
                 // It did not fail: it was left, as all that comes after it.
@@ -92,17 +130,22 @@ impl<'a> Job<'a> {
                     return Ok(false);
                 }
                 if e.kind == ErrorKind::Unsupported {
-                    self.not_available(books, kind, &words(&e));
-                    return Ok(true);
+                    // Of one account that says nothing about the others.
+                    let Some(account) = account else {
+                        self.not_available(books, kind, None, &words(&e));
+                        return Ok(true);
+                    };
+                    without.insert(account.clone(), words(&e));
+                    continue;
                 }
                 let period = books.year_end.label(&known.key.request.period);
                 let text = format!("{}: {} {period}: {}", self.client.slug, kind.title(), words(&e));
                 self.out.failed.push(text);
-                if matches!(
-                    e.kind,
-                    ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Unauthenticated | ErrorKind::Forbidden
-                ) {
-                    return Ok(false);
+                match e.kind {
+                    ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Unauthenticated => return Ok(false),
+                    // A scope may be missing for this kind alone.
+                    ErrorKind::Forbidden => return Ok(!closed(&e)),
+                    _ => {}
                 }
             }
         }
@@ -155,20 +198,51 @@ impl<'a> Job<'a> {
         Ok(self.app.store.run_grouped(move |db| wanted.into_iter().map(|w| one(db, w)).collect()).await?)
     }
 
-    pub(super) fn not_available(&mut self, books: &Books<'_>, kind: StatementKind, why: &str) {
-        let text = format!("{}: {} of {} is not available: {why}", self.client.slug, kind.title(), books.profile.name);
+    /// Told once for the kind where all accounts have one reason, as where the whole app lacks a scope.
+    fn accounts_without(&mut self, books: &Books<'_>, kind: StatementKind, without: BTreeMap<AccountId, String>) {
+        let all = chosen_accounts(self.client, &books.reference, &books.accounts).len();
+        let reasons: BTreeSet<&String> = without.values().collect();
+        if without.len() > 1
+            && without.len() == all
+            && reasons.len() == 1
+            && let Some(why) = reasons.first()
+        {
+            self.not_available(books, kind, None, why);
+            return;
+        }
+        for (account, why) in &without {
+            self.not_available(books, kind, Some(account), why);
+        }
+    }
+
+    fn not_available(&mut self, books: &Books<'_>, kind: StatementKind, account: Option<&AccountId>, why: &str) {
+        let name =
+            |id: &AccountId| books.accounts.iter().find(|a| a.id == *id).map_or(id.to_string(), |a| a.name.clone());
+        let of = account.map_or_else(String::new, |id| format!("{} at ", name(id)));
+        let (slug, ledger) = (&self.client.slug, &books.profile.name);
+        let text = format!("{slug}: {} of {of}{ledger} is not available: {why}", kind.title());
+        let place = account.map_or_else(String::new, |id| format!("/{id}"));
         if !self.out.not_available.contains(&text) {
             self.out.not_available.push(text.clone());
             self.out.findings.push(Finding::new(
                 Severity::Notice,
                 "statement.not_available",
-                format!("{}/{}/{}", self.client.slug, books.reference.id, kind.slug()),
+                format!("{slug}/{}/{}{place}", books.reference.id, kind.slug()),
                 text,
-                "Take the kind out of the configuration, or ask the provider for it.",
+                match account {
+                    None => "Take the kind out of the configuration, or ask the provider for it.".to_owned(),
+                    Some(_) => format!("Choose the accounts that have it: ledgerward clients accounts {slug} ACCOUNT…"),
+                },
             ));
         }
     }
 
+    /// The day of a ledger's first delivery.
+    fn first(&self, reference: &SourceRef) -> Date {
+        self.firsts.get(&place(self.client.id, reference)).copied().unwrap_or_else(|| self.today())
+    }
+
+    /// What is due, and what is read again whatever is due: a client's beginning may have been set to a later day since.
     fn requests(&self, books: &Books<'_>, kind: StatementKind) -> Vec<StatementRequest> {
         let settings = &self.app.config.statements;
         let lengths: BTreeSet<PeriodLength> = if kind.per_account() || kind.is_document() {
@@ -176,15 +250,14 @@ impl<'a> Job<'a> {
         } else {
             settings.periods.clone()
         };
+        let (from, today) = (since(self.client, self.first(&books.reference), books.year_end), self.today());
         let periods: Vec<Period> = lengths
             .into_iter()
             .flat_map(|length| {
-                books.year_end.due(
-                    length,
-                    since(self.client, self.today(), books.year_end),
-                    self.today(),
-                    settings.after_days,
-                )
+                let due = books.year_end.due(length, from, today, settings.after_days);
+                let mut again = self.last_closed(books, length, None);
+                again.retain(|period| !due.contains(period));
+                again.into_iter().chain(due)
             })
             .filter(|period| {
                 self.only.period.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(&books.year_end.label(period)))
@@ -211,7 +284,7 @@ impl<'a> Job<'a> {
     /// One statement, or one list of documents. `stored` is its newest version, where some folder lacks that.
     async fn request(
         &mut self,
-        books: &Books<'a>,
+        books: &mut Books<'a>,
         known: &Known,
         stored: Option<StatementVersion>,
         several: bool,
@@ -263,7 +336,6 @@ impl<'a> Job<'a> {
         if let Some(version) = version {
             self.push(books, key, &version, several).await?;
         }
-        self.push_lost(books, known, several).await?;
         Ok(Ok(()))
     }
 
@@ -274,29 +346,31 @@ impl<'a> Job<'a> {
         doors.map(|d| crate::lanes::lane_text(&d.lane)).collect()
     }
 
-    /// The last closed periods are compared again every week, up to the lock date; lists of documents every day, since
+    /// The last closed periods are compared again every week, up to the lock date, and once when they are locked; lists of documents every day, since
     /// people add to them when they find the time.
     fn recheck_due(&self, books: &Books<'_>, known: &Known) -> bool {
-        let (settings, request) = (&self.app.config.statements, &known.key.request);
-        let open = books.year_end.recheck(
-            request.period.length,
-            self.today(),
-            settings.after_days,
-            books.profile.locked_to,
-            RECHECK_PERIODS,
-        );
-        if !open.contains(&request.period) {
-            return false;
+        let request = &known.key.request;
+        let last = |locked_to| self.last_closed(books, request.period.length, locked_to).contains(&request.period);
+        if !last(books.profile.locked_to) {
+            // What was changed right before it was locked is found by one more reading after that.
+            let locked = books.locks.since(request.period.end).filter(|_| last(None));
+            return locked.is_some_and(|locked| known.read.is_none_or(|read| read < locked));
         }
         let days = if request.kind.is_document() { 1 } else { RECHECK_DAYS };
         let pause = jiff::SignedDuration::from_hours(24 * days);
         known.read.is_none_or(|at| self.picture.now.duration_since(at) >= pause)
     }
 
+    /// The periods that may have changed since they were read: those that end after the lock date.
+    fn last_closed(&self, books: &Books<'_>, length: PeriodLength, locked_to: Option<Date>) -> Vec<Period> {
+        let after_days = self.app.config.statements.after_days;
+        books.year_end.recheck(length, self.today(), after_days, locked_to, RECHECK_PERIODS)
+    }
+
     /// Checks what came and stores it as a version, new or the same as before.
     pub(super) async fn take(
         &mut self,
-        books: &Books<'_>,
+        books: &mut Books<'_>,
         key: &StatementKey,
         request: &StatementRequest,
         data: StatementData,
@@ -304,26 +378,19 @@ impl<'a> Job<'a> {
         let hash = statement::content_hash(request, &data)
             .map_err(|e| Failure::new(crate::cli::outcome::Exit::Failed, format!("a statement cannot be hashed: {e}")))?
             .to_string();
+        let mut found = Vec::new();
         if let Some(body) = Body::of(data.clone()) {
+            if statement::check::other_organisation(&body, &books.profile.name).is_some()
+                && let Err(e) = self.renamed(books).await?
+            {
+                return Ok(Err(e));
+            }
             if let Some(other) = statement::check::other_organisation(&body, &books.profile.name) {
                 let text = format!("the report names \"{other}\", and \"{}\" was asked for", books.profile.name);
                 return Ok(Err(Error::contract("statement.fetch", text)
                     .next("Nothing of it was kept. It is asked for again in the next run.")));
             }
-            for mismatch in statement::check(request.kind, &body) {
-                self.out.findings.push(Finding::new(
-                    Severity::Warning,
-                    "statement.totals_differ",
-                    format!("{}/{}", self.client.slug, key.id8()),
-                    format!(
-                        "{} {} of {}: {mismatch}.",
-                        request.kind.title(),
-                        books.year_end.label(&request.period),
-                        self.client.name
-                    ),
-                    "Look at this report in the ledger; the file shows what the ledger says.",
-                ));
-            }
+            found = self.mismatches(books, key, &body);
         }
         let stored = match data {
             StatementData::Table(table) => StoredData::Table(table),
@@ -336,12 +403,14 @@ impl<'a> Job<'a> {
             Failure::new(crate::cli::outcome::Exit::Failed, format!("a statement cannot be stored: {e}"))
         })?;
         let (text, now) = (key.text(), self.picture.now);
+        let (run, scope) = (self.picture.run, told::content(key));
         let version = self
             .app
             .store
             .run_grouped(move |db| {
                 let (version, _) = db.statement_version(&text, &hash, &body, now)?;
                 db.doc_put(READ, &text, &now)?;
+                told::keep(db, run, &scope, &found, now)?;
                 Ok(version)
             })
             .await?;

@@ -243,9 +243,12 @@ pub struct Client {
     pub accounts: Option<BTreeSet<AccountRef>>,
     /// Last day of the financial year as (month, day), where the firm overrides the ledger.
     pub year_end: Option<(i8, i8)>,
-    /// How far back statements are made when a client is turned on.
+    /// From which day on statements are made. `None`: from the financial year in which the client was turned on.
     pub statements_since: Option<Date>,
 }
+
+/// How "from the beginning of the books" is stored: no books are older.
+pub const BEGINNING: Date = Date::constant(1, 1, 1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,7 +6,7 @@ use ledgerward_contract::{SourceKind, SourceRef};
 
 use crate::domain::{
     change::{office_slug, unlisted_slug},
-    firm::{AccountRef, Authority, Client, ClientState, Firm, Person, SelectionScope},
+    firm::{AccountRef, Authority, BEGINNING, Client, ClientState, Firm, Person, SelectionScope},
     office::{CustomOffice, Group},
 };
 
@@ -128,7 +128,8 @@ fn write_client(out: &mut String, client: &Client) {
         line(out, "year_end", text(&format!("{month:02}-{day:02}")));
     }
     if let Some(since) = statements_since {
-        line(out, "since", text(&since.to_string()));
+        let day = if *since == BEGINNING { "beginning".to_owned() } else { since.to_string() };
+        line(out, "since", text(&day));
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     config::read::{ConfigProblem, Reader, Table, Value, choose},
     domain::{
         change::{parse_unlisted, valid_slug},
-        firm::{AccountRef, Authority, ClientState, Firm, Mode, Office, TargetName},
+        firm::{AccountRef, Authority, BEGINNING, ClientState, Firm, Mode, Office, TargetName},
     },
 };
 
@@ -171,7 +171,10 @@ fn read_client(t: Table<'_, '_>, names: &Names, known: &mut Known<'_>) -> Option
     });
     let accounts = t.get("accounts").and_then(|v| all_or(&v, |v| read_accounts(v, names)));
     let year_end = t.get("year_end").and_then(|v| v.parse(month_day, "Write month and day: \"03-31\"."));
-    let since = t.get("since").and_then(|v| v.parse(str::parse::<Date>, "Write a day: \"2024-04-01\"."));
+    let since = t.get("since").and_then(|v| {
+        let read = |s: &str| if s == "beginning" { Ok(BEGINNING) } else { s.parse::<Date>() };
+        v.parse(read, "Write a day: \"2024-04-01\", or \"beginning\".")
+    });
     let slug = slug?;
     if !known.file_clients.insert(slug.clone())
         && let Some(at) = &at

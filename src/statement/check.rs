@@ -59,8 +59,13 @@ pub fn other_organisation<'a>(body: &'a Body, asked: &str) -> Option<&'a str> {
         Body::Table(table) => table.organisation.as_deref(),
         Body::Register(register) => register.organisation.as_deref(),
     };
+    named.filter(|name| !name.trim().is_empty() && !same_name(name, asked))
+}
+
+/// Without case and blanks.
+pub fn same_name(one: &str, other: &str) -> bool {
     let plain = |name: &str| names::unique_key(&name.split_whitespace().collect::<Vec<_>>().join(" "));
-    named.filter(|name| !name.trim().is_empty() && plain(name) != plain(asked))
+    plain(one) == plain(other)
 }
 
 fn check_register(register: &Register) -> Vec<Mismatch> {

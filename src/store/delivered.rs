@@ -111,6 +111,15 @@ impl Db {
         rows.map(|r| r.map_err(Into::into).and_then(|(key, version, at)| Ok((key, version, from_us(at)?)))).collect()
     }
 
+    /// [`Db::statements`] of one client, without the times: its id begins their keys.
+    pub fn statements_of(&self, client: &str) -> Result<Vec<(String, u32)>> {
+        let mut stmt = self.conn.prepare_cached(
+            "SELECT key, max(version) FROM statement WHERE key >= ?1 || '|' AND key < ?1 || '}' GROUP BY key ORDER BY key",
+        )?;
+        let rows = stmt.query_map([client], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        rows.map(|r| r.map_err(Into::into)).collect()
+    }
+
     pub(crate) fn save_delivered(
         &mut self,
         lane: i64,

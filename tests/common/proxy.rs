@@ -32,6 +32,8 @@ pub enum Fault {
     Garble,
     /// The provider does it; 200 with this body arrives instead of its answer.
     Body(&'static str),
+    /// The provider does it; in its JSON answer each first text is replaced by its second on the way.
+    Replace(&'static [(&'static str, &'static str)]),
     /// The provider does not do it: this status, and `Retry-After`.
     Status(u16, Option<u32>),
 }
@@ -147,16 +149,21 @@ async fn pass(shared: &Shared, mut client: TcpStream) -> std::io::Result<()> {
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(Fault::Body(text)) => {
             let kind = if text.starts_with('<') { "text/html" } else { "application/json" };
-            answer = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
-                text.len()
-            )
-            .into_bytes();
+            answer = whole(kind, text);
+        }
+        Some(Fault::Replace(pairs)) => {
+            let text = String::from_utf8_lossy(&answer[end..]).into_owned();
+            answer = whole("application/json", &pairs.iter().fold(text, |text, (from, to)| text.replace(from, to)));
         }
         _ => {}
     }
     client.write_all(&answer).await?;
     client.shutdown().await
+}
+
+fn whole(kind: &str, text: &str) -> Vec<u8> {
+    let head = format!("Content-Type: {kind}\r\nContent-Length: {}\r\nConnection: close", text.len());
+    format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{text}").into_bytes()
 }
 
 /// The head as text, and the body as it came.

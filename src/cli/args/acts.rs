@@ -263,7 +263,8 @@ pub enum ClientsAct {
     },
     /// What becomes of the folders' names after a rename
     RenameFolder { client: ClientArg },
-    /// From which day on statements are made: YYYY-MM-DD, or beginning
+    /// From which day on statements are made: YYYY-MM-DD; beginning, which is ten financial years back; or default, the financial
+    /// year in which the client was turned on
     Since {
         client: ClientArg,
         #[arg(value_name = "DATE", value_parser = since)]

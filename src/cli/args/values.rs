@@ -7,7 +7,7 @@ use crate::{
     config::schema::Format,
     domain::{
         change,
-        firm::{Mode, Unlisted},
+        firm::{BEGINNING, Mode, Unlisted},
     },
 };
 
@@ -129,7 +129,7 @@ pub enum AuthorityArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnlistedArg(pub Option<Unlisted>);
 
-/// `None`: from the beginning of the books.
+/// `None`: from the financial year in which the client was turned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SinceArg(pub Option<jiff::civil::Date>);
 
@@ -139,8 +139,12 @@ pub struct YearEndArg(pub Option<(i8, i8)>);
 
 pub(super) fn since(s: &str) -> Result<SinceArg, String> {
     match s {
-        "beginning" => Ok(SinceArg(None)),
-        _ => s.parse().map(|d| SinceArg(Some(d))).map_err(|_| "write a day like 2026-07-01, or: beginning".to_owned()),
+        "default" => Ok(SinceArg(None)),
+        "beginning" => Ok(SinceArg(Some(BEGINNING))),
+        _ => {
+            let wrong = |_| "write a day like 2026-07-01, or: beginning, or: default".to_owned();
+            s.parse().map(|d| SinceArg(Some(d))).map_err(wrong)
+        }
     }
 }
 

@@ -9,7 +9,10 @@ use super::{
     TargetName, Unlisted, already, client, client_mut, done, name, person, private, refuse, rights::adds_their_own,
     unlisted_slug,
 };
-use crate::domain::{firm::Selection, names::plain};
+use crate::domain::{
+    firm::{BEGINNING, Selection},
+    names::plain,
+};
 
 /// A short name for people to type: small ASCII letters and digits with single hyphens, at most 40, unique in the firm. It
 /// is made once, and a rename leaves it, because scripts and notes hold it. Letters with marks lose them; a name whose
@@ -356,7 +359,11 @@ pub(super) fn set_year_end(firm: &mut Firm, id: ClientId, year_end: Option<(i8, 
 pub(super) fn set_since(firm: &mut Firm, id: ClientId, since: Option<Date>) -> Outcome {
     let client = client_mut(firm, id)?;
     let same = std::mem::replace(&mut client.statements_since, since) == since;
-    let words = since.map_or("the beginning of the books".to_owned(), |d| d.to_string());
+    let words = match since {
+        None => "the financial year in which it was turned on".to_owned(),
+        Some(day) if day == BEGINNING => "the beginning of the books".to_owned(),
+        Some(day) => day.to_string(),
+    };
     let summary = format!("statements of {} are made since {words}", client.slug);
     if same { already(summary) } else { done(summary) }
 }
