@@ -39,7 +39,7 @@ use self::{
     door::{Door, Entry, door},
 };
 pub use self::{
-    books::{PROFILE, accounts_now, chosen_accounts, since},
+    books::{CLOSED, ClosedAccounts, PROFILE, accounts_now, names, pushed, since},
     files::head,
     statements::{body_of, change_of},
     there::{Fault, LOOKED, Looked, accept, forget, sweep},
