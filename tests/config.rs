@@ -284,7 +284,7 @@ fn each_wrong_setting_is_one_problem() {
     one("after_days = 5", colon, "character 16: some targets refuse :");
     let bare = "template = \"{period} {kind} {ledger} {account} (v{n}).{ext}\"";
     one("formats = [\"csv\"]", bare, "character 17: not every file has {ledger}");
-    one("after_days = 5", "paper = \"a5\"", "Use one of: a4, letter.");
+    one("after_days = 5", "paper = \"a5\"", "Did you mean \"a4\"?");
     one("after_days = 5", "accent = \"blue\"", "this is no colour");
     one("after_days = 5", "fonts = \"a.ttf\"", "must be a list");
     one("10 minutes", "2 seconds", "for sandboxes");
