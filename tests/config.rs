@@ -15,6 +15,7 @@ use ledgerward::{
         schema::{FirstPlan, Format, Scopes, Sharing},
     },
     daemon::schedule::Schedule,
+    statement::{Look, Paper},
 };
 use ledgerward_contract::{
     AuthScheme, ClientAuth, ConnectionName, Endpoint, Grade, LedgerRole, Listing, Manifest, OAuthSpec, Rotation,
@@ -273,9 +274,19 @@ fn each_wrong_setting_is_one_problem() {
     one("{ file = \"xero-secret\" }", "{ file = \"a\", credential = \"b\" }", "in one place");
     one("\"bank-statement\"]", "\"bank-register\"]", "made of bank statements only");
     one("after_days = 5", "after_days = 4000", "from 0 to 366");
-    one("after_days = 5", "template = \"{period} {kind}[ {account}][ {ledger}].{ext}\"", "without {n}");
-    one("after_days = 5", "template = \"../{period} {kind}[ {account}][ {ledger}][ {n}].{ext}\"", "relative path");
-    one("after_days = 5", "template = \"{period} {kind}[ {account} {ledger}[ {n}].{ext}\"", "no partner");
+    one("after_days = 5", "template = \"{period} {kind}[ {account}][ {ledger}].{ext}\"", "without [ {n}]");
+    one("after_days = 5", "template = \"../{period} {kind}[ {account}][ {ledger}][ {n}].{ext}\"", "character 1: “..”");
+    one("after_days = 5", "template = \"{period} {kind}[ {account} {ledger}[ {n}].{ext}\"", "inside brackets");
+    // What would fail at the first file, or give two files one name, fails here.
+    let collides = "template = \"{period}/{kind}[ {ledger} {account}][ (v{n})].{ext}\"";
+    one("after_days = 5", collides, "character 27: two files could get the same name");
+    let colon = "template = \"{year}/{period}: {kind}[ {ledger}][ {account}][ (v{n})].{ext}\"";
+    one("after_days = 5", colon, "character 16: some targets refuse :");
+    let bare = "template = \"{period} {kind} {ledger} {account} (v{n}).{ext}\"";
+    one("formats = [\"csv\"]", bare, "character 17: not every file has {ledger}");
+    one("after_days = 5", "paper = \"a5\"", "Did you mean \"a4\"?");
+    one("after_days = 5", "accent = \"blue\"", "this is no colour");
+    one("after_days = 5", "fonts = \"a.ttf\"", "must be a list");
     one("10 minutes", "2 seconds", "for sandboxes");
     one("10 minutes", "2 days", "no duration");
     one("{ floor = 2 }", "{ percent = 90 }", "from 1 to 50");
@@ -544,6 +555,34 @@ fn load_tells_secrets_and_settings_in_one_list() {
     }
     let absent = config::load(&dir.path().join("none.toml"), &ALL);
     assert!(matches!(absent, Err(LoadError::Unreadable { .. })));
+}
+
+#[test]
+fn fonts_are_looked_at_when_the_configuration_is_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    let text = "version = 1\n[firm]\nname = \"Harbour\"\ndomains = [\"harbour.example\"]\ntimezone = \"UTC\"\n\
+                [statements]\npaper = \"letter\"\naccent = \"#8a1538\"\nfonts = [\"own.ttf\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let refused = || match config::load(&file, &ALL) {
+        Err(LoadError::Refused(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    let absent = refused();
+    for part in ["config.toml:9:10: statements.fonts[0]", "own.ttf cannot be read", "fonts = [\"own.ttf\"]", ".otf"] {
+        assert!(absent.contains(part), "{part}: {absent}");
+    }
+    let own = dir.path().join("own.ttf");
+    std::fs::write(&own, "no font").unwrap();
+    assert!(refused().contains("own.ttf is no TrueType or OpenType font"));
+    std::fs::remove_file(&own).unwrap();
+    std::fs::create_dir(&own).unwrap();
+    assert!(refused().contains("is no file"));
+    std::fs::remove_dir(&own).unwrap();
+    std::fs::write(&own, notosans::REGULAR_TTF).unwrap();
+    let look = config::load(&file, &ALL).unwrap().statements.look;
+    assert_eq!((look.paper, look.accent, look.fonts.len()), (Paper::Letter, [0x8a, 0x15, 0x38], 1));
+    assert_eq!(good(GOOD).statements.look, Look::default());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test's helpers fail the test")]
 
+#[path = "targets/accounts.rs"]
+mod accounts;
 mod common;
 #[path = "targets/names.rs"]
 mod names;

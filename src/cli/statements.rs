@@ -7,7 +7,7 @@ use std::{
 };
 
 use ledgerward_contract::{
-    AccountId, ClientId, Date, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, SourceKind, SourceRef,
+    ClientId, Date, FilePath, LedgerAccount, LedgerId, LedgerProfile, Period, PeriodLength, SourceKind, SourceRef,
     StatementKind, StatementRequest, Timestamp,
 };
 use serde::Serialize;
@@ -31,7 +31,7 @@ use crate::{
     },
     engine, registry,
     render::plan::{applied, count},
-    statement::{self, Format, Look, Statement, StatementKey, YearEnd, naming},
+    statement::{self, Format, Statement, StatementKey, YearEnd, naming},
     store::{Db, DeliveredFile, Result as Stored},
 };
 
@@ -58,6 +58,8 @@ struct Known {
     files: BTreeMap<String, Vec<DeliveredFile>>,
     profiles: BTreeMap<String, (Timestamp, LedgerProfile)>,
     accounts: BTreeMap<SourceRef, Vec<LedgerAccount>>,
+    /// Accounts that are closed, by ledger.
+    closed: BTreeMap<String, deliver::ClosedAccounts>,
     /// What was found when the files of each folder were last looked at.
     looked: BTreeMap<String, deliver::Looked>,
     /// When each ledger had its first delivery.
@@ -134,7 +136,7 @@ impl Known {
         };
         let sources: Vec<SourceRef> =
             firm.clients.values().flat_map(|c| &c.sources).filter(|s| s.kind == SourceKind::Ledger).cloned().collect();
-        let (versions, delivered, profiles, accounts, looked, firsts) =
+        let (versions, delivered, profiles, accounts, closed, looked, firsts) =
             app.store.run(move |db| stored(db, sources)).await?;
         let versions =
             versions.into_iter().filter_map(|(k, v, at)| Some((StatementKey::parse(&k)?, (v, at)))).collect();
@@ -142,7 +144,7 @@ impl Known {
         for file in delivered.into_values().flatten() {
             files.entry(stem(file.delivered.key.as_str()).to_owned()).or_default().push(file);
         }
-        Ok(Self { firm, versions, files, profiles, accounts, looked, firsts, clients })
+        Ok(Self { firm, versions, files, profiles, accounts, closed, looked, firsts, clients })
     }
 
     fn year_end(&self, client: &Client, source: &SourceRef) -> YearEnd {
@@ -157,7 +159,24 @@ impl Known {
     }
 
     fn shows(&self, key: &StatementKey) -> bool {
-        self.clients.get(&key.client).is_some_and(|papers| papers.have(key))
+        self.clients.get(&key.client).is_some_and(|papers| papers.have(key) || self.hangs_on(key, papers))
+    }
+
+    /// Of which account a document is, its key does not say: the folder it went to does.
+    fn hangs_on(&self, key: &StatementKey, papers: &Papers) -> bool {
+        let Papers::Of(accounts) = papers else { return false };
+        let here = |a: &&AccountRef| a.connection == key.connection && a.ledger == key.ledger;
+        let mut folders = self.files(key).filter_map(|f| f.delivered.lane.folder.account.as_ref());
+        key.request.kind.is_document() && folders.any(|f| accounts.iter().filter(here).any(|a| a.account == *f))
+    }
+
+    fn files(&self, key: &StatementKey) -> impl Iterator<Item = &DeliveredFile> {
+        self.files.get(stem(key.file_key(1, "x").as_str())).into_iter().flatten()
+    }
+
+    /// Whether it was read once, under this key or the one it had.
+    fn has(&self, key: &StatementKey) -> bool {
+        self.versions.contains_key(key) || key.former().is_some_and(|f| self.versions.contains_key(&f))
     }
 
     fn account(&self, key: &StatementKey) -> Option<&LedgerAccount> {
@@ -171,6 +190,7 @@ type FromStore = (
     BTreeMap<crate::domain::lane::LaneKey, Vec<DeliveredFile>>,
     BTreeMap<String, (Timestamp, LedgerProfile)>,
     BTreeMap<SourceRef, Vec<LedgerAccount>>,
+    BTreeMap<String, deliver::ClosedAccounts>,
     BTreeMap<String, deliver::Looked>,
     BTreeMap<String, Date>,
 );
@@ -182,8 +202,9 @@ fn stored(db: &mut Db, sources: Vec<SourceRef>) -> Stored<FromStore> {
             accounts.insert(source, list);
         }
     }
-    let (profiles, looked) = (db.doc_all(deliver::PROFILE)?, db.doc_all(deliver::LOOKED)?);
-    Ok((db.statements()?, db.delivered()?, profiles, accounts, looked, db.doc_all(deliver::FIRST)?))
+    let (profiles, closed) = (db.doc_all(deliver::PROFILE)?, db.doc_all(deliver::CLOSED)?);
+    let (looked, firsts) = (db.doc_all(deliver::LOOKED)?, db.doc_all(deliver::FIRST)?);
+    Ok((db.statements()?, db.delivered()?, profiles, accounts, closed, looked, firsts))
 }
 
 /// The statement's part of a file's key.
@@ -235,10 +256,7 @@ struct FileWords {
 
 fn row(known: &Known, key: &StatementKey, client: &Client, label: String, version: Option<u32>) -> Row {
     let files: Vec<FileWords> = known
-        .files
-        .get(stem(key.file_key(1, "x").as_str()))
-        .into_iter()
-        .flatten()
+        .files(key)
         .map(|f| FileWords {
             target: f.delivered.lane.target.to_string(),
             path: f.delivered.path.clone(),
@@ -284,7 +302,7 @@ async fn list(app: &App, which: &StatementFilter) -> Result<Report, Failure> {
         known.firm.clients.values().filter(|c| known.clients.contains_key(&c.id) && c.state == ClientState::Active)
     {
         for (key, label) in due(app, &known, client, &mut unread) {
-            if known.shows(&key) && fits(which, key.request.kind, &label) && !known.versions.contains_key(&key) {
+            if known.shows(&key) && fits(which, key.request.kind, &label) && !known.has(&key) {
                 rows.push(row(&known, &key, client, label, None));
             }
         }
@@ -309,6 +327,13 @@ fn due(app: &App, known: &Known, client: &Client, unread: &mut BTreeSet<String>)
         app.config.targets.iter().filter(|(name, _)| client.targets.as_ref().is_none_or(|t| t.contains(*name)));
     let kinds: BTreeSet<StatementKind> = targets.flat_map(|(_, t)| wanted(t)).collect();
     let today = app.now().to_zoned(app.config.firm.timezone.clone()).date();
+    // Accounts that have a folder of their own.
+    let selected = known.firm.selections.iter().filter(|((_, of), _)| *of == client.id);
+    let own: BTreeSet<&AccountRef> = selected
+        .filter_map(|(_, s)| if let SelectionScope::Accounts(accounts) = &s.scope { Some(accounts) } else { None })
+        .flatten()
+        .collect();
+    let none_closed = deliver::ClosedAccounts::new();
     let mut all = Vec::new();
     for source in client.sources.iter().filter(|s| s.kind == SourceKind::Ledger) {
         let entry = app.config.connections.get(&source.connection).and_then(|c| registry::entry(&c.remote.connector));
@@ -323,12 +348,13 @@ fn due(app: &App, known: &Known, client: &Client, unread: &mut BTreeSet<String>)
         let year_end = known.year_end(client, source);
         let first = known.firsts.get(&deliver::place(client.id, source)).copied().unwrap_or(today).min(today);
         let since = deliver::since(client, first, year_end);
+        let closed = known.closed.get(&crate::memory::source_key(source)).unwrap_or(&none_closed);
         for kind in
             kinds.iter().copied().filter(|k| entry.factory.manifest().statements.contains(k) && !k.is_document())
         {
-            let accounts: Vec<Option<AccountId>> = match (kind.per_account(), known.accounts.get(source)) {
+            let accounts: Vec<Option<&LedgerAccount>> = match (kind.per_account(), known.accounts.get(source)) {
                 (false, _) => vec![None],
-                (true, Some(list)) => deliver::chosen_accounts(client, source, list).into_iter().map(Some).collect(),
+                (true, Some(list)) => list.iter().map(Some).collect(),
                 (true, None) => {
                     unread.insert(format!(
                         "{}: the bank accounts of {}:{} have not been read yet",
@@ -340,9 +366,15 @@ fn due(app: &App, known: &Known, client: &Client, unread: &mut BTreeSet<String>)
             let lengths = if kind.per_account() { [PeriodLength::Month].into() } else { settings.periods.clone() };
             let periods: Vec<Period> =
                 lengths.into_iter().flat_map(|l| year_end.due(l, since, today, settings.after_days)).collect();
+            let basis = naming::basis_of(kind, settings.basis);
+            let pushed = |a: &LedgerAccount, period: &Period| {
+                own.iter().any(|by| deliver::names(by, source, &a.id))
+                    || deliver::pushed(client, source, a, closed, period)
+            };
             for period in periods {
-                for account in &accounts {
-                    let request = StatementRequest { kind, basis: settings.basis, period, account: account.clone() };
+                for account in accounts.iter().filter(|a| a.is_none_or(|a| pushed(a, &period))) {
+                    let account = account.map(|a| a.id.clone());
+                    let request = StatementRequest { kind, basis, period, account };
                     let key = StatementKey {
                         client: client.id,
                         connection: source.connection.clone(),
@@ -401,6 +433,7 @@ fn list_text(rows: &[Row]) -> String {
 async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out: &Path) -> Result<Report, Failure> {
     let known = Known::read(app, which, For::Papers).await?;
     let (mut written, mut skipped) = (Vec::new(), Vec::new());
+    let mut called = BTreeMap::new();
     for key in known.versions.keys() {
         let Some(client) = known.firm.clients.get(&key.client).filter(|_| known.shows(key)) else { continue };
         let year_end = known.year_end(client, &ledger(key));
@@ -413,7 +446,8 @@ async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out:
             None => app.config.statements.formats.iter().copied().collect(),
         };
         for format in formats.into_iter().filter(|f| f.fits(key.request.kind)) {
-            match one(app, &known, client, key, format, out).await? {
+            let called = called.entry(key.client).or_insert_with(|| Called::of(&known, key.client));
+            match one(app, &known, called, (client, key, format), out).await? {
                 Ok(path) => written.push(path),
                 Err(why) => skipped.push(format!(
                     "{} {label} {} as {}: {why}",
@@ -443,12 +477,44 @@ async fn render(app: &App, which: &StatementFilter, format: Option<Format>, out:
     Ok(report)
 }
 
+/// What the files of one client are called: as in the folder where they were delivered, so that two accounts of one name
+/// have the same two names here; what is in no folder yet gets one beside those.
+struct Called {
+    names: naming::Names,
+    /// Two folders may have given one name to different files.
+    used: BTreeSet<String>,
+}
+
+impl Called {
+    fn of(known: &Known, client: ClientId) -> Self {
+        let files = known.files.values().flatten().filter(|f| f.delivered.lane.folder.client == client);
+        let paths: Vec<FilePath> = files.filter_map(path_of).collect();
+        Self { names: naming::Names::of(&paths), used: BTreeSet::new() }
+    }
+
+    fn path<'f>(
+        &mut self,
+        delivered: impl Iterator<Item = &'f DeliveredFile>,
+        template: &statement::Template,
+        wanted: &statement::Wanted,
+    ) -> Option<FilePath> {
+        // The client's own folder before those of single accounts.
+        let mut delivered: Vec<&DeliveredFile> = delivered.collect();
+        delivered.sort_by_key(|f| (&f.delivered.lane.folder.account, &f.delivered.lane.target));
+        let free = delivered.into_iter().filter_map(path_of).find(|p| self.used.insert(p.to_string()));
+        free.or_else(|| self.names.give(template, wanted))
+    }
+}
+
+fn path_of(file: &DeliveredFile) -> Option<FilePath> {
+    FilePath::new(file.delivered.path.split('/').map(str::to_owned).collect())
+}
+
 async fn one(
     app: &App,
     known: &Known,
-    client: &Client,
-    key: &StatementKey,
-    format: Format,
+    called: &mut Called,
+    (client, key, format): (&Client, &StatementKey, Format),
     out: &Path,
 ) -> Result<Result<String, String>, Failure> {
     let text = key.text();
@@ -465,7 +531,7 @@ async fn one(
     let title = title.map_or(key.connection.as_str(), |e| e.factory.manifest().title);
     let account = known.account(key);
     let head = deliver::head(app, &client.name, title, profile, account, year_end, key, &version, change);
-    let rendered = match statement::render(&Statement { head, body }, format, &Look::default()) {
+    let rendered = match statement::render(&Statement { head, body }, format, &app.config.statements.look) {
         Ok(rendered) => rendered,
         Err(e) => return Ok(Err(e.to_string())),
     };
@@ -484,7 +550,8 @@ async fn one(
         version: version.version,
         ext: format.ext().to_owned(),
     };
-    let Some(path) = naming::Names::default().give(&template, &wanted) else {
+    let delivered = known.files(key).filter(|f| f.delivered.key == key.file_key(version.version, format.ext()));
+    let Some(path) = called.path(delivered, &template, &wanted) else {
         return Ok(Err("it has no name".to_owned()));
     };
     // The names are safe as components: what a client is called cannot leave the folder.

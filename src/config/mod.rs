@@ -39,7 +39,7 @@ pub enum LoadError {
 pub fn load(file: &Path, manifests: &[&'static Manifest]) -> Result<Config, LoadError> {
     let name = file.display().to_string();
     let text = text_of(file, &name)?;
-    let Parsed { config, mut problems, secrets } = parse(&text, manifests);
+    let Parsed { config, mut problems, secrets, fonts } = parse(&text, manifests);
     let places = SecretPlaces::of_process(file);
     for (path, span, secret) in secrets {
         let checked = if path == STATE_KEY { secret.check_key(&places) } else { secret.check(&places) };
@@ -47,12 +47,25 @@ pub fn load(file: &Path, manifests: &[&'static Manifest]) -> Result<Config, Load
             problems.push(ConfigProblem::at(&text, span, path, e.message, e.next));
         }
     }
+    let mut faces = Vec::new();
+    for (path, span, font) in fonts {
+        match statements::font(&places.base.join(font)) {
+            Ok(face) => faces.push(face),
+            Err(e) => problems.push(ConfigProblem::at(&text, span, path, e, FONT_HELP)),
+        }
+    }
     problems.sort_by_key(|p| (p.line, p.column));
     match config {
-        Some(config) if problems.is_empty() => Ok(config),
+        Some(mut config) if problems.is_empty() => {
+            config.statements.look.fonts = faces;
+            Ok(config)
+        }
         _ => Err(LoadError::Refused(render_all(&problems, &name, &text))),
     }
 }
+
+const FONT_HELP: &str = "Name a whole font file (.ttf, .otf or .ttc) that ledgerward's user may read; a relative path is meant from this \
+                         file's folder.";
 
 /// The one secret that is bytes and not text.
 const STATE_KEY: &str = "state.key";

@@ -80,7 +80,7 @@ impl ConfigProblem {
 const HARMLESS: &str = "\
     version firm name domains timezone letterhead schedule access statements connections targets connector \
     scopes roles impersonate redirect_port allow_private_network root sharing audience always_allowed \
-    first_plan kinds formats periods after_days basis template policy unlisted confirm_after authority \
+    first_plan kinds formats periods after_days basis template fonts paper accent policy unlisted confirm_after authority \
     additive_only four_eyes guards floor percent leavers pairs_removed client_loses overall pairs_added \
     person_gains churn touched operators metrics metrics_listen api listen log format level person client group \
     office selection email first last mode enabled domain_accepted aliases addresses slug sources accounts \

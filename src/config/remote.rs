@@ -17,6 +17,7 @@ use super::{
 #[derive(Default)]
 pub(super) struct Gathered {
     pub secrets: Vec<(String, Range<usize>, SecretRef)>,
+    pub fonts: Vec<(String, Range<usize>, PathBuf)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

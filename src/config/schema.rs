@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::secret::SecretRef;
-pub use crate::statement::Format;
+pub use crate::statement::{Format, Look};
 use crate::{
     daemon::schedule::Schedule,
     domain::firm::{Authority, TargetName, Unlisted},
@@ -185,6 +185,8 @@ pub struct StatementSettings {
     pub template: String,
     /// Print the firm's letterhead.
     pub letterhead: bool,
+    /// Its fonts are read by [`super::load`] alone.
+    pub look: Look,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,13 +1,21 @@
 //! `[statements]`: what is delivered, and the template of its names.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
+use bytes::Bytes;
 use ledgerward_contract::{Basis, PeriodLength, StatementKind};
 
 use super::{
     read::{Table, Value},
+    remote::Gathered,
     schema::{Format, StatementSettings},
 };
+use crate::statement::{Look, Paper, Template, TemplateError, is_font};
 
 const DEFAULT_TEMPLATE: &str = "{year}/{period} {kind}[ {ledger}][ {account}][ (v{n})].{ext}";
 
@@ -19,7 +27,7 @@ pub(super) fn formats(v: &Value<'_, '_>) -> Option<BTreeSet<Format>> {
     v.set(|f| f.one_of(&Format::ALL.map(|f| (f.slug(), f))))
 }
 
-pub(super) fn read(t: Option<Table<'_, '_>>) -> Option<StatementSettings> {
+pub(super) fn read(t: Option<Table<'_, '_>>, gathered: &mut Gathered) -> Option<StatementSettings> {
     let get = |key: &str| t.as_ref().and_then(|t| t.get(key));
     let kinds_at = get("kinds");
     let kinds_read = kinds_at.as_ref().map(kinds);
@@ -56,6 +64,7 @@ pub(super) fn read(t: Option<Table<'_, '_>>) -> Option<StatementSettings> {
     let basis = get("basis").and_then(|v| v.one_of(&[("accrual", Basis::Accrual), ("cash", Basis::Cash)]));
     let template = get("template").and_then(|v| v.parse(check_template, TEMPLATE_HELP));
     let letterhead = get("letterhead").and_then(|v| v.boolean());
+    let look = look(t.as_ref(), gathered);
     if let Some(t) = t {
         t.finish(&[]);
     }
@@ -67,50 +76,51 @@ pub(super) fn read(t: Option<Table<'_, '_>>) -> Option<StatementSettings> {
         basis: basis.unwrap_or_default(),
         template: template.unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned()),
         letterhead: letterhead.unwrap_or(true),
+        look,
     })
 }
 
 pub(super) const TEMPLATE_HELP: &str = "The default is \"{year}/{period} {kind}[ {ledger}][ {account}][ (v{n})].{ext}\"; a part in [ ] \
                              is left out where its word is not needed.";
 
-/// Two statements may never get one name (`decisions` 23), so every word that tells two keys apart must be there.
-pub(super) fn check_template(template: &str) -> Result<String, String> {
-    const WORDS: [&str; 7] = ["year", "period", "kind", "ledger", "account", "n", "ext"];
-    let mut found = BTreeSet::new();
-    let (mut optional, mut rest) = (false, template);
-    while let Some(at) = rest.find(['{', '}', '[', ']']) {
-        let (mark, tail) = rest.split_at(at).1.split_at(1);
-        rest = tail;
-        match mark {
-            "[" if !optional => optional = true,
-            "]" if optional => optional = false,
-            "{" => {
-                let (word, after) = tail.split_once('}').ok_or("a { in the template has no }")?;
-                let word = WORDS.into_iter().find(|w| *w == word);
-                let word = word.ok_or_else(|| format!("the template may hold {{{}}}", WORDS.join("}, {")))?;
-                if optional && matches!(word, "period" | "kind" | "ext") {
-                    return Err(format!("{{{word}}} is always needed, so it cannot stand in [ ]"));
-                }
-                found.insert(word);
-                rest = after;
-            }
-            _ => return Err(format!("a {mark} in the template has no partner")),
-        }
+/// Two statements may never get one name (`decisions` 23). The very check that stands before the first file is made here.
+pub(super) fn check_template(template: &str) -> Result<String, TemplateError> {
+    Template::statements(template).map(|_| template.to_owned())
+}
+
+fn look(t: Option<&Table<'_, '_>>, gathered: &mut Gathered) -> Look {
+    let get = |key: &str| t.and_then(|t| t.get(key));
+    let plain = Look::default();
+    let paper = get("paper").and_then(|v| v.one_of(&[("a4", Paper::A4), ("letter", Paper::Letter)]));
+    let accent = get("accent").and_then(|v| v.parse(colour, "Write it as on the web, \"#1f3a5f\": red, green, blue."));
+    // What is in them is looked at where secrets are: this reads nothing but its text.
+    for font in get("fonts").and_then(|v| v.list()).unwrap_or_default() {
+        gathered.fonts.extend(font.text().map(|file| (font.path.clone(), font.span.clone(), PathBuf::from(file))));
     }
-    if optional {
-        return Err("a [ in the template has no ]".to_owned());
+    Look { paper: paper.unwrap_or(plain.paper), accent: accent.unwrap_or(plain.accent), fonts: plain.fonts }
+}
+
+fn colour(text: &str) -> Result<[u8; 3], &'static str> {
+    let digits = text.strip_prefix('#').filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()));
+    let number = digits.and_then(|d| u32::from_str_radix(d, 16).ok()).ok_or("this is no colour")?;
+    let [_, red, green, blue] = number.to_be_bytes();
+    Ok([red, green, blue])
+}
+
+/// More than any font has; a wrong path to something large stops here.
+const FONT_BYTES_MAX: u64 = 64 << 20;
+
+/// A font of the firm's, whole. Errors: why it cannot be one, in words.
+pub(super) fn font(file: &Path) -> Result<Bytes, String> {
+    let shown = file.display();
+    let failed = |e: std::io::Error| format!("the font {shown} cannot be read: {e}");
+    let open = File::open(file).map_err(failed)?;
+    let meta = open.metadata().map_err(failed)?;
+    if !meta.is_file() || meta.len() > FONT_BYTES_MAX {
+        return Err(format!("{shown} is no file of at most 64 MiB, and so no font"));
     }
-    let missing: Vec<&str> = WORDS.into_iter().filter(|w| *w != "year" && !found.contains(w)).collect();
-    if let Some(word) = missing.first() {
-        return Err(format!("without {{{word}}} two statements could get one name"));
-    }
-    let plain =
-        |part: &str| !part.is_empty() && part != "." && part != ".." && part.trim() == part && !part.contains('\\');
-    if !template.split('/').all(plain) || template.split('/').count() > 8 {
-        return Err("the template must be a relative path of at most eight names, without . and ..".to_owned());
-    }
-    if !template.ends_with(".{ext}") {
-        return Err("the template must end in .{ext}".to_owned());
-    }
-    Ok(template.to_owned())
+    let mut bytes = Vec::new();
+    open.take(FONT_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    let bytes = Bytes::from(bytes);
+    if is_font(&bytes) { Ok(bytes) } else { Err(format!("{shown} is no TrueType or OpenType font")) }
 }

@@ -16,7 +16,7 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-const TEMPLATE: &str = r#"# ledgerward's configuration. People, clients and selections are not in here: see `ledgerward people`, `clients`
+const TEMPLATE: &str = r##"# ledgerward's configuration. People, clients and selections are not in here: see `ledgerward people`, `clients`
 # and `select`, or `firm export`. After a change: ledgerward doctor
 version = 1
 
@@ -61,6 +61,10 @@ periods = ["month"]                     # month, quarter, year
 after_days = 5                          # days after a period's end
 basis = "accrual"                       # or "cash"
 # template = "{year}/{period} {kind}[ {ledger}][ {account}][ (v{n})].{ext}"
+# How PDFs look. It sends nothing again by itself: ledgerward statements push --rerender
+# fonts = ["/usr/share/fonts/NAME.ttf"] # for letters that the built-in one (Latin, Greek, Cyrillic) lacks
+# paper = "a4"                          # or "letter"
+# accent = "#1f3a5f"                    # the colour of rules and of the firm's name
 
 # --- what decides ----------------------------------------------------------------------------------------------------
 [policy]
@@ -99,4 +103,4 @@ additive_only = false                   # true: never take anything away
 # [log]
 # format = "journald"                   # text, json or journald
 # level = "info"                        # error, warn, info or debug
-"#;
+"##;

@@ -33,6 +33,8 @@ pub struct Parsed {
     pub problems: Vec<ConfigProblem>,
     /// Every secret that is named: the setting, its place in the text, and where the secret is.
     pub secrets: Vec<(String, Range<usize>, SecretRef)>,
+    /// Every font file that is named, in the same way.
+    pub fonts: Vec<(String, Range<usize>, PathBuf)>,
 }
 
 /// More is no name, and fits on no page.
@@ -48,13 +50,14 @@ pub fn parse(text: &str, manifests: &[&'static Manifest]) -> Parsed {
     let document = reader.document();
     // A half-read document would raise a second wave of problems that are none.
     if reader.failed() {
-        return Parsed { config: None, problems: reader.into_problems(), secrets: Vec::new() };
+        return Parsed { config: None, problems: reader.into_problems(), secrets: Vec::new(), fonts: Vec::new() };
     }
     let root = Table::new(&reader, document.get_ref(), 0..0, String::new());
     let mut gathered = Gathered::default();
     let config = read_root(root, manifests, &mut gathered);
     let problems = reader.into_problems();
-    Parsed { config: config.filter(|_| problems.is_empty()), problems, secrets: gathered.secrets }
+    let Gathered { secrets, fonts } = gathered;
+    Parsed { config: config.filter(|_| problems.is_empty()), problems, secrets, fonts }
 }
 
 fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mut Gathered) -> Option<Config> {
@@ -73,7 +76,7 @@ fn read_root(root: Table<'_, '_>, manifests: &[&'static Manifest], gathered: &mu
     let schedule = section(&root, "schedule", read_schedule);
     let connections = read_connections(&root, manifests, gathered);
     let targets = read_targets(&root, manifests, gathered, &connections);
-    let delivered = section(&root, "statements", statements::read);
+    let delivered = section(&root, "statements", |t| statements::read(t, gathered));
     // A list on the disk has no endpoint: beside stand-ins it is part of a sandbox, alone it may be a firm's own.
     let mut served = connections
         .values()

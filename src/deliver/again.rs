@@ -55,8 +55,8 @@ impl<'a> Job<'a> {
                 if !Format::ALL.iter().any(|f| self.has_lost(key, version, f.ext())) {
                     continue;
                 }
-                self.unasked.extend(self.not_asked(key, version));
-                let (lost, text) = (self.lost(key, version), key.text());
+                self.unasked.extend(self.not_asked(books, key, version));
+                let (lost, text) = (self.lost(books, key, version), key.text());
                 if lost.is_empty() {
                     continue;
                 }
@@ -69,9 +69,9 @@ impl<'a> Job<'a> {
     }
 
     /// The files that a folder lost and that the settings ask for no more.
-    fn not_asked(&self, key: &StatementKey, version: u32) -> Vec<(LaneKey, FileKey)> {
+    fn not_asked(&self, books: &Books<'_>, key: &StatementKey, version: u32) -> Vec<(LaneKey, FileKey)> {
         let of = |(at, door): (usize, &Door<'_>)| {
-            let wanted = self.wanted_formats(at, key).unwrap_or_default();
+            let wanted = self.wanted_formats(books, at, key).unwrap_or_default();
             let not_asked = Format::ALL.into_iter().filter(|f| !wanted.contains(f));
             let lost = not_asked.map(|f| key.file_key(version, f.ext())).filter(|file| door.lost.contains(file));
             lost.map(|file| (door.lane.clone(), file)).collect::<Vec<_>>()

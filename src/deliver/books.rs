@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{
-    AccountId, AccountKind, Cursor, Error, ErrorKind, LedgerAccount, LedgerId, LedgerProfile, Snapshot, SourceRef,
-    StatementRef, StatementRequest, Timestamp,
+    AccountId, AccountKind, Cursor, Date, Error, ErrorKind, LedgerAccount, LedgerId, LedgerProfile, Period, Snapshot,
+    SourceRef, StatementRef, StatementRequest, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     Job,
@@ -29,6 +30,23 @@ pub(super) const PAGES_MAX: u32 = 10_000;
 /// When a ledger's bank accounts were last listed.
 const ACCOUNTS: &str = "accounts_read";
 
+/// The accounts of each ledger that it lists as closed.
+pub const CLOSED: &str = "accounts_closed";
+
+/// Days for which a closed account is told.
+const CLOSED_TOLD: i32 = 90;
+
+/// An account that its ledger lists as closed, by the firm's calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// When it was last listed as open; `None`: never since ledgerward reads this ledger.
+    open: Option<Date>,
+    /// When it was first listed as closed.
+    seen: Date,
+}
+
+pub type ClosedAccounts = BTreeMap<AccountId, Closed>;
+
 /// What a ledger said of itself, and when.
 pub const PROFILE: &str = "profile";
 
@@ -43,6 +61,7 @@ pub(super) struct Books<'a> {
     pub(super) profile_read: Timestamp,
     pub(super) locks: Locks,
     pub(super) accounts: Vec<LedgerAccount>,
+    pub(super) closed: ClosedAccounts,
     pub(super) year_end: YearEnd,
 }
 
@@ -63,21 +82,33 @@ impl<'a> Job<'a> {
             Err(e) => return Ok(Err(e)),
         };
         let needs_accounts = self.kinds().iter().any(|k| k.per_account());
-        let accounts = if needs_accounts {
+        let (accounts, closed) = if needs_accounts {
             match bank_list(self.app, source, reach, &reference, self.picture.now).await? {
-                Ok(list) => {
+                Ok((list, closed)) => {
                     self.unknown_accounts(&reference, &list);
-                    list
+                    self.closed_accounts(&reference, &list, &closed);
+                    (list, closed)
                 }
                 Err(e) => return Ok(Err(e)),
             }
         } else {
-            Vec::new()
+            (Vec::new(), BTreeMap::new())
         };
         let (month, day) = self.client.year_end.or(profile.year_end).unwrap_or((12, 31));
         let year_end = YearEnd::new(month, day).or_else(|| YearEnd::new(12, 31));
         let Some(year_end) = year_end else { return Ok(Ok(None)) };
-        Ok(Ok(Some(Books { source, reach, reference, ledger, profile, profile_read, locks, accounts, year_end })))
+        Ok(Ok(Some(Books {
+            source,
+            reach,
+            reference,
+            ledger,
+            profile,
+            profile_read,
+            locks,
+            accounts,
+            closed,
+            year_end,
+        })))
     }
 
     /// Accounts that somebody chose before the ledger's own were known, or that went away since.
@@ -103,6 +134,39 @@ impl<'a> Job<'a> {
                 format!("Choose among: {}. See: ledgerward clients accounts, ledgerward select", has.join(", ")),
             ));
         }
+    }
+
+    /// Accounts that nobody chose by name and that take part no more, because the ledger calls them closed.
+    fn closed_accounts(&mut self, reference: &SourceRef, list: &[LedgerAccount], closed: &ClosedAccounts) {
+        let told = |c: &&Closed| c.seen.until(self.today()).is_ok_and(|past| past.get_days() <= CLOSED_TOLD);
+        let words = |a: &LedgerAccount| {
+            let closed = closed.get(&a.id).filter(told)?;
+            let open = closed.open.map_or_else(|| "never seen open".to_owned(), |day| format!("last open {day}"));
+            Some(format!("{} ({}, {open})", a.name, a.id))
+        };
+        let gone: Vec<String> = list.iter().filter(|a| is_bank(a)).filter_map(words).collect();
+        if gone.is_empty() || self.client.accounts.is_some() {
+            return;
+        }
+        let (slug, connection, ledger) = (&self.client.slug, &reference.connection, &reference.id);
+        self.out.findings.push(Finding::new(
+            Severity::Notice,
+            "account.closed",
+            format!("{slug}/{ledger}"),
+            format!(
+                "{slug}: {connection}:{ledger} calls these accounts closed, and their papers end with the period in which each was last open: {}.",
+                gone.join(", ")
+            ),
+            format!("If one is wanted all the same, choose by name all that are: ledgerward clients accounts {slug} ACCOUNT…"),
+        ));
+    }
+
+    /// Whether a folder of the client as a whole takes this account's papers of a period.
+    pub(super) fn pushes(&self, books: &Books<'_>, account: &AccountId, period: &Period) -> bool {
+        books
+            .accounts
+            .iter()
+            .any(|a| a.id == *account && pushed(self.client, &books.reference, a, &books.closed, period))
     }
 
     /// The ledger's own words about itself, read again once a day: year ends and lock dates change.
@@ -162,16 +226,29 @@ impl<'a> Job<'a> {
 /// What a ledger said of itself, when, and since when it is locked.
 type Said = (Timestamp, LedgerProfile, Locks);
 
-/// A ledger's bank accounts, or those of them that the firm chose.
-pub fn chosen_accounts(client: &Client, source: &SourceRef, accounts: &[LedgerAccount]) -> Vec<AccountId> {
-    let chosen = |a: &LedgerAccount| {
-        let is = |r: &crate::domain::firm::AccountRef| {
-            r.ledger.as_str() == source.id && r.account == a.id && r.connection == source.connection
-        };
-        client.accounts.as_ref().is_none_or(|c| c.iter().any(is))
-    };
-    let banks = accounts.iter().filter(|a| a.active && matches!(a.kind, AccountKind::Bank | AccountKind::CreditCard));
-    banks.filter(|a| chosen(a)).map(|a| a.id.clone()).collect()
+fn is_bank(account: &LedgerAccount) -> bool {
+    matches!(account.kind, AccountKind::Bank | AccountKind::CreditCard)
+}
+
+/// Whether the firm pushes an account's papers of a period: those it chose by name, whatever the ledger calls them; else the
+/// bank accounts that are open, and of a closed one the periods that began while it was still seen open.
+pub fn pushed(
+    client: &Client,
+    source: &SourceRef,
+    account: &LedgerAccount,
+    closed: &ClosedAccounts,
+    period: &Period,
+) -> bool {
+    let was_open = |c: &Closed| c.open.is_some_and(|day| period.start <= day);
+    match &client.accounts {
+        Some(chosen) => chosen.iter().any(|r| names(r, source, &account.id)),
+        None => is_bank(account) && (account.active || closed.get(&account.id).is_some_and(was_open)),
+    }
+}
+
+/// Whether this is what names an account of a ledger.
+pub fn names(by: &AccountRef, source: &SourceRef, account: &AccountId) -> bool {
+    by.account == *account && by.ledger.as_str() == source.id && by.connection == source.connection
 }
 
 fn reach<'s>(source: &'s Source, reference: &SourceRef, operation: &'static str) -> Result<&'s Reach, Error> {
@@ -188,43 +265,63 @@ pub async fn accounts_now(app: &App, reference: &SourceRef) -> Result<Result<Vec
         return Ok(Err(Error::new(ErrorKind::Unsupported, "accounts.list", "there is no such connection")));
     };
     match reach(source, reference, "accounts.list") {
-        Ok(reach) => bank_list(app, source, reach, reference, app.now()).await,
+        Ok(reach) => Ok(bank_list(app, source, reach, reference, app.now()).await?.map(|(list, _)| list)),
         Err(e) => Ok(Err(e)),
     }
 }
 
-/// The ledger's bank accounts, read again once a day.
+/// The ledger's bank accounts, read again once a day, and which of them are closed.
 async fn bank_list(
     app: &App,
     source: &Source,
     reach: &Reach,
     reference: &SourceRef,
     now: Timestamp,
-) -> Result<Result<Vec<LedgerAccount>, Error>, Failure> {
+) -> Result<Result<(Vec<LedgerAccount>, ClosedAccounts), Error>, Failure> {
     let doc = crate::memory::source_key(reference);
     let ledger = LedgerId(reference.id.clone());
     let (name, at, of) = (doc.clone(), reference.connection.clone(), ledger.clone());
-    let kept = app
-        .store
-        .run_grouped(move |db| Ok((db.doc_get::<Timestamp>(ACCOUNTS, &name)?, db.accounts(&at, &of)?)))
-        .await?;
-    if let (Some(read), Some(list)) = kept
-        && now.duration_since(read) < jiff::SignedDuration::from_hours(24)
+    let look = move |db: &mut Db| {
+        let closed: ClosedAccounts = db.doc_get(CLOSED, &name)?.unwrap_or_default();
+        Ok((db.doc_get::<Timestamp>(ACCOUNTS, &name)?.zip(db.accounts(&at, &of)?), closed))
+    };
+    let (kept, closed) = app.store.run_grouped(look).await?;
+    if let Some((read, list)) = &kept
+        && now.duration_since(*read) < jiff::SignedDuration::from_hours(24)
     {
-        return Ok(Ok(list));
+        return Ok(Ok((list.clone(), closed)));
     }
     let list = match accounts(source, reach, &ledger, now).await {
         Ok(list) => list.items().to_vec(),
         Err(e) => return Ok(Err(e)),
     };
-    let (keep, at) = (list.clone(), reference.connection.clone());
+    let day = |at: Timestamp| at.to_zoned(app.config.firm.timezone.clone()).date();
+    let before = kept.map(|(read, list)| (day(read), list));
+    let closed = closed_now(&list, before.as_ref(), &closed, day(now));
+    let (keep, gone, at) = (list.clone(), closed.clone(), reference.connection.clone());
     app.store
         .run_grouped(move |db| {
             db.set_accounts(&at, &ledger, &keep)?;
+            db.doc_put(CLOSED, &doc, &gone)?;
             db.doc_put(ACCOUNTS, &doc, &now)
         })
         .await?;
-    Ok(Ok(list))
+    Ok(Ok((list, closed)))
+}
+
+/// The accounts that are closed today. One was last open when the list was read `before`, if it was open then.
+fn closed_now(
+    list: &[LedgerAccount],
+    before: Option<&(Date, Vec<LedgerAccount>)>,
+    known: &ClosedAccounts,
+    today: Date,
+) -> ClosedAccounts {
+    let closed = |account: &LedgerAccount| {
+        let open = before.filter(|(_, list)| list.iter().any(|a| a.id == account.id && a.active)).map(|(day, _)| *day);
+        let closed = known.get(&account.id).copied().unwrap_or(Closed { open, seen: today });
+        (account.id.clone(), closed)
+    };
+    list.iter().filter(|a| !a.active).map(closed).collect()
 }
 
 pub(super) async fn references(

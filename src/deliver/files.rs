@@ -49,10 +49,10 @@ impl<'a> Job<'a> {
     }
 
     /// The renderings of a version that some folder lacks, or may have in an older form.
-    pub(super) fn lacking(&self, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
+    pub(super) fn lacking(&self, books: &Books<'_>, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
         let mut lacking = Vec::new();
         for (at, door) in self.doors.iter().enumerate() {
-            for format in self.wanted_formats(at, key).unwrap_or_default() {
+            for format in self.wanted_formats(books, at, key).unwrap_or_default() {
                 let file_key = key.file_key(version, format.ext());
                 if self.only.rerender || !door.there.contains_key(&file_key) {
                     lacking.push((at, format, file_key));
@@ -63,9 +63,9 @@ impl<'a> Job<'a> {
     }
 
     /// The renderings of a version that a folder had and has lost.
-    pub(super) fn lost(&self, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
+    pub(super) fn lost(&self, books: &Books<'_>, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
         let of = |at: usize, door: &Door<'_>| {
-            let files = self.wanted_formats(at, key).unwrap_or_default().into_iter();
+            let files = self.wanted_formats(books, at, key).unwrap_or_default().into_iter();
             let files = files.map(|format| (at, format, key.file_key(version, format.ext())));
             files.filter(|(.., file)| door.lost.contains(file) && !door.there.contains_key(file)).collect::<Vec<_>>()
         };
@@ -80,7 +80,7 @@ impl<'a> Job<'a> {
         version: &StatementVersion,
         several: bool,
     ) -> Result<(), Failure> {
-        let lacking = self.lacking(key, version.version);
+        let lacking = self.lacking(books, key, version.version);
         self.push_to(books, key, version, several, lacking, true).await
     }
 
@@ -104,7 +104,7 @@ impl<'a> Job<'a> {
         let change = change_of(self.app, key, version, &body).await?;
         let statement = Statement { head: self.head(books, key, version, change.clone()), body };
         let formats: BTreeSet<Format> = lacking.iter().map(|(_, format, _)| *format).collect();
-        let made = rendered(statement, formats).await?;
+        let made = rendered(statement, formats, self.app.config.statements.look.clone()).await?;
         for (format, result) in &made {
             match result {
                 Ok(_) => {}
@@ -162,12 +162,16 @@ impl<'a> Job<'a> {
     }
 
     /// The formats in which this folder wants this kind; `None` where it takes no file of it.
-    pub(super) fn wanted_formats(&self, at: usize, key: &StatementKey) -> Option<Vec<Format>> {
+    pub(super) fn wanted_formats(&self, books: &Books<'_>, at: usize, key: &StatementKey) -> Option<Vec<Format>> {
         let door = self.doors.get(at).filter(|d| d.takes_files())?;
         let settings = &door.target.settings;
         let kinds = settings.kinds.as_ref().unwrap_or(&self.app.config.statements.kinds);
         let formats = settings.formats.as_ref().unwrap_or(&self.app.config.statements.formats);
-        let belongs = door.papers.take(&key.connection, &key.ledger, key.request.account.as_ref());
+        let account = key.request.account.as_ref();
+        let belongs = match (door.papers, account) {
+            (Papers::All, Some(account)) => self.pushes(books, account, &key.request.period),
+            (papers, account) => papers.take(&key.connection, &key.ledger, account),
+        };
         (belongs && kinds.contains(&key.request.kind))
             .then(|| Format::of(key.request.kind).filter(|f| formats.contains(f)).collect())
     }
@@ -204,10 +208,9 @@ impl<'a> Job<'a> {
         let (key, Some(item)) = (&known.key, &one.item) else { return Ok(Ok(())) };
         let lacking = |job: &Self, version: u32| -> Vec<usize> {
             let file_key = key.file_key(version, "doc");
-            (0..job.doors.len())
-                .filter(|at| job.takes_document(*at, key))
-                .filter(|at| job.doors.get(*at).is_some_and(|d| !d.there.contains_key(&file_key)))
-                .collect()
+            let takes =
+                |d: &Door<'_>| job.takes_document(d, key, item.account.as_ref()) && !d.there.contains_key(&file_key);
+            (0..job.doors.len()).filter(|at| job.doors.get(*at).is_some_and(takes)).collect()
         };
         if let Some((version, first_read)) = known.newest
             && item.updated.is_none_or(|at| at <= first_read)
@@ -250,16 +253,19 @@ impl<'a> Job<'a> {
                 format: "document",
                 change: None,
             };
+            self.claim(at).await?;
             self.put(at, file).await?;
         }
         Ok(Ok(()))
     }
 
-    pub(super) fn takes_document(&self, at: usize, key: &StatementKey) -> bool {
-        self.doors.get(at).is_some_and(|d| {
-            let kinds = d.target.settings.kinds.as_ref().unwrap_or(&self.app.config.statements.kinds);
-            d.takes_files() && d.papers == Papers::All && kinds.contains(&key.request.kind)
-        })
+    /// Whether a document is this folder's. An account's folder takes what hangs on that account's own lines; what is of no
+    /// account, or of one that the source does not name, is for who sees the whole client.
+    pub(super) fn takes_document(&self, door: &Door<'_>, key: &StatementKey, account: Option<&AccountId>) -> bool {
+        let kinds = door.target.settings.kinds.as_ref().unwrap_or(&self.app.config.statements.kinds);
+        door.takes_files()
+            && door.papers.take(&key.connection, &key.ledger, account)
+            && kinds.contains(&key.request.kind)
     }
 }
 
@@ -267,8 +273,9 @@ impl<'a> Job<'a> {
 async fn rendered(
     statement: Statement,
     formats: BTreeSet<Format>,
+    look: Look,
 ) -> Result<BTreeMap<Format, Result<Rendered, RenderError>>, Failure> {
-    let render = move |format| (format, statement::render(&statement, format, &Look::default()));
+    let render = move |format| (format, statement::render(&statement, format, &look));
     tokio::task::spawn_blocking(move || formats.into_iter().map(render).collect())
         .await
         .map_err(|e| Failure::new(Exit::Failed, format!("a statement could not be rendered: {e}")))
@@ -299,7 +306,7 @@ pub fn head(
         account_kind: account.map(|a| a.kind),
         period: key.request.period,
         period_label: year_end.label(&key.request.period),
-        basis: key.request.basis,
+        basis: statement::naming::basis_of(key.request.kind, key.request.basis),
         currency: currency(account, profile, version),
         first_read: version.first_read,
         version: version.version,

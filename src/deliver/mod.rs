@@ -43,7 +43,7 @@ use self::{
     door::{Door, Entry, door},
 };
 pub use self::{
-    books::{PROFILE, accounts_now, chosen_accounts},
+    books::{CLOSED, ClosedAccounts, PROFILE, accounts_now, names, pushed},
     files::head,
     since::{FIRST, place, since},
     statements::{body_of, change_of},

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Job,
-    books::{Books, chosen_accounts, references},
+    books::{Books, references},
     door::Door,
     files::SERVED,
     since::{place, since},
@@ -20,8 +20,11 @@ use crate::{
     app::App,
     apply::words,
     cli::outcome::Failure,
-    domain::finding::{Finding, Severity},
-    statement::{self, Body, StatementKey},
+    domain::{
+        finding::{Finding, Severity},
+        policy::Papers,
+    },
+    statement::{self, Body, StatementKey, naming},
     store::{Db, StatementVersion},
 };
 
@@ -166,9 +169,17 @@ impl<'a> Job<'a> {
     async fn known(&self, keys: Vec<StatementKey>) -> Result<Vec<Known>, Failure> {
         let look = move |db: &mut Db| {
             let one = |key: StatementKey| {
+                let mut newest = db.statement_newest(&key.text())?;
+                let mut key = key;
+                if newest.is_none()
+                    && let Some(former) = key.former()
+                    && let Some(there) = db.statement_newest(&former.text())?
+                {
+                    (key, newest) = (former, Some(there));
+                }
                 let text = key.text();
                 Ok(Known {
-                    newest: db.statement_newest(&text)?,
+                    newest,
                     read: db.doc_get(READ, &text)?,
                     served: if key.request.kind.is_document() { db.doc_get(SERVED, &text)? } else { None },
                     key,
@@ -185,7 +196,7 @@ impl<'a> Job<'a> {
             .iter()
             .map(|known| {
                 let (version, _) = known.newest.filter(|_| !self.recheck_due(books, known))?;
-                (!self.lacking(&known.key, version).is_empty()).then(|| (known.key.text(), version))
+                (!self.lacking(books, &known.key, version).is_empty()).then(|| (known.key.text(), version))
             })
             .collect();
         if wanted.iter().all(Option::is_none) {
@@ -200,10 +211,13 @@ impl<'a> Job<'a> {
 
     /// Told once for the kind where all accounts have one reason, as where the whole app lacks a scope.
     fn accounts_without(&mut self, books: &Books<'_>, kind: StatementKind, without: BTreeMap<AccountId, String>) {
-        let all = chosen_accounts(self.client, &books.reference, &books.accounts).len();
+        if without.is_empty() {
+            return;
+        }
+        let all: BTreeSet<AccountId> = self.requests(books, kind).into_iter().filter_map(|r| r.account).collect();
         let reasons: BTreeSet<&String> = without.values().collect();
         if without.len() > 1
-            && without.len() == all
+            && without.len() == all.len()
             && reasons.len() == 1
             && let Some(why) = reasons.first()
         {
@@ -263,22 +277,23 @@ impl<'a> Job<'a> {
                 self.only.period.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(&books.year_end.label(period)))
             })
             .collect();
-        let accounts: Vec<Option<AccountId>> = if kind.per_account() {
-            chosen_accounts(self.client, &books.reference, &books.accounts).into_iter().map(Some).collect()
-        } else {
-            vec![None]
+        let basis = naming::basis_of(kind, settings.basis);
+        let request = |period: &Period, account| StatementRequest { kind, basis, period: *period, account };
+        if !kind.per_account() {
+            return periods.iter().map(|period| request(period, None)).collect();
+        }
+        // What the firm pushes, and what somebody was given a folder of its own for.
+        let own = |account: &AccountId| {
+            let of = |d: &&Door<'_>| d.takes_files() && d.papers != Papers::All;
+            let takes = |d: &Door<'_>| d.papers.take(&books.reference.connection, &books.ledger, Some(account));
+            self.doors.iter().filter(of).any(takes)
         };
-        periods
-            .iter()
-            .flat_map(|period| {
-                accounts.iter().map(move |account| StatementRequest {
-                    kind,
-                    basis: settings.basis,
-                    period: *period,
-                    account: account.clone(),
-                })
-            })
-            .collect()
+        let wanted = |period: &Period, a: &AccountId| own(a) || self.pushes(books, a, period);
+        let of = |period| {
+            let accounts = books.accounts.iter().map(|a| &a.id).filter(move |a| wanted(period, a));
+            accounts.map(move |a| request(period, Some(a.clone())))
+        };
+        periods.iter().flat_map(of).collect()
     }
 
     /// One statement, or one list of documents. `stored` is its newest version, where some folder lacks that.
@@ -339,11 +354,13 @@ impl<'a> Job<'a> {
         Ok(Ok(()))
     }
 
-    /// The folders that take this list of documents.
+    /// The folders that take this list of documents, or those of it that are of their account.
     pub(super) fn takers(&self, key: &StatementKey) -> BTreeSet<String> {
-        let at = 0..self.doors.len();
-        let doors = at.filter(|at| self.takes_document(*at, key)).filter_map(|at| self.doors.get(at));
-        doors.map(|d| crate::lanes::lane_text(&d.lane)).collect()
+        let takes = |d: &&Door<'_>| {
+            let account = if let Papers::Of(a) = d.papers { Some(&a.account) } else { None };
+            self.takes_document(d, key, account)
+        };
+        self.doors.iter().filter(takes).map(|d| crate::lanes::lane_text(&d.lane)).collect()
     }
 
     /// The last closed periods are compared again every week, up to the lock date, and once when they are locked; lists of documents every day, since

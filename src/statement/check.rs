@@ -71,13 +71,25 @@ pub fn same_name(one: &str, other: &str) -> bool {
 fn check_register(register: &Register) -> Vec<Mismatch> {
     let (Some(opening), Some(stated)) = (register.opening, register.closing) else { return Vec::new() };
     let sum = register.lines.iter().try_fold(opening, |sum, line| sum.checked_add(line.amount));
-    compare("Closing balance", "", Some(stated), sum).into_iter().collect()
+    compare("Closing balance", "", Some(stated), sum, Decimal::ZERO).into_iter().collect()
 }
 
-/// A mismatch, if both sides are known and differ.
-fn compare(row: &str, column: &str, stated: Option<Decimal>, computed: Option<Decimal>) -> Option<Mismatch> {
+/// A mismatch, if both sides are known and are further apart than `slack`.
+fn compare(
+    row: &str,
+    column: &str,
+    stated: Option<Decimal>,
+    computed: Option<Decimal>,
+    slack: Decimal,
+) -> Option<Mismatch> {
     let (stated, computed) = (stated?, computed?);
-    (stated != computed).then(|| Mismatch { row: row.to_owned(), column: column.to_owned(), stated, computed })
+    let differ = stated.checked_sub(computed).is_none_or(|apart| apart.abs() > slack);
+    differ.then(|| Mismatch { row: row.to_owned(), column: column.to_owned(), stated, computed })
+}
+
+/// How far a figure may be from what these parts make: not at all, or by a unit for each where the vendor rounded them.
+fn slack(table: &ReportTable, parts: usize) -> Decimal {
+    if table.rounded { Decimal::from(parts) } else { Decimal::ZERO }
 }
 
 fn label(row: &Row) -> &str {
@@ -154,8 +166,9 @@ fn subtotals(table: &ReportTable) -> Vec<Mismatch> {
                 if section.unsure || section.lines.is_empty() {
                     continue;
                 }
+                let slack = slack(table, section.lines.len());
                 found.extend(money_columns(table).filter_map(|(n, column)| {
-                    compare(label(row), column, stated(row, n), sum(section.lines.iter().copied(), n))
+                    compare(label(row), column, stated(row, n), sum(section.lines.iter().copied(), n), slack)
                 }));
             }
             // Runs over sections by rules of its own, and no section goes on behind it.
@@ -217,6 +230,7 @@ fn profit_and_loss(table: &ReportTable) -> Vec<Mismatch> {
             RowKind::Subtotal | RowKind::Total => current = None,
         }
     }
+    let slack = slack(table, lines(table).count());
     let of = |part: Part, column: usize| sum(parts.get(&part).into_iter().flatten().copied(), column);
     let mut found = Vec::new();
     for (n, column) in money_columns(table) {
@@ -229,7 +243,7 @@ fn profit_and_loss(table: &ReportTable) -> Vec<Mismatch> {
             .and_then(|(sum, expenses)| sum.checked_sub(expenses));
         for (names, computed) in [(GROSS, gross), (NET, net)] {
             if let Some(row) = named(table, names) {
-                found.extend(compare(label(row), column, stated(row, n), computed));
+                found.extend(compare(label(row), column, stated(row, n), computed, slack));
             }
         }
     }
@@ -252,15 +266,17 @@ fn balance_sheet(table: &ReportTable) -> Vec<Mismatch> {
     let net = row(&["Net Assets"]);
     let equity = row(&["Total Equity", "Total Owner's Equity", "Total Capital and Reserves"]);
     let both = row(&["Total Liabilities and Equity", "Total Liabilities & Equity", "Total Equity and Liabilities"]);
+    // Two rounded figures make a third.
+    let slack = slack(table, 2);
     let mut found = Vec::new();
     for (n, column) in money_columns(table) {
         let at = |row: Option<&Row>| row.and_then(|r| stated(r, n));
         let less = at(assets).zip(at(liabilities)).and_then(|(a, l)| a.checked_sub(l));
         let more = at(liabilities).zip(at(equity)).and_then(|(l, e)| l.checked_add(e));
-        found.extend(compare("Net Assets", column, at(net), less));
-        found.extend(compare("Total Equity", column, at(equity), at(net)));
-        found.extend(compare("Total Liabilities and Equity", column, at(both), more));
-        found.extend(compare("Total Assets", column, at(assets), at(both)));
+        found.extend(compare("Net Assets", column, at(net), less, slack));
+        found.extend(compare("Total Equity", column, at(equity), at(net), slack));
+        found.extend(compare("Total Liabilities and Equity", column, at(both), more, slack));
+        found.extend(compare("Total Assets", column, at(assets), at(both), slack));
     }
     found
 }
@@ -280,8 +296,9 @@ fn lines(table: &ReportTable) -> impl Iterator<Item = &Row> {
 /// The last row against all lines, if no subtotal of a section did that already.
 fn whole_columns(table: &ReportTable) -> Vec<Mismatch> {
     let Some(total) = grand_total(table) else { return Vec::new() };
+    let slack = slack(table, lines(table).count());
     money_columns(table)
-        .filter_map(|(n, column)| compare(label(total), column, stated(total, n), sum(lines(table), n)))
+        .filter_map(|(n, column)| compare(label(total), column, stated(total, n), sum(lines(table), n), slack))
         .collect()
 }
 
@@ -293,7 +310,8 @@ fn trial_balance(table: &ReportTable) -> Vec<Mismatch> {
         let Some(stem) = name.to_lowercase().strip_suffix("debit").map(ToOwned::to_owned) else { continue };
         let wanted = format!("{stem}credit");
         let Some((credit, _)) = columns.iter().find(|(_, other)| other.to_lowercase() == wanted) else { continue };
-        found.extend(compare("Debits and credits", name, sum(lines(table), *debit), sum(lines(table), *credit)));
+        let (debits, credits) = (sum(lines(table), *debit), sum(lines(table), *credit));
+        found.extend(compare("Debits and credits", name, debits, credits, slack(table, lines(table).count())));
     }
     found
 }
@@ -321,7 +339,7 @@ fn bank_summary(table: &ReportTable) -> Vec<Mismatch> {
             .zip(amount(row, spent))
             .and_then(|(a, b)| a.checked_sub(b));
         let column = table.columns.get(closing).map_or("", |c| c.label.as_str());
-        found.extend(compare(label(row), column, stated(row, closing), computed));
+        found.extend(compare(label(row), column, stated(row, closing), computed, slack(table, 3)));
     }
     found
 }

@@ -58,6 +58,20 @@ fn a_mismatch_says_where_and_both_figures() {
 }
 
 #[test]
+fn figures_that_the_vendor_rounds_may_differ_by_a_unit_a_line_and_no_more() {
+    let sheet = |total: &str| {
+        let rows = ["h0 Capital assets", "l1 Van|1000", "l1 Desks|201", &format!("s0 Net book value|{total}")];
+        let rounded = ledgerward_contract::ReportTable { rounded: true, ..table("", &["", "Oct"], &rows) };
+        check(StatementKind::BalanceSheet, &Body::Table(rounded)).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(sheet("1200").is_empty() && sheet("1203").is_empty());
+    assert_eq!(sheet("1204"), ["Net book value, Oct: the source says 1,204.00, its lines make 1,201.00"]);
+    // Another table's figures are exact.
+    let rows = ["h0 Capital assets", "l1 Van|1000", "l1 Desks|201", "s0 Net book value|1200"];
+    assert_eq!(found(StatementKind::BalanceSheet, &["", "Oct"], &rows).len(), 1);
+}
+
+#[test]
 fn what_is_not_certain_is_not_reported() {
     use StatementKind::{BalanceSheet, BankSummary, ProfitAndLoss, TrialBalance};
     let quiet: &[(StatementKind, &[&str], &[&str])] = &[

@@ -67,7 +67,7 @@ pub fn render(statement: &Statement) -> Result<Vec<u8>, RenderError> {
 }
 
 fn table_json(table: &ReportTable) -> Value {
-    let ReportTable { title, organisation: _, currency: _, derived: _, columns, rows } = table;
+    let ReportTable { title, organisation: _, currency: _, derived: _, rounded, columns, rows } = table;
     let columns: Vec<Value> =
         columns.iter().map(|Column { label, money }| json!({"label": label, "money": money})).collect();
     let rows: Vec<Value> = rows
@@ -88,7 +88,11 @@ fn table_json(table: &ReportTable) -> Value {
             row
         })
         .collect();
-    json!({"title": title, "columns": columns, "rows": rows})
+    let mut value = json!({"title": title, "columns": columns, "rows": rows});
+    if let (true, Value::Object(map)) = (rounded, &mut value) {
+        map.insert("rounded".to_owned(), true.into());
+    }
+    value
 }
 
 pub(super) const fn row_slug(kind: RowKind) -> &'static str {
@@ -110,6 +114,7 @@ fn register_json(register: &Register) -> Value {
         source,
         opening,
         closing,
+        closing_on,
         lines,
         notes,
     } = register;
@@ -147,7 +152,7 @@ fn register_json(register: &Register) -> Value {
         RegisterSource::Books => ("books", None),
         RegisterSource::Bank { imported } => ("bank", Some(imported)),
     };
-    json!({
+    let mut value = json!({
         "account_id": account.as_str(),
         "account_name": account_name,
         "account_number": account_number.as_deref().unwrap_or("unknown"),
@@ -157,5 +162,9 @@ fn register_json(register: &Register) -> Value {
         "closing": amount(closing),
         "lines": lines,
         "notes": notes,
-    })
+    });
+    if let (Some(day), Value::Object(map)) = (closing_on, &mut value) {
+        map.insert("closing_on".to_owned(), day.to_string().into());
+    }
+    value
 }

@@ -42,7 +42,7 @@ pub use change::summary as summary_of_change;
 pub use check::{Mismatch, check};
 pub use model::{Body, ContentHash, Head, Statement, content_hash};
 pub use naming::{StatementKey, Wanted};
-pub use pdf::{Letter, letter};
+pub use pdf::{Letter, is_font, letter};
 pub use period::YearEnd;
 pub use template::{Template, TemplateError};
 
@@ -109,7 +109,7 @@ pub enum Paper {
 }
 
 /// How it shall look. Not part of the content: changing it re-pushes nothing by itself (`decisions` 24).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     pub paper: Paper,
     /// Red, green, blue of rules and the firm's name.
@@ -137,7 +137,7 @@ pub struct Rendered {
 /// Something that a person should know of a file that was made all the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Finding {
-    #[error("the PDF's fonts lack {}; a box stands in their place. Add a font that has them to the firm's settings", .0)]
+    #[error("the PDF's fonts lack {}; a box stands in their place. Name a font file that has them in `fonts` of [statements] in the configuration", .0)]
     MissingGlyphs(String),
     #[error("{0} amounts have more than 15 digits, which a spreadsheet cannot hold; they are text in the XLSX file")]
     LongAmounts(usize),

@@ -1,7 +1,7 @@
 //! A statement as the thing that is rendered, and what makes two of them the same.
 
 use ledgerward_contract::{
-    AccountKind, Basis, Cell, Period, PeriodLength, Register, RegisterSource, ReportTable, StatementData,
+    AccountKind, Basis, Cell, Date, Period, PeriodLength, Register, RegisterSource, ReportTable, StatementData,
     StatementKind, StatementRequest, Timestamp,
 };
 use serde::Serialize;
@@ -157,7 +157,9 @@ impl std::fmt::Debug for ContentHash {
 /// JSON (RFC 8785); of a document, of its bytes alone. No time of reading, no version, no rendering.
 ///
 /// Three things of the data do not count, because a vendor may change them while every figure stays: the organisation's
-/// name, how many zeros an amount ends in, and the order in which a register's lines of one day arrive.
+/// name, how many zeros an amount ends in, and the order in which a register's lines of one day arrive. Nor do two that
+/// say nothing of their own: that figures are rounded, and the day of a closing balance that is the period's last or that
+/// a note names.
 ///
 /// Errors: none of this can fail for data that serialises, which is all of it; the error type is `serde_json`'s.
 pub fn content_hash(request: &StatementRequest, data: &StatementData) -> Result<ContentHash, serde_json::Error> {
@@ -173,15 +175,17 @@ pub fn content_hash(request: &StatementRequest, data: &StatementData) -> Result<
         StatementData::Table(table) => {
             serde_json_canonicalizer::to_vec(&Canonical { hash, request, data: plain_table(table.clone()) })?
         }
-        StatementData::Register(register) => {
-            serde_json_canonicalizer::to_vec(&Canonical { hash, request, data: plain_register(register.clone()) })?
-        }
+        StatementData::Register(register) => serde_json_canonicalizer::to_vec(&Canonical {
+            hash,
+            request,
+            data: plain_register(register.clone(), request.period.end),
+        })?,
     };
     Ok(ContentHash(Sha256::digest(&text).into()))
 }
 
 fn plain_table(mut table: ReportTable) -> ReportTable {
-    table.organisation = None;
+    (table.organisation, table.rounded) = (None, false);
     for cell in table.rows.iter_mut().flat_map(|row| &mut row.cells) {
         if let Cell::Money(amount) = cell {
             *amount = amount.normalize();
@@ -190,8 +194,10 @@ fn plain_table(mut table: ReportTable) -> ReportTable {
     table
 }
 
-fn plain_register(mut register: Register) -> Register {
+fn plain_register(mut register: Register, end: Date) -> Register {
     register.organisation = None;
+    let said = |day: &Date| *day == end || register.notes.iter().any(|note| note.contains(&day.to_string()));
+    register.closing_on = register.closing_on.filter(|day| !said(day));
     for amount in [&mut register.opening, &mut register.closing].into_iter().flatten() {
         *amount = amount.normalize();
     }

@@ -73,6 +73,17 @@ impl StatementKey {
         (key.text() == text).then_some(key)
     }
 
+    /// What was delivered of one account, and documents, under a key of the cash basis, before [`basis_of`] was the rule.
+    /// It stays under that key, or it would go out a second time.
+    pub fn former(&self) -> Option<Self> {
+        let accrual = self.request.basis == Basis::Accrual;
+        (accrual && basis_of(self.request.kind, Basis::Cash) == Basis::Accrual).then(|| {
+            let mut former = self.clone();
+            former.request.basis = Basis::Cash;
+            former
+        })
+    }
+
     /// The marker that a file in the world carries: 32 hex digits for the key, then version and format. Short, because
     /// Drive takes 124 bytes for a property's name and value together.
     pub fn file_key(&self, version: u32, ext: &str) -> FileKey {
@@ -89,6 +100,12 @@ impl StatementKey {
         hex.truncate(digits);
         hex
     }
+}
+
+/// The basis that a kind is asked for on. An account's movements and documents are the same on each: what the firm works on
+/// must not make a second one of them.
+pub fn basis_of(kind: StatementKind, firms: Basis) -> Basis {
+    if kind.per_account() || kind.is_document() { Basis::Accrual } else { firms }
 }
 
 /// A file that wants a name.

@@ -93,6 +93,18 @@ fn a_marker_is_short_and_stable() {
 }
 
 #[test]
+fn a_paper_that_is_the_same_on_each_basis_has_one_key() {
+    for kind in StatementKind::ALL {
+        let report = !kind.per_account() && !kind.is_document();
+        assert_eq!(basis_of(kind, Basis::Cash), if report { Basis::Cash } else { Basis::Accrual });
+        let key = wanted(kind, "l", None, "2026-10", 1).key;
+        let former = key.former();
+        assert_eq!(former.as_ref().map(|f| f.request.basis), (!report).then_some(Basis::Cash), "{kind:?}");
+        assert!(former.is_none_or(|f| f.former().is_none() && f.text() != key.text()));
+    }
+}
+
+#[test]
 fn keys_differ_in_every_part() {
     let base = wanted(StatementKind::BankRegister, "l", Some("a"), "2026-10", 1).key;
     let mut all = vec![base.clone()];

@@ -95,7 +95,7 @@ fn document(
                     })?;
                     xml.inside("LEDGERBAL", |xml| {
                         xml.leaf("BALAMT", &super::money::plain(closing))?;
-                        xml.leaf("DTASOF", &day(head.period.end))
+                        xml.leaf("DTASOF", &day(register.closing_on.unwrap_or(head.period.end)))
                     })
                 })
             })

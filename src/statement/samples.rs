@@ -60,7 +60,15 @@ pub fn table(title: &str, columns: &[&str], rows: &[&str]) -> ReportTable {
             Row { kind, depth, account, cells: std::iter::once(first).chain(given.map(cell)).collect() }
         })
         .collect();
-    ReportTable { title: title.to_owned(), organisation: None, currency: None, derived: None, columns, rows }
+    ReportTable {
+        title: title.to_owned(),
+        organisation: None,
+        currency: None,
+        derived: None,
+        rounded: false,
+        columns,
+        rows,
+    }
 }
 
 pub fn profit_and_loss() -> Statement {
@@ -206,6 +214,7 @@ pub fn register(lines: usize, bank: bool) -> Statement {
         source: if bank { RegisterSource::Bank { imported: "feed".to_owned() } } else { RegisterSource::Books },
         opening: bank.then_some(opening),
         closing: bank.then_some(balance),
+        closing_on: None,
         lines,
         notes: if bank {
             Vec::new()

@@ -108,26 +108,36 @@ impl Template {
                 );
             }
         }
+        if !text.ends_with(".{ext}") {
+            return fail(seen.get(&Field::Ext).copied().unwrap_or(end), "the name must end in .{ext}".to_owned());
+        }
         let template = Self { pieces };
-        template.check_shape(end)?;
+        template.check_shape(text)?;
         Ok(template)
     }
 
-    fn check_shape(&self, end: usize) -> Result<(), TemplateError> {
-        // Filled with the plainest values: what is wrong then is wrong in the template itself.
-        let probe = self.fill(&|field| match field {
-            Field::Version => Some("2".to_owned()),
-            field => Some(field.word().to_owned()),
-        });
-        let folders = probe.split('/').count();
-        if folders > 7 {
-            return fail(end, "more than six folders deep; targets with short paths could not hold it".to_owned());
-        }
-        if let Some(bad) = probe.split('/').find(|name| names::safe(name, "0", "") != *name) {
-            return fail(end, format!("“{bad}” would be no safe name of a file or folder"));
-        }
-        if probe.len() > 150 {
-            return fail(end, "the fixed text is longer than 100 bytes".to_owned());
+    /// Filled with the plainest values, whichever brackets are left out: what is wrong then is wrong in the template itself.
+    fn check_shape(&self, text: &str) -> Result<(), TemplateError> {
+        const SOMETIMES: [Field; 4] = [Field::Basis, Field::Ledger, Field::Account, Field::Version];
+        let end = text.chars().count() + 1;
+        for left_out in 0..1_u8 << SOMETIMES.len() {
+            let there = |field| SOMETIMES.iter().position(|f| *f == field).is_none_or(|n| left_out & (1 << n) == 0);
+            let probe = self.fill(&|field| match field {
+                field if !there(field) => None,
+                Field::Version => Some("2".to_owned()),
+                field => Some(field.word().to_owned()),
+            });
+            if probe.split('/').count() > 7 {
+                return fail(end, "more than six folders deep; targets with short paths could not hold it".to_owned());
+            }
+            if let Some((n, bad)) = probe.split('/').enumerate().find(|(_, name)| names::safe(name, "0", "") != *name) {
+                // No bracket and no word has a / in it.
+                let before: usize = text.split('/').take(n).map(|part| part.chars().count() + 1).sum();
+                return fail(before + 1, format!("“{bad}” would be no safe name of a file or folder"));
+            }
+            if probe.len() > 150 {
+                return fail(end, "the fixed text is longer than 100 bytes".to_owned());
+            }
         }
         Ok(())
     }
@@ -210,13 +220,7 @@ impl Parser {
                 '[' if opened.is_some() => return fail(here, "brackets inside brackets".to_owned()),
                 '[' => pieces.push(Piece::Optional(self.pieces(Some(here))?)),
                 ']' if opened.is_some() => {
-                    let has_reason = pieces.iter().any(|p| matches!(p, Piece::Field(f) if f.sometimes()));
-                    if !has_reason {
-                        return fail(
-                            here,
-                            "brackets need one of {basis}, {ledger}, {account}, {n} to depend on".to_owned(),
-                        );
-                    }
+                    self.bracket(here, &pieces)?;
                     return Ok(pieces);
                 }
                 ']' => return fail(here, "this bracket was never opened".to_owned()),
@@ -235,6 +239,32 @@ impl Parser {
         match opened {
             Some(at) => fail(at, "this bracket is never closed".to_owned()),
             None => Ok(pieces),
+        }
+    }
+
+    /// One thing decides whether a bracket is there: what it would take along with it could be all that tells two files apart.
+    fn bracket(&self, closed: usize, pieces: &[Piece]) -> Result<(), TemplateError> {
+        let mut reason = None;
+        for field in pieces.iter().filter_map(|p| if let Piece::Field(f) = p { Some(*f) } else { None }) {
+            let at = self.seen.get(&field).copied().unwrap_or(closed);
+            match reason {
+                _ if field == Field::Year => {}
+                _ if !field.sometimes() => {
+                    return fail(
+                        at,
+                        format!("{{{}}} is in every name, so it stands outside of brackets", field.word()),
+                    );
+                }
+                Some(first) => {
+                    let (a, b) = (spelled(first), spelled(field));
+                    return fail(at, format!("two files could get the same name; give each its own brackets: {a}{b}"));
+                }
+                None => reason = Some(field),
+            }
+        }
+        match reason {
+            Some(_) => Ok(()),
+            None => fail(closed, "brackets need one of {basis}, {ledger}, {account}, {n} to depend on".to_owned()),
         }
     }
 

@@ -33,7 +33,20 @@ fn a_wrong_template_says_where_and_why() {
         let error = Template::statements(&text).unwrap_err();
         assert!(error.what.contains("no safe name"), "{text}: {error}");
     }
+    // With one ledger the account would go with it, and two accounts have one name.
+    for (text, at, word) in [
+        ("{period}/{kind}[ {ledger} {account}][ (v{n})].{ext}", 27, "[ {ledger}][ {account}]"),
+        ("{period}/{kind}[ {ledger}][ {account} (v{n})].{ext}", 41, "its own brackets"),
+        ("{period}[ {kind} {account}][ {ledger}][ {n}].{ext}", 11, "outside of brackets"),
+        ("{period} {kind}[ {ledger}][ {account}]/{year}/[v{n}].{ext}", 47, "“.ext” would be no safe name"),
+        ("{period} {kind}/[{ledger}][ {account}][ {n}].{ext}", 17, "“ account 2.ext” would be no safe name"),
+        ("{ext}/{period} {kind}[ {ledger}][ {account}][ {n}]", 1, "end in .{ext}"),
+    ] {
+        let error = Template::statements(text).unwrap_err();
+        assert!(error.at == at && error.what.contains(word), "{text}: {error}");
+    }
     assert!(Template::statements(Template::DEFAULT).is_ok());
+    assert!(Template::statements("[{year} {ledger} ]{period} {kind}[ {account}][ (v{n})].{ext}").is_ok());
     assert!(Template::documents(Template::DEFAULT_DOCUMENTS).is_ok());
 }
 

@@ -253,6 +253,33 @@ fn a_registers_hash_does_not_depend_on_the_order_of_arrival() {
 }
 
 #[test]
+fn a_closing_balance_of_an_earlier_day_says_so_and_is_the_same_content_where_a_note_names_the_day() {
+    let mut statement = samples::register(3, true);
+    let request = request(&statement);
+    let hash = |s: &mut Statement| content_hash(&request, &StatementData::Register(register_of(s).clone())).unwrap();
+    let as_of = |s: &Statement| {
+        let text = String::from_utf8(make(s, Format::Ofx).bytes.to_vec()).unwrap();
+        text.split("<DTASOF>").nth(1).unwrap()[..8].to_owned()
+    };
+    let base = hash(&mut statement);
+    assert_eq!(as_of(&statement), "20261031");
+    register_of(&mut statement).closing_on = Some(request.period.end);
+    assert_eq!(hash(&mut statement), base);
+    let day = jiff::civil::date(2026, 10, 28);
+    register_of(&mut statement).closing_on = Some(day);
+    assert_eq!(as_of(&statement), "20261028");
+    assert_ne!(hash(&mut statement), base);
+    let note = |s: &mut Statement| register_of(s).notes = vec![format!("The closing balance is that of {day}.")];
+    note(&mut statement);
+    let named = hash(&mut statement);
+    register_of(&mut statement).closing_on = None;
+    assert_eq!(hash(&mut statement), named, "what was stored before the day had a place of its own");
+    let old: Register = serde_json::from_str(&serde_json::to_string(register_of(&mut statement)).unwrap()).unwrap();
+    assert_eq!(&old, register_of(&mut statement));
+    assert!(!serde_json::to_string(&old).unwrap().contains("closing_on"));
+}
+
+#[test]
 fn a_banner_says_whose_record_it_is() {
     assert_eq!(
         samples::register(1, false).banner().unwrap(),

@@ -175,6 +175,9 @@ pub struct ReportTable {
     pub currency: Option<String>,
     /// Said on the document where the figures are derived by us and not a report of the vendor.
     pub derived: Option<String>,
+    /// The vendor rounds every figure to whole units by itself, so that a sum and its lines may differ by that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rounded: bool,
     pub columns: Vec<Column>,
     pub rows: Vec<Row>,
 }
@@ -228,6 +231,9 @@ pub struct Register {
     pub opening: Option<Decimal>,
     /// Only where the source supplied it. OFX needs it (`decisions` 26).
     pub closing: Option<Decimal>,
+    /// The day that the closing balance is of, where that is not the period's last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closing_on: Option<Date>,
     pub lines: Vec<RegisterLine>,
     /// What the source itself says is missing or odd ("payments and transfers are not included"), printed on the document.
     pub notes: Vec<String>,

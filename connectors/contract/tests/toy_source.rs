@@ -86,6 +86,7 @@ fn table(report: Report) -> Option<ReportTable> {
         organisation: None,
         currency: None,
         derived: None,
+        rounded: false,
         columns: vec![column("Account", false), column("Amount", true)],
         rows: report.lines.into_iter().map(row).collect::<Option<_>>()?,
     })

@@ -24,7 +24,7 @@ use crate::{
     memory,
     pack::{self, Pack, Sealed},
     render::plan::time,
-    statement::{Letter, Look, letter},
+    statement::{Letter, letter},
     store::{Addresses, AppliedRow, StoreError},
 };
 
@@ -55,7 +55,7 @@ pub(super) async fn seal(app: &App, person: &Person, case: &Case, dir: Option<&P
     files.insert("letters.csv".to_owned(), managers_csv(app, &firm, &clients).await?);
     for slug in clients {
         let ledgers: Vec<&Chased> = case.open().map(|(_, l)| l).filter(|l| l.clients.contains(slug)).collect();
-        let bytes = letter(&letter_to(app, person, shut, slug, &ledgers, &firm), &Look::default())
+        let bytes = letter(&letter_to(app, person, shut, slug, &ledgers, &firm), &app.config.statements.look)
             .map_err(|e| Failure::new(Exit::Failed, "a letter could not be made").cause(&e))?;
         files.insert(format!("letters/{slug}.pdf"), bytes);
     }

@@ -46,6 +46,12 @@ impl<'a> Face<'a> {
     }
 }
 
+/// Whether these are the bytes of a font that a PDF can be set in.
+pub fn is_font(bytes: &Bytes) -> bool {
+    let data: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(bytes.clone());
+    Face::new(data.into(), bytes).is_some()
+}
+
 /// A text set in glyphs. Widths are in em.
 #[derive(Clone)]
 pub struct Set {

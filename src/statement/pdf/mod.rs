@@ -24,6 +24,7 @@ use krilla::{
 };
 use ledgerward_contract::Timestamp;
 
+pub use font::is_font;
 pub use letter::{Letter, letter};
 
 use self::{

@@ -159,6 +159,7 @@ pub fn register(account: LedgerAccount, company: &LedgerProfile, imported: bool,
         // FreeAgent states the balance of today alone.
         opening: None,
         closing: None,
+        closing_on: None,
         notes: notes.into_iter().flatten().collect(),
         lines,
     }

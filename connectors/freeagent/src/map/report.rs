@@ -39,7 +39,15 @@ fn column(label: impl Into<String>, money: bool) -> Column {
 }
 
 fn table(title: StatementKind, columns: Vec<Column>, rows: Vec<Row>) -> ReportTable {
-    ReportTable { title: title.title().to_owned(), organisation: None, currency: None, derived: None, columns, rows }
+    ReportTable {
+        title: title.title().to_owned(),
+        organisation: None,
+        currency: None,
+        derived: None,
+        rounded: false,
+        columns,
+        rows,
+    }
 }
 
 /// A row of a label and one figure.
@@ -160,7 +168,7 @@ fn balance_sheet(end: Date, body: &[u8]) -> Result<ReportTable> {
     rows.push(row(RowKind::Total, 0, "Total owners' equity", Some(b.total_owners_equity)));
     let columns = vec![column("", false), column(format!("{end} (rounded by FreeAgent)"), true)];
     let sheet = table(StatementKind::BalanceSheet, columns, rows);
-    Ok(ReportTable { currency: filled(b.currency), ..sheet })
+    Ok(ReportTable { currency: filled(b.currency), rounded: true, ..sheet })
 }
 
 #[derive(Deserialize)]

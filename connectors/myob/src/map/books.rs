@@ -216,6 +216,7 @@ pub fn register(ledger: &LedgerId, account: &Account, period: &Period, lines: &[
         source: RegisterSource::Bank { imported: "feed".to_owned() },
         opening: None,
         closing: None,
+        closing_on: None,
         lines: rows,
         notes,
     })
@@ -299,6 +300,7 @@ pub fn table(title: &str, report: &Report) -> ReportTable {
         organisation: None,
         currency: None,
         derived: None,
+        rounded: false,
         columns: columns(&["Number", "Account", "Total"], 2),
         rows: report.accounts_breakdown.iter().map(row).collect(),
     }
@@ -395,6 +397,7 @@ pub fn trial_balance(
              Income and expense accounts show this period only.",
             period.end, period.start, period.end
         )),
+        rounded: false,
         columns: columns(&["Number", "Account", "Debit", "Credit"], 2),
         rows,
     })

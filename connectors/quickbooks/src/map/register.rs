@@ -241,6 +241,7 @@ pub fn register(account: LedgerAccount, parts: Vec<Part>) -> Result<Register> {
         source: RegisterSource::Books,
         opening,
         closing,
+        closing_on: None,
         lines,
         notes: vec![
             "This is QuickBooks' general ledger of the account, on the accrual basis, and not the bank's statement."

@@ -142,6 +142,7 @@ pub fn report(what: &StatementRequest, body: &[u8]) -> Result<ReportTable> {
         organisation: None,
         currency: report.header.currency.filter(|c| !c.is_empty()),
         derived: None,
+        rounded: false,
         columns,
         rows,
     })

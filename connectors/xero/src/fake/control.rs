@@ -28,6 +28,7 @@ const VERBS: &[&str] = &[
     "remove_user",
     "revoke_refresh",
     "rotate_client_secret",
+    "set_account",
     "set_limit",
     "set_lock_date",
     "set_outage",
@@ -282,6 +283,16 @@ impl Fake {
             }
             "disconnect_tenant" | "reconnect_tenant" => {
                 self.org(args)?.connections.values_mut().for_each(|c| c.active = verb == "reconnect_tenant");
+                DONE
+            }
+            "set_account" => {
+                let (name, status) = (args.get("name"), args.get("status"));
+                let books = Arc::make_mut(&mut self.org(args)?.books);
+                let at = books.by_code(text(args, "code")?)?;
+                let account = books.accounts.get_mut(at).ok_or("there is no such account")?;
+                for (field, value) in [(&mut account.name, name), (&mut account.status, status)] {
+                    value.and_then(Value::as_str).into_iter().for_each(|v| v.clone_into(field));
+                }
                 DONE
             }
             "set_lock_date" => {

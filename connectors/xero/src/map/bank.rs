@@ -63,7 +63,7 @@ pub fn bank_statement(account: &AccountId, number: Option<String>, period: &Peri
     sources.sort();
     sources.dedup();
     let mut notes = Vec::new();
-    let (opening, closing) = balances(&answer.statements, period, &mut notes);
+    let (opening, closing, closing_on) = balances(&answer.statements, period, &mut notes);
     let mut lines = Vec::new();
     let mut dropped = 0;
     for line in answer.statements.into_iter().flat_map(|s| s.statement_lines) {
@@ -89,14 +89,19 @@ pub fn bank_statement(account: &AccountId, number: Option<String>, period: &Peri
         source: RegisterSource::Bank { imported: sources.join(", ") },
         opening,
         closing,
+        closing_on,
         lines,
         notes,
     })
 }
 
 /// The balances that the bank supplied and that are those of the period's own ends: a statement that began before or ended
-/// after it tells nothing about them.
-fn balances(statements: &[Statement], period: &Period, notes: &mut Vec<String>) -> (Option<Decimal>, Option<Decimal>) {
+/// after it tells nothing about them. The day is that of the closing balance, where it is not the period's last.
+fn balances(
+    statements: &[Statement],
+    period: &Period,
+    notes: &mut Vec<String>,
+) -> (Option<Decimal>, Option<Decimal>, Option<Date>) {
     let supplied = |m: Option<Money>| m.map(|m| m.0).filter(|d| !d.is_zero());
     let opening = statements.iter().min_by_key(|s| s.start_date).filter(|s| s.start_date >= period.start);
     let last = statements.last().filter(|s| s.end_date <= period.end);
@@ -107,15 +112,14 @@ fn balances(statements: &[Statement], period: &Period, notes: &mut Vec<String>) 
     {
         notes.push(format!("The bank's closing balance {closing} differs from Xero's running figure {running}."));
     }
-    if closing.is_some()
-        && let Some(end) = last.map(|s| s.end_date).filter(|end| *end < period.end)
-    {
+    let closing_on = closing.and(last).map(|s| s.end_date).filter(|end| *end < period.end);
+    if let Some(end) = closing_on {
         notes.push(format!("The closing balance is that of {end}, the last day the bank sent."));
     }
     if closing.is_none() {
         notes.push("The bank supplied no closing balance for this period.".to_owned());
     }
-    (opening.and_then(|s| supplied(s.start_balance)), closing)
+    (opening.and_then(|s| supplied(s.start_balance)), closing, closing_on)
 }
 
 /// `STMTIMPORTSRC/CBAFEED` as `CBAFEED`: Xero's own word for how the lines came in.
@@ -144,4 +148,25 @@ fn register_line(line: Line) -> Result<RegisterLine> {
         reconciled: line.is_reconciled,
         has_documents: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closing_balance_says_of_which_day_it_is() {
+        let account = AccountId("c4d9a7f2-0000-4000-8000-000000000035".to_owned());
+        let day = |d: i8| Date::constant(2026, 10, d);
+        let period = Period { start: day(1), end: day(31), length: ledgerward_contract::PeriodLength::Month };
+        let closing = |end: Date, balance: &str| {
+            let body = serde_json::json!({"bankAccountId": account.as_str(), "statements": [
+                {"startDate": "2026-10-01", "endDate": end.to_string(), "endBalance": balance.parse::<f64>().unwrap()}]});
+            let register = bank_statement(&account, None, &period, body.to_string().as_bytes()).unwrap();
+            (register.closing.map(|c| c.to_string()), register.closing_on)
+        };
+        assert_eq!(closing(day(31), "12.5"), (Some("12.5".to_owned()), None));
+        assert_eq!(closing(day(28), "12.5"), (Some("12.5".to_owned()), Some(day(28))));
+        assert_eq!(closing(day(28), "0"), (None, None));
+    }
 }

@@ -161,6 +161,7 @@ pub fn register(account: LedgerAccount, transactions: &[Transaction]) -> Registe
         source: RegisterSource::Books,
         opening: None,
         closing: None,
+        closing_on: None,
         lines,
         notes: vec![
             "Payments of invoices and bills, and transfers between accounts, are not included: Xero lists them elsewhere."

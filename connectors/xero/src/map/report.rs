@@ -77,6 +77,7 @@ pub fn report(body: &[u8]) -> Result<ReportTable> {
         organisation: report.report_titles.into_iter().nth(1),
         currency: None,
         derived: None,
+        rounded: false,
         columns,
         rows: table.rows,
     })
