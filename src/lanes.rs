@@ -515,6 +515,7 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
         adopt: &known.adopt,
         known_ids: &known.known_ids,
         trouble: &known.trouble,
+        owner: known.row.as_ref().and_then(|r| r.owner.as_deref()),
     };
     let cx = LaneCx {
         sharing: book.sharing(&desired.lane.target),

@@ -109,6 +109,7 @@ pub struct Folder {
     pub accepted: Vec<AcceptedHolder>,
     pub adopt: Vec<Email>,
     pub trouble: Vec<Trouble>,
+    pub owner: Option<String>,
     pub policy: Option<String>,
 }
 
@@ -251,6 +252,7 @@ impl World {
             adopt: &f.adopt,
             known_ids: &known_ids,
             trouble: &f.trouble,
+            owner: f.owner.as_deref(),
         };
         let name = lane.client.map_or("?", |c| c.name.as_str());
         let policy = lane

@@ -277,7 +277,7 @@ impl<'w> Work<'w, '_> {
             _ if p.ourselves => return self.keep(p, KeepWhy::Ourselves),
             _ if p.role == SeenRole::MetadataOnly => return self.keep(p, KeepWhy::NameOnly),
             _ if p.role == SeenRole::Declined => return self.keep(p, KeepWhy::Declined),
-            _ if p.role == SeenRole::Owner => return self.keep(p, KeepWhy::Owner),
+            _ if p.role == SeenRole::Owner && self.owns(p) => return self.keep(p, KeepWhy::Owner),
             Holder::Person(email) => Some(email),
             Holder::Link(_) | Holder::Everyone(_) => {
                 if !self.plan.trouble.contains(&Trouble::LinkOn) {
