@@ -8,7 +8,7 @@ use ledgerward_contract::{
 use serde_json::json;
 
 use super::{
-    folder::lane_of,
+    folder::{lane_of, placed},
     lane::{owned, revoked_address},
     words, write_cx,
 };
@@ -131,10 +131,7 @@ pub(super) async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> 
                     if lists_of(target) && api.close_spread(&write_cx(target, step, now)?, &id).await.is_err() {
                         return Ok(false);
                     }
-                    let (parent, owner) = match api.stat(&read, &id).await {
-                        Ok(Stat::Present { parent, owner, .. }) => (parent, owner),
-                        _ => (None, None),
-                    };
+                    let (parent, owner) = placed(api, &read, &id).await;
                     let name = name.clone();
                     app.store
                         .run(move |db| {
