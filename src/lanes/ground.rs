@@ -10,9 +10,9 @@ use crate::{
     domain::{
         firm::{Authority, Client, Firm, Mode, Person, TargetName, Unlisted},
         guard::{Approval, CauseKey, History, Past},
-        lane::Op,
+        lane::{Cause, Op, RENEWAL},
     },
-    store::{AppliedRow, Upheld},
+    store::{AccessChange, AppliedRow, Upheld},
 };
 
 /// What the guard counts with: the last 24 hours, the freeze switch, and the approvals that are still good.
@@ -32,22 +32,7 @@ pub async fn guard_ground(app: &App, firm: &Firm, now: Timestamp) -> Result<(His
         })
         .await?;
     let mut history = History {
-        recent: changes
-            .iter()
-            .filter_map(|c| {
-                let removed = match c.op {
-                    Op::Revoke { .. } => true,
-                    Op::Grant { .. } => false,
-                    _ => return None,
-                };
-                Some(Past {
-                    removed,
-                    who: Email::parse(&c.holder).ok()?,
-                    client: c.lane.folder.client,
-                    cause: c.cause.as_ref().map(CauseKey::of)?,
-                })
-            })
-            .collect(),
+        recent: changes.iter().filter_map(past).collect(),
         clients: firm.clients.len() as u64,
         ..History::default()
     };
@@ -57,6 +42,17 @@ pub async fn guard_ground(app: &App, firm: &Firm, now: Timestamp) -> Result<(His
         .map(|a| Approval { digest: a.digest, by: a.by, reason: a.reason, at: a.at, expires: a.expires })
         .collect();
     Ok((history, freeze.is_some() || restored.is_some(), approvals))
+}
+
+/// A step of the last 24 hours that the gates count.
+fn past(c: &AccessChange) -> Option<Past> {
+    let removed = match c.op {
+        Op::Revoke { .. } => true,
+        Op::Grant { .. } => false,
+        _ => return None,
+    };
+    let cause = c.cause.as_ref().filter(|cause| !matches!(cause, Cause::Decision { change } if change == RENEWAL))?;
+    Some(Past { removed, who: Email::parse(&c.holder).ok()?, client: c.lane.folder.client, cause: CauseKey::of(cause) })
 }
 
 /// The managed pairs of 24 hours ago, each under the cause that a removal would have: whatever can take it away.
@@ -109,13 +105,13 @@ fn rests(firm: &Firm, person: &Person, client: &Client, upheld: &Upheld) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use ledgerward_contract::{FolderKey, FolderRole};
+    use ledgerward_contract::{FolderKey, FolderRole, Holder};
 
     use super::*;
     use crate::domain::{
         firm::{ClientState, Office, PersonId, Selection, SelectionScope},
         guard::Guards,
-        lane::{Cause, LaneKey},
+        lane::LaneKey,
     };
 
     const DRIVE: &str = "drive";
@@ -166,6 +162,7 @@ mod tests {
             role: FolderRole::Reader,
             from: Timestamp::UNIX_EPOCH,
             to: None,
+            invited: None,
             step: 1,
             cause: Some(cause),
         }
@@ -206,6 +203,27 @@ mod tests {
         assert_eq!(history.pairs_by_cause, [(xero(), 5), (CauseKey::Decision, 60)].into());
         assert_eq!(history.people_by_cause, [(xero(), 1), (CauseKey::Decision, 12)].into());
         assert!(Guards::default().removed.trips(4, history.pairs_by_cause[&xero()]), "4 of 5 are held");
+    }
+
+    #[test]
+    fn another_end_of_the_same_access_is_counted_neither_as_gone_nor_as_new() {
+        let who = person(1, Mode::Ledger);
+        let row = row(&who, 1, added());
+        let role = FolderRole::Reader;
+        let grant = Op::Grant { who: who.email.clone(), role };
+        let revoke = Op::Revoke { who: Holder::Person(who.email.clone()), permission: "p".into(), role };
+        let change = |op: &Op, cause: Cause| AccessChange {
+            at: Timestamp::UNIX_EPOCH,
+            run: 1,
+            lane: row.lane.clone(),
+            op: op.clone(),
+            holder: who.email.key().to_owned(),
+            cause: Some(cause),
+        };
+        let renewal = || Cause::Decision { change: RENEWAL.to_owned() };
+        assert!(past(&change(&grant, renewal())).is_none() && past(&change(&revoke, renewal())).is_none());
+        assert!(past(&change(&grant, added())).is_some_and(|p| !p.removed));
+        assert!(past(&change(&revoke, added())).is_some_and(|p| p.removed));
     }
 
     #[test]
