@@ -468,8 +468,8 @@ pub fn propose(decider: &Decider<'_>, book: &Book, ask: &Ask) -> (Plan<Proposed>
     (Plan::proposed(plans), findings)
 }
 
-/// So many folders of a target that cannot be read for one reason are the target's trouble, and one finding.
-const TOGETHER: usize = 5;
+/// So many folders of a target that cannot be read, or take no file, for one reason are the target's trouble, and one finding.
+pub const TOGETHER: usize = 5;
 
 fn together(found: Vec<Finding>) -> Vec<Finding> {
     let mut same: BTreeMap<String, BTreeMap<(String, String), Vec<Finding>>> = BTreeMap::new();
