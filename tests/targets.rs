@@ -92,6 +92,11 @@ fn an_invitation_that_nobody_accepts_is_told_after_a_fortnight() {
     };
     firm.sync();
     assert_eq!(told(&firm), None);
+    let today = jiff::Zoned::now().date().to_string();
+    let at = firm.must(&["access", "--at", &today, "--client", "acme-ltd"]).out;
+    let lines: Vec<&str> = at.lines().filter(|l| l.contains("box reader")).collect();
+    let waits = lines.iter().filter(|l| l.contains("box reader (invited, not yet in)")).count();
+    assert!(waits == 1 && lines.len() > 1, "who waits is told apart from who is in: {at}");
     let mut grant = invited(&firm).grant;
     firm.state(|db| {
         let who = grant.who.clone();
