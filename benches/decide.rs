@@ -242,6 +242,7 @@ fn once(firm: &Firm, facts: &Facts, target: &TargetName, folders: &Folders) -> (
             extra: &BTreeMap::new(),
             known_ids: &ids,
             trouble: &[],
+            owner: None,
         };
         let plan: plan::LanePlan = propose(&decider, &lane, &actual, &cx);
         counts = [counts[0] + 1, counts[1] + lane.wants.len(), counts[2] + plan.steps.len()];

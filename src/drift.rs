@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledgerward_contract::{ChangeCursor, FolderId, ReadCx, SeenPermission, Snapshot, Stat, StorageTarget, Timestamp};
+use ledgerward_contract::{ChangeCursor, Changes, FolderId, Result, SeenPermission, Snapshot, Stat, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -118,7 +118,7 @@ pub async fn hint(
     }
     let tells = api.changes_tell_sharing();
     let due = feed.as_ref().is_none_or(|f| now.duration_since(f.swept) >= SWEEP || f.swept > now);
-    let followed = follow(api, &cx, feed.as_ref().map(|f| f.cursor.clone())).await;
+    let followed = follow(feed.as_ref().map(|f| f.cursor.clone()), |at| api.changes(&cx, at)).await;
     let (changed, mut everything, cursor) = match followed {
         Some(followed) => followed,
         None if tells => return Ok(Hint::none()),
@@ -144,27 +144,28 @@ pub async fn hint(
 }
 
 /// The folders that changed, whether anything may have, and where the feed goes on. `None`: it has no answer; then the old
-/// cursor is kept, so that nothing that it would have told is passed over.
-async fn follow(
-    api: &dyn StorageTarget,
-    cx: &ReadCx,
+/// cursor is kept, so that nothing that it would have told is passed over. One that comes to no end is begun anew, from now,
+/// and everything is read: each cycle would follow the old one in vain.
+async fn follow<P: Future<Output = Result<Changes>>>(
     mut cursor: Option<ChangeCursor>,
+    mut page: impl FnMut(Option<ChangeCursor>) -> P,
 ) -> Option<(BTreeSet<FolderId>, bool, Option<ChangeCursor>)> {
     let (mut changed, mut everything) = (BTreeSet::new(), false);
     for _ in 0..PAGES_MAX {
-        let page = api.changes(cx, cursor.clone()).await.ok()?;
-        everything |= page.everything;
-        changed.extend(page.folders);
+        let told = page(cursor.clone()).await.ok()?;
+        everything |= told.everything;
+        changed.extend(told.folders);
         // A page that leads to itself would be asked for without end.
-        if page.more && cursor.as_ref() == Some(&page.next) {
-            return None;
+        if told.more && cursor.as_ref() == Some(&told.next) {
+            break;
         }
-        cursor = Some(page.next);
-        if !page.more {
+        cursor = Some(told.next);
+        if !told.more {
             return Some((changed, everything, cursor));
         }
     }
-    None
+    let anew = page(None).await.ok()?;
+    Some((BTreeSet::new(), true, Some(anew.next)))
 }
 
 /// Which folders are read now: those never read, those whose day would end before the next cycle, and of the rest the oldest,
@@ -248,6 +249,33 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_feed_without_an_end_is_begun_anew_and_everything_is_read() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let page = |at: Option<ChangeCursor>, next: &str, more| {
+            asked.borrow_mut().push(at);
+            let changed = Changes { folders: vec!["f".into()], everything: false, next: next.into(), more };
+            std::future::ready(Ok(changed))
+        };
+        let old: ChangeCursor = "0".into();
+        // Each page leads to another one; asked for the cursor of now, the feed gives it.
+        let endless = |at: Option<ChangeCursor>| match at.as_ref().and_then(|c| c.as_str().parse::<usize>().ok()) {
+            Some(n) => page(at, &(n + 1).to_string(), true),
+            None => page(at, "now", false),
+        };
+        let found = follow(Some(old.clone()), endless).await;
+        assert_eq!(found, Some((BTreeSet::new(), true, Some("now".into()))));
+        assert_eq!(asked.borrow().len(), PAGES_MAX + 1);
+        assert_eq!(asked.borrow().last(), Some(&None));
+        let itself = |at: Option<ChangeCursor>| match at {
+            Some(at) => page(Some(at.clone()), at.as_str(), true),
+            None => page(None, "now", false),
+        };
+        assert_eq!(follow(Some(old.clone()), itself).await, Some((BTreeSet::new(), true, Some("now".into()))));
+        let quiet = |at: Option<ChangeCursor>| page(at, "1", false);
+        assert_eq!(follow(Some(old), quiet).await, Some((["f".into()].into(), false, Some("1".into()))));
+    }
 
     #[test]
     fn turns_read_every_folder_within_a_day_and_few_in_a_cycle() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use ledgerward_contract::{
-    Email, ErrorKind, FolderId, Holder, LinkKind, PermissionId, SeenPermission, SharingSupport, Snapshot, Stat,
+    Email, Error, ErrorKind, FolderId, Holder, LinkKind, PermissionId, SeenPermission, SharingSupport, Snapshot, Stat,
     Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -38,10 +38,11 @@ mod extra;
 mod ground;
 pub mod invited;
 mod naming;
+mod place;
 mod settled;
 
-use self::settled::Unsaid;
 pub use self::{extra::keep_extra, ground::guard_ground, settled::settled};
+use self::{place::parents, settled::Unsaid};
 
 /// The plan of a target was approved, or it had none to approve.
 pub const APPROVED: &str = "target_approved";
@@ -282,6 +283,7 @@ pub async fn read(
         readings.extend(read);
     }
     let (nothing, mut news) = (behind::All::new(), Vec::new());
+    let (lie, mut places) = (parents(stored.lanes.values()), Vec::new());
     for key in keys {
         let asks = world.targets.get(&key.target).is_some_and(|t| t.settings.first_plan == schema::FirstPlan::Approve);
         let first = asks && stored.first.contains_key(&lane_text(&key));
@@ -319,6 +321,7 @@ pub async fn read(
             row,
         };
         inspect(&mut known, &key, world);
+        places.extend(known.learn_place(&key, lie.get(&key.target)));
         let before = stored.behind.get(&lane_text(&key)).unwrap_or(&nothing);
         news.extend(known.look_behind(before).map(|(behind, accepted)| (key.clone(), behind, accepted)));
         book.needs_sign_in |= known.signed_out;
@@ -332,6 +335,9 @@ pub async fn read(
     }
     if !news.is_empty() {
         app.store.run(move |db| behind::keep(db, &news)).await?;
+    }
+    if !places.is_empty() {
+        app.store.run(move |db| place::keep(db, &places)).await?;
     }
     let accounts = naming::account_names(app, &book, decider).await?;
     naming::name_folders(&mut book, decider, &accounts);
@@ -378,13 +384,20 @@ fn shared_on(plan: &LanePlan) -> Finding {
     )
 }
 
+/// What the folder itself is, as remembered or as read in this run.
+fn stat_of<'k>(
+    remembered: Option<&'k Seen>,
+    reading: Option<&'k FolderReading>,
+) -> Option<Result<&'k Stat, &'k Error>> {
+    remembered.map(|seen| Ok(&seen.stat)).or_else(|| reading.map(|r| r.stat.as_ref()))
+}
+
 /// What is wrong with the folder itself.
 fn inspect(known: &mut Known, key: &LaneKey, world: &World) {
     let Some(row) = known.row.as_ref().filter(|r| r.folder.is_some()) else { return };
-    let stat = match (&known.remembered, &known.reading) {
-        (Some(seen), _) => Ok(&seen.stat),
-        (None, Some(reading)) => reading.stat.as_ref(),
-        (None, None) => {
+    let stat = match stat_of(known.remembered.as_ref(), known.reading.as_ref()) {
+        Some(stat) => stat,
+        None => {
             let why = world.targets.get(&key.target).and_then(|t| t.reach().err());
             known.signed_out = why.as_ref().is_some_and(|e| e.kind == ErrorKind::Unauthenticated);
             known.unreadable = Some(why.map_or_else(|| "the target cannot be reached".to_owned(), |e| words(&e)));
@@ -477,8 +490,8 @@ pub fn propose(decider: &Decider<'_>, book: &Book, ask: &Ask) -> (Plan<Proposed>
     (Plan::proposed(plans), findings)
 }
 
-/// So many folders of a target that cannot be read for one reason are the target's trouble, and one finding.
-const TOGETHER: usize = 5;
+/// So many folders of a target that cannot be read, or take no file, for one reason are the target's trouble, and one finding.
+pub const TOGETHER: usize = 5;
 
 fn together(found: Vec<Finding>) -> Vec<Finding> {
     let mut same: BTreeMap<String, BTreeMap<(String, String), Vec<Finding>>> = BTreeMap::new();
@@ -538,6 +551,7 @@ fn one(decider: &Decider<'_>, book: &Book, mut desired: DesiredLane<'_>) -> Opti
         extra: &known.extra,
         known_ids: &known.known_ids,
         trouble: &known.trouble,
+        owner: known.row.as_ref().and_then(|r| r.owner.as_deref()),
     };
     let cx = LaneCx {
         sharing: book.sharing(&desired.lane.target),

@@ -94,6 +94,11 @@ fn an_invitation_that_nobody_accepts_is_told_after_a_fortnight() {
     };
     firm.sync();
     assert_eq!(told(&firm), None);
+    let today = jiff::Zoned::now().date().to_string();
+    let at = firm.must(&["access", "--at", &today, "--client", "acme-ltd"]).out;
+    let lines: Vec<&str> = at.lines().filter(|l| l.contains("box reader")).collect();
+    let waits = lines.iter().filter(|l| l.contains("box reader (invited, not yet in)")).count();
+    assert!(waits == 1 && lines.len() > 1, "who waits is told apart from who is in: {at}");
     let mut grant = invited(&firm).grant;
     firm.state(|db| {
         let who = grant.who.clone();
@@ -303,6 +308,61 @@ fn two_disks_may_have_folders_of_one_name() {
     assert_eq!(open(&firm, "step.refused"), []);
     let files = |root: &std::path::Path| fs::read_dir(root.join("Acme Ltd")).unwrap().count();
     assert_eq!(files(&second), files(&firm.path("folders")), "the same papers");
+}
+
+#[test]
+fn a_client_moves_from_disk_to_disk_and_back() {
+    let firm = Firm::at_rest();
+    let (config, second) = (fs::read_to_string(firm.path("config.toml")).unwrap(), firm.path("second"));
+    fs::create_dir(&second).unwrap();
+    let section = format!(
+        "\n[targets.second]\nconnector = \"local\"\nroot = \"{}\"\nnew_root = true\nsharing = \"off\"\naudience = \"the partners\"\n",
+        second.display()
+    );
+    fs::write(firm.path("config.toml"), config + &section).unwrap();
+    for slug in ["acme-ltd", "birch-llp", "cedar-bakery"] {
+        firm.must(&["clients", "targets", slug, "drive", "disk"]);
+    }
+    let mover = |from: &str, to: &str| {
+        for _ in 0..3 {
+            let told = firm.ask(&["clients", "move", "acme-ltd", "--from", from, "--to", to, "--yes"]);
+            if told.exit == 0 {
+                return;
+            }
+            assert!(!told.err.contains("same account"), "{told:?}");
+            firm.approve_all();
+        }
+        panic!("the move from {from} to {to} did not end");
+    };
+    mover("disk", "second");
+    assert!(second.join("Acme Ltd").exists());
+    mover("second", "disk");
+    assert!(firm.path("folders").join("Acme Ltd").exists(), "and each ended");
+}
+
+/// What is stored of a folder of Drive, with its place and its owner forgotten.
+fn forget_place(firm: &Firm, folder: bool) -> ledgerward::store::LaneRow {
+    firm.state(|db| {
+        let rows = db.lanes()?;
+        let row = rows.into_values().find(|r| r.key.target.0 == "drive" && r.name == "Acme Ltd").unwrap();
+        let known = row.folder.clone().filter(|_| folder);
+        let bare = ledgerward::store::LaneRow { folder: known, parent: None, owner: None, ..row.clone() };
+        db.save_lane(&bare, Timestamp::now())?;
+        Ok(row)
+    })
+}
+
+#[test]
+fn g7_a_folder_that_was_found_again_is_known_by_its_place_and_its_owner() {
+    let firm = Firm::at_rest();
+    // As a restored backup knows it: not at all, or without what could not be read when it was made.
+    for folder in [false, true] {
+        let was = forget_place(&firm, folder);
+        assert!(was.parent.is_some() && was.owner.is_some(), "{was:?}");
+        firm.sync();
+        let is = firm.state(|db| Ok(db.lane(&was.key)?.unwrap()));
+        assert_eq!((&is.folder, &is.parent, &is.owner), (&was.folder, &was.parent, &was.owner), "{folder}");
+    }
 }
 
 #[test]

@@ -69,6 +69,18 @@ pub(super) async fn lane_of(
     Ok(found.map(|r| r.key))
 }
 
+/// Where a folder lies and whose it is; what is not told now is taken from the next reading.
+pub(super) async fn placed(
+    api: &dyn StorageTarget,
+    read: &ReadCx,
+    folder: &FolderId,
+) -> (Option<FolderId>, Option<String>) {
+    match api.stat(read, folder).await {
+        Ok(Stat::Present { parent, owner, .. }) => (parent, owner),
+        _ => (None, None),
+    }
+}
+
 impl Lane<'_> {
     /// Finds the folder by its mark, or makes it, closes it, and reads back what it is.
     pub(super) async fn create(&mut self, step: &Step, name: &str) -> Result<Result<(), String>, Failure> {
@@ -90,7 +102,8 @@ impl Lane<'_> {
             }
             // Our own mark on a folder that the state does not know: a restored backup, or a crash long ago. Its list is
             // not what this plan was made from, so the lane is planned again.
-            self.bind(&folder).await?;
+            let (parent, owner) = placed(api, &read, &folder).await;
+            self.bind(&folder, parent, owner).await?;
             self.folder = Some(folder.clone());
             // Whoever made it may have been stopped, or refused, before it was closed.
             if self.lists
@@ -137,11 +150,7 @@ impl Lane<'_> {
             self.app.store.run(move |db| db.outcome(row, &outcome, now)).await?;
             return Ok(Err(why));
         }
-        let stat = api.stat(&read, &folder).await;
-        let (parent, owner) = match stat {
-            Ok(Stat::Present { parent, owner, .. }) => (parent, owner),
-            _ => (None, None),
-        };
+        let (parent, owner) = placed(api, &read, &folder).await;
         let now = self.app.now();
         let (id, title) = (folder.clone(), name.to_owned());
         self.app.store.run(move |db| db.outcome_created(row, &id, &title, parent.as_ref(), now)).await?;
@@ -307,13 +316,13 @@ impl Lane<'_> {
         Ok(Ok(()))
     }
 
-    async fn bind(&self, folder: &FolderId) -> Result<(), Failure> {
+    async fn bind(&self, folder: &FolderId, parent: Option<FolderId>, owner: Option<String>) -> Result<(), Failure> {
         let row = LaneRow {
             key: self.plan.lane.clone(),
             folder: Some(folder.clone()),
             name: self.plan.name.clone(),
-            parent: None,
-            owner: None,
+            parent,
+            owner,
             marker: Some(self.plan.lane.folder.to_string()),
             created_step: None,
             base: None,

@@ -8,7 +8,7 @@ use ledgerward_contract::{
 
 use super::{
     StepDone, begin,
-    lane::{read_back, still_listed},
+    lane::{Left, read_back},
     settle::{may_be_done, settle_one},
     via_words, words,
 };
@@ -62,16 +62,21 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
     let step = StepDone {
         step: Step::new(op, Cause::Decision { change: "holders remove".to_owned() }, what.reason),
         result: Ok(()),
+        granted: None,
         refused: None,
         waits: None,
     };
     let (now, owned) = (app.now(), what.owned.cloned());
     match sent {
         Ok(still) => {
+            let left = match &still {
+                Some(via) => Some((Left::of(target, what.folder, &step.step.op, via, now).await, via)),
+                None => None,
+            };
             // An answer proves nothing. An entry that is listed stays ours, or nobody would ever take it away (S11).
-            let shown = match &still {
-                Some(_) if !still_listed(target, what.folder, &what.seen.id, now).await => Ok(()),
-                Some(_) => Err("the target answered that it is done, and the entry is there".to_owned()),
+            let shown = match &left {
+                Some((Left::Entry, _)) => Err("the target answered that it is done, and the entry is there".to_owned()),
+                Some(_) => Ok(()),
                 None => read_back(target, what.folder, &[step], now).await.map(|_| ()),
             };
             if let Err(why) = shown {
@@ -80,7 +85,10 @@ pub async fn remove_holder(app: &App, target: &Target, what: &Removal<'_>) -> Re
                 return Ok(Err(format!("{why}; take it off on {} by hand, or try again", what.lane.target)));
             }
             app.store.run(move |db| db.outcome_revoked_by(row, owned.as_ref(), now)).await?;
-            Ok(still.map_or(Ok(()), |via| Err(format!("the folder is still open to them {}", via_words(&via)))))
+            Ok(match left {
+                Some((Left::Elsewhere, via)) => Err(format!("the folder is still open to them {}", via_words(via))),
+                _ => Ok(()),
+            })
         }
         Err(e) if may_be_done(&e) => {
             let message = e.message.clone();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ledgerward_contract::{
     Email, Error, ErrorKind, FolderId, FolderRole, Gone, Granted, Holder, Journalled, PermissionId, ReservedId,
-    SeenPermission, SeenRole, Snapshot, StorageTarget, Timestamp, Via, WriteCx,
+    SeenPermission, Snapshot, StorageTarget, Timestamp, Via, WriteCx,
 };
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use super::{
     LaneDone, LaneEnd, Refusal, StepDone, begin,
     folder::Root,
     holder::wait_for,
-    settle::{TAKEN_BACK, gone_with_role, may_be_done, settle_one},
+    settle::{TAKEN_BACK, gone_with_role, may_be_done, opens, settle_one},
     via_words, words,
 };
 use crate::{
@@ -70,7 +70,8 @@ pub(super) async fn lane(
             Ok(_) => {}
         }
     }
-    let mut writer = Lane { app, target, picture, plan, folder: plan.folder.clone(), lists, root, refusal: None };
+    let mut writer =
+        Lane { app, target, picture, plan, folder: plan.folder.clone(), lists, root, refusal: None, granted: None };
     let mut failed: Vec<Op> = Vec::new();
     if lists
         && plan.steps.iter().any(|s| lets_in(&s.op))
@@ -84,7 +85,13 @@ pub(super) async fn lane(
     for step in &plan.steps {
         if let Some(blocker) = failed.iter().find(|f| !order::goes_on(f, &step.op)) {
             let why = format!("not tried, because an earlier step failed ({})", blocker.word().replace('_', " "));
-            done.steps.push(StepDone { step: step.clone(), result: Err(why), refused: None, waits: None });
+            done.steps.push(StepDone {
+                step: step.clone(),
+                result: Err(why),
+                granted: None,
+                refused: None,
+                waits: None,
+            });
             failed.push(step.op.clone());
             continue;
         }
@@ -95,7 +102,8 @@ pub(super) async fn lane(
         let refusal = writer.refusal.take().filter(|_| result.is_err());
         let (waits, refused) =
             if refusal.as_ref().is_some_and(|r| r.passes) { (refusal, None) } else { (None, refusal) };
-        done.steps.push(StepDone { step: step.clone(), result, refused, waits });
+        let granted = writer.granted.take().filter(|_| result.is_ok());
+        done.steps.push(StepDone { step: step.clone(), result, granted, refused, waits });
     }
     done.files_stop = failed.iter().any(|op| !order::puts_go_on(op));
     done.folder.clone_from(&writer.folder);
@@ -149,7 +157,7 @@ pub(super) async fn read_back(
         }
         match gather::sharing(target, folder, now).await {
             Err(e) => missing = format!("the list could not be read back: {}", e.message),
-            Ok(list) => match lasting(steps).find_map(|s| not_shown(&s.step.op, &list)) {
+            Ok(list) => match lasting(steps).find_map(|s| not_shown(s, &list)) {
                 None => return Ok(list),
                 Some(what) => missing = what,
             },
@@ -169,33 +177,50 @@ fn lasting(steps: &[StepDone]) -> impl Iterator<Item = &StepDone> {
     done.filter(move |s| !matches!(&s.step.op, Op::Revoke { who, .. } if again(who)))
 }
 
-/// Whether an entry that was to go is listed under its own id. It stays ours then: nobody else would take it away (S11).
-pub(super) async fn still_listed(
-    target: &Target,
-    folder: &FolderId,
-    permission: &PermissionId,
-    now: Timestamp,
-) -> bool {
-    let shows =
-        |list: &Snapshot<SeenPermission>| list.items().iter().any(|p| p.via == Via::Direct && p.id == *permission);
-    // What cannot be seen to be gone is not gone.
-    gather::sharing(target, folder, now).await.as_ref().map_or(true, shows)
+/// What is there after a revoke of which the target said that the person gets in all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The entry itself. It stays ours then: nobody else would take it away (S11).
+    Entry,
+    /// Another way in.
+    Elsewhere,
+    /// An entry that opens nothing.
+    Nothing,
 }
 
-fn not_shown(op: &Op, list: &Snapshot<SeenPermission>) -> Option<String> {
-    let direct = |p: &&SeenPermission| p.via == Via::Direct;
-    match op {
-        Op::Revoke { who, permission, .. } => list
-            .items()
-            .iter()
-            .filter(direct)
+impl Left {
+    pub(super) async fn of(target: &Target, folder: &FolderId, op: &Op, via: &Via, now: Timestamp) -> Self {
+        match gather::sharing(target, folder, now).await {
+            Ok(list) => Self::by(&list, op, via),
+            // What cannot be seen to be gone is not gone.
+            Err(_) => Self::Entry,
+        }
+    }
+
+    fn by(list: &Snapshot<SeenPermission>, op: &Op, via: &Via) -> Self {
+        let Op::Revoke { who, permission, .. } = op else { return Self::Elsewhere };
+        let open = |is: &dyn Fn(&SeenPermission) -> bool| list.items().iter().any(|p| opens(p) && is(p));
+        if open(&|p| p.id == *permission) {
+            Self::Entry
+        } else if *via == Via::Direct && !open(&|p| p.holder == *who) {
+            Self::Nothing
+        } else {
+            Self::Elsewhere
+        }
+    }
+}
+
+fn not_shown(done: &StepDone, list: &Snapshot<SeenPermission>) -> Option<String> {
+    let mut open = list.items().iter().filter(|p| opens(p));
+    match &done.step.op {
+        Op::Revoke { who, permission, .. } => open
             .any(|p| p.id == *permission && (p.holder == *who || matches!(p.holder, Holder::Person(_))))
             .then(|| format!("{who} was taken out and is still listed")),
         Op::Grant { who, .. } => {
-            // The account's primary address may be another one; then its id is looked for when the grant is stored.
-            let there = list.items().iter().any(|p| p.holder == Holder::Person(who.clone()));
-            let others = list.items().iter().any(|p| p.via == Via::Direct && p.role != SeenRole::Owner);
-            (!there && !others).then(|| format!("{who} was let in and is not listed"))
+            // The account's primary address may be another one; then the entry that the target named is theirs.
+            let theirs =
+                |p: &SeenPermission| done.granted.as_ref() == Some(&p.id) || p.holder == Holder::Person(who.clone());
+            (!open.any(theirs)).then(|| format!("{who} was let in and is not listed"))
         }
         _ => None,
     }
@@ -212,6 +237,8 @@ pub(super) struct Lane<'a> {
     pub(super) root: &'a Root,
     /// Of the step under way.
     pub(super) refusal: Option<Refusal>,
+    /// The entry that it made.
+    pub(super) granted: Option<PermissionId>,
 }
 
 impl Lane<'_> {
@@ -271,7 +298,13 @@ impl Lane<'_> {
                     wait_for(self.target, cx, &job).await?;
                     Ok(Did::Revoked)
                 }
-                Gone::StillVia(via) => Ok(Did::StillVia(via)),
+                Gone::StillVia(via) => {
+                    Ok(match Left::of(self.target, folder, &step.op, &via, self.picture.now).await {
+                        Left::Entry => Did::StillThere,
+                        Left::Elsewhere => Did::StillVia(via),
+                        Left::Nothing => Did::Revoked,
+                    })
+                }
             },
             Op::Grant { who, role } => match api.grant(cx, folder, who, *role, self.end(api, who, *role)).await? {
                 Granted::Now(id) => Ok(Did::Granted(id, false)),
@@ -313,7 +346,7 @@ impl Lane<'_> {
                 self.app.store.run(move |db| db.outcome_revoked_by(row, who.as_ref(), now)).await?;
                 Ok(Ok(()))
             }
-            Ok(Did::StillVia(_)) if self.still_there(&folder, &op).await => {
+            Ok(Did::StillThere) => {
                 let failed = Outcome::Failed {
                     kind: "still_listed".to_owned(),
                     message: "the target answered that it is done, and the entry is there".to_owned(),
@@ -331,6 +364,7 @@ impl Lane<'_> {
                 Ok(Err(why))
             }
             Ok(Did::Granted(permission, invited)) => {
+                self.granted = Some(permission.clone());
                 let ends = match &op {
                     Op::Grant { who, role } => self.end(self.target.api()?, who, *role),
                     // The target has no end for whom it cannot end.
@@ -391,11 +425,6 @@ impl Lane<'_> {
     fn known(&self, permission: &PermissionId) -> Option<&OwnedRow> {
         let known = self.picture.book.lanes.get(&self.plan.lane)?;
         known.owned.iter().find(|o| o.grant.permission == *permission)
-    }
-
-    async fn still_there(&self, folder: &FolderId, op: &Op) -> bool {
-        let Op::Revoke { permission, .. } = op else { return false };
-        still_listed(self.target, folder, permission, self.picture.now).await
     }
 
     pub(super) async fn journal(&self, row: Journalled) -> Result<JournalRow, Failure> {
@@ -490,6 +519,7 @@ impl Lane<'_> {
 /// What a step did at the target.
 enum Did {
     Revoked,
+    StillThere,
     StillVia(Via),
     Granted(PermissionId, bool),
     Renamed,
@@ -522,4 +552,65 @@ pub(super) fn revoked_address(ours: &[OwnedRow], op: &Op) -> Option<Email> {
         Holder::Person(email) => Some(email.clone()),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerward_contract::SeenRole;
+
+    use super::*;
+
+    fn email(text: &str) -> Email {
+        Email::parse(text).unwrap()
+    }
+
+    fn entry(id: &str, who: &str, role: SeenRole) -> SeenPermission {
+        let (id, holder) = (id.into(), Holder::Person(email(who)));
+        SeenPermission { id, holder, role, via: Via::Direct, pending: false, ourselves: false, expires: None }
+    }
+
+    async fn list(entries: Vec<SeenPermission>) -> Snapshot<SeenPermission> {
+        let page = ledgerward_contract::Page::only(entries);
+        let mut pages = vec![page].into_iter();
+        let next = move |_| {
+            let page = pages.next().unwrap();
+            Box::pin(async move { Ok(page) }) as futures::future::BoxFuture<'static, _>
+        };
+        Snapshot::gather("sharing.list", Timestamp::UNIX_EPOCH, 1, next).await.unwrap()
+    }
+
+    fn done(op: Op, granted: Option<&str>) -> StepDone {
+        let step = Step::new(op, Cause::RevokeNow, "");
+        StepDone { step, result: Ok(()), granted: granted.map(Into::into), refused: None, waits: None }
+    }
+
+    #[tokio::test]
+    async fn s11_a_grant_is_seen_by_its_own_entry_whoever_else_is_there() {
+        let grant = |id| done(Op::Grant { who: email("bob@harbour.example"), role: FolderRole::Reader }, id);
+        let others = list(vec![entry("1", "ana@harbour.example", SeenRole::Reader)]).await;
+        assert!(not_shown(&grant(Some("2")), &others).is_some());
+        assert!(not_shown(&grant(None), &others).is_some());
+        // An account's primary address stands for the one that was let in.
+        assert_eq!(not_shown(&grant(Some("1")), &others), None);
+        let there = |role| list(vec![entry("2", "bob@harbour.example", role)]);
+        assert_eq!(not_shown(&grant(None), &there(SeenRole::Reader).await), None);
+        assert!(not_shown(&grant(Some("2")), &there(SeenRole::MetadataOnly).await).is_some(), "it opens nothing");
+    }
+
+    #[tokio::test]
+    async fn s11_an_entry_that_lets_nobody_in_is_no_access_that_was_left() {
+        let bob = "bob@harbour.example";
+        let op = Op::Revoke { who: Holder::Person(email(bob)), permission: "2".into(), role: FolderRole::Reader };
+        let revoke = done(op, None);
+        for (role, open) in [(SeenRole::MetadataOnly, false), (SeenRole::Declined, false), (SeenRole::Reader, true)] {
+            let list = list(vec![entry("2", bob, role.clone())]).await;
+            assert_eq!(not_shown(&revoke, &list).is_some(), open, "{role:?}");
+            let left = if open { Left::Entry } else { Left::Nothing };
+            assert_eq!(Left::by(&list, &revoke.step.op, &Via::Direct), left, "{role:?}");
+        }
+        let other = list(vec![entry("3", bob, SeenRole::Reader)]).await;
+        assert_eq!(Left::by(&other, &revoke.step.op, &Via::Direct), Left::Elsewhere);
+        let above = list(vec![entry("2", bob, SeenRole::MetadataOnly)]).await;
+        assert_eq!(Left::by(&above, &revoke.step.op, &Via::Inherited), Left::Elsewhere, "a group, say");
+    }
 }

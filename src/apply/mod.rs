@@ -17,8 +17,8 @@ use std::{
 use futures::{StreamExt as _, future::join_all, stream};
 use jiff::SignedDuration;
 use ledgerward_contract::{
-    Email, Error, FolderId, Holder, Journalled, Permit, SeenPermission, SeenRole, Snapshot, Timestamp, Via,
-    WriteAuthority, WriteCx,
+    Email, Error, FolderId, Holder, Journalled, PermissionId, Permit, SeenPermission, SeenRole, Snapshot, Timestamp,
+    Via, WriteAuthority, WriteCx,
 };
 
 use crate::{
@@ -61,6 +61,8 @@ pub enum LaneEnd {
 pub struct StepDone {
     pub step: Step,
     pub result: Result<(), String>,
+    /// The entry that a grant made, where the target's answer named it.
+    pub granted: Option<PermissionId>,
     /// The target said no, and a person has to do something. `None` also for what the next run does by itself.
     pub refused: Option<Refusal>,
     /// An answer that should pass by itself.

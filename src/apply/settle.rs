@@ -8,7 +8,7 @@ use ledgerward_contract::{
 use serde_json::json;
 
 use super::{
-    folder::lane_of,
+    folder::{lane_of, placed},
     lane::{owned, revoked_address},
     words, write_cx,
 };
@@ -131,10 +131,7 @@ pub(super) async fn settle_one(app: &App, target: &Target, row: &JournalRow) -> 
                     if lists_of(target) && api.close_spread(&write_cx(target, step, now)?, &id).await.is_err() {
                         return Ok(false);
                     }
-                    let (parent, owner) = match api.stat(&read, &id).await {
-                        Ok(Stat::Present { parent, owner, .. }) => (parent, owner),
-                        _ => (None, None),
-                    };
+                    let (parent, owner) = placed(api, &read, &id).await;
                     let name = name.clone();
                     app.store
                         .run(move |db| {
@@ -217,6 +214,11 @@ pub(super) fn gone_with_role(op: &Op, list: &Snapshot<SeenPermission>) -> bool {
     !list.items().iter().any(|p| p.via == Via::Direct && there(p))
 }
 
+/// Whether an entry on the folder itself lets somebody in. Some targets keep one of who was let out, under the same id.
+pub(super) fn opens(p: &SeenPermission) -> bool {
+    p.via == Via::Direct && !p.role.lets_nobody_in()
+}
+
 /// A grant whose answer was lost may land later than the first look (S01, S10). It is not said to have failed before this
 /// time: the next run looks again, and what it finds is ours.
 const LANDS_WITHIN: SignedDuration = SignedDuration::from_mins(5);
@@ -230,7 +232,7 @@ async fn settle_access(
     list: &Snapshot<SeenPermission>,
 ) -> Result<bool, Failure> {
     let (now, step) = (app.now(), row.step);
-    let direct: Vec<&SeenPermission> = list.items().iter().filter(|p| p.via == Via::Direct).collect();
+    let direct: Vec<&SeenPermission> = list.items().iter().filter(|p| opens(p)).collect();
     let role_is = |p: &SeenPermission, role| match role {
         ledgerward_contract::FolderRole::Reader => p.role == SeenRole::Reader,
         ledgerward_contract::FolderRole::Writer => p.role == SeenRole::Writer,

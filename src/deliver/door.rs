@@ -23,7 +23,7 @@ pub(super) enum Entry {
     Open(Fenced<FolderId>),
     Closed(String),
     /// Its list was not read in this run, because nothing changed there: it is read before the first file.
-    Unread(FolderId, Allowed),
+    Unread(FolderId, Allowed, Option<String>),
 }
 
 /// A folder that may take files, or why it may not.
@@ -82,13 +82,15 @@ pub(super) fn door(
         let ids = known.known_ids().iter().filter(|(_, email)| planned.contains(*email));
         allowed.known_ids = ids.map(|(id, _)| id.clone()).collect();
     }
+    let owner = known.and_then(|k| k.row.as_ref()).and_then(|row| row.owner.clone());
     match done.and_then(|d| d.list.as_ref()).or_else(|| known.and_then(|k| k.list())) {
-        Some(list) => fence(folder, list, allowed).map(Entry::Open),
+        Some(list) => fence(folder, list, allowed, owner.as_deref()).map(Entry::Open),
         None => match known.filter(|k| k.is_remembered()).and_then(|k| k.entries()) {
             Some(list) => {
                 // Whoever was there when nothing changed since is there now: no need to ask for a folder that is open.
-                let strangers: Vec<_> = list.iter().filter(|p| !with_owner(&allowed, list).admits(p)).collect();
-                if strangers.is_empty() { Ok(Entry::Unread(folder, allowed)) } else { Err(open_to(strangers)) }
+                let with_owner = with_owner(&allowed, list, owner.as_deref());
+                let strangers: Vec<_> = list.iter().filter(|p| !with_owner.admits(p)).collect();
+                if strangers.is_empty() { Ok(Entry::Unread(folder, allowed, owner)) } else { Err(open_to(strangers)) }
             }
             None => Err("its sharing list could not be read in this run".to_owned()),
         },
@@ -96,10 +98,10 @@ pub(super) fn door(
 }
 
 /// The owner is always allowed: it is whose folder it is.
-fn with_owner(allowed: &Allowed, list: &[SeenPermission]) -> Allowed {
+fn with_owner(allowed: &Allowed, list: &[SeenPermission], owner: Option<&str>) -> Allowed {
     let mut allowed = allowed.clone();
-    allowed.always.extend(list.iter().filter_map(|p| match (&p.holder, &p.role) {
-        (Holder::Person(email), ledgerward_contract::SeenRole::Owner) => Some(email.clone()),
+    allowed.always.extend(plan::owners(list, owner).into_iter().filter_map(|p| match &p.holder {
+        Holder::Person(email) => Some(email.clone()),
         _ => None,
     }));
     allowed
@@ -109,8 +111,9 @@ pub(super) fn fence(
     folder: FolderId,
     list: &Snapshot<SeenPermission>,
     allowed: Allowed,
+    owner: Option<&str>,
 ) -> Result<Fenced<FolderId>, String> {
-    let allowed = with_owner(&allowed, list.items());
+    let allowed = with_owner(&allowed, list.items(), owner);
     Fenced::check(folder, list, &allowed).map_err(|broken| open_to(&broken.strangers))
 }
 
@@ -164,10 +167,10 @@ impl<'a> Door<'a> {
 
     /// Reads and fences the folder if that was not done yet in this run. `Some`: it is closed, and why.
     pub(super) async fn enter(&mut self, now: Timestamp) -> Option<String> {
-        if let Entry::Unread(folder, allowed) = &self.entry {
+        if let Entry::Unread(folder, allowed, owner) = &self.entry {
             let list = gather::sharing(self.target, folder, now).await;
             let fenced = match list {
-                Ok(list) => fence(folder.clone(), &list, allowed.clone()),
+                Ok(list) => fence(folder.clone(), &list, allowed.clone(), owner.as_deref()),
                 Err(e) => Err(format!("its sharing list could not be read: {}", words(&e))),
             };
             self.entry = fenced.map_or_else(Entry::Closed, Entry::Open);
@@ -176,5 +179,46 @@ impl<'a> Door<'a> {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerward_contract::{SeenRole, Via};
+
+    use super::*;
+
+    const LEFT: &str = "wren@elsewhere.example";
+    const US: &str = "ledgers@harbour.example";
+
+    fn entry(n: usize, who: &str, role: SeenRole, via: Via) -> SeenPermission {
+        let holder = Holder::Person(Email::parse(who).unwrap());
+        let id = n.to_string().as_str().into();
+        SeenPermission { id, holder, role, via, pending: false, ourselves: false, expires: None }
+    }
+
+    fn strangers(list: &[SeenPermission], owner: Option<&str>) -> usize {
+        let allowed = with_owner(&Allowed::default(), list, owner);
+        list.iter().filter(|p| !allowed.admits(p)).count()
+    }
+
+    #[test]
+    fn whoever_owns_a_file_in_the_folder_is_let_into_nothing_else() {
+        let below = |path: &str| Via::Below(path.to_owned());
+        let mut list =
+            vec![entry(1, US, SeenRole::Owner, Via::Direct), entry(2, LEFT, SeenRole::Owner, below("notes.docx"))];
+        assert_eq!(strangers(&list, Some(US)), 0, "nobody can take their own file from them");
+        list.push(entry(3, LEFT, SeenRole::Reader, below("2026")));
+        assert_eq!(strangers(&list, Some(US)), 1);
+        list.push(entry(4, LEFT, SeenRole::Writer, Via::Direct));
+        assert_eq!(strangers(&list, None), 2);
+    }
+
+    #[test]
+    fn where_several_have_an_owners_role_the_folders_own_is_the_one_that_was_named() {
+        let list = [entry(1, US, SeenRole::Owner, Via::Inherited), entry(2, LEFT, SeenRole::Owner, Via::Direct)];
+        assert_eq!(strangers(&list, Some("Ledgers@Harbour.example")), 1);
+        assert_eq!(strangers(&list, Some("dbid:AAH4f99")), 0, "an id that no list shows says nothing of an address");
+        assert_eq!(strangers(&list, None), 0);
     }
 }

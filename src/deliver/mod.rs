@@ -34,7 +34,7 @@ use crate::{
         plan::{Sharing, Trouble},
     },
     engine::Picture,
-    lanes::{OTHER_LEDGER, lane_text},
+    lanes::{OTHER_LEDGER, TOGETHER, lane_text},
     world::World,
 };
 
@@ -69,7 +69,7 @@ const SCOPE: &str = "files";
 /// Subject: target and client, as of [`REFUSED`]. All others of the scope begin with the client.
 const WAITING: &str = "files.waiting";
 
-/// Files that a target did not take.
+/// Files that a target did not take. Subject: the folder's, or the target where many folders did not for one reason.
 pub const REFUSED: &str = "file.refused";
 
 /// One file that is on a target now and was not before.
@@ -253,6 +253,8 @@ async fn tell(app: &App, picture: &Picture, lanes: &[LaneDone], all: &Delivery) 
     }
     found.extend(refused(&all.refused));
     let (run, now) = (picture.run, picture.now);
+    let (tried_not, frozen_lanes) = (all.waiting.iter().map(|w| &w.lane), all.frozen.keys());
+    let waits_at: BTreeSet<String> = tried_not.chain(frozen_lanes).map(|lane| lane.target.to_string()).collect();
     // What failed for other reasons, or waits, was perhaps not tried: a refusal that is known of stays.
     let frozen = all.frozen.values().map(|(client, _)| client);
     let mut untried: BTreeSet<String> = all.waiting.iter().map(|w| &w.client).chain(frozen).cloned().collect();
@@ -272,7 +274,12 @@ async fn tell(app: &App, picture: &Picture, lanes: &[LaneDone], all: &Delivery) 
                 found.iter().filter(|f| f.code == REFUSED).map(|f| f.subject.clone()).collect();
             found.extend(open.filter(|f| match slug_of(f) {
                 Some(slug) if looked.as_ref().is_none_or(|slugs| slugs.contains(slug)) => {
-                    f.code == REFUSED && untried.contains(slug) && !known.contains(&f.subject)
+                    let told =
+                        known.contains(&f.subject) || f.subject.split('/').next().is_some_and(|t| known.contains(t));
+                    f.code == REFUSED && untried.contains(slug) && !told
+                }
+                None if f.code == REFUSED => {
+                    (looked.is_some() || waits_at.contains(&f.subject)) && !known.contains(&f.subject)
                 }
                 other => other.is_some() || looked.is_some(),
             }));
@@ -370,14 +377,41 @@ fn slug_of(finding: &Finding) -> Option<&str> {
     finding.subject.split('/').nth(usize::from([WAITING, REFUSED].contains(&finding.code.as_str())))
 }
 
-/// One finding for each folder: a full account refuses every file in the same words.
+/// One finding for each folder, or for all of a target's that were refused for one reason: a full account refuses every file
+/// in the same words.
 fn refused(all: &[Refused]) -> Vec<Finding> {
     let mut by: BTreeMap<(&LaneKey, &str), Vec<&Refused>> = BTreeMap::new();
     for one in all {
         by.entry((&one.lane, &one.client)).or_default().push(one);
     }
+    let mut same: BTreeMap<(&TargetName, &str, Option<&str>), usize> = BTreeMap::new();
+    for ((lane, _), files) in &by {
+        if let Some(Refusal { why, next, .. }) = files.first().map(|f| &f.refusal) {
+            *same.entry((&lane.target, why, next.as_deref())).or_default() += 1;
+        }
+    }
+    same.retain(|_, folders| *folders >= TOGETHER);
+    let mut targets: BTreeMap<&TargetName, Finding> = BTreeMap::new();
+    for ((target, why, next), folders) in &same {
+        let text = format!(
+            "{target} took no file into {}: {}.",
+            crate::render::plan::count(*folders, "folder"),
+            why.trim_end_matches('.')
+        );
+        let next = next.map_or_else(|| format!("Put it right on {target}; every delivery tries again."), str::to_owned);
+        match targets.get_mut(target) {
+            Some(one) => one.text = format!("{} {text}", one.text),
+            None => {
+                targets.insert(target, Finding::new(Severity::Warning, REFUSED, target.to_string(), text, next));
+            }
+        }
+    }
     let told = |((lane, client), files): ((&LaneKey, &str), Vec<&Refused>)| {
         let first = files.first()?;
+        let Refusal { why, next, .. } = &first.refusal;
+        if same.contains_key(&(&lane.target, why.as_str(), next.as_deref())) {
+            return None;
+        }
         let more = match files.len() - 1 {
             0 => String::new(),
             n => format!(" and {} more", crate::render::plan::count(n, "file")),
@@ -392,7 +426,7 @@ fn refused(all: &[Refused]) -> Vec<Finding> {
             next.unwrap_or_else(|| format!("Put it right on {}; every delivery tries again.", lane.target)),
         ))
     };
-    by.into_iter().filter_map(told).collect()
+    by.into_iter().filter_map(told).chain(targets.into_values()).collect()
 }
 
 /// One client's statements.
@@ -540,4 +574,31 @@ impl<'a> Job<'a> {
 
 fn today(app: &App, picture: &Picture) -> Date {
     picture.now.to_zoned(app.config.firm.timezone.clone()).date()
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerward_contract::{ClientId, FolderKey};
+
+    use super::*;
+
+    #[test]
+    fn a_full_account_is_one_finding_and_not_one_for_each_folder() {
+        let refuse = |n: usize, why: &str| {
+            let folder = FolderKey { client: ClientId(uuid::Uuid::from_u128(n as u128)), account: None };
+            let lane = LaneKey { target: TargetName("drive".to_owned()), folder };
+            let refusal = Refusal { why: why.to_owned(), next: Some("make room".to_owned()), passes: false };
+            Refused { client: format!("client-{n}"), lane, path: "2026/x.pdf".to_owned(), refusal }
+        };
+        let few: Vec<_> = (1..TOGETHER).map(|n| refuse(n, "the account is full")).collect();
+        assert_eq!(refused(&few).len(), TOGETHER - 1);
+        let all: Vec<_> = (0..1_000).map(|n| refuse(n, "the account is full")).chain([refuse(2_000, "no")]).collect();
+        let told = refused(&all);
+        assert_eq!(told.len(), 2);
+        let one = told.iter().find(|f| f.subject == "drive").unwrap();
+        assert_eq!(
+            (one.text.as_str(), one.next.as_str()),
+            ("drive took no file into 1000 folders: the account is full.", "make room")
+        );
+    }
 }

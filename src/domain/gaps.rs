@@ -81,12 +81,18 @@ fn combined(d: &Decider<'_>, client: &Client, ix: PersonIx, of: &dyn Fn(SourceKi
     })
 }
 
+fn below(p: &SeenPermission) -> bool {
+    matches!(p.via, Via::Below(_))
+}
+
 /// One folder beside its client's ledgers. `list`: as it was last read; `people`: everybody of the firm.
 pub fn of_lane(d: &Decider<'_>, desired: &DesiredLane<'_>, client: &Client, list: &[SeenPermission]) -> Vec<Line> {
     let target = &desired.lane.target;
     let mut lines = BTreeSet::new();
     let mut there: BTreeMap<&Email, Vec<&SeenPermission>> = BTreeMap::new();
-    for p in list.iter().filter(|p| !p.ourselves && p.role != SeenRole::Owner && !p.role.lets_nobody_in()) {
+    // The folder's owner is in no plan; who owns a thing in it is as in it as whoever was let in to that thing.
+    let owner = |p: &SeenPermission| p.role == SeenRole::Owner && !below(p);
+    for p in list.iter().filter(|p| !p.ourselves && !owner(p) && !p.role.lets_nobody_in()) {
         let line = |gap, because: &str| Line { gap, who: p.holder.to_string(), because: because.to_owned() };
         match &p.holder {
             Holder::Person(email) => there.entry(email).or_default().push(p),
@@ -103,7 +109,7 @@ pub fn of_lane(d: &Decider<'_>, desired: &DesiredLane<'_>, client: &Client, list
     let mut known = BTreeSet::new();
     for (email, entries) in &there {
         let ix = d.holder(target, email);
-        known.extend(ix);
+        known.extend(ix.filter(|_| !entries.iter().all(|p| below(p))));
         let line = |gap, because: String| Line { gap, who: email.to_string(), because };
         if entries.iter().all(|p| p.pending) {
             lines.insert(line(Gap::Pending, "the invitation waits for them".to_owned()));

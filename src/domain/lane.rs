@@ -30,6 +30,10 @@ pub enum Cause {
     Drift,
 }
 
+/// The decision behind both halves of a renewal: out, and in again with another end. It gives nobody anything new and takes
+/// nothing away, so no gate counts it.
+pub const RENEWAL: &str = "guest's end";
+
 /// What a step does to a sharing list or a folder. Puts are not planned here: what is due is known before its bytes are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

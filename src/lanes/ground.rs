@@ -10,7 +10,7 @@ use crate::{
     domain::{
         firm::{Authority, Client, ClientState, Firm, Mode, Person, TargetName, Unlisted},
         guard::{Approval, CauseKey, History, Past},
-        lane::Op,
+        lane::{Cause, Op, RENEWAL},
     },
     store::{AccessChange, AppliedRow, Upheld},
 };
@@ -44,26 +44,25 @@ pub async fn guard_ground(app: &App, firm: &Firm, now: Timestamp) -> Result<(His
 fn recent(changes: &[AccessChange], firm: &Firm) -> History {
     let active = |c: &&Client| c.state == ClientState::Active && c.private_to.is_none();
     let clients = firm.clients.values().filter(active).count() as u64;
-    let history = History { clients, addresses: addresses(firm), ..History::default() };
-    History {
-        recent: changes
-            .iter()
-            .filter_map(|c| {
-                let removed = match c.op {
-                    Op::Revoke { .. } => true,
-                    Op::Grant { .. } | Op::SetRole { to: FolderRole::Writer, .. } => false,
-                    _ => return None,
-                };
-                Some(Past {
-                    removed,
-                    who: history.whose(&c.lane.target, &Email::parse(&c.holder).ok()?).clone(),
-                    client: c.lane.folder.client,
-                    cause: c.cause.as_ref().map(CauseKey::of)?,
-                })
-            })
-            .collect(),
-        ..history.clone()
-    }
+    let mut history = History { clients, addresses: addresses(firm), ..History::default() };
+    history.recent = changes.iter().filter_map(|c| past(&history, c)).collect();
+    history
+}
+
+/// A step of the last 24 hours that the gates count.
+fn past(history: &History, c: &AccessChange) -> Option<Past> {
+    let removed = match c.op {
+        Op::Revoke { .. } => true,
+        Op::Grant { .. } | Op::SetRole { to: FolderRole::Writer, .. } => false,
+        _ => return None,
+    };
+    let cause = c.cause.as_ref().filter(|cause| !matches!(cause, Cause::Decision { change } if change == RENEWAL))?;
+    Some(Past {
+        removed,
+        who: history.whose(&c.lane.target, &Email::parse(&c.holder).ok()?).clone(),
+        client: c.lane.folder.client,
+        cause: CauseKey::of(cause),
+    })
 }
 
 /// Whose an address on a target is, where that person's address in the firm is another one.
@@ -133,13 +132,13 @@ fn rests(firm: &Firm, person: &Person, client: &Client, upheld: &Upheld) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use ledgerward_contract::FolderKey;
+    use ledgerward_contract::{FolderKey, Holder};
 
     use super::*;
     use crate::domain::{
         firm::{Office, PersonId, Selection, SelectionScope},
         guard::Guards,
-        lane::{Cause, LaneKey},
+        lane::LaneKey,
     };
 
     const DRIVE: &str = "drive";
@@ -190,6 +189,7 @@ mod tests {
             role: FolderRole::Reader,
             from: Timestamp::UNIX_EPOCH,
             to: None,
+            invited: None,
             step: 1,
             cause: Some(cause),
         }
@@ -230,6 +230,28 @@ mod tests {
         assert_eq!(history.pairs_by_cause, [(xero(), 5), (CauseKey::Decision, 60)].into());
         assert_eq!(history.people_by_cause, [(xero(), 1), (CauseKey::Decision, 12)].into());
         assert!(Guards::default().removed.trips(4, history.pairs_by_cause[&xero()]), "4 of 5 are held");
+    }
+
+    #[test]
+    fn another_end_of_the_same_access_is_counted_neither_as_gone_nor_as_new() {
+        let who = person(1, Mode::Ledger);
+        let row = row(&who, 1, added());
+        let role = FolderRole::Reader;
+        let grant = Op::Grant { who: who.email.clone(), role };
+        let revoke = Op::Revoke { who: Holder::Person(who.email.clone()), permission: "p".into(), role };
+        let change = |op: &Op, cause: Cause| AccessChange {
+            at: Timestamp::UNIX_EPOCH,
+            run: 1,
+            lane: row.lane.clone(),
+            op: op.clone(),
+            holder: who.email.key().to_owned(),
+            cause: Some(cause),
+        };
+        let renewal = || Cause::Decision { change: RENEWAL.to_owned() };
+        let past = |change: &AccessChange| past(&History::default(), change);
+        assert!(past(&change(&grant, renewal())).is_none() && past(&change(&revoke, renewal())).is_none());
+        assert!(past(&change(&grant, added())).is_some_and(|p| !p.removed));
+        assert!(past(&change(&revoke, added())).is_some_and(|p| p.removed));
     }
 
     #[test]

@@ -214,7 +214,8 @@ fn applied(row: &PastRow) -> String {
     let one = |a: &crate::cli::access::past::Applied| {
         let account = a.account_name.as_ref().or(a.account.as_ref());
         let account = account.map_or_else(String::new, |a| format!(" (account {a})"));
-        format!("{} {}{account}", a.target, a.role)
+        let waits = if a.invited.is_some() { " (invited, not yet in)" } else { "" };
+        format!("{} {}{account}{waits}", a.target, a.role)
     };
     match row.applied.as_slice() {
         [] => "nothing".to_owned(),

@@ -32,6 +32,8 @@ pub struct AppliedRow {
     pub role: FolderRole,
     pub from: Timestamp,
     pub to: Option<Timestamp>,
+    /// Since when it is an invitation that nobody has accepted to this day.
+    pub invited: Option<Timestamp>,
     pub step: i64,
     /// Why they were let in: the cause of `step`.
     pub cause: Option<Cause>,
@@ -79,7 +81,8 @@ impl Db {
     /// Who held what at `t` by our own doing: the denominator of the gates, and the answer to "who could see it then".
     pub fn applied_at(&self, t: Timestamp) -> Result<Vec<AppliedRow>> {
         let mut stmt = self.conn.prepare_cached(
-            "SELECT l.target, l.client, l.account, a.who, a.role, a.from_at, a.to_at, a.from_step, j.cause
+            "SELECT l.target, l.client, l.account, a.who, a.role, a.from_at, a.to_at, a.from_step, j.cause,
+                (SELECT o.invited_since FROM owned o WHERE o.lane = a.lane AND o.who = a.who AND o.invited_since <= ?1)
              FROM applied a JOIN lane l ON l.id = a.lane JOIN journal j ON j.id = a.from_step
              WHERE a.from_at <= ?1 AND (a.to_at IS NULL OR a.to_at > ?1) ORDER BY a.lane, a.who",
         )?;
@@ -93,6 +96,7 @@ impl Db {
                 role: from_word(&r.get::<_, String>(4)?, "a role")?,
                 from: from_us(r.get(5)?)?,
                 to: from_us_opt(r.get(6)?)?,
+                invited: from_us_opt(r.get(9)?)?,
                 step: r.get(7)?,
                 cause: cause.map(|t| from_json(&t, "a step's cause")).transpose()?,
             });

@@ -154,6 +154,24 @@ impl Db {
         })
     }
 
+    /// Where a folder lies and whose it is, as it was first seen, where neither was known yet.
+    pub fn lane_place(
+        &mut self,
+        key: &LaneKey,
+        folder: &FolderId,
+        parent: Option<&FolderId>,
+        owner: Option<&str>,
+    ) -> Result<()> {
+        self.tx(|db| {
+            let Some(id) = db.find_lane_id(key)? else { return Ok(()) };
+            db.conn.execute(
+                "UPDATE lane SET parent = coalesce(parent, ?3), owner = coalesce(owner, ?4) WHERE id = ?1 AND folder = ?2",
+                params![id, folder.as_str(), parent.map(FolderId::as_str), owner],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Every grant of ours that is in force, by lane.
     pub fn owned(&self) -> Result<BTreeMap<LaneKey, Vec<OwnedRow>>> {
         let mut stmt = self.conn.prepare_cached(

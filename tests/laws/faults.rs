@@ -580,6 +580,47 @@ fn s07_inherited_entries_are_seen_never_touched_and_strangers_unless_entitled() 
 }
 
 #[test]
+fn s13_who_owns_a_file_in_the_folder_is_let_in_and_out_like_anybody() {
+    let owns = |n: u128| SeenPermission {
+        id: format!("file-{n}").as_str().into(),
+        via: Via::Below("notes.docx".into()),
+        ..seen(Holder::Person(mail(n)), SeenRole::Owner)
+    };
+    let mut w = settled();
+    let folder = w.folders.get_mut(&whole(1)).unwrap();
+    folder.owned.retain(|o| o.who != mail(1));
+    folder.list.retain(|p| p.holder != Holder::Person(mail(1)));
+    folder.list.extend([owns(1), owns(2)]);
+    w.firm.people.get_mut(&pid(2)).unwrap().enabled = false;
+    let gaps = |w: &World, n: u128| {
+        let facts = w.facts();
+        let d = Decider::new(&w.firm, &facts, &w.targets, w.now);
+        let (lane, client) = (d.lane(&whole(1)).0, w.firm.clients[&cid(1)].clone());
+        let all = gaps::of_lane(&d, &lane, &client, &w.folders[&whole(1)].list);
+        all.into_iter().filter(|l| l.who == mail(n).to_string()).map(|l| l.gap).collect::<Vec<_>>()
+    };
+    assert_eq!(gaps(&w, 1), [gaps::Gap::LedgerOnly]);
+    let plan = w.plan();
+    assert_eq!((grants(&plan), revokes(&plan)), (1, 1), "{:?}", plan.lanes()[0].steps);
+    assert!(plan.lanes()[0].strangers.is_empty(), "nobody can take their own file from them");
+    w.apply(&plan);
+    assert_eq!((gaps(&w, 1), gaps(&w, 2)), (vec![], vec![gaps::Gap::Elsewhere]));
+}
+
+#[test]
+fn s13_an_owners_role_makes_nobody_the_folders_owner_where_another_was_named() {
+    let mut w = settled();
+    let folder = w.folders.get_mut(&whole(1)).unwrap();
+    let guest = Email::parse("visitor@elsewhere.example").unwrap();
+    folder.list.push(seen(Holder::Person(guest), SeenRole::Owner));
+    assert!(w.plan().lanes()[0].strangers.is_empty(), "nothing is known of another one");
+    w.folders.get_mut(&whole(1)).unwrap().owner = Some("office@harbour.example".to_owned());
+    let plan = w.plan();
+    assert!(plan.is_empty());
+    assert_eq!(plan.lanes()[0].strangers.len(), 1);
+}
+
+#[test]
 fn s08_a_folder_that_is_gone_gets_no_second_one_beside_it() {
     let mut w = settled();
     let folder = w.folders.get_mut(&whole(1)).unwrap();
@@ -707,6 +748,7 @@ fn h08_revoke_now_needs_no_source_and_no_list() {
         extra: &BTreeMap::new(),
         known_ids: &ids,
         trouble: &[],
+        owner: None,
     };
     let changes = BTreeMap::new();
     let cx = LaneCx {

@@ -110,6 +110,7 @@ pub struct Folder {
     pub adopt: Vec<Email>,
     pub extra: BTreeMap<Email, Extra>,
     pub trouble: Vec<Trouble>,
+    pub owner: Option<String>,
     pub policy: Option<String>,
 }
 
@@ -253,6 +254,7 @@ impl World {
             extra: &f.extra,
             known_ids: &known_ids,
             trouble: &f.trouble,
+            owner: f.owner.as_deref(),
         };
         let name = lane.client.map_or("?", |c| c.name.as_str());
         let policy = lane

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Email, FolderId, Holder, PermissionId, SeenPermission, Snapshot, Via};
+use crate::{Email, FolderId, Holder, PermissionId, SeenPermission, SeenRole, Snapshot, Via};
 
 /// Who may hold the folder for a file to go in.
 #[derive(Clone, Debug, Default)]
 pub struct Allowed {
     /// People the cleared plan leaves with access.
     pub planned: BTreeSet<Email>,
-    /// Owner, integration account, named break-glass administrators.
+    /// The folder's own owner, integration account, named break-glass administrators.
     pub always: BTreeSet<Email>,
     /// Holders the firm accepted for this very folder, groups included. A link can be in here and still never passes.
     pub accepted: BTreeSet<Holder>,
@@ -47,7 +47,8 @@ impl Fenced<FolderId> {
     ///
     /// Someone still missing never blocks. Anybody extra does: a person not planned, a group we cannot see into, an
     /// inherited outsider, somebody let in below the folder, and always a link or "everyone". Those who see only the
-    /// folder's name do not count (`decisions` 21), nor those who declined.
+    /// folder's name do not count (`decisions` 21), nor those who declined, nor that somebody owns a thing of their own in
+    /// the folder: nobody else can take that from them, and it opens nothing else to them.
     pub fn check(folder: FolderId, list: &Snapshot<SeenPermission>, allowed: &Allowed) -> Result<Self, FenceBroken> {
         let strangers: Vec<_> = list.items().iter().filter(|p| !allowed.admits(p)).cloned().collect();
         if strangers.is_empty() { Ok(Self(folder)) } else { Err(FenceBroken { strangers }) }
@@ -69,6 +70,9 @@ impl Allowed {
     /// Whether this entry may be there. A link or "everyone" never may, not even accepted.
     pub fn admits(&self, p: &SeenPermission) -> bool {
         if p.role.lets_nobody_in() || p.ourselves {
+            return true;
+        }
+        if p.role == SeenRole::Owner && matches!((&p.via, &p.holder), (Via::Below(_), Holder::Person(_))) {
             return true;
         }
         match &p.holder {

@@ -34,6 +34,9 @@ pub struct Applied {
     pub account_name: Option<String>,
     pub role: ledgerward_contract::FolderRole,
     pub since: Timestamp,
+    /// The invitation waited then and waits still: they never got in by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invited: Option<Timestamp>,
 }
 
 /// One person and one client then. A fact is `granted`, `denied` or `unknown`, one for each of the client's sources.
@@ -209,6 +212,7 @@ fn rows(
             account_name: names.get(&one.lane.folder).cloned(),
             role: one.role,
             since: one.from,
+            invited: one.invited,
         });
     }
     let narrow = filter.person.is_some() || filter.client.is_some();

@@ -9,7 +9,7 @@ use super::{
         explain,
         finding::{Finding, Severity},
         firm::Person,
-        lane::{Cause, Op, OwnedGrant, Reason, Step},
+        lane::{Cause, Op, OwnedGrant, RENEWAL, Reason, Step},
         policy::{Because, LaneState, PersonIx},
     },
     HeldPerson, Keep, KeepWhy, LanePlan, Listing, Sharing, Trouble,
@@ -113,7 +113,7 @@ impl<'w> Work<'w, '_> {
 
     /// A target gives no new end to what it has: out and in again, both by the word of whoever extended the guest.
     fn renew(&mut self, ix: PersonIx, email: &Email, p: &SeenPermission, role: FolderRole) {
-        let cause = Cause::Decision { change: "guest".to_owned() };
+        let cause = Cause::Decision { change: RENEWAL.to_owned() };
         let reason = Arc::new(Reason { cause, because: "is given another end of the access".to_owned() });
         let op = Op::Revoke { who: Holder::Person(email.clone()), permission: p.id.clone(), role };
         self.plan.steps.push(Step { op, reason: Arc::clone(&reason) });
@@ -284,7 +284,7 @@ impl<'w> Work<'w, '_> {
             _ if p.ourselves => return self.keep(p, KeepWhy::Ourselves),
             _ if p.role == SeenRole::MetadataOnly => return self.keep(p, KeepWhy::NameOnly),
             _ if p.role == SeenRole::Declined => return self.keep(p, KeepWhy::Declined),
-            _ if p.role == SeenRole::Owner => return self.keep(p, KeepWhy::Owner),
+            _ if p.role == SeenRole::Owner && self.owns(p) => return self.keep(p, KeepWhy::Owner),
             Holder::Person(email) => Some(email),
             Holder::Link(_) | Holder::Everyone(_) => {
                 if !self.plan.trouble.contains(&Trouble::LinkOn) {

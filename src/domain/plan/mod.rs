@@ -104,6 +104,8 @@ pub struct ActualLane<'a> {
     /// Entries that are a planned person under another address (a Drive account's primary one): id to planned address.
     pub known_ids: &'a BTreeMap<PermissionId, Email>,
     pub trouble: &'a [Trouble],
+    /// Who owned the folder when it was made or first seen, in the target's words.
+    pub owner: Option<&'a str>,
 }
 
 /// What the run knows about the lane besides its list.
@@ -399,6 +401,19 @@ impl LanePlan {
             None
         }
     }
+}
+
+/// The entries of whoever owns the folder itself. Who owns a thing in it does not, and where several may have the role of an
+/// owner it is the one whom the target named when the folder was made or first seen.
+pub fn owners<'l>(list: &'l [SeenPermission], named: Option<&str>) -> Vec<&'l SeenPermission> {
+    let owns = |p: &&SeenPermission| p.role == SeenRole::Owner && !matches!(p.via, Via::Below(_));
+    let all: Vec<_> = list.iter().filter(owns).collect();
+    let Some(named) = named.filter(|_| !all.is_empty()) else { return all };
+    let email = Email::parse(named).ok().map(Holder::Person);
+    let is = |p: &&&SeenPermission| Some(&p.holder) == email.as_ref() || p.holder.to_string() == named;
+    let theirs: Vec<_> = all.iter().filter(is).copied().collect();
+    // Some targets name an owner by an id that no list shows.
+    if theirs.is_empty() && email.is_none() { all } else { theirs }
 }
 
 /// Sorted (holder, role) of a sharing list: the base of a plan. Before a lane writes, its list is read again and must give

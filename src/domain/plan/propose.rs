@@ -16,6 +16,7 @@ use super::{
         policy::{Because, Decider, DesiredLane, LaneState, PersonIx, TargetBook, Wanted},
     },
     ActualLane, KeepWhy, LIST_UNREADABLE, LaneCx, LanePlan, Listing, Planned, Sharing, Trouble, UNREADABLE, base,
+    owners,
 };
 
 /// Compares one lane with what is there.
@@ -265,6 +266,13 @@ impl<'w> Work<'w, '_> {
         self.merge(&ours, &seen);
     }
 
+    /// Whether this is the entry of whoever owns the folder or a thing of their own in it. Where "owner" is a role like others,
+    /// more people may have it.
+    pub fn owns(&self, p: &SeenPermission) -> bool {
+        let Listing::Read(list) = self.actual.list else { return true };
+        matches!(p.via, Via::Below(_)) || owners(list, self.actual.owner).contains(&p)
+    }
+
     /// Whether the list and our rows are just the wanted people, in their order: then there is nothing to compare further.
     fn agrees(&self, list: &[SeenPermission]) -> bool {
         let (wants, owned) = (&self.desired.wants, self.actual.owned);
@@ -358,6 +366,8 @@ impl<'w> Work<'w, '_> {
                         self.keep(p, KeepWhy::Declined);
                         holding.declined |= p.via == Via::Direct;
                     }
+                    // Whoever owns a thing in the folder is in it by nothing else.
+                    (SeenRole::Owner, Via::Below(_)) => self.keep(p, KeepWhy::Owner),
                     (SeenRole::Owner, _) => protected = Some((*p, KeepWhy::Owner)),
                     // Of several entries for one person ours is the one that we made (I4).
                     (_, Via::Direct) if holding.is_ours(p) => others.extend(holding.direct.replace(p)),
@@ -370,6 +380,7 @@ impl<'w> Work<'w, '_> {
             h += usize::from(held.is_some());
             let always = self.address(ix).is_some_and(|e| self.allowed.contains(&e));
             match (protected, always, want, held) {
+                (Some((p, KeepWhy::Owner)), false, None, None) if !self.owns(p) => self.stranger(p),
                 (Some((p, why)), ..) => {
                     self.keep(p, why);
                     self.plan.planned.extend(want.map(|_| ix));
