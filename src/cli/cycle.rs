@@ -40,6 +40,7 @@ const APPROVAL_MAX: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientArg>) -> Result<Report, Failure> {
     let (world, ask, own) = (app.world().await?, ask(app, client, false).await?, Own::of(app).await?);
     let mut quiet = Discreet(console);
+    let ask = Ask { reads_only: true, ..ask };
     let run = start_for(app, "pull", &ask).await?;
     let picture = engine::look(app, &world, run, &ask, quiet.unless(own.is_none())).await;
     let picture = end(app, run, picture, looked_exit).await?;
