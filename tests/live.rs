@@ -730,3 +730,26 @@ fn a_look_at_one_client_leaves_a_hold_of_more_to_be_approved() {
     assert_eq!(firm.lists().len(), 3);
     assert!(holds(&firm).is_empty());
 }
+
+#[test]
+fn whoever_is_shut_out_goes_from_an_unreadable_folder_that_is_to_be_renamed_too() {
+    let firm = Firm::at_rest();
+    firm.must(&["clients", "rename", "acme-ltd", "Apex"]);
+    firm.must(&["people", "disable", BOB]);
+    let rule =
+        Rule { method: "GET", path: "/permissions?", skip: 0, times: usize::MAX, fault: Fault::Status(403, None) };
+    firm.proxies["drive"].spoil(Some(rule));
+    assert!(folders_of(&firm, BOB) > 0);
+    let told = firm.sync();
+    assert_eq!(told.exit, 5, "{told:?}");
+    assert_eq!(folders_of(&firm, BOB), 0, "{told:?}");
+    assert!(firm.lists().contains_key("Acme Ltd"), "nothing else was done to it: {told:?}");
+    firm.proxies["drive"].spoil(None);
+    firm.sync();
+    // What could not be seen to be gone stays ours until two lists lack it.
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(firm.sync().exit, 0);
+    assert!(firm.lists().contains_key("Apex"));
+    assert_eq!(folders_of(&firm, BOB), 0);
+    firm.check_whole("healed");
+}
