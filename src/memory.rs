@@ -317,6 +317,10 @@ async fn save(
         .filter(|j| out.read.contains(&j.source))
         .flat_map(|j| j.facts.iter().map(|(person, fact)| fact_row(j, person, fact, now)))
         .collect();
+    // A list that is believed speaks of everybody, those it does not name included. One that is not says nothing new of them.
+    let spoke = |j: &&Joined| out.read.contains(&j.source) && j.unknown_since.is_none();
+    let rest: BTreeMap<SourceRef, FactValue> =
+        out.sources.iter().filter(spoke).map(|j| (j.source.clone(), value(j.rest))).collect();
     let ledgers: Vec<(ConnectionName, Vec<LedgerRow>)> = readings
         .iter()
         // Only a whole listing of every sign-in says that a ledger is gone.
@@ -329,7 +333,7 @@ async fn save(
                 for (key, new) in &changed {
                     db.doc_put(MEMORY, key, new)?;
                 }
-                db.record_facts(run, now, &facts)?;
+                db.record_lists(run, now, &facts, &rest)?;
                 for (connection, rows) in &ledgers {
                     db.see_ledgers(connection, rows, now)?;
                 }
@@ -379,6 +383,14 @@ fn lines(reading: &ConnectionReading) -> impl Iterator<Item = LedgerRow> {
     })
 }
 
+const fn value(why: Why) -> FactValue {
+    match why.fact() {
+        Fact::Granted => FactValue::Granted,
+        Fact::Denied => FactValue::Denied,
+        Fact::Unknown => FactValue::Unknown,
+    }
+}
+
 fn fact_row(joined: &Joined, person: &PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
     // Whoever two lists lack was gone at the first of them.
     let absent = || joined.memory.users.get(&fact.user).and_then(|u| u.absent_since);
@@ -386,11 +398,7 @@ fn fact_row(joined: &Joined, person: &PersonId, fact: &identity::PersonFact, now
     FactRow {
         source: joined.source.clone(),
         subject: person.0.to_string(),
-        value: match fact.why.fact() {
-            Fact::Granted => FactValue::Granted,
-            Fact::Denied => FactValue::Denied,
-            Fact::Unknown => FactValue::Unknown,
-        },
+        value: value(fact.why),
         role: Some(fact.role.clone()).filter(|r| !r.is_empty()),
         // The vendor does not say when; it was so at the latest when we read it.
         true_from: since.map_or(now, |since| since.min(now)),
