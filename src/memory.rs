@@ -217,6 +217,37 @@ pub async fn recall_all(app: &App, firm: &Firm) -> Result<Facts, Failure> {
     Ok(builder.build())
 }
 
+/// What became of a person's word that a ledger no longer lists its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossSaid {
+    Confirmed,
+    Already,
+    /// It lists them, or says nothing for another reason.
+    NotLost,
+}
+
+/// A person says that a ledger that listed its users no longer can. It counts until the ledger lists them again.
+pub async fn confirm_unlisted(app: &App, source: &SourceRef, reason: &str) -> Result<LossSaid, Failure> {
+    let (key, reason, now) = (source_key(source), reason.to_owned(), app.now());
+    let confirm = move |db: &mut Db| {
+        let Some(mut kept) = db.doc_get::<Kept>(MEMORY, &key)? else { return Ok(LossSaid::NotLost) };
+        if kept.memory.loss_confirmed {
+            return Ok(LossSaid::Already);
+        }
+        if kept.last.rest != Why::OnceListed {
+            return Ok(LossSaid::NotLost);
+        }
+        kept.memory.loss_confirmed = true;
+        let told = |confirmed: bool| json!({"loss_confirmed": confirmed, "last_listed": kept.memory.last_complete_at});
+        db.tx(|db| {
+            db.doc_put(MEMORY, &key, &kept)?;
+            db.audit(now, "source.confirm_unlisted", &key, Some(&told(false)), Some(&told(true)), Some(&reason))?;
+            Ok(LossSaid::Confirmed)
+        })
+    };
+    Ok(app.store.run(confirm).await?)
+}
+
 /// Sources of which there was never a whole list that proves who is not in it.
 pub async fn never_whole(app: &App) -> Result<BTreeSet<SourceRef>, Failure> {
     let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;

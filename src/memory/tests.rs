@@ -284,3 +284,33 @@ async fn whoever_a_believed_list_named_before_and_names_no_more_is_not_granted_f
     w.run(40, vec![list("STANDARD")]).await;
     assert_ne!(says(&w, 40).await, Some(FactValue::Granted), "the address alone makes nobody that user again");
 }
+
+fn no_list() -> ReadOutcome {
+    ReadOutcome::Failed(Error::new(ErrorKind::Unsupported, "access.list", "the right was withdrawn"))
+}
+
+#[tokio::test]
+async fn the_loss_of_a_list_is_confirmed_by_a_person_until_it_is_there_again() {
+    let mut w = World::new();
+    let confirm = async |w: &World| confirm_unlisted(&w.app, &ledger(), "withdrawn").await.unwrap();
+    assert_eq!(confirm(&w).await, LossSaid::NotLost, "nobody has read it");
+    w.run(0, vec![list("STANDARD")]).await;
+    assert_eq!(confirm(&w).await, LossSaid::NotLost, "it lists them");
+    assert_eq!(w.run(1, vec![no_list()]).await.0, Why::OnceListed);
+    assert_eq!(confirm(&w).await, LossSaid::Confirmed);
+    assert_eq!(confirm(&w).await, LossSaid::Already);
+    for hours in [2, 3] {
+        assert_eq!(w.run(hours, vec![no_list()]).await.0, Why::Unlisted);
+    }
+    // An hour that it cannot be read at all ends no confirmation.
+    assert_eq!(w.run(4, vec![down()]).await.0, Why::Unreadable);
+    assert_eq!(w.run(5, vec![no_list()]).await.0, Why::Unlisted);
+    assert_eq!(w.run(6, vec![list("STANDARD")]).await.0, Why::Reader);
+    assert_eq!(w.run(7, vec![no_list()]).await.0, Why::OnceListed, "it listed them once more");
+    let rows = w.app.store.run(|db| db.audit_page(0, None, None)).await.unwrap();
+    let said: Vec<_> = rows.iter().filter(|r| r.act == "source.confirm_unlisted").collect();
+    assert_eq!(said.len(), 1);
+    assert_eq!((said[0].subject.as_str(), said[0].reason.as_deref()), ("xero/ledger/org", Some("withdrawn")));
+    let of = |v: &Option<Value>| v.as_ref().and_then(|v| v["loss_confirmed"].as_bool());
+    assert_eq!((of(&said[0].before), of(&said[0].after)), (Some(false), Some(true)));
+}
