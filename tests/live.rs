@@ -753,3 +753,41 @@ fn whoever_is_shut_out_goes_from_an_unreadable_folder_that_is_to_be_renamed_too(
     assert_eq!(folders_of(&firm, BOB), 0);
     firm.check_whole("healed");
 }
+
+#[test]
+fn a_plan_after_a_restore_names_whoever_was_let_in_since_the_backup() {
+    let firm = Firm::at_rest();
+    let backup = firm.path("backup.db").display().to_string();
+    firm.must(&["backup", &backup]);
+    let dev = "dev@harbour.example";
+    let before = folders_of(&firm, dev);
+    let mode = ["people", "mode", dev, "all"];
+    firm.must(&mode);
+    assert_eq!(firm.sync().exit, 0);
+    let new = folders_of(&firm, dev) - before;
+    assert!(new > 0);
+    for file in fs::read_dir(firm.path("state")).unwrap().map(|f| f.unwrap().path()) {
+        if file.file_name().unwrap().to_str().unwrap().starts_with("ledgerward.db") {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    let told = firm.must(&["restore", &backup]);
+    assert!(told.err.contains("holders adopt"), "{told:?}");
+    // The firm knows of the change, and the backup does not.
+    firm.must(&mode);
+    let plan = firm.ask(&["plan"]);
+    let lines: Vec<Vec<&str>> =
+        plan.out.lines().filter(|l| l.contains("holders adopt")).map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), new, "{plan:?}");
+    for words in &lines {
+        assert_eq!(words[4..6], ["drive", dev]);
+        firm.must(&[&words[1..6], &["--reason", "let in since the backup"]].concat());
+    }
+    firm.must(&["restore", "--confirm"]);
+    assert_eq!(firm.sync().exit, 0);
+    assert!(!firm.ask(&["plan"]).out.contains("holders adopt"));
+    firm.must(&["people", "disable", dev]);
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(folders_of(&firm, dev), 0, "they are ours again");
+    firm.check_whole("after the restore");
+}

@@ -76,7 +76,11 @@ pub async fn plan(
         let (json, text) = own.plan(&picture);
         return Ok(Report::new(plan_exit(&picture), json, text));
     }
-    let (json, text) = (plan_json(app, &picture)?, plan_text(app, None, &picture));
+    let (json, mut text) = (plan_json(app, &picture)?, plan_text(app, None, &picture));
+    if app.store.run(|db| db.restored()).await?.is_some() {
+        // What we did since the backup looks like what somebody did by hand, and such a grant is never taken away.
+        text.push_str(&print::not_ours(picture.verdict.cleared.lanes(), &Veil::of(app, &picture.firm)));
+    }
     Ok(with_troubles(Report::new(plan_exit(&picture), json, text), &picture))
 }
 
