@@ -253,8 +253,9 @@ pub fn join(book: &AddressBook<'_>, obs: &Observation<'_>, memory: &SourceMemory
         }
         Outcome::Unlisted { reason } if memory.ever_listed && !memory.loss_confirmed => {
             let (connection, id) = (&obs.source.connection, &obs.source.id);
-            let client = book.firm.clients.values().find(|c| c.sources.contains(&obs.source));
-            let client = client.map_or("CLIENT", |c| c.slug.as_str());
+            // Somebody's private books are named to nobody else.
+            let bound = book.firm.clients.values().filter(|c| c.sources.contains(&obs.source));
+            let client = bound.min_by_key(|c| c.private_to.is_some()).map_or("CLIENT", |c| c.slug.as_str());
             let text = format!("it listed its users before and says now that it cannot: {reason}");
             let next = format!(
                 "give the right back: ledgerward connect {connection}; if it is gone for good: ledgerward clients \
