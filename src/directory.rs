@@ -58,7 +58,11 @@ fn after(old: &Believed, list: &Directory, now: Timestamp) -> Believed {
     let (count, groups) = (pairs(rows), groups(rows));
     let whole = rows.values().map(|r| r.people.len()).sum::<usize>() == count;
     if !whole && count <= old.pairs {
-        return Believed { groups, issued, ..old.clone() };
+        // What a person accepted counts until a list is believed without it: a later half export is another matter.
+        let asked = doubt(&Believed { accepted: None, ..old.clone() }, list).is_some();
+        let accepted = old.accepted.filter(|_| asked);
+        let accepted_issued = old.accepted_issued.filter(|_| asked);
+        return Believed { groups, issued, accepted, accepted_issued, ..old.clone() };
     }
     let roles = roles(list);
     Believed {
@@ -400,6 +404,35 @@ mod tests {
             });
         }
         Directory { kind: SourceKind::PracticeClient, rows, issued: None }
+    }
+
+    #[test]
+    fn what_was_accepted_ends_with_a_list_that_is_believed_without_it() {
+        let now = Timestamp::UNIX_EPOCH;
+        // One colleague of whom nothing is known, for good: no such list is a measure.
+        let of = |known: usize| {
+            let stranger =
+                |n| if n < known { Standing::Active } else { Standing::Unknown("not among the users".to_owned()) };
+            list((0..=known).map(|n| (n % 7, stranger(n))))
+        };
+        let believed = after(&Believed::default(), &of(95), now);
+        assert_eq!(believed.pairs, 95);
+        assert!(doubt(&believed, &of(62)).is_some());
+        let accepted = Believed { accepted: Some(60), ..believed };
+        let short = after(&accepted, &of(62), now);
+        assert_eq!(doubt(&short, &of(61)), None, "as long as the firm is that small");
+        let grown = after(&short, &of(95), now);
+        assert!(doubt(&grown, &of(62)).is_some(), "months later, half an export");
+        // A way of being responsible that ended is no shorter list, and stays accepted.
+        let ways = |roles: &[&str]| {
+            let mut list = roles_of(SourceKind::PracticeClient, roles, None);
+            list.rows.values_mut().for_each(|r| r.people[0].standing = Standing::Unknown(String::new()));
+            list
+        };
+        let without = ways(&["x", "a", "b", "c"]);
+        let believed = after(&Believed::default(), &ways(&["x", "a", "b", "c", "d"]), now);
+        let accepted = Believed { accepted: Some(pairs(&without.rows)), ..believed };
+        assert_eq!(doubt(&after(&accepted, &without, now), &without), None);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Ask {
     pub fresh: bool,
     /// Every folder is read now, whatever a feed of changes says of it.
     pub every_folder: bool,
+    /// Whoever asks wants to know something else than what is planned: the plan and its holds are not kept.
+    pub reads_only: bool,
 }
 
 /// What a run knows and decided, before anything was written.
@@ -131,11 +133,13 @@ pub async fn look(
     findings.extend(lanes::invited::overdue(&book, &firm, now));
     findings.extend(leavers::chase(app, &firm, &facts, now).await?);
     closings::tell(app, run, &firm, now).await?;
-    let Guarded { verdict, approved, approved_steps } = guard(app, &firm, &book, &joined.churned, plan).await?;
+    let Guarded { mut verdict, approved, approved_steps } = guard(app, &firm, &book, &joined.churned, plan).await?;
 
     let whole = ask.clients.is_none() && !ask.offline;
     memory::findings(app, run, &joined, findings, whole, now).await?;
-    lanes::remember(app, run, &verdict, now).await?;
+    if !ask.reads_only {
+        lanes::remember(app, run, ask, &mut verdict, now).await?;
+    }
     Ok(Picture {
         run,
         now,
@@ -339,7 +343,8 @@ pub async fn revoke_person(
     person: PersonId,
     console: &mut dyn Console,
 ) -> Result<Done, Failure> {
-    let mut picture = look(app, world, run, &Ask { offline: true, ..Ask::default() }, console).await?;
+    let ask = Ask { offline: true, reads_only: true, ..Ask::default() };
+    let mut picture = look(app, world, run, &ask, console).await?;
     let addresses: BTreeMap<TargetName, Email> = match picture.firm.people.get(&person) {
         Some(p) => world.targets.keys().map(|t| (t.clone(), p.address_on(t).clone())).collect(),
         None => BTreeMap::new(),

@@ -36,6 +36,7 @@ use crate::{
 mod behind;
 mod extra;
 mod ground;
+mod holds;
 pub mod invited;
 mod naming;
 mod place;
@@ -589,19 +590,31 @@ fn disputed_finding(plan: &LanePlan, was: &AccountRef, is: &AccountRef) -> Findi
     )
 }
 
-/// Keeps the plan and its holds, so that they can be named by their digests.
-pub async fn remember(app: &App, run: i64, verdict: &Verdict, now: Timestamp) -> Result<(), Failure> {
+/// Keeps the plan and its holds, so that they can be named by their digests. What is held as a part of a hold of more clients
+/// is told with the digest of that.
+pub async fn remember(app: &App, run: i64, ask: &Ask, verdict: &mut Verdict, now: Timestamp) -> Result<(), Failure> {
     let digest = verdict.cleared.digest();
     let body = to_json(&verdict.cleared)?;
-    let holds: Vec<_> =
+    let found: Vec<_> =
         verdict.held.iter().map(|h| Ok((h.digest.clone(), to_json(h)?))).collect::<Result<Vec<_>, Failure>>()?;
-    let empty = verdict.cleared.is_empty();
-    app.store
+    let (empty, ask) = (verdict.cleared.is_empty(), ask.clone());
+    let parts = app
+        .store
         .run(move |db| {
-            db.put_holds(run, &holds, now)?;
-            if empty { Ok(()) } else { db.put_plan(&digest, run, &body, now) }
+            let kept = holds::after(&ask, db.holds()?, found);
+            db.put_holds(run, &kept.open, now)?;
+            if !empty {
+                db.put_plan(&digest, run, &body, now)?;
+            }
+            Ok(kept.parts)
         })
         .await?;
+    for hold in &mut verdict.held {
+        if let Some(whole) = parts.get(&hold.digest) {
+            hold.digest.clone_from(whole);
+            hold.message.push_str(" (a part of a hold of more clients, which is approved as a whole)");
+        }
+    }
     Ok(())
 }
 

@@ -217,6 +217,37 @@ pub async fn recall_all(app: &App, firm: &Firm) -> Result<Facts, Failure> {
     Ok(builder.build())
 }
 
+/// What became of a person's word that a ledger no longer lists its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossSaid {
+    Confirmed,
+    Already,
+    /// It lists them, or says nothing for another reason.
+    NotLost,
+}
+
+/// A person says that a ledger that listed its users no longer can. It counts until the ledger lists them again.
+pub async fn confirm_unlisted(app: &App, source: &SourceRef, reason: &str) -> Result<LossSaid, Failure> {
+    let (key, reason, now) = (source_key(source), reason.to_owned(), app.now());
+    let confirm = move |db: &mut Db| {
+        let Some(mut kept) = db.doc_get::<Kept>(MEMORY, &key)? else { return Ok(LossSaid::NotLost) };
+        if kept.memory.loss_confirmed {
+            return Ok(LossSaid::Already);
+        }
+        if kept.last.rest != Why::OnceListed {
+            return Ok(LossSaid::NotLost);
+        }
+        kept.memory.loss_confirmed = true;
+        let told = |confirmed: bool| json!({"loss_confirmed": confirmed, "last_listed": kept.memory.last_complete_at});
+        db.tx(|db| {
+            db.doc_put(MEMORY, &key, &kept)?;
+            db.audit(now, "source.confirm_unlisted", &key, Some(&told(false)), Some(&told(true)), Some(&reason))?;
+            Ok(LossSaid::Confirmed)
+        })
+    };
+    Ok(app.store.run(confirm).await?)
+}
+
 /// Sources of which there was never a whole list that proves who is not in it.
 pub async fn never_whole(app: &App) -> Result<BTreeSet<SourceRef>, Failure> {
     let kept: BTreeMap<String, Kept> = app.store.run(|db| db.doc_all(MEMORY)).await?;
@@ -317,6 +348,10 @@ async fn save(
         .filter(|j| out.read.contains(&j.source))
         .flat_map(|j| j.facts.iter().map(|(person, fact)| fact_row(j, person, fact, now)))
         .collect();
+    // A list that is believed speaks of everybody, those it does not name included. One that is not says nothing new of them.
+    let spoke = |j: &&Joined| out.read.contains(&j.source) && j.unknown_since.is_none();
+    let rest: BTreeMap<SourceRef, FactValue> =
+        out.sources.iter().filter(spoke).map(|j| (j.source.clone(), value(j.rest))).collect();
     let ledgers: Vec<(ConnectionName, Vec<LedgerRow>)> = readings
         .iter()
         // Only a whole listing of every sign-in says that a ledger is gone.
@@ -329,7 +364,7 @@ async fn save(
                 for (key, new) in &changed {
                     db.doc_put(MEMORY, key, new)?;
                 }
-                db.record_facts(run, now, &facts)?;
+                db.record_lists(run, now, &facts, &rest)?;
                 for (connection, rows) in &ledgers {
                     db.see_ledgers(connection, rows, now)?;
                 }
@@ -379,6 +414,14 @@ fn lines(reading: &ConnectionReading) -> impl Iterator<Item = LedgerRow> {
     })
 }
 
+const fn value(why: Why) -> FactValue {
+    match why.fact() {
+        Fact::Granted => FactValue::Granted,
+        Fact::Denied => FactValue::Denied,
+        Fact::Unknown => FactValue::Unknown,
+    }
+}
+
 fn fact_row(joined: &Joined, person: &PersonId, fact: &identity::PersonFact, now: Timestamp) -> FactRow {
     // Whoever two lists lack was gone at the first of them.
     let absent = || joined.memory.users.get(&fact.user).and_then(|u| u.absent_since);
@@ -386,11 +429,7 @@ fn fact_row(joined: &Joined, person: &PersonId, fact: &identity::PersonFact, now
     FactRow {
         source: joined.source.clone(),
         subject: person.0.to_string(),
-        value: match fact.why.fact() {
-            Fact::Granted => FactValue::Granted,
-            Fact::Denied => FactValue::Denied,
-            Fact::Unknown => FactValue::Unknown,
-        },
+        value: value(fact.why),
         role: Some(fact.role.clone()).filter(|r| !r.is_empty()),
         // The vendor does not say when; it was so at the latest when we read it.
         true_from: since.map_or(now, |since| since.min(now)),

@@ -411,6 +411,31 @@ fn accounts_of_a_file_are_checked_where_their_ledger_is_known() {
 }
 
 #[test]
+fn the_loss_of_a_ledgers_list_is_confirmed_by_whoever_may_decide_about_it() {
+    let place = Place::firm();
+    place.pulled("Acme", &[]);
+    place.run("clients accept acme").ok();
+    place.run("people office bob admin --mode ledger").ok();
+    let confirm = "clients confirm-unlisted acme xero id-Acme --reason withdrawn";
+    place.run(confirm).exits(1).warns("there is nothing to confirm");
+    let mut db = Db::open(Options::new(place.state(), "2026-11-21T09:00:00Z".parse().unwrap())).unwrap();
+    let mut kept: Value = db.doc_get("source", "xero/ledger/id-Acme").unwrap().unwrap();
+    kept["last"]["rest"] = json!("once_listed");
+    db.doc_put("source", "xero/ledger/id-Acme", &kept).unwrap();
+    drop(db);
+    place.run("clients confirm-unlisted acme xero other --reason x").exits(1).warns("Its ledgers: xero id-Acme");
+    place.run("clients confirm-unlisted acme xero id-Acme").exits(64);
+    place.run(&format!("--as cleo@harbour.example {confirm}")).exits(1).warns("\"connections\" is missing");
+    place.run("people add oli@harbour.example --first Oli --last Owen --office owner").ok();
+    place.run(&format!("--as bob@harbour.example {confirm}")).exits(1).warns("an owner must");
+    let said = place.run(confirm).ok().says("xero id-Acme no longer lists its users");
+    assert!(said.err.contains("without a list: manual") && said.err.contains("ledgerward plan"), "{}", said.err);
+    let told = place.run(&format!("{confirm} --json")).ok().json();
+    assert_eq!(told["changes"][0]["changed"], false);
+    place.run("audit export").ok().says("source.confirm_unlisted");
+}
+
+#[test]
 fn clients_are_bound_renamed_and_ended() {
     let place = Place::firm();
     place.args(&["clients", "add", "Acme Ltd"]).ok();

@@ -709,3 +709,85 @@ fn what_could_not_be_judged_is_told_with_what_helps() {
     assert_eq!(told.exit, 5, "{told:?}");
     assert!(told.err.contains("1 client could not be judged") && told.err.contains("next pull"), "{told:?}");
 }
+
+#[test]
+fn a_look_at_one_client_leaves_a_hold_of_more_to_be_approved() {
+    let firm = Firm::on_first_day();
+    let before = holds(&firm);
+    let whole = before.iter().find(|h| h["hold"]["lanes"].as_array().unwrap().len() > 1).unwrap();
+    let told = firm.ask(&["plan", "--client", "acme-ltd"]);
+    assert_eq!(told.exit, 3, "{told:?}");
+    assert!(told.out.contains(&whole["digest"].as_str().unwrap()[..8]), "what can be approved is named: {told:?}");
+    assert!(told.out.contains("a part of a hold of more clients"), "{told:?}");
+    assert_eq!(firm.ask(&["sync", "--client", "acme-ltd", "--yes"]).exit, 3);
+    firm.ask(&["plan", "--offline"]);
+    for only_looks in ["pull", "gaps"] {
+        firm.ask(&[only_looks]);
+    }
+    assert_eq!(holds(&firm), before);
+    let told = firm.sync();
+    assert!([0, 5].contains(&told.exit), "by the approval that was given before: {told:?}");
+    assert_eq!(firm.lists().len(), 3);
+    assert!(holds(&firm).is_empty());
+}
+
+#[test]
+fn whoever_is_shut_out_goes_from_an_unreadable_folder_that_is_to_be_renamed_too() {
+    let firm = Firm::at_rest();
+    firm.must(&["clients", "rename", "acme-ltd", "Apex"]);
+    firm.must(&["people", "disable", BOB]);
+    let rule =
+        Rule { method: "GET", path: "/permissions?", skip: 0, times: usize::MAX, fault: Fault::Status(403, None) };
+    firm.proxies["drive"].spoil(Some(rule));
+    assert!(folders_of(&firm, BOB) > 0);
+    let told = firm.sync();
+    assert_eq!(told.exit, 5, "{told:?}");
+    assert_eq!(folders_of(&firm, BOB), 0, "{told:?}");
+    assert!(firm.lists().contains_key("Acme Ltd"), "nothing else was done to it: {told:?}");
+    firm.proxies["drive"].spoil(None);
+    firm.sync();
+    // What could not be seen to be gone stays ours until two lists lack it.
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(firm.sync().exit, 0);
+    assert!(firm.lists().contains_key("Apex"));
+    assert_eq!(folders_of(&firm, BOB), 0);
+    firm.check_whole("healed");
+}
+
+#[test]
+fn a_plan_after_a_restore_names_whoever_was_let_in_since_the_backup() {
+    let firm = Firm::at_rest();
+    let backup = firm.path("backup.db").display().to_string();
+    firm.must(&["backup", &backup]);
+    let dev = "dev@harbour.example";
+    let before = folders_of(&firm, dev);
+    let mode = ["people", "mode", dev, "all"];
+    firm.must(&mode);
+    assert_eq!(firm.sync().exit, 0);
+    let new = folders_of(&firm, dev) - before;
+    assert!(new > 0);
+    for file in fs::read_dir(firm.path("state")).unwrap().map(|f| f.unwrap().path()) {
+        if file.file_name().unwrap().to_str().unwrap().starts_with("ledgerward.db") {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    let told = firm.must(&["restore", &backup]);
+    assert!(told.err.contains("holders adopt"), "{told:?}");
+    // The firm knows of the change, and the backup does not.
+    firm.must(&mode);
+    let plan = firm.ask(&["plan"]);
+    let lines: Vec<Vec<&str>> =
+        plan.out.lines().filter(|l| l.contains("holders adopt")).map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), new, "{plan:?}");
+    for words in &lines {
+        assert_eq!(words[4..6], ["drive", dev]);
+        firm.must(&[&words[1..6], &["--reason", "let in since the backup"]].concat());
+    }
+    firm.must(&["restore", "--confirm"]);
+    assert_eq!(firm.sync().exit, 0);
+    assert!(!firm.ask(&["plan"]).out.contains("holders adopt"));
+    firm.must(&["people", "disable", dev]);
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(folders_of(&firm, dev), 0, "they are ours again");
+    firm.check_whole("after the restore");
+}

@@ -52,29 +52,29 @@ pub(super) async fn lane(
         return Ok(done);
     };
     let lists = picture.book.sharing(&plan.lane.target) != plan::Sharing::Off;
-    // Whoever is shut out by a person's decision goes whatever else happened to the list (`decisions` 14); and with the list
-    // out of reach only such revokes are planned, without a base.
-    let urgent = plan
-        .steps
-        .iter()
-        .all(|s| matches!((&s.op, &s.reason.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. })));
-    if let (Some(folder), true) = (&plan.folder, lists && !urgent) {
-        match gather::sharing(target, folder, picture.now).await {
-            Err(e) => return Ok(drifted(done, format!("the list could not be read again: {}", e.message))),
+    // Whoever is shut out by a person's decision goes whatever else happened to the list (`decisions` 14), and whatever else is
+    // to be done to the folder; with the list out of reach only such revokes are planned, without a base.
+    let urgent =
+        |s: &Step| matches!((&s.op, &s.reason.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. }));
+    let mut drift = None;
+    if let (Some(folder), true) = (&plan.folder, lists && !plan.steps.iter().all(urgent)) {
+        drift = match gather::sharing(target, folder, picture.now).await {
+            Err(e) => Some(format!("the list could not be read again: {}", e.message)),
             Ok(list) if plan::base(list.items()) != plan.base => {
-                return Ok(drifted(
-                    done,
-                    "its sharing list changed while the plan was made; the next run looks again".to_owned(),
-                ));
+                Some("its sharing list changed while the plan was made; the next run looks again".to_owned())
             }
-            Ok(_) => {}
-        }
+            Ok(_) => None,
+        };
+    }
+    let steps: Vec<&Step> = plan.steps.iter().filter(|s| drift.is_none() || urgent(s)).collect();
+    if let (Some(why), true) = (&drift, steps.is_empty()) {
+        return Ok(drifted(done, why.clone()));
     }
     let mut writer =
         Lane { app, target, picture, plan, folder: plan.folder.clone(), lists, root, refusal: None, granted: None };
     let mut failed: Vec<Op> = Vec::new();
     if lists
-        && plan.steps.iter().any(|s| lets_in(&s.op))
+        && steps.iter().any(|s| lets_in(&s.op))
         && let Err(why) = writer.close_left_open().await?
     {
         done.trouble = Some(why);
@@ -82,7 +82,7 @@ pub(super) async fn lane(
         // As if it had not been made: everything waits but revokes.
         failed.push(Op::Create { name: plan.name.clone() });
     }
-    for step in &plan.steps {
+    for step in steps {
         if let Some(blocker) = failed.iter().find(|f| !order::goes_on(f, &step.op)) {
             let why = format!("not tried, because an earlier step failed ({})", blocker.word().replace('_', " "));
             done.steps.push(StepDone {
@@ -123,7 +123,10 @@ pub(super) async fn lane(
     if !failed.is_empty() || done.trouble.is_some() {
         done.end = LaneEnd::Failed;
     }
-    Ok(done)
+    Ok(match drift {
+        Some(why) if failed.is_empty() => drifted(done, why),
+        _ => done,
+    })
 }
 
 fn drifted(mut done: LaneDone, why: String) -> LaneDone {

@@ -482,6 +482,7 @@ mod tests {
             "clients accept acme-ltd birch-llp",
             "clients bind acme-ltd xero 11-22 --kind practice-client",
             "clients unbind acme-ltd xero 11-22",
+            "clients confirm-unlisted acme-ltd myob 11-22 --reason withdrawn",
             "clients rename acme-ltd Apex",
             "clients archive acme-ltd",
             "clients reopen acme-ltd",

@@ -72,7 +72,11 @@ pub fn restore(place: &Place, file: &Path) -> Result<Report, Failure> {
         from.display()
     );
     let mut report = Report::new(Exit::Done, json, text)
-        .note("Next: ledgerward plan, compare it with what you know, then: ledgerward restore --confirm");
+        .note("Next: ledgerward plan, compare it with what you know, then: ledgerward restore --confirm")
+        .note(
+            "Whoever was let in since the backup is on the folders and not known as ours. The plan names them with the command \
+             that takes them over (holders adopt); who is not taken over stays on the folder when they are entitled no more.",
+        );
     if there {
         report = report.note(format!("The damaged file is kept as {}.", kept.display()));
     }

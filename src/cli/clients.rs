@@ -13,8 +13,9 @@ use super::{
     adopt,
     args::{AuthorityArg, ClientArg, ClientsAct, SourceKindArg},
     console::Console,
+    cycle::acting,
     moving,
-    outcome::{Exit, Failure, Report},
+    outcome::{Exit, Failure, Fault, Report},
 };
 use crate::{
     app::App,
@@ -24,7 +25,9 @@ use crate::{
         office::Permission,
         policy::{Answer, Decider},
     },
-    gather, memory, registry,
+    gather,
+    memory::{self, LossSaid},
+    registry,
     render::table::lay_out,
     store::{LaneRow, LedgerSeen},
 };
@@ -52,6 +55,9 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<ClientsAct>) 
                 None => source(app, &connection, id, kind)?,
             };
             ChangeOp::UnbindSource { client: client.id, source }
+        }
+        Some(ClientsAct::ConfirmUnlisted { client, connection, id, reason }) => {
+            return confirm_unlisted(app, &firm, &client, &connection, id, &reason).await;
         }
         Some(ClientsAct::Rename { client, name }) => return rename(app, find(&client)?, name).await,
         Some(ClientsAct::RenameFolder { client }) => return rename_folder(app, &firm, find(&client)?).await,
@@ -184,6 +190,57 @@ async fn bind(
         )),
         None => report,
     })
+}
+
+/// Ends the waiting for a list that does not come any more. What people lose by it meets a hold; whoever is selected needs no
+/// ledger for it from now on.
+async fn confirm_unlisted(
+    app: &App,
+    firm: &Firm,
+    client: &ClientArg,
+    connection: &str,
+    id: String,
+    reason: &str,
+) -> Result<Report, Failure> {
+    let client = act::client(app, firm, &client.0)?;
+    // Whose word counts is decided here, so an admin who needs an owner for less needs one for this.
+    if let change::Actor::Person(person) = acting(app, firm)?
+        && change::needs_publishing(firm, person, app.config.policy.four_eyes)
+    {
+        let text = "this decides whose word counts for the client's folder, and an owner must";
+        return Err(Failure::new(Exit::Failed, text).fault(Fault::Denied).next("Ask an owner of the firm."));
+    }
+    let source = SourceRef { connection: act::connection(app, connection)?, kind: SourceKind::Ledger, id };
+    if !client.sources.contains(&source) {
+        let ledgers = client.sources.iter().filter(|s| s.kind == SourceKind::Ledger);
+        let has: Vec<String> = ledgers.map(|s| format!("{} {}", s.connection, s.id)).collect();
+        let text = format!("{} is not bound to a ledger {} of {}", client.slug, source.id, source.connection);
+        return Err(Failure::new(Exit::Failed, text)
+            .fault(Fault::Missing)
+            .next(format!("Its ledgers: {}", has.join(", "))));
+    }
+    let name = format!("{} {}", source.connection, source.id);
+    let changed = match memory::confirm_unlisted(app, &source, reason).await? {
+        LossSaid::Confirmed => true,
+        LossSaid::Already => false,
+        LossSaid::NotLost => {
+            let text =
+                format!("{name} has not said that it cannot list its users any more; there is nothing to confirm");
+            return Err(Failure::new(Exit::Failed, text).fault(Fault::Conflict).next("See: ledgerward findings"));
+        }
+    };
+    let summary =
+        if changed { "no longer lists its users" } else { "is confirmed already to list its users no longer" };
+    let summary = format!("{name} {summary}");
+    let rule = unlisted_slug(client.unlisted.unwrap_or(firm.policy.unlisted));
+    let json =
+        json!({"schema": "ledgerward/change/1", "changes": [{"summary": summary, "changed": changed}], "staged": []});
+    Ok(Report::new(Exit::Done, json, format!("{summary}.\n"))
+        .note(format!(
+            "For {} counts from the next reading on what is set for clients without a list: {rule}.",
+            client.slug
+        ))
+        .note("Who gains and who loses, before anything is done: ledgerward plan"))
 }
 
 async fn rename(app: &App, client: ClientId, name: String) -> Result<Report, Failure> {

@@ -40,6 +40,7 @@ const APPROVAL_MAX: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientArg>) -> Result<Report, Failure> {
     let (world, ask, own) = (app.world().await?, ask(app, client, false).await?, Own::of(app).await?);
     let mut quiet = Discreet(console);
+    let ask = Ask { reads_only: true, ..ask };
     let run = start_for(app, "pull", &ask).await?;
     let picture = engine::look(app, &world, run, &ask, quiet.unless(own.is_none())).await;
     let picture = end(app, run, picture, looked_exit).await?;
@@ -75,7 +76,11 @@ pub async fn plan(
         let (json, text) = own.plan(&picture);
         return Ok(Report::new(plan_exit(&picture), json, text));
     }
-    let (json, text) = (plan_json(app, &picture)?, plan_text(app, None, &picture));
+    let (json, mut text) = (plan_json(app, &picture)?, plan_text(app, None, &picture));
+    if app.store.run(|db| db.restored()).await?.is_some() {
+        // What we did since the backup looks like what somebody did by hand, and such a grant is never taken away.
+        text.push_str(&print::not_ours(picture.verdict.cleared.lanes(), &Veil::of(app, &picture.firm)));
+    }
     Ok(with_troubles(Report::new(plan_exit(&picture), json, text), &picture))
 }
 

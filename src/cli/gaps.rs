@@ -53,8 +53,8 @@ pub async fn run(
             .next("Your own access: ledgerward access"));
     }
     let only = client.map(|c| act::client(app, &firm, &c.0).map(|c| c.id)).transpose()?;
-    let ask =
-        Ask { clients: only.map(|c| BTreeSet::from([c])), offline, fresh: true, every_folder: true, ..Ask::default() };
+    let clients = only.map(|c| BTreeSet::from([c]));
+    let ask = Ask { clients, offline, fresh: true, every_folder: true, reads_only: true, ..Ask::default() };
     let ground = if offline { remembered(app, firm, &ask).await? } else { fresh(app, &ask, console).await? };
     let targets: Vec<TargetName> = app.config.targets.keys().cloned().collect();
     let decider = Decider::new(&ground.firm, &ground.facts, &targets, app.now());

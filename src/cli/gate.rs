@@ -43,6 +43,7 @@ const fn needs(command: &Command) -> &'static [Permission] {
         }
         Command::Forecast { .. } | Command::Roster { .. } | Command::Gaps { .. } | Command::WhatIf(_) | Command::Review { .. } => &[ReadAll],
         Command::Clients { act: Some(ClientsAct::Move { .. } | ClientsAct::NewFolder { .. }) } => &[Publish, ReadAll],
+        Command::Clients { act: Some(ClientsAct::ConfirmUnlisted { .. }) } => &[Connections],
         Command::Leaver(_) => &[People],
         Command::Adopt { .. } => &[Publish, ReadAll],
         Command::Backup { .. } | Command::Restore { .. } | Command::Key { .. } => &[Operate],

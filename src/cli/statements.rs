@@ -590,6 +590,8 @@ async fn push(
         );
     }
     let (world, ask) = (app.world().await?, cycle::ask(app, which.client.as_ref(), false).await?);
+    // Files alone: what is planned beside them is another command's.
+    let ask = engine::Ask { reads_only: true, ..ask };
     let look = ask.clients.is_some();
     let only = Only { period: which.period.clone(), kind: which.kind, rerender, look, part: true };
     let run = cycle::start(app, "statements").await?;

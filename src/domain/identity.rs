@@ -251,14 +251,18 @@ pub fn join(book: &AddressBook<'_>, obs: &Observation<'_>, memory: &SourceMemory
             };
             out.blind(obs, Why::Unreadable, *since, "source.unclear", why.clone(), next);
         }
-        Outcome::Unlisted { reason } if memory.ever_listed && !memory.loss_confirmed => out.blind(
-            obs,
-            Why::OnceListed,
-            obs.at,
-            "source.list_lost",
-            format!("it listed its users before and says now that it cannot: {reason}"),
-            "confirm the loss, or give the scope back".to_owned(),
-        ),
+        Outcome::Unlisted { reason } if memory.ever_listed && !memory.loss_confirmed => {
+            let (connection, id) = (&obs.source.connection, &obs.source.id);
+            // Somebody's private books are named to nobody else.
+            let bound = book.firm.clients.values().filter(|c| c.sources.contains(&obs.source));
+            let client = bound.min_by_key(|c| c.private_to.is_some()).map_or("CLIENT", |c| c.slug.as_str());
+            let text = format!("it listed its users before and says now that it cannot: {reason}");
+            let next = format!(
+                "give the right back: ledgerward connect {connection}; if it is gone for good: ledgerward clients \
+                 confirm-unlisted {client} {connection} {id} --reason TEXT"
+            );
+            out.blind(obs, Why::OnceListed, obs.at, "source.list_lost", text, next);
+        }
         Outcome::Unlisted { .. } => {
             out.rest = Why::Unlisted;
             out.memory.unknown_since = None;

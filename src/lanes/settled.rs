@@ -10,7 +10,8 @@ use crate::{
     domain::{
         fact::Why,
         firm::TargetName,
-        lane::LaneKey,
+        lane::{Cause, LaneKey, Step},
+        plan::LanePlan,
         policy::{Because, DesiredLane},
     },
     engine::{Ask, Picture},
@@ -61,15 +62,20 @@ struct Behind {
 }
 
 /// `done`: lanes of which nothing was held and nothing failed, and those among them that had something to do (`worked`);
-/// `open`: lanes of which something was.
+/// `open`: lanes of which something was; `approved`: lanes with a step of changed settings that a person approved.
 fn behind(
     book: &Book,
     whole: bool,
     (done, worked): (&BTreeSet<LaneKey>, &BTreeSet<LaneKey>),
-    open: &BTreeSet<LaneKey>,
+    (open, approved): (&BTreeSet<LaneKey>, &BTreeSet<LaneKey>),
 ) -> Behind {
     let known = |key: &LaneKey, is: fn(&super::Known) -> bool| book.lanes.get(key).is_some_and(is);
-    let lanes = done.iter().filter(|key| known(key, super::Known::in_sight)).cloned().collect();
+    // Whoever approved what the settings do has seen it. With one ledger dead for good, the lane would else hold each later
+    // removal for the same settings again.
+    let seen = |key: &&LaneKey| {
+        known(key, super::Known::in_sight) || (approved.contains(*key) && known(key, super::Known::reached))
+    };
+    let lanes = done.iter().filter(seen).cloned().collect();
     // Somebody whom a source has to name once more changes nothing about what was approved and done. Where nothing was, nobody
     // has seen yet what comes of that one.
     let first = |key: &&LaneKey| {
@@ -103,7 +109,12 @@ pub async fn settled(
     let open = held.chain(failed).cloned().collect();
     let worked =
         picture.verdict.cleared.lanes().iter().filter(|l| !l.steps.is_empty()).map(|l| l.lane.clone()).collect();
-    let behind = behind(&picture.book, picture.clients.is_none(), (done, &worked), &open);
+    let by_settings = |l: &&LanePlan| {
+        let approved = |s: &Step| picture.approved_steps.contains(&(l.lane.clone(), s.op.clone()));
+        l.steps.iter().any(|s| s.reason.cause == Cause::Policy && approved(s))
+    };
+    let approved = picture.verdict.cleared.lanes().iter().filter(by_settings).map(|l| l.lane.clone()).collect();
+    let behind = behind(&picture.book, picture.clients.is_none(), (done, &worked), (&open, &approved));
     let (now, last) = (picture.now, picture.book.last_change);
     let known = |key: &LaneKey| picture.book.lanes.get(key).map(|k| (lane_text(key), k.policy.clone()));
     let rows: Vec<(String, String)> = behind.lanes.iter().filter_map(known).collect();
@@ -173,7 +184,8 @@ mod tests {
         let book = Book { lanes, first: [key(0).target].into(), ..Book::default() };
         let done: BTreeSet<LaneKey> = (0..3).map(key).collect();
         let worked: BTreeSet<LaneKey> = [key(0), key(2)].into();
-        let found = behind(&book, true, (&done, &worked), &BTreeSet::new());
+        let none = BTreeSet::new();
+        let found = behind(&book, true, (&done, &worked), (&none, &none));
         assert_eq!(found.targets, [key(0).target].into());
         assert_eq!(found.begun, [key(0)].into());
         assert_eq!(
@@ -182,9 +194,22 @@ mod tests {
             "nobody saw what comes of the one, and of the other's ledger anything"
         );
         assert!(found.lanes.is_empty(), "settings wait until everybody is said");
-        let found = behind(&book, true, (&[key(2)].into(), &worked), &BTreeSet::new());
+        let found = behind(&book, true, (&[key(2)].into(), &worked), (&none, &none));
         assert!(found.targets.is_empty(), "nothing of it was seen");
-        let found = behind(&book, true, (&done, &worked), &[key(1)].into());
+        let found = behind(&book, true, (&done, &worked), (&[key(1)].into(), &none));
         assert!(found.targets.is_empty(), "something of it is still to do");
+    }
+
+    #[test]
+    fn settings_are_behind_a_lane_whose_effect_was_approved_and_done_although_a_ledger_is_dead() {
+        let unread = Known { unreadable: Some("down".to_owned()), ..known(Unsaid::Nothing) };
+        let lanes = [(key(0), known(Unsaid::All)), (key(1), known(Unsaid::All)), (key(2), unread)].into();
+        let book = Book { lanes, ..Book::default() };
+        let (all, none): (BTreeSet<LaneKey>, _) = ((0..3).map(key).collect(), BTreeSet::new());
+        let approved: BTreeSet<LaneKey> = [key(0), key(2)].into();
+        let found = behind(&book, true, (&all, &none), (&none, &approved));
+        assert_eq!(found.lanes, [key(0)].into(), "where nothing was approved nobody has seen what comes of them");
+        let found = behind(&book, true, (&[key(1)].into(), &none), (&[key(0)].into(), &approved));
+        assert!(found.lanes.is_empty(), "some of it is still to do");
     }
 }

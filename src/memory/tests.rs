@@ -246,3 +246,71 @@ async fn a_new_ledger_is_proposed_as_the_firm_decides_and_what_a_run_finds_is_in
     let after = found[0].after.as_ref().unwrap().to_string();
     assert!(after.contains(&client.id.to_string()) && after.contains(&ann().0.to_string()), "{after}");
 }
+
+/// A list that is believed speaks of everybody, also of whom it named before and does not name now.
+#[tokio::test]
+async fn whoever_a_believed_list_named_before_and_names_no_more_is_not_granted_for_ever() {
+    let mut w = World::new();
+    w.run(0, vec![list("STANDARD")]).await;
+    let ben = Person { id: PersonId(Uuid::from_u128(2)), first: "Ben".to_owned(), ..w.firm.people[&ann()].clone() };
+    let ben = Person { email: Email::parse("ben@harbour.example").unwrap(), ..ben };
+    let before = w.app.store.run(|db| db.firm()).await.unwrap();
+    let mut after = before.clone();
+    after.pins.values_mut().filter(|p| **p == ann()).for_each(|p| *p = ben.id);
+    after.people.insert(ben.id, ben);
+    assert_ne!(before.pins, after.pins, "the user was Ann");
+    w.firm = after.clone();
+    w.app.store.run(move |db| db.save_firm_diff(&before, &after)).await.unwrap();
+    let says = async |w: &World, of: i64| {
+        let rows = w.app.store.run(move |db| db.facts_at(at(of), at(of))).await.unwrap();
+        rows.into_iter().find(|f| f.fact.subject == ann().0.to_string()).map(|f| f.fact.value)
+    };
+    let upheld = async |w: &World, of: i64| {
+        let rows = w.app.store.run(move |db| db.upheld_at(at(of))).await.unwrap();
+        rows.get(&ledger()).is_some_and(|people| people.contains(&ann().0.to_string()))
+    };
+    w.run(10, vec![down()]).await;
+    assert_eq!(says(&w, 10).await, Some(FactValue::Granted), "what could not be read says nothing new");
+    let bens = || {
+        ReadOutcome::Assigned(vec![
+            row("own", "office@harbour.example", "STANDARD"),
+            row("u1", "ben@harbour.example", "STANDARD"),
+        ])
+    };
+    w.run(20, vec![bens()]).await;
+    assert_eq!(says(&w, 20).await, Some(FactValue::Denied));
+    assert!(upheld(&w, 10).await && !upheld(&w, 20).await);
+    w.run(30, vec![list("STANDARD")]).await;
+    w.run(40, vec![list("STANDARD")]).await;
+    assert_ne!(says(&w, 40).await, Some(FactValue::Granted), "the address alone makes nobody that user again");
+}
+
+fn no_list() -> ReadOutcome {
+    ReadOutcome::Failed(Error::new(ErrorKind::Unsupported, "access.list", "the right was withdrawn"))
+}
+
+#[tokio::test]
+async fn the_loss_of_a_list_is_confirmed_by_a_person_until_it_is_there_again() {
+    let mut w = World::new();
+    let confirm = async |w: &World| confirm_unlisted(&w.app, &ledger(), "withdrawn").await.unwrap();
+    assert_eq!(confirm(&w).await, LossSaid::NotLost, "nobody has read it");
+    w.run(0, vec![list("STANDARD")]).await;
+    assert_eq!(confirm(&w).await, LossSaid::NotLost, "it lists them");
+    assert_eq!(w.run(1, vec![no_list()]).await.0, Why::OnceListed);
+    assert_eq!(confirm(&w).await, LossSaid::Confirmed);
+    assert_eq!(confirm(&w).await, LossSaid::Already);
+    for hours in [2, 3] {
+        assert_eq!(w.run(hours, vec![no_list()]).await.0, Why::Unlisted);
+    }
+    // An hour that it cannot be read at all ends no confirmation.
+    assert_eq!(w.run(4, vec![down()]).await.0, Why::Unreadable);
+    assert_eq!(w.run(5, vec![no_list()]).await.0, Why::Unlisted);
+    assert_eq!(w.run(6, vec![list("STANDARD")]).await.0, Why::Reader);
+    assert_eq!(w.run(7, vec![no_list()]).await.0, Why::OnceListed, "it listed them once more");
+    let rows = w.app.store.run(|db| db.audit_page(0, None, None)).await.unwrap();
+    let said: Vec<_> = rows.iter().filter(|r| r.act == "source.confirm_unlisted").collect();
+    assert_eq!(said.len(), 1);
+    assert_eq!((said[0].subject.as_str(), said[0].reason.as_deref()), ("xero/ledger/org", Some("withdrawn")));
+    let of = |v: &Option<Value>| v.as_ref().and_then(|v| v["loss_confirmed"].as_bool());
+    assert_eq!((of(&said[0].before), of(&said[0].after)), (Some(false), Some(true)));
+}

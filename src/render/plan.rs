@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
-use ledgerward_contract::{Counts, Timestamp};
+use ledgerward_contract::{Counts, Holder, Timestamp, Via};
 
 use crate::{
     apply::{LaneDone, LaneEnd, via_words},
@@ -48,6 +48,32 @@ pub fn verdict(verdict: &Verdict, digest: &str, veil: &Veil) -> String {
         let _ = writeln!(out, "Apply: ledgerward apply {}", short(digest));
     }
     out
+}
+
+/// Whoever is on a folder and entitled and not ours, each with the command that takes them over. Empty: nobody.
+pub fn not_ours(lanes: &[LanePlan], veil: &Veil) -> String {
+    let entitled =
+        |k: &&Keep| k.why == KeepWhy::NotOursEntitled && k.via == Via::Direct && matches!(k.who, Holder::Person(_));
+    let adopt = |l: &LanePlan, who: &Holder| {
+        format!(
+            "  ledgerward holders adopt {} {} {who} --reason \"let in since the backup\"\n",
+            l.client, l.lane.target
+        )
+    };
+    let lines: Vec<String> = lanes
+        .iter()
+        .filter(|l| !veil.hides_lane(&l.lane))
+        .flat_map(|l| l.keeps.iter().filter(entitled).map(|k| adopt(l, &k.who)))
+        .collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!(
+        "On folders, entitled, and not ours in this restored state: {}. If we gave them since the backup, take them over, or \
+         they stay when the entitlement ends:\n{}",
+        count(lines.len(), "grant"),
+        lines.concat()
+    )
 }
 
 fn held_words(verdict: &Verdict) -> String {

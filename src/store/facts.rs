@@ -82,14 +82,32 @@ impl Db {
     /// Records what a run read, where it differs from what is believed. Gives the number of changes. What is not in `rows`
     /// stays believed: an unread source says nothing.
     pub fn record_facts(&mut self, run: i64, at: Timestamp, rows: &[FactRow]) -> Result<usize> {
+        self.record_lists(run, at, rows, &BTreeMap::new())
+    }
+
+    /// The same with sources that spoke as a whole (`rest`): what they say of everybody who is not in `rows` is so for whoever
+    /// they named before, too, such as somebody whose user is another person's now.
+    pub fn record_lists(
+        &mut self,
+        run: i64,
+        at: Timestamp,
+        rows: &[FactRow],
+        rest: &BTreeMap<SourceRef, FactValue>,
+    ) -> Result<usize> {
         self.tx(|db| {
-            let open = db.facts_now()?;
+            let mut open = db.facts_now()?;
+            let mut told = |row: &FactRow| {
+                let old = open.remove(&(row.source.clone(), row.subject.clone()));
+                old.is_some_and(|o| o.value == row.value && o.role == row.role && (o.true_from == row.true_from || !row.exact))
+            };
+            let named: Vec<&FactRow> = rows.iter().filter(|row| !told(row)).collect();
+            let by_rest = |old: FactRow| {
+                let value = *rest.get(&old.source)?;
+                (old.value != value).then_some(FactRow { value, role: None, true_from: at, exact: false, ..old })
+            };
+            let unnamed: Vec<FactRow> = open.into_values().filter_map(by_rest).collect();
             let mut changed = 0;
-            for row in rows {
-                let old = open.get(&(row.source.clone(), row.subject.clone()));
-                if old.is_some_and(|o| o.value == row.value && o.role == row.role && (o.true_from == row.true_from || !row.exact)) {
-                    continue;
-                }
+            for row in named.into_iter().chain(&unnamed) {
                 let kind = to_word(&row.source.kind)?;
                 let (connection, source) = (row.source.connection.as_str(), &row.source.id);
                 // With the clock set back, what is learned now was still learned after what was believed.

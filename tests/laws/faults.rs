@@ -798,6 +798,9 @@ fn a_ledger_that_lists_nobody_goes_by_unlisted_and_one_that_did_list_is_unknown(
     let mut w = settled();
     let j = w.observe(&ledger(1), Grade::A, Outcome::Unlisted { reason: "no scope".into() });
     assert_eq!(j.rest, Why::OnceListed);
+    let slug = &w.firm.clients[&cid(1)].slug;
+    let command = format!("clients confirm-unlisted {slug} {} {} --reason", ledger(1).connection, ledger(1).id);
+    assert!(j.findings[0].next.contains(&command), "{}", j.findings[0].next);
     assert!(w.plan().is_empty());
     w.memory.get_mut(&ledger(1)).unwrap().loss_confirmed = true;
     w.observe(&ledger(1), Grade::A, Outcome::Unlisted { reason: "no scope".into() });

@@ -191,6 +191,16 @@ pub enum ClientsAct {
         #[arg(long, value_enum)]
         kind: Option<SourceKindArg>,
     },
+    /// Say that a ledger that listed its users no longer can, so that its clients are handled as those without a list
+    ConfirmUnlisted {
+        client: ClientArg,
+        connection: String,
+        /// The provider's own id of the ledger
+        id: String,
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: String,
+    },
     /// Rename a client, and its folder where folders have ids
     Rename {
         client: ClientArg,
