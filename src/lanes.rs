@@ -174,6 +174,36 @@ impl Book {
     }
 }
 
+/// Targets that are not in the configuration any more, though people have access there by our doing: who lost a client keeps
+/// its folder there, and nobody may take that for closed.
+fn left_behind(owned: &BTreeMap<LaneKey, Vec<OwnedRow>>, world: &World) -> Vec<Finding> {
+    let mut left: BTreeMap<&TargetName, (usize, usize)> = BTreeMap::new();
+    for (lane, rows) in
+        owned.iter().filter(|(lane, rows)| !rows.is_empty() && !world.targets.contains_key(&lane.target))
+    {
+        let (folders, grants) = left.entry(&lane.target).or_default();
+        *folders += 1;
+        *grants += rows.len();
+    }
+    let one = |(target, (folders, grants)): (&TargetName, (usize, usize))| {
+        Finding::new(
+            Severity::Urgent,
+            "target.unconfigured",
+            target.to_string(),
+            format!(
+                "{target} is not in the configuration any more, and {} of ours stand in {} there. Nobody is let in or out of them.",
+                crate::render::plan::count(grants, "grant"),
+                crate::render::plan::count(folders, "folder"),
+            ),
+            format!(
+                "Put [targets.{target}] back. If that storage is gone, or somebody else looks after its lists from now on: \
+                 ledgerward holders release {target} --reason TEXT"
+            ),
+        )
+    };
+    left.into_iter().map(one).collect()
+}
+
 /// Reads the folders of every lane that is, or should be, and lays beside each what the store knows. `turn`: up to which change
 /// the firm is the one that is planned for.
 pub async fn read(
@@ -240,6 +270,10 @@ pub async fn read(
         moves: stored.moves.into_iter().filter(holds).collect(),
         ..Book::default()
     };
+    if ask.clients.is_none() {
+        book.findings = left_behind(&stored.owned, world);
+        book.troubles = book.findings.iter().map(|f| f.text.clone()).collect();
+    }
     let (mut readings, mut remembered) = (BTreeMap::new(), BTreeMap::new());
     let mut asked = Vec::new();
     for (name, target) in &world.targets {

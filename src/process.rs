@@ -27,6 +27,8 @@ pub struct Process {
     pub network: Network,
     world: tokio::sync::Mutex<Option<Built>>,
     stop: watch::Sender<bool>,
+    /// Why the daemon cannot keep its schedules now.
+    trouble: Mutex<Option<String>>,
 }
 
 struct Built {
@@ -43,6 +45,7 @@ impl Default for Process {
             network: Network::default(),
             world: tokio::sync::Mutex::default(),
             stop: watch::Sender::new(false),
+            trouble: Mutex::default(),
         }
     }
 }
@@ -68,6 +71,15 @@ impl Process {
         let world = Arc::new(build()?);
         *kept = Some(Built { config: Arc::clone(config), sign_ins, world: Arc::clone(&world) });
         Ok(world)
+    }
+
+    /// Why the daemon cannot keep its schedules, for whoever asks how it is; `None` while it can.
+    pub fn troubled(&self, why: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Nothing new is begun from here on; what is under way ends after its step.

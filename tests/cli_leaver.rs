@@ -1354,3 +1354,29 @@ fn a_review_goes_out_comes_back_and_is_sealed() {
     assert_eq!(code, 1);
     has(&said, &["chain.jsonl: was changed"]);
 }
+
+/// A section that is taken out, or renamed, closes nobody's folder: it is said by everything that would say that all is well.
+#[test]
+fn a_target_that_is_not_configured_any_more_is_told_until_it_is_back_or_let_go() {
+    let world = office();
+    let mut db = world.open(false);
+    let run = db.run_start("sync", at(READ)).unwrap();
+    grant(&mut db, run);
+    drop(db);
+    let with = fs::read_to_string(world.path("config.toml")).unwrap();
+    has(&world.text("holders release drive --reason gone", 1), &["drive is in the configuration"]);
+    let (without, _) = with.split_once("[targets.drive]").unwrap();
+    fs::write(world.path("config.toml"), without).unwrap();
+    let what = "drive is not in the configuration any more, and 1 grant of ours stand in 1 folder there";
+    has(&world.text("plan --offline", 5), &[what, "trouble"]);
+    world.text("people disable bob@harbour.example", 0);
+    has(&world.text("plan --offline", 5), &[what]);
+    let plan = world.json("plan --offline", 5, "plan");
+    assert!(plan["troubles"][0].as_str().unwrap().starts_with(what), "{plan}");
+    // Nobody is taken off, and nothing is ours any more.
+    let told = world.json("holders release drive --reason sold", 0, "release");
+    assert_eq!((&told["folders"], &told["grants"]), (&json!(1), &json!(1)));
+    world.text("plan --offline", 0);
+    has(&world.text("holders release drive --reason again", 1), &["nothing of ours stands on drive"]);
+    has(&world.text("audit export", 0), &["grant.lost", "sold"]);
+}

@@ -183,6 +183,24 @@ fn init_makes_a_firm_once_and_never_writes_over_anything() {
     place.run("people").ok().says("ana.reed@harbour.example").says("primary-owner");
 }
 
+/// What was cut is no answer: a script that keeps it must hear of it.
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let place = Place::firm();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for line in ["firm export", "audit export", "access --format csv", "status --json", "man", "--help"] {
+        let done = Command::new(env!("CARGO_BIN_EXE_ledgerward"))
+            .args(["--config".into(), place.config(), "--state".into(), place.state()])
+            .args(line.split(' '))
+            .stdout(full())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{line}: {said}");
+        assert!(line == "--help" || said.contains("could not be written"), "{line}: {said}");
+    }
+}
+
 #[test]
 fn init_leaves_nothing_half_made() {
     let place = Place::empty();

@@ -248,6 +248,7 @@ fn each_wrong_setting_is_one_problem() {
     one("\"Harbour & Co\"", "7", "must be a text in double quotes, not an integer");
     one("[\"Harbour.example\"]", "[]", "at least one mail domain");
     one("[\"Harbour.example\"]", "[\"harbour.example\", \"HARBOUR.example\"]", "twice");
+    one("1000 = ", "01000 = ", "is no user id");
     one("30 6 * * *", "30 25 * * *", "hour");
     one("scopes = \"broad\"", "scopes = \"braod\"", "Did you mean \"broad\"?");
     one("page_size = 50", "pagesize = 50", "Did you mean \"page_size\"?");

@@ -276,6 +276,9 @@ fn holders() -> Vec<Line> {
             which(body("reason", Text, REASON)), Command("holders adopt --reason={reason} -- {client} {target} {holder}"), &["holder/1"]),
         (Method::POST, "/holders/remove", "holderRemove", "Take somebody off the folder: one approved step", Publish,
             which(must(body("reason", Text, REASON))), Command("holders remove --reason={reason} -- {client} {target} {holder}"), &["holder/1"]),
+        (Method::POST, "/holders/release", "holdersRelease", "Let go of all that was given on a target that is not in the configuration any more. Nobody is taken off", Publish,
+            vec![must(body("target", Text, "as it was in the configuration")), must(body("reason", Text, REASON))],
+            Command("holders release --reason={reason} -- {target}"), &["release/1"]),
     ]
 }
 

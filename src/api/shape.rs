@@ -81,6 +81,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("own-sync/1", "{applied:b, steps:[#OwnStep], others:i}"),
     ("private/1", "{clients:[{id:s, slug:s, name:s, state:s, targets:[s]|null, shared_with:[s]}]}"),
     ("holders/1", "{holders:[{client:s, target:s, account:any, folder:any, holder:s, role:s, via:any, pending:any, state:s}], troubles:[s]}"),
+    ("release/1", "{target:s, folders:i, grants:i}"),
     ("holder/1", "{act:s, holders:[{client:s, target:s, holder:s}], failed?:[s]}"),
     ("changes/1", "{changes:[{id:s, state:'staged'|'published'|'rejected', at:t, author:s, reason:s|null, change:any}]}"),
     ("rejected/1", "{changes:[s]}"),

@@ -402,9 +402,11 @@ What it cannot close (hand-made shares, groups, links) it prints, and exits 5.")
 /// Parses, or prints what clap says and gives the exit code: 0 for help and version, 64 for wrong usage.
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, ExitCode> {
     Cli::try_parse_from(args).map_err(|e| {
-        // A closed pipe at the other end of `--help | head` is no failure of ours.
-        let _ = e.print();
-        exit_code(e.kind())
+        match e.print() {
+            // A closed pipe at the other end of `--help | head` is no failure of ours.
+            Err(unsaid) if unsaid.kind() != std::io::ErrorKind::BrokenPipe && !e.use_stderr() => ExitCode::FAILURE,
+            _ => exit_code(e.kind()),
+        }
     })
 }
 

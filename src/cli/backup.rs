@@ -16,8 +16,7 @@ use crate::{
 pub async fn backup(app: &App, file: &Path) -> Result<Report, Failure> {
     super::findings::everything(app).await?;
     let (to, now) = (absolute(file)?, app.now());
-    let path = to.clone();
-    app.store.run(move |db| db.backup_to(&path, now)).await?;
+    app.store.backup(to.clone(), now).await?;
     let json = json!({"schema": "ledgerward/backup/1", "file": to.display().to_string()});
     Ok(Report::new(Exit::Done, json, format!("{} is a whole, checked copy of the state.\n", to.display()))
         .note("Sign-ins in it stay sealed: keep the key file too, and in another place."))

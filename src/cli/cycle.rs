@@ -53,7 +53,11 @@ pub async fn pull(app: &App, console: &mut dyn Console, client: Option<&ClientAr
     let veil = Veil::of(app, &picture.firm);
     let sources = picture.facts.sources().iter().filter(|s| !veil.hides_source(&s.source)).count();
     let unreadable = picture.unreadable;
-    let text = format!("Read {}.\n{}", print::count(sources, "ledger"), open_words(&picture));
+    let read = match unreadable {
+        0 => print::count(sources, "ledger"),
+        _ => format!("{} of {}", sources.saturating_sub(unreadable), print::count(sources, "ledger")),
+    };
+    let text = format!("Read {read}.\n{}", open_words(&picture));
     let json = json!({
         "schema": "ledgerward/pull/1", "ledgers": sources, "unreadable": unreadable,
         "troubles": picture.troubles, "rereads": picture.reread.len(),
@@ -555,18 +559,18 @@ pub async fn revoke(
     let world = app.world().await?;
     let run = start(app, "revoke").await?;
     let done = engine::revoke_person(app, &world, run, id, console).await;
-    let done =
-        end(
-            app,
-            run,
-            done,
-            |d: &Done| if d.lanes.iter().any(|l| l.end == LaneEnd::Failed) { Exit::Partly } else { Exit::Done },
-        )
-        .await?;
-    let left = still_open(app, &world, &firm, id).await?;
+    let done = match done {
+        Ok(done) => still_open(app, &world, &firm, id).await.map(|left| (done, left)),
+        Err(e) => Err(e),
+    };
+    let ended = |(done, left): &(Done, Vec<String>)| {
+        let failed = done.lanes.iter().any(|l| l.end != LaneEnd::Done);
+        if left.is_empty() && !failed { Exit::Done } else { Exit::Partly }
+    };
+    let done = end(app, run, done, ended).await?;
+    let exit = ended(&done);
+    let (done, left) = done;
     let closed = done.lanes.iter().flat_map(|l| &l.steps).filter(|s| s.result.is_ok()).count();
-    let failed = done.lanes.iter().any(|l| l.end != LaneEnd::Done);
-    let exit = if left.is_empty() && !failed { Exit::Done } else { Exit::Partly };
     // Whose folders these are is for those who see the firm as a whole.
     let all = act::sees_all(app, &firm);
     let left = match left.len() {

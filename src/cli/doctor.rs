@@ -21,6 +21,10 @@ use crate::{
 
 const PAGES_MAX: u32 = 1_000;
 
+/// Room on the state's disk, bytes. A cycle of a large firm writes a few megabytes, a backup as much as the state has.
+const FREE_NEEDED: u64 = 4 << 20;
+const FREE_WANTED: u64 = 100 << 20;
+
 /// One line: about what, how bad, what was found, what to do.
 struct Line {
     about: String,
@@ -97,10 +101,9 @@ pub async fn run(app: &App, console: &mut dyn Console, offline: bool) -> Result<
 }
 
 async fn state(app: &App, chart: &mut Chart) -> Result<(), Failure> {
-    let (found, keys, restored, freeze, wal) = app
-        .store
-        .run(|db| Ok((db.integrity()?, db.keys_problem(), db.restored()?, db.freeze()?, db.wal_bytes())))
-        .await?;
+    let found = app.store.integrity().await?;
+    let (keys, restored, freeze, wal) =
+        app.store.run(|db| Ok((db.keys_problem(), db.restored()?, db.freeze()?, db.wal_bytes()))).await?;
     if found.whole() {
         chart.good("state", format!("{} is whole", app.place.state.display()));
     } else {
@@ -111,6 +114,15 @@ async fn state(app: &App, chart: &mut Chart) -> Result<(), Failure> {
             format!("the state file is damaged: {what}"),
             Some("Stop the daemon and bring back the newest backup: ledgerward restore FILE".to_owned()),
         );
+    }
+    if let Ok(disk) = rustix::fs::statvfs(&app.place.state) {
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let room = Some("Make room on it; `df -h` shows it.".to_owned());
+        if free < FREE_NEEDED {
+            chart.block("state", Exit::Locked, format!("its disk is full: {} are free", size(free)), room);
+        } else if free < FREE_WANTED {
+            chart.warn("state", format!("its disk is nearly full: {} are free", size(free)), room);
+        }
     }
     match keys {
         None => chart.good("key", "the sign-ins' key opens them"),

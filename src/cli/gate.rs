@@ -31,7 +31,7 @@ const fn needs(command: &Command) -> &'static [Permission] {
         Command::Changes { act: Some(ChangesAct::Publish { .. }) } => &[Publish, ReadAll],
         Command::Changes { act: Some(ChangesAct::Show { .. }) } => &[ReadAll],
         Command::Revoke { .. } => &[People],
-        Command::Holders { act: Some(HoldersAct::Accept(_) | HoldersAct::Adopt(_) | HoldersAct::Remove(_)) } => &[Publish, ReadAll],
+        Command::Holders { act: Some(HoldersAct::Accept(_) | HoldersAct::Adopt(_) | HoldersAct::Remove(_) | HoldersAct::Release { .. }) } => &[Publish, ReadAll],
         Command::Holders { .. } => &[ReadAll],
         Command::Runs { .. } | Command::Findings { .. } | Command::Doctor { .. } => &[ReadAll],
         // The trail has everything that anybody ever did, and is the owners' (`product` 5).

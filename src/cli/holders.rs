@@ -23,7 +23,7 @@ use crate::{
     },
     engine::Ask,
     lanes, memory,
-    render::table::table,
+    render::{plan::count, table::table},
     world::World,
 };
 
@@ -34,6 +34,7 @@ pub async fn run(app: &App, console: &mut dyn Console, act: Option<HoldersAct>) 
         Some(HoldersAct::Accept(args)) => accept(app, console, &args).await,
         Some(HoldersAct::Adopt(args)) => adopt(app, console, &args).await,
         Some(HoldersAct::Remove(args)) => remove(app, console, &args).await,
+        Some(HoldersAct::Release { target, reason }) => release(app, &target, &reason).await,
     }
 }
 
@@ -326,6 +327,36 @@ async fn adopt(app: &App, console: &mut dyn Console, args: &HolderArgs) -> Resul
         })
         .await?;
     Ok(told(&firm, "adopt", &found, "becomes ours by the next sync; who is not entitled is then let out"))
+}
+
+/// What we gave on a target that was taken out of the configuration for good is not ours any more. Its lists stay as they are.
+async fn release(app: &App, target: &str, reason: &str) -> Result<Report, Failure> {
+    may_publish(app).await?;
+    if app.config.targets.keys().any(|name| name.0 == target) {
+        return Err(Failure::new(Exit::Failed, format!("{target} is in the configuration"))
+            .next("Its lists are ours to keep. To give it up, take its section out of the configuration first."));
+    }
+    let (name, why, now) = (target.to_owned(), reason.to_owned(), app.now());
+    let (folders, grants) = app
+        .store
+        .run(move |db| {
+            let mut owned = db.owned()?;
+            owned.retain(|lane, rows| lane.target.0 == name && !rows.is_empty());
+            db.tx(|db| {
+                for (lane, row) in owned.iter().flat_map(|(lane, rows)| rows.iter().map(move |row| (lane, row))) {
+                    db.owned_lost(lane, &row.grant.who, &why, now, now)?;
+                }
+                Ok((owned.len(), owned.values().map(Vec::len).sum::<usize>()))
+            })
+        })
+        .await?;
+    if grants == 0 {
+        return Err(Failure::new(Exit::Failed, format!("nothing of ours stands on {target}")).fault(Fault::Missing));
+    }
+    let (of, on) = (count(grants, "grant"), count(folders, "folder"));
+    let json = json!({"schema": "ledgerward/release/1", "target": target, "folders": folders, "grants": grants});
+    let text = format!("{of} in {on} on {target} are not ours any more. Nobody was taken off; who is there stays.\n");
+    Ok(Report::new(Exit::Done, json, text))
 }
 
 /// One revoke that a person approved by this very command, journalled and read back.

@@ -244,6 +244,15 @@ pub async fn command(app: &App, console: &mut dyn Console, command: Command) -> 
     }
 }
 
+/// Writes to stdout, all of it. A reader that closed the pipe has seen what it wanted.
+fn say(text: &str) -> std::io::Result<()> {
+    let mut out = anstream::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        said => said,
+    }
+}
+
 /// Prints the result to stdout and the rest to stderr, and gives the exit code.
 fn finish(result: Result<Report, Failure>, json: bool, quiet: bool) -> ExitCode {
     let exit = match result {
@@ -254,18 +263,28 @@ fn finish(result: Result<Report, Failure>, json: bool, quiet: bool) -> ExitCode 
                 false if seen => printable(&report.text),
                 false => report.text,
             };
-            // A reader that closed the pipe has seen what it wanted.
-            let _ = anstream::stdout().write_all(text.as_bytes());
+            let unsaid = say(&text).err();
             if !quiet {
                 for note in &report.notes {
                     let _ = writeln!(anstream::stderr(), "{}", printable(note));
                 }
             }
-            report.exit
+            match unsaid {
+                None => report.exit,
+                Some(e) => {
+                    let failure =
+                        Failure::new(Exit::Failed, "what was asked for was done, and the answer could not be written")
+                            .cause(&e)
+                            .next("Do not use what was written of it: make room where it goes, and ask again.");
+                    let _ = write!(anstream::stderr(), "{}", failure.render());
+                    report.exit.worst(Exit::Failed)
+                }
+            }
         }
         Err(failure) => {
             if json {
-                let _ = writeln!(anstream::stdout(), "{}", failure.json());
+                // The exit code and the lines on stderr say the same.
+                let _ = say(&format!("{}\n", failure.json()));
             }
             let _ = write!(anstream::stderr(), "{}", failure.render());
             failure.exit

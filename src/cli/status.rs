@@ -204,6 +204,7 @@ fn problems(app: &App, seen: &Seen, lines: &[Line], unreadable: &[Unreadable]) -
         seen.restored.as_ref().map(|r| format!("the state is a restored one ({}) and nothing is applied", r.why)),
     );
     problems.extend(seen.keys.as_ref().map(|k| format!("the sign-ins cannot be opened: {k}")));
+    problems.extend(app.process.trouble().map(|why| format!("the schedules cannot be kept: {why}")));
     let frozen = seen.freeze.as_ref();
     problems.extend(frozen.map(|f| format!("the firm is frozen by {} ({}): only revokes go on", f.by, f.reason)));
     match seen.holds.iter().filter(|h| seen.approval(h).is_none()).count() {

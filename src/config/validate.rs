@@ -415,8 +415,9 @@ fn read_operators(t: Table<'_, '_>) -> BTreeMap<u32, Email> {
         let email = value.parse(Email::parse, "The address of a person of the firm.");
         match uid.parse::<u32>() {
             Ok(0) => value.problem("root is nobody's own user", "Root says who acts with --as EMAIL."),
-            Ok(uid) => operators.extend(email.map(|e| (uid, e))),
-            Err(_) => value.problem(
+            // One spelling, so that no user is named twice.
+            Ok(number) if number.to_string() == uid => operators.extend(email.map(|e| (number, e))),
+            _ => value.problem(
                 format!("\"{uid}\" is no user id"),
                 "Write the number that `id -u NAME` prints: 1000 = \"ana@harbour.example\".",
             ),

@@ -146,7 +146,9 @@ impl Loop {
         tracing::info!(event = "daemon.ready", version = env!("CARGO_PKG_VERSION"), "ready");
         loop {
             notify(&[NotifyState::Watchdog]);
-            if let Err(e) = self.look(daemon).await {
+            let looked = self.look(daemon).await;
+            daemon.process.troubled(looked.as_ref().err().map(ToString::to_string));
+            if let Err(e) = looked {
                 tracing::error!(event = "schedule.failed", error = %e, "the schedules cannot be kept");
                 if matches!(e.kind, Kind::Io | Kind::Closed) {
                     return Err(e.into());

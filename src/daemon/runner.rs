@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     app::{App, Place, load_config},
+    audit::Head,
     cli::{
         console::Console,
         cycle::{self, STOPPED},
@@ -36,7 +37,7 @@ use crate::{
     forecast,
     memory::source_key,
     process::Process,
-    store::{Actor, Db, Note, Store, StoreError},
+    store::{Actor, Db, FindingRow, Note, Store, StoreError},
 };
 
 /// Second readings that wait, by source, so that a restart keeps them (`decisions` 9).
@@ -313,6 +314,31 @@ impl Daemon {
         Ok(exit)
     }
 
+    /// The state checked, and a copy made of a whole one: whether it is whole, what is open and held, and the trail's head.
+    async fn upkeep(&self, run: i64, now: Timestamp) -> Result<(bool, Vec<FindingRow>, usize, Head), Failure> {
+        let found = self.store.integrity().await?;
+        let damage: Vec<Finding> = if found.whole() {
+            vec![]
+        } else {
+            tracing::error!(event = "state.damaged", ?found, "the state is damaged");
+            vec![Finding::new(
+                Severity::Urgent,
+                "state.damaged",
+                "state",
+                "The daily check found damage in the state; no backup was made of it.",
+                "Stop the daemon, then: ledgerward restore FILE with the newest backup of the state directory",
+            )]
+        };
+        if damage.is_empty() {
+            self.store.snapshot(BACKUPS, now).await?;
+        }
+        let tell = move |db: &mut Db| {
+            db.sync_findings(run, "state", &damage, now)?;
+            Ok((damage.is_empty(), db.open_findings()?, db.holds()?.len(), db.audit_head()?))
+        };
+        Ok(self.store.run(tell).await?)
+    }
+
     /// Backup, integrity, and what people have left open.
     async fn daily(&self) -> Result<Exit, Failure> {
         let app = self.app();
@@ -335,36 +361,13 @@ impl Daemon {
                 tracing::warn!(event = "closings.failed", error = failure.message, "who is closed is not known")
             }
         }
-        let result = self
-            .store
-            .run(move |db| {
-                let found = db.integrity()?;
-                let damage: Vec<Finding> = if found.whole() {
-                    vec![]
-                } else {
-                    tracing::error!(event = "state.damaged", ?found, "the state is damaged");
-                    vec![Finding::new(
-                        Severity::Urgent,
-                        "state.damaged",
-                        "state",
-                        "The daily check found damage in the state; no backup was made of it.",
-                        "Stop the daemon, then: ledgerward restore FILE with the newest backup of the state directory",
-                    )]
-                };
-                if damage.is_empty() {
-                    db.snapshot(BACKUPS, now)?;
-                }
-                db.sync_findings(run, "state", &damage, now)?;
-                Ok((damage.is_empty(), db.open_findings()?, db.holds()?.len(), db.audit_head()?))
-            })
-            .await
-            .map_err(Failure::from);
+        let result = self.upkeep(run, now).await;
         let result =
             cycle::end(&app, run, result, |(whole, ..)| if *whole { Exit::Done } else { Exit::Failed }).await?;
         let (whole, findings, holds, head) = result;
         let urgent = findings.iter().filter(|f| f.finding.severity == Severity::Urgent).count();
         // A cut tail of the chain cannot be seen in the chain alone (`decisions` 35).
-        tracing::info!(event = "daily.report", findings = findings.len(), urgent, holds, audit_seq = head.seq, audit_head = ?head.hash, "daily report");
+        tracing::info!(event = "daily.report", findings = findings.len(), urgent, holds, audit_seq = head.seq, audit_head = %head.hash, "daily report");
         Ok(if whole { Exit::Done } else { Exit::Failed })
     }
 

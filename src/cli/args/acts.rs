@@ -301,6 +301,13 @@ pub enum HoldersAct {
     Adopt(HolderArgs),
     /// Take somebody off the folder: one approved step
     Remove(HolderArgs),
+    /// Let go of all that we gave on a target that is not in the configuration any more. Nobody is taken off
+    Release {
+        target: String,
+        /// Kept in the audit trail
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Args)]
