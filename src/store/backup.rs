@@ -307,7 +307,13 @@ mod tests {
         let store = Store::open(Options::new(dir.path().join("state"), Timestamp::UNIX_EPOCH).create()).unwrap();
         let to = dir.path().join("copy.db");
         // A copy that gets no further.
-        let slow = COPYING.lock().unwrap();
+        let ((held, is_held), (go_on, wait)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+        let slow = std::thread::spawn(move || {
+            let _turn = COPYING.lock().unwrap_or_else(PoisonError::into_inner);
+            held.send(()).unwrap();
+            wait.recv().unwrap();
+        });
+        is_held.recv().unwrap();
         let copy = tokio::spawn({
             let (store, to) = (store.clone(), to.clone());
             async move { store.backup(to, Timestamp::UNIX_EPOCH).await }
@@ -317,7 +323,8 @@ mod tests {
             store.run(|db| db.doc_put("test", "a", &1)).await.unwrap();
         }
         assert!(!to.exists());
-        drop(slow);
+        go_on.send(()).unwrap();
+        slow.join().unwrap();
         copy.await.unwrap().unwrap();
         assert!(check_copy(&to).unwrap().whole());
         store.close().await.unwrap();
