@@ -334,12 +334,20 @@ fn what_is_told_of_a_rendering_lasts_as_long_as_the_rendering() {
         assert_eq!(push(&firm).exit, 0);
     }
     assert_eq!(open(&firm, "statement.rendering"), []);
-    // Nor does anything outlive the client's delivery.
-    restated(&firm, "3.50");
-    firm.proxies["xero"].spoil(Some(rule("/Reports/ProfitAndLoss", Fault::Replace(odd))));
-    assert_eq!(push(&firm).exit, 0);
-    firm.proxies["xero"].spoil(None);
-    assert_eq!(open(&firm, "statement.rendering").len(), 1);
+    // Nor does anything outlive what it was about: the format that was asked for, and the client's delivery.
+    let again = |amount: &str| {
+        restated(&firm, amount);
+        firm.proxies["xero"].spoil(Some(rule("/Reports/ProfitAndLoss", Fault::Replace(odd))));
+        assert_eq!(push(&firm).exit, 0);
+        firm.proxies["xero"].spoil(None);
+        assert_eq!(open(&firm, "statement.rendering").len(), 1);
+    };
+    again("3.50");
+    edit_config(&firm, ", \"pdf\"]", "]");
+    firm.sync();
+    assert_eq!(open(&firm, "statement.rendering"), []);
+    edit_config(&firm, "formats = [\"csv\", \"json\"]", "formats = [\"csv\", \"json\", \"pdf\"]");
+    again("4.50");
     firm.must(&["clients", "archive", "acme-ltd"]);
     firm.sync();
     assert_eq!(open(&firm, "statement.rendering"), []);

@@ -214,9 +214,10 @@ pub(super) fn gone_with_role(op: &Op, list: &Snapshot<SeenPermission>) -> bool {
     !list.items().iter().any(|p| p.via == Via::Direct && there(p))
 }
 
-/// Whether an entry on the folder itself lets somebody in. Some targets keep one of who was let out, under the same id.
+/// Whether an entry on the folder itself lets somebody in. Some targets keep one of who was let out, under the same id; the
+/// line of a link, whose people are listed by themselves, is there as long as the link is.
 pub(super) fn opens(p: &SeenPermission) -> bool {
-    p.via == Via::Direct && !p.role.lets_nobody_in()
+    p.via == Via::Direct && (!p.role.lets_nobody_in() || matches!(p.holder, Holder::Opaque(_)))
 }
 
 /// A grant whose answer was lost may land later than the first look (S01, S10). It is not said to have failed before this

@@ -1,13 +1,13 @@
 //! What was in a folder once and is there no more goes again as it was, from the store: neither its ledger nor what is due
 //! now has a say in that.
 
-use ledgerward_contract::{FileKey, StatementRequest};
+use ledgerward_contract::{AccountId, FileKey, StatementRequest};
 
 use super::{Job, books::Books, door::Door};
 use crate::{
     cli::outcome::Failure,
     domain::lane::LaneKey,
-    statement::{Format, StatementKey},
+    statement::{Format, StatementKey, naming},
 };
 
 impl<'a> Job<'a> {
@@ -38,7 +38,12 @@ impl<'a> Job<'a> {
     pub(super) fn lists_again(&self, kept: &[(StatementKey, u32)]) -> Vec<StatementRequest> {
         let documents = kept.iter().filter(|(key, _)| key.item.is_some());
         let lost = documents.filter(|(key, newest)| (1..=*newest).any(|v| self.has_lost(key, v, "doc")));
-        let mut lists: Vec<StatementRequest> = lost.map(|(key, _)| key.request.clone()).collect();
+        // As they are asked for now: one that was delivered under another basis is the same list.
+        let now = |request: &StatementRequest| StatementRequest {
+            basis: naming::basis_of(request.kind, request.basis),
+            ..request.clone()
+        };
+        let mut lists: Vec<StatementRequest> = lost.map(|(key, _)| now(&key.request)).collect();
         lists.dedup();
         lists
     }
@@ -71,7 +76,8 @@ impl<'a> Job<'a> {
     /// The files that a folder lost and that the settings ask for no more.
     fn not_asked(&self, books: &Books<'_>, key: &StatementKey, version: u32) -> Vec<(LaneKey, FileKey)> {
         let of = |(at, door): (usize, &Door<'_>)| {
-            let wanted = self.wanted_formats(books, at, key).unwrap_or_default();
+            let chosen = |account: &AccountId| self.chooses(books, account);
+            let wanted = self.wanted_formats(at, key, chosen).unwrap_or_default();
             let not_asked = Format::ALL.into_iter().filter(|f| !wanted.contains(f));
             let lost = not_asked.map(|f| key.file_key(version, f.ext())).filter(|file| door.lost.contains(file));
             lost.map(|file| (door.lane.clone(), file)).collect::<Vec<_>>()

@@ -140,9 +140,9 @@ impl<'a> Job<'a> {
     fn closed_accounts(&mut self, reference: &SourceRef, list: &[LedgerAccount], closed: &ClosedAccounts) {
         let told = |c: &&Closed| c.seen.until(self.today()).is_ok_and(|past| past.get_days() <= CLOSED_TOLD);
         let words = |a: &LedgerAccount| {
-            let closed = closed.get(&a.id).filter(told)?;
-            let open = closed.open.map_or_else(|| "never seen open".to_owned(), |day| format!("last open {day}"));
-            Some(format!("{} ({}, {open})", a.name, a.id))
+            // Of one that was never seen open no papers were made.
+            let open = closed.get(&a.id).filter(told)?.open?;
+            Some(format!("{} ({}, last open {open})", a.name, a.id))
         };
         let gone: Vec<String> = list.iter().filter(|a| is_bank(a)).filter_map(words).collect();
         if gone.is_empty() || self.client.accounts.is_some() {
@@ -169,6 +169,12 @@ impl<'a> Job<'a> {
             .any(|a| a.id == *account && pushed(self.client, &books.reference, a, &books.closed, period))
     }
 
+    /// Whether the firm's own settings have this account's papers in the client's folder, whatever became of the account: what
+    /// was delivered once stays.
+    pub(super) fn chooses(&self, books: &Books<'_>, account: &AccountId) -> bool {
+        self.client.accounts.as_ref().is_none_or(|c| c.iter().any(|r| names(r, &books.reference, account)))
+    }
+
     /// The ledger's own words about itself, read again once a day: year ends and lock dates change.
     async fn profile(&self, reference: &SourceRef) -> Result<Result<Said, Error>, Failure> {
         let now = self.picture.now;
@@ -190,7 +196,15 @@ impl<'a> Job<'a> {
     async fn keep_profile(&self, reference: &SourceRef, profile: LedgerProfile) -> Result<Said, Failure> {
         let (now, name) = (self.picture.now, crate::memory::source_key(reference));
         let keep = move |db: &mut Db| {
-            let locks = db.doc_get::<Locks>(LOCKS, &name)?.unwrap_or_default().see(profile.locked_to, now);
+            let before = match db.doc_get::<Locks>(LOCKS, &name)? {
+                Some(locks) => locks,
+                // A profile that was kept before its locks were.
+                None => db
+                    .doc_get::<(Timestamp, LedgerProfile)>(PROFILE, &name)?
+                    .map(|(read, was)| Locks::default().see(was.locked_to, read))
+                    .unwrap_or_default(),
+            };
+            let locks = before.see(profile.locked_to, now);
             let kept = (now, profile);
             db.doc_put(PROFILE, &name, &kept)?;
             db.doc_put(LOCKS, &name, &locks)?;
@@ -239,11 +253,16 @@ pub fn pushed(
     closed: &ClosedAccounts,
     period: &Period,
 ) -> bool {
-    let was_open = |c: &Closed| c.open.is_some_and(|day| period.start <= day);
     match &client.accounts {
         Some(chosen) => chosen.iter().any(|r| names(r, source, &account.id)),
-        None => is_bank(account) && (account.active || closed.get(&account.id).is_some_and(was_open)),
+        None => is_bank(account) && has_papers(account, closed, period),
     }
+}
+
+/// Whether an account has papers of a period: it is open, or was when the period began.
+pub fn has_papers(account: &LedgerAccount, closed: &ClosedAccounts, period: &Period) -> bool {
+    let was_open = |c: &Closed| c.open.is_some_and(|day| period.start <= day);
+    account.active || closed.get(&account.id).is_some_and(was_open)
 }
 
 /// Whether this is what names an account of a ledger.

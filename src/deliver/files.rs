@@ -52,7 +52,8 @@ impl<'a> Job<'a> {
     pub(super) fn lacking(&self, books: &Books<'_>, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
         let mut lacking = Vec::new();
         for (at, door) in self.doors.iter().enumerate() {
-            for format in self.wanted_formats(books, at, key).unwrap_or_default() {
+            let pushed = |account: &AccountId| self.pushes(books, account, &key.request.period);
+            for format in self.wanted_formats(at, key, pushed).unwrap_or_default() {
                 let file_key = key.file_key(version, format.ext());
                 if self.only.rerender || !door.there.contains_key(&file_key) {
                     lacking.push((at, format, file_key));
@@ -65,7 +66,8 @@ impl<'a> Job<'a> {
     /// The renderings of a version that a folder had and has lost.
     pub(super) fn lost(&self, books: &Books<'_>, key: &StatementKey, version: u32) -> Vec<(usize, Format, FileKey)> {
         let of = |at: usize, door: &Door<'_>| {
-            let files = self.wanted_formats(books, at, key).unwrap_or_default().into_iter();
+            let chosen = |account: &AccountId| self.chooses(books, account);
+            let files = self.wanted_formats(at, key, chosen).unwrap_or_default().into_iter();
             let files = files.map(|format| (at, format, key.file_key(version, format.ext())));
             files.filter(|(.., file)| door.lost.contains(file) && !door.there.contains_key(file)).collect::<Vec<_>>()
         };
@@ -161,15 +163,21 @@ impl<'a> Job<'a> {
         head(self.app, &self.client.name, title, &books.profile, account, books.year_end, key, version, change)
     }
 
-    /// The formats in which this folder wants this kind; `None` where it takes no file of it.
-    pub(super) fn wanted_formats(&self, books: &Books<'_>, at: usize, key: &StatementKey) -> Option<Vec<Format>> {
+    /// The formats in which this folder wants this kind; `None` where it takes no file of it. `pushed`: whether the folder of
+    /// the client as a whole has an account's papers.
+    pub(super) fn wanted_formats(
+        &self,
+        at: usize,
+        key: &StatementKey,
+        pushed: impl Fn(&AccountId) -> bool,
+    ) -> Option<Vec<Format>> {
         let door = self.doors.get(at).filter(|d| d.takes_files())?;
         let settings = &door.target.settings;
         let kinds = settings.kinds.as_ref().unwrap_or(&self.app.config.statements.kinds);
         let formats = settings.formats.as_ref().unwrap_or(&self.app.config.statements.formats);
         let account = key.request.account.as_ref();
         let belongs = match (door.papers, account) {
-            (Papers::All, Some(account)) => self.pushes(books, account, &key.request.period),
+            (Papers::All, Some(account)) => pushed(account),
             (papers, account) => papers.take(&key.connection, &key.ledger, account),
         };
         (belongs && kinds.contains(&key.request.kind))

@@ -15,6 +15,7 @@ mod whose;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -43,7 +44,7 @@ use self::{
     door::{Door, Entry, door},
 };
 pub use self::{
-    books::{CLOSED, ClosedAccounts, PROFILE, accounts_now, names, pushed},
+    books::{CLOSED, ClosedAccounts, PROFILE, accounts_now, has_papers, names, pushed},
     files::head,
     since::{FIRST, place, since},
     statements::{body_of, change_of},
@@ -263,11 +264,11 @@ async fn tell(app: &App, picture: &Picture, lanes: &[LaneDone], all: &Delivery) 
     let looked: Option<BTreeSet<String>> = picture.clients.as_ref().map(|ids| {
         ids.iter().filter_map(|id| picture.firm.clients.get(id)).map(|client| client.slug.clone()).collect()
     });
-    let firm = picture.firm.clone();
+    let (firm, config) = (picture.firm.clone(), Arc::clone(&app.config));
     app.store
         .run(move |db| {
             let rows = db.open_findings()?;
-            let over = told::over(&firm, rows.iter().map(|row| row.scope.clone()));
+            let over = told::over(&config, &firm, rows.iter().map(|row| row.scope.clone()));
             let mut scopes: BTreeMap<String, Vec<Finding>> = over.into_iter().map(|s| (s, Vec::new())).collect();
             let open = rows.into_iter().filter(|row| row.scope == SCOPE).map(|row| row.finding);
             let known: BTreeSet<String> =

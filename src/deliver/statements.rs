@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledgerward_contract::{
-    AccountId, Date, Error, ErrorKind, Period, PeriodLength, SourceRef, StatementData, StatementKind, StatementRef,
-    StatementRequest, Timestamp,
+    AccountId, Date, Error, ErrorKind, LedgerAccount, Period, PeriodLength, SourceRef, StatementData, StatementKind,
+    StatementRef, StatementRequest, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     Job,
-    books::{Books, references},
+    books::{Books, has_papers, references},
     door::Door,
     files::SERVED,
     since::{place, since},
@@ -288,10 +288,12 @@ impl<'a> Job<'a> {
             let takes = |d: &Door<'_>| d.papers.take(&books.reference.connection, &books.ledger, Some(account));
             self.doors.iter().filter(of).any(takes)
         };
-        let wanted = |period: &Period, a: &AccountId| own(a) || self.pushes(books, a, period);
+        let wanted = |period: &Period, a: &LedgerAccount| {
+            (own(&a.id) && has_papers(a, &books.closed, period)) || self.pushes(books, &a.id, period)
+        };
         let of = |period| {
-            let accounts = books.accounts.iter().map(|a| &a.id).filter(move |a| wanted(period, a));
-            accounts.map(move |a| request(period, Some(a.clone())))
+            let accounts = books.accounts.iter().filter(move |a| wanted(period, a));
+            accounts.map(move |a| request(period, Some(a.id.clone())))
         };
         periods.iter().flat_map(of).collect()
     }

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use ledgerward_contract::Timestamp;
+use ledgerward_contract::{SourceKind, SourceRef, Timestamp};
 
 use super::{Job, books::Books};
 use crate::{
     cli::outcome::Failure,
+    config::Config,
     domain::{
         finding::{Finding, Severity},
         firm::{ClientState, Firm},
     },
-    statement::{Body, Format, Mismatch, Rendered, StatementKey, check},
+    statement::{Body, Format, Mismatch, Rendered, StatementKey, check, naming},
     store::{Db, Result as Stored},
 };
 
@@ -36,16 +37,31 @@ pub(super) fn keep(db: &mut Db, run: i64, scope: &str, found: &[Finding], at: Ti
     if found.is_empty() { db.doc_delete(TOLD, scope).map(drop) } else { db.doc_put(TOLD, scope, &found.len()) }
 }
 
-/// The scopes about statements of clients that get no more of them.
-pub(super) fn over(firm: &Firm, scopes: impl Iterator<Item = String>) -> Vec<String> {
+/// The scopes about statements that are made no more: nothing would ever look at them again.
+pub(super) fn over(config: &Config, firm: &Firm, scopes: impl Iterator<Item = String>) -> Vec<String> {
+    let settings = &config.statements;
     let of = |scope: &str| {
         let key = scope.strip_prefix(CONTENT).or_else(|| scope.strip_prefix(FILES))?;
         // A rendering's scope has its extension in front.
-        let text = key.split_once('/').filter(|_| scope.starts_with(FILES)).map_or(key, |(_, text)| text);
-        StatementKey::parse(text).map(|key| key.client)
+        let (ext, text) = key.split_once('/').filter(|_| scope.starts_with(FILES)).unwrap_or(("", key));
+        Some((ext.to_owned(), StatementKey::parse(text)?))
     };
-    let active = |client| firm.clients.get(&client).is_some_and(|c| c.state == ClientState::Active);
-    scopes.filter(|scope| of(scope).is_some_and(|client| !active(client))).collect()
+    let made = |(ext, key): &(String, StatementKey)| {
+        let ledger = |s: &SourceRef| {
+            s.kind == SourceKind::Ledger && s.connection == key.connection && s.id == key.ledger.as_str()
+        };
+        let client = firm.clients.get(&key.client).filter(|c| c.state == ClientState::Active);
+        let asked = config.targets.values().any(|t| {
+            t.kinds.as_ref().unwrap_or(&settings.kinds).contains(&key.request.kind)
+                && (ext.is_empty()
+                    || t.formats.as_ref().unwrap_or(&settings.formats).iter().any(|f| f.ext() == ext.as_str()))
+        });
+        let basis = |of| naming::basis_of(key.request.kind, of);
+        client.is_some_and(|c| c.sources.iter().any(ledger))
+            && asked
+            && basis(key.request.basis) == basis(settings.basis)
+    };
+    scopes.filter(|scope| of(scope).is_some_and(|one| !made(&one))).collect()
 }
 
 impl Job<'_> {

@@ -2,9 +2,10 @@
 //!
 //! A run over all clients says it by itself. One over some clients, or one that asked no provider, says nothing of the rest: a
 //! hold that reaches beyond what was looked at stays open as it was shown, because its digest is still the one that a person
-//! approves. What such a run holds of it alone is no hold of its own: approved by itself it would be another digest than the
-//! next whole run has, and nothing would be done. Where something of an open hold is not there any more, the next run over all
-//! clients names the hold anew, and until then an approval of it lets nothing happen.
+//! approves. What the daemon's second look at a few clients holds of it is no hold of its own: approved by itself it would be
+//! another digest than the next whole run has, and nothing would be done. Where a person asked for these clients it is one:
+//! approved, it is what the same command then does, and nothing else. Where something of an open hold is not there any more,
+//! the next run over all clients names the hold anew, and until then an approval of it lets nothing happen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,7 @@ pub(super) fn after(ask: &Ask, open: Vec<HoldRow>, found: Vec<(String, Value)>) 
     let stays: Vec<HoldRow> = open.into_iter().filter(|hold| !looked_at(hold)).collect();
     let mut kept = Kept::default();
     for (digest, body) in found {
-        let whole = stays.iter().find(|whole| whole.digest != digest && is_part(&body, &whole.body));
+        let whole = stays.iter().find(|whole| !ask.fresh && whole.digest != digest && is_part(&body, &whole.body));
         match whole {
             Some(whole) => drop(kept.parts.insert(digest, whole.digest.clone())),
             None => kept.open.push((digest, body)),
@@ -120,6 +121,9 @@ mod tests {
         let kept = after(&of(&[1]), before(), vec![("part".into(), body("client_loses", [1]))]);
         assert_eq!(digests(&kept), ["all"]);
         assert_eq!(kept.parts, [("part".to_owned(), "all".to_owned())].into());
+        let person = Ask { fresh: true, ..of(&[1]) };
+        let kept = after(&person, before(), vec![("part".into(), body("removed", [1]))]);
+        assert_eq!(digests(&kept), ["part", "all"], "who asks for one client may approve that one's alone");
         for other in [body("removed", [4]), body("freeze", [1])] {
             let kept = after(&of(&[1, 4]), before(), vec![("other".into(), other)]);
             assert_eq!(digests(&kept), ["other", "all"]);

@@ -274,10 +274,13 @@ impl Db {
         std::fs::metadata(self.dir.join(super::open::WAL_FILE)).map_or(0, |m| m.len())
     }
 
-    /// Moves the log into the file. Called when nothing else is to do.
+    /// Moves the log into the file. Called when nothing else is to do. A copy that is being made keeps it from that: nobody
+    /// waits for it, and the next time does.
     pub fn checkpoint(&mut self) -> Result<()> {
-        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(())
+        self.conn.busy_timeout(std::time::Duration::ZERO)?;
+        let moved = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.conn.busy_timeout(super::open::BUSY)?;
+        Ok(moved?)
     }
 }
 

@@ -309,6 +309,9 @@ fn check_content(conn: &Connection, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// How long a statement waits for another connection: `busy_timeout` of [`PRAGMAS`].
+pub(super) const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// The settings of reliability 3.1, with what each must read back as.
 pub const PRAGMAS: [(&str, &str, &str); 10] = [
     ("journal_mode", "WAL", "wal"),

@@ -121,6 +121,12 @@ fn a_closed_account_has_its_last_month_and_one_that_is_chosen_by_name_every_one(
     delivers(&firm);
     assert_eq!(registers("Savings"), 2);
     assert!(!firm.must(&["findings", "--json"]).out.contains("account.closed"));
+    // What was delivered once is sent again when it is lost, though nothing new of it is due any more.
+    firm.must(&["clients", "accounts", "acme-ltd", "--all"]);
+    let lost = files(&firm, "Acme Ltd/", "Savings").remove(0);
+    fs::remove_file(firm.path("folders").join(&lost)).unwrap();
+    firm.must(&["statements", "push", "--client", "acme-ltd"]);
+    assert_eq!(registers("Savings"), 2);
 }
 
 #[test]

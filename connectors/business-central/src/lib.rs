@@ -8,8 +8,8 @@ pub mod map;
 use async_trait::async_trait;
 use ledgerward_contract::{
     AccessFact, AuthScheme, Build, ClientAuth, Connector, Cursor, Endpoint, Error, Factory, Grade, LedgerId,
-    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, Page, Quota, QuotaWindow,
-    ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
+    LedgerProfile, LedgerRoleDefault, LedgerRow, LedgerSource, Listing, Manifest, OAuthSpec, OwnUser, Page, Quota,
+    QuotaWindow, ReadCx, Request, Response, Result, Rotation, Scope, ScopeSet,
 };
 use ledgerward_kit::{about, cursor, settings, state};
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,11 @@ static MANIFEST: Manifest = Manifest {
             "app_only",
             "true: the app signs in as itself with client_id and client_secret, nobody at a page (default false)",
         ),
+        (
+            "own_user",
+            "with app_only: the id or address of a user whom every company's list has, so that who is missing from a list is out \
+             after a second one (default none: nobody's absence counts)",
+        ),
         ("old_groups", "true where the environment has user groups and no security groups yet (default false)"),
     ],
     unverified: &[
@@ -104,6 +109,7 @@ struct Settings {
     email_field: EmailField,
     old_groups: bool,
     app_only: bool,
+    own_user: Option<String>,
 }
 
 /// Where a user's address stands.
@@ -127,6 +133,7 @@ impl Default for Settings {
             email_field: EmailField::default(),
             old_groups: false,
             app_only: false,
+            own_user: None,
         }
     }
 }
@@ -142,6 +149,10 @@ impl Settings {
             return Err(settings::wrong(format!(
                 "the setting \"own_companies\": \"{bad}\" is not the id of a company"
             )));
+        }
+        if read.own_user.as_ref().is_some_and(|u| u.trim().is_empty()) {
+            return Err(settings::wrong("the setting \"own_user\" is empty")
+                .next("Name a user whom every company's list has, or leave the setting out."));
         }
         Ok(read)
     }
@@ -234,6 +245,15 @@ impl LedgerSource for BusinessCentralConnector {
 
     async fn access(&self, cx: &ReadCx, scope: Scope<'_>, at: Cursor) -> Result<Page<AccessFact>> {
         access::page(self, cx, scope.one("users.list")?, &at).await
+    }
+
+    /// By the firm's word: an app is no user of the ledger.
+    async fn own_user(&self, _cx: &ReadCx) -> Result<Option<OwnUser>> {
+        let own = |subject: &String| {
+            let email = subject.contains('@').then(|| subject.clone());
+            OwnUser { subject: subject.clone(), email }
+        };
+        Ok(self.settings.own_user.as_ref().filter(|_| self.settings.app_only).map(own))
     }
 
     async fn profile(&self, cx: &ReadCx, ledger: &LedgerId) -> Result<LedgerProfile> {

@@ -226,6 +226,10 @@ impl Dropbox {
         };
         let mut seen = map::seen(&list, me, &via);
         seen.retain(|p| p.role != SeenRole::MetadataOnly && !state.on.contains(p.id.as_str()));
+        // Whose a folder is sees all that comes into it: no harmless owner of one thing of their own, as of a file.
+        for p in seen.iter_mut().filter(|p| !look.file && p.role == SeenRole::Owner) {
+            p.role = SeenRole::Manager;
+        }
         state.look_cursor = list.cursor.filter(|c| !c.is_empty());
         if state.look_cursor.is_none() {
             state.look.pop();

@@ -204,7 +204,14 @@ impl Drive {
                 continue;
             }
             match &file.permissions {
-                Some(list) => seen.extend(extra(list, state, &path, &file.id)),
+                Some(list) => {
+                    let mut found = extra(list, state, &path, &file.id);
+                    // Whose a folder is sees all that comes into it: no harmless owner of one thing of their own, as of a file.
+                    for p in found.iter_mut().filter(|p| file.is_folder() && p.role == SeenRole::Owner) {
+                        p.role = SeenRole::Manager;
+                    }
+                    seen.extend(found);
+                }
                 // Google shows the list only to those who may share the thing.
                 None => seen.push(map::hidden_below(&path, &file.id)),
             }

@@ -198,9 +198,13 @@ pub fn on_folder(p: &Permission, me: &Me, above: &Above) -> Vec<SeenPermission> 
     if p.names_a_role() || above.only_limited(p) { list } else { not_told(list) }
 }
 
-/// What one entry of the list of something below a folder lets in.
+/// What one entry of the list of something below a folder lets in. "owner" is SharePoint's Full Control there, which anybody
+/// may have been given: it makes nobody the one whose thing it is.
 pub fn below(p: &Permission, me: &Me, at: &str) -> Vec<SeenPermission> {
-    let list = seen(p, me, &Via::Below(at.to_owned()));
+    let mut list = seen(p, me, &Via::Below(at.to_owned()));
+    for s in list.iter_mut().filter(|s| s.role == SeenRole::Owner) {
+        s.role = SeenRole::Manager;
+    }
     if p.names_a_role() { list } else { not_told(list) }
 }
 

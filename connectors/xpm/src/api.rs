@@ -82,10 +82,8 @@ impl Api {
 /// For answers that the vendor makes of the whole practice at once: minutes, and tens of megabytes, for 15,000 clients.
 const LONG: Duration = Duration::from_secs(600);
 
-/// One attempt: what took too long would take as long again, and the next run asks anew.
 fn long(request: Request) -> Request {
-    let request = request.limit(BodyLimit::Statement).timeout(LONG);
-    Request { idempotent: false, ..request }
+    request.limit(BodyLimit::Statement).timeout(LONG)
 }
 
 /// What a gateway says about a refusal. It speaks JSON, whatever was asked for.

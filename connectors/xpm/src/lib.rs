@@ -118,6 +118,9 @@ static MANIFEST: Manifest = Manifest {
 struct Settings {
     practice: Option<Uuid>,
     responsibilities: BTreeSet<String>,
+    /// The firm named them itself.
+    #[serde(skip)]
+    named: bool,
     clients: Listing,
     /// `None`: the usual one, on which nobody relies by name.
     number: Option<Number>,
@@ -157,6 +160,7 @@ impl Default for Settings {
         Self {
             practice: None,
             responsibilities: all.collect(),
+            named: false,
             clients: Listing::Paged,
             number: None,
             ledger_field: None,
@@ -167,7 +171,8 @@ impl Default for Settings {
 
 impl Settings {
     fn read(value: &Value) -> Result<Self> {
-        let settings: Self = settings::read(&MANIFEST, value)?;
+        let mut settings: Self = settings::read(&MANIFEST, value)?;
+        settings.named = value.get("responsibilities").is_some();
         settings.checked().map_err(|(m, next)| settings::wrong(m).next(next))
     }
 
@@ -218,9 +223,10 @@ impl Settings {
         }
     }
 
-    /// That the list of jobs did.
+    /// That the list of jobs did, of those that the firm named: jobs come and go, and many a practice has no partner on any.
+    /// That each row says who is assigned shows that it is no list without details.
     fn jobs_told(&self, op: &'static str, jobs: &Jobs) -> Result<()> {
-        let Some(told) = jobs.told else { return Ok(()) };
+        let Some(told) = jobs.told.filter(|_| self.named) else { return Ok(()) };
         self.responsible(op, "job", "", ROLES.iter().skip(CLIENT_ROLES).zip(JOB_ELEMENTS).zip(told))
     }
 

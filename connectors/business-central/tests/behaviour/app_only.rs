@@ -85,6 +85,23 @@ async fn who_has_no_permission_set_any_more_is_out_by_a_word_of_its_own() {
     assert_eq!(seen().await, [], "nobody at all is half an answer");
 }
 
+/// With a user of the firm's word, whoever is missing beside them is out as with a person's sign-in.
+#[tokio::test(start_paused = true)]
+async fn the_firm_names_a_user_whom_every_list_has() {
+    let mut w = firm(true);
+    let own = async |w: &World| {
+        w.connector.ledgers().unwrap().own_user(&w.read()).await.unwrap().map(|u| (u.subject, u.email))
+    };
+    assert_eq!(own(&w).await, None);
+    let bob = "bob@harbour.example".to_owned();
+    w.connector = build(json!({"app_only": true, "own_user": bob}), "harbour-tenant").unwrap();
+    assert_eq!(own(&w).await, Some((bob.clone(), Some(bob.clone()))));
+    // A person's sign-in says it by itself.
+    w.connector = build(json!({"own_user": bob}), "harbour-tenant").unwrap();
+    assert_eq!(own(&w).await, None);
+    assert_eq!(build(json!({"own_user": " "}), "harbour-tenant").err().unwrap().kind, ErrorKind::Config);
+}
+
 /// Who is in no group just now may be in one that Entra did not tell whole: that takes nobody out by one reading.
 #[tokio::test(start_paused = true)]
 async fn who_may_have_a_set_by_a_security_group_is_missing_and_not_removed() {

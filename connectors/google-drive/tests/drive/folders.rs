@@ -253,6 +253,22 @@ async fn every_kind_of_holder_is_named() {
     }
 }
 
+/// Who owns a file of theirs in the folder sees that one; whose a folder in it is sees all that comes there.
+#[tokio::test(start_paused = true)]
+async fn the_owner_of_a_folder_below_is_no_harmless_owner() {
+    let w = World::new(json!({ "root": MY }));
+    let id = w.create(1).await;
+    w.control("make", json!({ "name": "2026", "parent": id.as_str(), "owner": CARA }));
+    let notes = json!({ "name": "n.txt", "parent": id.as_str(), "owner": BEN, "mime": "text/plain", "content": "x" });
+    w.control("make", notes);
+    let list = w.sharing(&id).await.unwrap();
+    let of = |who: &str| {
+        let mut below = list.items().iter().filter(|p| matches!(p.via, Via::Below(_)));
+        below.find(|p| p.holder.to_string() == who).map(|p| p.role.clone())
+    };
+    assert_eq!((of(CARA), of(BEN)), (Some(SeenRole::Manager), Some(SeenRole::Owner)), "{:?}", list.items());
+}
+
 #[tokio::test(start_paused = true)]
 async fn people_below_the_folder_are_seen_in_my_drive_and_in_a_shared_drive() {
     for root in [MY, SHARED] {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Answer, GraphFake,
     address::{self, Found},
-    state::{Node, Refuse, quick_xor, refuse, said},
+    state::{Entry, Node, Refuse, quick_xor, refuse, said},
 };
 
 /// Names that SharePoint refuses.
@@ -67,7 +67,10 @@ impl GraphFake {
 
     /// An item as Graph shows it.
     pub(super) fn entity(&mut self, id: &str) -> Value {
-        let shared = self.st.effective(id).iter().any(|(e, _)| !e.roles.iter().any(|r| r == "owner"));
+        // The drive's owner stands on its root; an owner's role further down was given to somebody.
+        let top = self.st.nodes.get(id).is_some_and(|n| n.parent.is_none());
+        let given = |(e, above): &(Entry, bool)| !e.roles.iter().any(|r| r == "owner") || !(*above || top);
+        let shared = self.st.effective(id).iter().any(given);
         let count = self.st.children(id).len();
         let Some(n) = self.st.nodes.get_mut(id) else { return Value::Null };
         let mut v = json!({

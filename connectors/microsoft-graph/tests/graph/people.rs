@@ -215,6 +215,20 @@ async fn an_entry_without_a_role_on_the_folder_or_below_may_let_somebody_in() {
     }
 }
 
+/// SharePoint's Full Control on something below reads as "owner", whoever has it.
+#[tokio::test(start_paused = true)]
+async fn full_control_on_a_folder_below_makes_nobody_its_owner() {
+    let w = World::rooted();
+    let f = w.create(1).await;
+    w.put(&f, &file("2026/a.pdf", "x"), Expect::Absent).await.unwrap();
+    w.control("share", json!({ "item": "2026", "user": BEN, "role": "owner" }));
+    let list = w.sharing(&f).await.unwrap();
+    let seen = list.items().iter().find(|p| p.holder.to_string() == BEN);
+    let seen = seen.unwrap_or_else(|| panic!("{:?}", list.items()));
+    assert!(matches!(seen.via, Via::Below(_)) && seen.role == SeenRole::Manager, "{seen:?}");
+    assert!(Fenced::check(f.clone(), &list, &Allowed::default()).is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_was_let_in_to_something_below_as_well_is_still_in_and_not_by_our_grant() {
     let w = World::rooted();
