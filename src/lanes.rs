@@ -176,11 +176,9 @@ impl Book {
 
 /// Targets that are not in the configuration any more, though people have access there by our doing: who lost a client keeps
 /// its folder there, and nobody may take that for closed.
-fn left_behind(owned: &BTreeMap<LaneKey, Vec<OwnedRow>>, world: &World) -> Vec<Finding> {
+pub fn left_behind(owned: &BTreeMap<LaneKey, Vec<OwnedRow>>, configured: impl Fn(&TargetName) -> bool) -> Vec<Finding> {
     let mut left: BTreeMap<&TargetName, (usize, usize)> = BTreeMap::new();
-    for (lane, rows) in
-        owned.iter().filter(|(lane, rows)| !rows.is_empty() && !world.targets.contains_key(&lane.target))
-    {
+    for (lane, rows) in owned.iter().filter(|(lane, rows)| !rows.is_empty() && !configured(&lane.target)) {
         let (folders, grants) = left.entry(&lane.target).or_default();
         *folders += 1;
         *grants += rows.len();
@@ -271,7 +269,7 @@ pub async fn read(
         ..Book::default()
     };
     if ask.clients.is_none() {
-        book.findings = left_behind(&stored.owned, world);
+        book.findings = left_behind(&stored.owned, |target| world.targets.contains_key(target));
         book.troubles = book.findings.iter().map(|f| f.text.clone()).collect();
     }
     let (mut readings, mut remembered) = (BTreeMap::new(), BTreeMap::new());

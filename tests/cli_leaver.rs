@@ -1369,6 +1369,7 @@ fn a_target_that_is_not_configured_any_more_is_told_until_it_is_back_or_let_go()
     fs::write(world.path("config.toml"), without).unwrap();
     let what = "drive is not in the configuration any more, and 1 grant of ours stand in 1 folder there";
     has(&world.text("plan --offline", 5), &[what, "trouble"]);
+    has(&world.text("gaps --offline", 5), &[what]);
     world.text("people disable bob@harbour.example", 0);
     has(&world.text("plan --offline", 5), &[what]);
     let plan = world.json("plan --offline", 5, "plan");

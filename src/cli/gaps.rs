@@ -124,7 +124,8 @@ async fn fresh(app: &App, ask: &Ask, console: &mut dyn Console) -> Result<Ground
 /// From the last reading of each folder.
 async fn remembered(app: &App, firm: Firm, ask: &Ask) -> Result<Ground, Failure> {
     let facts = memory::recall_all(app, &firm).await?;
-    let rows = app.store.run(|db| db.lanes()).await?;
+    let (rows, owned) = app.store.run(|db| Ok((db.lanes()?, db.owned()?))).await?;
+    let left = lanes::left_behind(&owned, |target| app.config.targets.contains_key(target));
     let last = drift::last(app).await?;
     let wanted = |l: &LaneKey| ask.clients.as_ref().is_none_or(|c| c.contains(&l.folder.client));
     let lists_of = |l: &LaneKey| {
@@ -139,7 +140,8 @@ async fn remembered(app: &App, firm: Firm, ask: &Ask) -> Result<Ground, Failure>
         let list = list.ok_or_else(|| "its list is not remembered; run without --offline".to_owned());
         lists.insert(lane, list);
     }
-    Ok(Ground { firm, facts, lists, troubles: Vec::new(), needs_sign_in: false })
+    let troubles = left.into_iter().filter(|_| ask.clients.is_none()).map(|f| f.text).collect();
+    Ok(Ground { firm, facts, lists, troubles, needs_sign_in: false })
 }
 
 fn report(
