@@ -82,6 +82,17 @@ impl Decided {
     }
 }
 
+/// What a folder took in and did not carry out, since nobody was taken off its list at that time ([`LanePlan::left`]), is among
+/// what it is to carry out.
+///
+/// [`LanePlan::left`]: crate::domain::plan::LanePlan::left
+pub fn with_left(touched: &mut BTreeMap<PersonId, Published>, left: &BTreeMap<PersonId, String>) {
+    for (person, change) in left {
+        let none = || Published { latest: change.clone(), taking: None };
+        touched.entry(*person).or_insert_with(none).taking.get_or_insert_with(|| change.clone());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,11 +15,11 @@ use crate::{
     apply::words,
     cli::{console::Console, outcome::Failure},
     config::schema,
-    decided::Decided,
+    decided::{Decided, with_left},
     deliver,
     domain::{
         finding::{Finding, Severity},
-        firm::{AcceptedHolder, AccountRef, Firm, TargetName},
+        firm::{AcceptedHolder, AccountRef, Firm, PersonId, TargetName},
         guard::{self, Verdict},
         lane::{LaneKey, OwnedGrant},
         plan::{self, ActualLane, Extra, LaneCx, LanePlan, Listing, Plan, Proposed, Trouble},
@@ -57,6 +57,8 @@ const SEEN_CHANGE: &str = "lane_change";
 /// The turn of the last change whose removals were carried out in a lane that holds something else: it waits for a person, and
 /// what was decided before is no ground for what a ledger takes away while it does.
 const TAKEN: &str = "lane_taken";
+/// Who is in a lane's list still though a change took them out, and by which ([`LanePlan::left`]).
+const LEFT: &str = "lane_left";
 /// Whose entries of a lane rest on extra access alone.
 const EXTRA: &str = "lane_extra";
 /// Holders that somebody asked to take over.
@@ -101,7 +103,8 @@ pub struct Known {
     pub name: String,
     policy: String,
     policy_before: Option<String>,
-    changes: BTreeMap<crate::domain::firm::PersonId, crate::domain::plan::Published>,
+    changes: BTreeMap<PersonId, plan::Published>,
+    left: BTreeMap<PersonId, String>,
 }
 
 impl Known {
@@ -221,6 +224,7 @@ pub async fn read(
         policy: BTreeMap<String, String>,
         seen_change: BTreeMap<String, i64>,
         taken: BTreeMap<String, i64>,
+        left: BTreeMap<String, BTreeMap<PersonId, String>>,
         extra: BTreeMap<String, BTreeMap<Email, Extra>>,
         adopt: BTreeMap<String, Vec<Email>>,
         adopted_name: BTreeMap<String, AdoptedName>,
@@ -240,6 +244,7 @@ pub async fn read(
                 policy: db.doc_all(POLICY)?,
                 seen_change: db.doc_all(SEEN_CHANGE)?,
                 taken: db.doc_all(TAKEN)?,
+                left: db.doc_all(LEFT)?,
                 extra: db.doc_all(EXTRA)?,
                 adopt: db.doc_all(ADOPT)?,
                 adopted_name: db.doc_all(ADOPTED_NAME)?,
@@ -351,8 +356,10 @@ pub async fn read(
                 let taken = stored.taken.get(&lane_text(&key)).copied();
                 decided.since((seen.get(&key).copied().flatten(), taken), key.folder.client)
             },
+            left: stored.left.get(&lane_text(&key)).cloned().unwrap_or_default(),
             row,
         };
+        with_left(&mut known.changes, &known.left);
         inspect(&mut known, &key, world);
         places.extend(known.learn_place(&key, lie.get(&key.target)));
         let before = stored.behind.get(&lane_text(&key)).unwrap_or(&nothing);

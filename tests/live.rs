@@ -359,6 +359,66 @@ fn a_change_before_a_thousand_others_still_causes_what_it_does() {
 }
 
 #[test]
+fn a_change_that_an_archived_clients_list_outlived_causes_what_it_does_when_it_is_open_again() {
+    let firm = dev_sees_all();
+    let all = |act: &str| {
+        for client in ["acme-ltd", "birch-llp", "cedar-bakery"] {
+            firm.must(&["clients", act, client]);
+        }
+    };
+    all("archive");
+    firm.must(&["people", "mode", DEV, "ledger"]);
+    for _ in 0..2 {
+        assert_eq!(firm.sync().exit, 0);
+    }
+    // Nor does an hour without the ledger, in which nobody can say who is entitled, lose it.
+    let fault = Fault::Status(503, None);
+    firm.proxies["xero"].spoil(Some(Rule { method: "", path: "", skip: 0, times: usize::MAX, fault }));
+    firm.sync();
+    firm.proxies["xero"].spoil(None);
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(folders_of(&firm, DEV), 3);
+    all("reopen");
+    let why = causes(&firm, DEV);
+    assert!(why.len() == 2 && why.iter().all(|c| c["decision"]["change"].is_string()), "{why:?}");
+    assert_eq!(firm.sync().exit, 0);
+    assert_eq!(folders_of(&firm, DEV), 1);
+    // Once they are gone nothing of it is left.
+    let left = firm.state(|db| db.doc_all::<Value>("lane_left"));
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_guest_who_is_given_another_end_is_not_let_out_where_the_list_cannot_be_read_again() {
+    let firm = Firm::at_rest();
+    let cleo = "cleo@harbour.example";
+    firm.must(&["guests", "add", "cleo", "cedar-bakery", "--until", "8 hours", "--reason", "year end"]);
+    for _ in 0..2 {
+        assert_eq!(firm.sync().exit, 0);
+    }
+    let entry = || {
+        let dump = firm.at("drive", "dump", json!({}));
+        let folder = dump["files"].as_array().unwrap().iter().find(|f| f["name"] == "Cedar Bakery").unwrap().clone();
+        folder["permissions"].as_array().unwrap().iter().find(|p| p["who"] == cleo).cloned()
+    };
+    let before = entry().unwrap();
+    let day = (jiff::Zoned::now().date() + jiff::Span::new().days(30)).to_string();
+    firm.must(&["guests", "extend", "cleo", "cedar-bakery", "--until", &day]);
+    // The plan is made by the list that is remembered, and then by one that was read for it.
+    for skip in 0..2 {
+        let fault = Fault::Status(403, None);
+        let rule = Rule { method: "GET", path: "/permissions?", skip, times: usize::MAX, fault };
+        firm.proxies["drive"].spoil(Some(rule));
+        let told = firm.sync();
+        assert!(told.exit == 5 && firm.proxies["drive"].hits() > 0, "{told:?}");
+        assert_eq!(entry().as_ref(), Some(&before), "{told:?}");
+    }
+    firm.proxies["drive"].spoil(None);
+    assert_eq!(firm.sync().exit, 0);
+    assert_ne!(entry().unwrap()["expires"], before["expires"]);
+}
+
+#[test]
 fn whoever_may_run_a_cycle_and_not_see_the_firm_is_told_of_themselves() {
     let firm = Firm::at_rest();
     firm.must(&["roles", "define", "operator", "--may", "run"]);

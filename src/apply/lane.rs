@@ -54,8 +54,11 @@ pub(super) async fn lane(
     let lists = picture.book.sharing(&plan.lane.target) != plan::Sharing::Off;
     // Whoever is shut out by a person's decision goes whatever else happened to the list (`decisions` 14), and whatever else is
     // to be done to the folder; with the list out of reach only such revokes are planned, without a base.
-    let urgent =
-        |s: &Step| matches!((&s.op, &s.reason.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. }));
+    // Not half of a renewal: its other half would wait, and nobody shut them out.
+    let urgent = |s: &Step| {
+        matches!((&s.op, &s.reason.cause), (Op::Revoke { .. }, Cause::RevokeNow | Cause::Decision { .. }))
+            && !plan.renews(&s.op)
+    };
     let mut drift = None;
     if let (Some(folder), true) = (&plan.folder, lists && !plan.steps.iter().all(urgent)) {
         drift = match gather::sharing(target, folder, picture.now).await {
@@ -83,7 +86,9 @@ pub(super) async fn lane(
         failed.push(Op::Create { name: plan.name.clone() });
     }
     for step in steps {
-        if let Some(blocker) = failed.iter().find(|f| !order::goes_on(f, &step.op)) {
+        // Whoever could not be let in again is not let out.
+        let one_half = |f: &Op| plan.renews(&step.op) && !order::puts_go_on(f);
+        if let Some(blocker) = failed.iter().find(|f| !order::goes_on(f, &step.op) || one_half(f)) {
             let why = format!("not tried, because an earlier step failed ({})", blocker.word().replace('_', " "));
             done.steps.push(StepDone {
                 step: step.clone(),
@@ -261,7 +266,7 @@ impl Lane<'_> {
                 if process.stopping() {
                     return Ok(Err("ledgerward is stopping; the next run does it".to_owned()));
                 }
-                if process.gate.epoch() != epoch && lets_in(&step.op) {
+                if process.gate.epoch() != epoch && (lets_in(&step.op) || self.plan.renews(&step.op)) {
                     return Ok(Err("somebody was closed meanwhile; the next run plans this again".to_owned()));
                 }
                 Some(turn)

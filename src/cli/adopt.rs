@@ -8,7 +8,7 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
-    ClientId, FolderId, FolderKey, Holder, SeenFolder, SeenPermission, SeenRole, Snapshot, Stat,
+    ClientId, Email, FolderId, FolderKey, FolderRole, Holder, SeenFolder, SeenPermission, SeenRole, Snapshot, Stat, Via,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ use crate::{
         adoption::{self, Candidate, Wanting},
         firm::{AcceptedHolder, Client, ClientState, Firm, TargetName},
         lane::LaneKey,
-        plan::{Sharing, base},
+        plan::{self, Sharing, base},
         policy::Decider,
     },
     drift, gather,
@@ -412,22 +412,11 @@ async fn take(
     let (desired, _) = decider.lane(lane);
     let wanted: BTreeSet<_> =
         desired.wants.iter().filter_map(|w| decider.address(&lane.target, w.person)).cloned().collect();
-    let (mut found, mut accept) = (Found::default(), Vec::new());
-    for p in list.iter().filter(|p| !p.ourselves && p.role != SeenRole::Owner && !p.role.lets_nobody_in()) {
-        match &p.holder {
-            Holder::Link(_) | Holder::Everyone(_) => found.open.push(p.holder.to_string()),
-            Holder::Person(email) if wanted.contains(email) => found.entitled.push(p.holder.to_string()),
-            holder => {
-                found.accepted.push(holder.to_string());
-                let role = match p.role {
-                    SeenRole::Reader => Some(ledgerward_contract::FolderRole::Reader),
-                    SeenRole::Writer => Some(ledgerward_contract::FolderRole::Writer),
-                    _ => None,
-                };
-                accept.push(AcceptedHolder { holder: holder.clone(), role });
-            }
-        }
-    }
+    let owner = match &reading.stat {
+        Ok(Stat::Present { owner, .. }) => owner.as_deref(),
+        _ => None,
+    };
+    let (mut found, accept) = who_is_on(list, owner, &wanted);
     let key = lane.clone();
     let old = app.store.run(move |db| db.lane(&key)).await?.filter(|r| r.folder.is_some());
     // The client's own folder, which lost its mark: it is marked again, and all that is known of it stays.
@@ -472,6 +461,31 @@ async fn take(
         all.dedup();
     }
     Ok(Ok(found))
+}
+
+/// Who is on a folder, and whom the firm leaves there. `owner`: as the target names the folder's own.
+fn who_is_on(list: &[SeenPermission], owner: Option<&str>, wanted: &BTreeSet<Email>) -> (Found, Vec<AcceptedHolder>) {
+    let (mut found, mut accept) = (Found::default(), Vec::new());
+    // Nobody else who has an owner's role, or the fence would be closed to somebody whom nobody accepted.
+    let owners = plan::owners(list, owner);
+    let owns =
+        |p: &SeenPermission| p.role == SeenRole::Owner && (matches!(p.via, Via::Below(_)) || owners.contains(&p));
+    for p in list.iter().filter(|p| !p.ourselves && !owns(p) && !p.role.lets_nobody_in()) {
+        match &p.holder {
+            Holder::Link(_) | Holder::Everyone(_) => found.open.push(p.holder.to_string()),
+            Holder::Person(email) if wanted.contains(email) => found.entitled.push(p.holder.to_string()),
+            holder => {
+                found.accepted.push(holder.to_string());
+                let role = match p.role {
+                    SeenRole::Reader => Some(FolderRole::Reader),
+                    SeenRole::Writer => Some(FolderRole::Writer),
+                    _ => None,
+                };
+                accept.push(AcceptedHolder { holder: holder.clone(), role });
+            }
+        }
+    }
+    (found, accept)
 }
 
 fn proposals(firm: &Firm, target: &TargetName, ground: &Ground, on: &OnThem) -> Report {
@@ -580,4 +594,31 @@ fn told(firm: &Firm, target: &TargetName, done: &[Taken], on: &OnThem) -> Report
     let json = json!({"schema": "ledgerward/adopt/1", "target": target, "candidates": [], "adopted": rows});
     Report::new(exit, json, text)
         .note("Nobody was let in or out. To take people over or off: ledgerward holders adopt | remove. Next: ledgerward plan")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s13_only_the_folders_own_owner_is_passed_over_where_several_have_the_role() {
+        let entry = |who: &str, via: Via| {
+            let holder = Holder::Person(Email::parse(who).unwrap());
+            let (id, role) = (who.into(), SeenRole::Owner);
+            SeenPermission { id, holder, role, via, pending: false, ourselves: false, expires: None }
+        };
+        let (own, jane, wren) = ("office@harbour.example", "jane@harbour.example", "wren@elsewhere.example");
+        let list = [
+            entry(own, Via::Direct),
+            entry(jane, Via::Direct),
+            entry(wren, Via::Inherited),
+            entry("file@elsewhere.example", Via::Below("notes.docx".to_owned())),
+        ];
+        let wanted = BTreeSet::from([Email::parse(jane).unwrap()]);
+        let (found, accept) = who_is_on(&list, Some(own), &wanted);
+        assert_eq!((found.entitled, found.accepted), (vec![jane.to_owned()], vec![wren.to_owned()]));
+        assert_eq!(accept, [AcceptedHolder { holder: list[2].holder.clone(), role: None }]);
+        let (found, accept) = who_is_on(&list, None, &wanted);
+        assert!(found.entitled.is_empty() && accept.is_empty(), "nothing is known of another one");
+    }
 }

@@ -140,6 +140,7 @@ fn plan(after: &Decider<'_>, key: &LaneKey, steps: Vec<Step>, first_plan: bool) 
         held: vec![],
         removed_by_hand: vec![],
         renewed: BTreeSet::new(),
+        left: BTreeMap::new(),
         invited: vec![],
         strangers: vec![],
         released: vec![],

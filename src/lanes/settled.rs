@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{APPROVED, Book, FIRST, POLICY, SEEN_CHANGE, TAKEN, lane_text};
+use super::{APPROVED, Book, FIRST, LEFT, POLICY, SEEN_CHANGE, TAKEN, lane_text};
 use crate::{
     app::App,
     cli::outcome::Failure,
@@ -126,6 +126,22 @@ pub async fn settled(
     // source says, so one that waited for a ledger for weeks would let its removals past the gates, and its grants past a hold
     // of the settings. Where the folder was not seen the change is still to be carried out.
     let reached = |key: &&LaneKey| picture.book.lanes.get(*key).is_some_and(super::Known::reached);
+    // But not whom it could not take off an archived client's list, or while nobody is taken off any: with the markers alone
+    // nobody would know any more, once they go, that somebody decided it. The markers of a whole folder do not stand still for
+    // one person, perhaps for years: everybody else's old changes would then outweigh their sources.
+    let still = |plan: &LanePlan| {
+        let known = picture.book.lanes.get(&plan.lane).filter(|k| k.reached())?;
+        let mut left = plan.left.clone();
+        if known.unsaid != Unsaid::Nothing {
+            // Of whoever waits for a source nothing new is known.
+            for (who, change) in &known.left {
+                left.entry(*who).or_insert_with(|| change.clone());
+            }
+        }
+        (left != known.left).then(|| (lane_text(&plan.lane), left))
+    };
+    let past = |plan: &&LanePlan| done.contains(&plan.lane) || taken.contains(&plan.lane);
+    let left: Vec<_> = picture.verdict.cleared.lanes().iter().filter(past).filter_map(still).collect();
     let texts: Vec<String> = done.iter().filter(reached).map(lane_text).collect();
     let taken: Vec<String> = taken.iter().filter(reached).map(lane_text).collect();
     app.store
@@ -147,6 +163,12 @@ pub async fn settled(
                 for key in &taken {
                     if db.doc_get::<i64>(TAKEN, key)? != Some(last) {
                         db.doc_put(TAKEN, key, &last)?;
+                    }
+                }
+                for (key, left) in &left {
+                    match left.is_empty() {
+                        true => db.doc_delete(LEFT, key).map(drop)?,
+                        false => db.doc_put(LEFT, key, left)?,
                     }
                 }
                 for lane in &behind.first {

@@ -621,6 +621,48 @@ fn s13_an_owners_role_makes_nobody_the_folders_owner_where_another_was_named() {
 }
 
 #[test]
+fn s13_whoever_has_an_owners_role_and_waits_for_a_source_is_no_stranger() {
+    let mut w = settled();
+    let folder = w.folders.get_mut(&whole(1)).unwrap();
+    folder.owner = Some("office@harbour.example".to_owned());
+    let (office, them) = (Email::parse("office@harbour.example").unwrap(), Holder::Person(mail(1)));
+    folder.list.push(seen(Holder::Person(office), SeenRole::Owner));
+    folder.list.iter_mut().filter(|p| p.holder == them).for_each(|p| p.role = SeenRole::Owner);
+    // Ours or not: let in by hand is let in.
+    folder.owned.retain(|o| o.who == mail(2));
+    folder.list.retain(|p| p.holder != Holder::Person(mail(3)));
+    let in_plan = |w: &World| {
+        let facts = w.facts();
+        let d = Decider::new(&w.firm, &facts, &w.targets, w.now);
+        let plan = w.plan();
+        let lane = &plan.lanes()[0];
+        (lane.planned(&d).contains(&mail(1)), lane.strangers.len(), revokes(&plan), lane.unknown_since.is_some())
+    };
+    assert_eq!(in_plan(&w), (true, 0, 0, false), "entitled");
+    w.fails(1, ErrorKind::Unavailable);
+    assert_eq!(in_plan(&w), (true, 0, 0, true), "a source's bad hour makes nobody a stranger");
+    // Whoever owns the folder itself is in no plan.
+    w.folders.get_mut(&whole(1)).unwrap().owner = Some(mail(1).to_string());
+    assert!(!in_plan(&w).0);
+    // Nor is anybody let in by a break-glass that is over, and nobody takes an owner's role away.
+    let folder = w.folders.get_mut(&whole(1)).unwrap();
+    folder.owner = Some("office@harbour.example".to_owned());
+    let (id, over) = (FolderId(folder.id.clone()), mail(1));
+    folder.extra.insert(over.clone(), Extra::BreakGlass);
+    folder.owned.push(OwnedGrant {
+        lane: whole(1),
+        folder: id,
+        permission: seen(them, SeenRole::Owner).id,
+        who: over,
+        role: FolderRole::Reader,
+        ends: None,
+        step: 99,
+    });
+    let (planned, strangers, out, _) = in_plan(&w);
+    assert_eq!((planned, strangers, out), (false, 1, 0));
+}
+
+#[test]
 fn s08_a_folder_that_is_gone_gets_no_second_one_beside_it() {
     let mut w = settled();
     let folder = w.folders.get_mut(&whole(1)).unwrap();
@@ -706,6 +748,30 @@ fn h02_unselecting_revokes_in_the_next_run_and_archiving_leaves_the_list() {
     assert!(plan.lane(&whole(2)).unwrap().steps.is_empty() && !plan.lane(&whole(2)).unwrap().delivery);
     w.firm.clients.get_mut(&cid(2)).unwrap().state = ClientState::Closed;
     assert_eq!(revokes(&w.plan()), 2);
+}
+
+#[test]
+fn what_an_archived_clients_list_leaves_undone_is_known_by_its_change() {
+    let mut w = settled();
+    w.grants(1, [2, 3]);
+    w.pass(600);
+    w.grants(1, [2, 3]);
+    let left = |w: &World| w.plan().lanes()[0].left.values().cloned().collect::<Vec<_>>();
+    w.firm.clients.get_mut(&cid(1)).unwrap().state = ClientState::Archived;
+    assert!(left(&w).is_empty(), "what a ledger took away is no decision of the firm's");
+    let took = Published { latest: "C-8".to_owned(), taking: Some("C-7".to_owned()) };
+    w.changes = (1..=3).map(|n| (pid(n), took.clone())).collect();
+    assert_eq!((left(&w), revokes(&w.plan())), (vec!["C-7".to_owned()], 0), "of whoever is entitled nothing is left");
+    w.sharing = Sharing::Report;
+    assert!(left(&w).is_empty(), "nobody is ever taken off there");
+    w.sharing = Sharing::Mirror;
+    let mut out = w.clone();
+    out.fails(1, ErrorKind::Unavailable);
+    assert!(left(&out).contains(&"C-7".to_owned()), "nor is it lost in a source's bad hour");
+    w.firm.clients.get_mut(&cid(1)).unwrap().state = ClientState::Active;
+    assert_eq!((left(&w).len(), revokes(&w.plan())), (0, 1));
+    w.firm.policy.additive_only = true;
+    assert_eq!((left(&w), revokes(&w.plan())), (vec!["C-7".to_owned()], 0));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
         finding::{Finding, Severity},
         firm::Person,
         lane::{Cause, Op, OwnedGrant, RENEWAL, Reason, Step},
-        policy::{Because, LaneState, PersonIx},
+        policy::{Answer, Because, LaneState, PersonIx},
     },
     HeldPerson, Keep, KeepWhy, LanePlan, Listing, Sharing, Trouble,
     propose::{Granting, Holding, Outside, Told, Work, unusable},
@@ -236,6 +236,7 @@ impl<'w> Work<'w, '_> {
                 if stays {
                     self.plan.planned.push(ix);
                     self.keep(p, KeepWhy::ListStays);
+                    self.leave(ix);
                 } else if !self.mirrors() {
                     // Nobody takes them off the list, and they would open every file that goes in.
                     self.keep(p, KeepWhy::ListStays);
@@ -243,6 +244,7 @@ impl<'w> Work<'w, '_> {
                 } else if self.d.firm().policy.additive_only && !shut {
                     self.keep(p, KeepWhy::AdditiveOnly);
                     self.plan.strangers.push(p.clone());
+                    self.leave(ix);
                 } else {
                     let role = if p.role == SeenRole::Writer { FolderRole::Writer } else { FolderRole::Reader };
                     self.revoke(Some(ix), p.holder.clone(), &p.id, role);
@@ -254,6 +256,24 @@ impl<'w> Work<'w, '_> {
         if let Some(p) = has.indirect {
             self.stranger(p);
         }
+    }
+
+    /// Notes by which published change somebody would go if people were taken off this list now. Where sharing is only reported
+    /// they never are: whoever goes once it is not goes by that setting, and a person looks at it.
+    fn leave(&mut self, ix: PersonIx) {
+        let Some(person) = self.d.person(ix).filter(|_| self.cx.sharing == Sharing::Mirror) else { return };
+        let Some(published) = self.cx.changes.get(&person.id) else { return };
+        let Cause::Decision { change } = self.cause(ix, self.why_out(Some(person))) else { return };
+        // An archived client's folder wants nobody, so that this is asked here.
+        let kept = self.desired.client.filter(|_| self.desired.state == LaneState::Kept);
+        let change = match kept.map(|client| self.d.judge(person.id, client.id).answer) {
+            Some(Answer::Yes) => None,
+            // What was left of whoever waits for a source is left still.
+            Some(Answer::Held) => published.taking.clone(),
+            Some(Answer::No) | None => Some(change),
+        };
+        let by = |c: &String| *c == published.latest || published.taking.as_ref() == Some(c);
+        self.plan.left.extend(change.filter(by).map(|change| (person.id, change)));
     }
 
     pub fn accepted(&self, holder: &Holder) -> bool {

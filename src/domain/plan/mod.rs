@@ -21,7 +21,7 @@ use serde::{Serialize, Serializer};
 pub use self::{extra::Extra, planned::Planned, propose::propose};
 use super::{
     finding::Finding,
-    firm::AcceptedHolder,
+    firm::{AcceptedHolder, PersonId},
     lane::{Cause, LaneKey, Op, OwnedGrant, Reason, Step},
     policy::{Decider, PersonIx},
 };
@@ -122,7 +122,7 @@ pub struct LaneCx<'a> {
     pub policy: &'a str,
     pub policy_before: Option<&'a str>,
     /// People whose access to this client a published change touched since the lane's last cleared plan.
-    pub changes: &'a BTreeMap<super::firm::PersonId, Published>,
+    pub changes: &'a BTreeMap<PersonId, Published>,
 }
 
 /// The published changes that touched somebody's access to a client, by their labels.
@@ -208,6 +208,10 @@ pub struct LanePlan {
     /// Who is let out in `steps` and in again, only for another end of their access.
     #[serde(skip)]
     pub renewed: BTreeSet<Email>,
+    /// Who is in the list still though a published change takes them out, because nobody is taken off it for now, and by which
+    /// change they go then: kept for the next run, which has taken the change in.
+    #[serde(skip)]
+    pub left: BTreeMap<PersonId, String>,
     /// Whose entries rest on extra access alone, once the steps are done: kept for the next run.
     #[serde(skip)]
     pub extra: BTreeMap<Email, Extra>,

@@ -35,6 +35,7 @@ pub fn propose(decider: &Decider<'_>, desired: &DesiredLane<'_>, actual: &Actual
         held: vec![],
         removed_by_hand: vec![],
         renewed: BTreeSet::new(),
+        left: BTreeMap::new(),
         invited: vec![],
         strangers: vec![],
         released: vec![],
@@ -380,7 +381,13 @@ impl<'w> Work<'w, '_> {
             h += usize::from(held.is_some());
             let always = self.address(ix).is_some_and(|e| self.allowed.contains(&e));
             match (protected, always, want, held) {
-                (Some((p, KeepWhy::Owner)), false, None, None) if !self.owns(p) => self.stranger(p),
+                // Where several have an owner's role, whoever waits for a source waits as in any other.
+                (Some((p, KeepWhy::Owner)), false, None, held) if !self.owns(p) => match held {
+                    Some(because) if !holding.owned.is_some_and(|owned| self.outlived(ix, because, owned)) => {
+                        self.held(ix, because, Holding { direct: Some(p), ..holding });
+                    }
+                    _ => self.stranger(p),
+                },
                 (Some((p, why)), ..) => {
                     self.keep(p, why);
                     self.plan.planned.extend(want.map(|_| ix));

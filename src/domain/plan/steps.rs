@@ -71,14 +71,19 @@ impl Work<'_, '_> {
         self.plan.steps.push(Step::new(op, cause, because));
     }
 
-    pub fn revoke(&mut self, ix: Option<PersonIx>, who: Holder, permission: &PermissionId, role: FolderRole) {
-        let person = ix.and_then(|ix| self.d.person(ix));
-        let because = match self.desired.client {
+    /// Why somebody who is not entitled here is not.
+    pub fn why_out(&self, person: Option<&Person>) -> Because {
+        match self.desired.client {
             _ if person.is_some_and(|p| p.closed.is_some()) => Because::Closed,
             _ if person.is_some_and(|p| !p.enabled) => Because::Disabled,
             None => Because::NotOurs,
             Some(client) => person.map_or(Because::NotOurs, |p| self.d.judge(p.id, client.id).because),
-        };
+        }
+    }
+
+    pub fn revoke(&mut self, ix: Option<PersonIx>, who: Holder, permission: &PermissionId, role: FolderRole) {
+        let person = ix.and_then(|ix| self.d.person(ix));
+        let because = self.why_out(person);
         let ix = ix.unwrap_or(PersonIx::MAX);
         let cause = self.cause(ix, because);
         if let (Because::LedgerDenies(_, why), Holder::Person(email)) = (because, &who)
