@@ -9,11 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    StreamExt as _,
-    future::{BoxFuture, join_all},
-    stream,
-};
+use futures::{StreamExt as _, future::BoxFuture, stream};
 use ledgerward_contract::{
     AccessFact, ClientDirectory, ClientRow, ConnectionName, Cursor, Error, ErrorKind, FolderId, Grade, LedgerId,
     LedgerProfile, LedgerRole, LedgerRow, LedgerSource, Listed, Page, ProviderUserId, Result, Scope, Seats,
@@ -490,6 +486,7 @@ pub struct FolderReading {
 /// Folders in a row for which a target gave no answer, after which it counts as out. Each took half a minute of repeats: of
 /// thousands, all other targets would wait for hours (`reliability` 5.3).
 const SILENT_MAX: usize = 5;
+const SILENT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Reads the folders of one target, as many at once as the target likes. One that is out is not asked for each of them.
 pub async fn folders(
@@ -512,7 +509,7 @@ pub async fn folders(
     unless_out(wanted, at_once, ask, FolderReading::is_silent, not_asked).await
 }
 
-/// Asks for each, `at_once` side by side, until [`SILENT_MAX`] in a row were `silent`. Then the last as many are asked for: if
+/// Asks for each, `at_once` side by side, until [`SILENT_MAX`] in a row were `silent`. Then as many of the rest are asked for: if
 /// these are silent, too, the others are `not_asked` for; otherwise those before were a matter of their own, and the rest goes on.
 async fn unless_out<K: Ord, W, R, A: Future<Output = R>>(
     mut wanted: Vec<(K, W)>,
@@ -544,12 +541,21 @@ async fn unless_out<K: Ord, W, R, A: Future<Output = R>>(
                 Err(waits) => left.push(waits),
             }
         }
-        let last = left.split_off(left.len().saturating_sub(SILENT_MAX));
-        let last = join_all(last.into_iter().map(|(key, what)| async move { (key, ask_one(what).await) })).await;
-        let out = last.iter().all(|(_, read)| silent(read));
-        all.extend(last);
+        if left.is_empty() {
+            return all;
+        }
+        // It may have been a moment's matter.
+        tokio::time::sleep(SILENT_PAUSE).await;
+        // From all over the rest: what is broken by itself lies together.
+        let every = left.len().div_ceil(SILENT_MAX);
+        let (some, rest): (Vec<_>, Vec<_>) = left.into_iter().enumerate().partition(|(n, _)| n % every == 0);
+        let some = stream::iter(some).map(|(_, (key, what))| async move { (key, ask_one(what).await) });
+        let some: Vec<_> = some.buffer_unordered(at_once).collect().await;
+        let mut left: Vec<_> = rest.into_iter().map(|(_, waits)| waits).collect();
+        let out = some.iter().all(|(_, read)| silent(read));
+        all.extend(some);
         if out {
-            all.extend(left.into_iter().map(|(key, _)| (key, not_asked())));
+            all.extend(left.drain(..).map(|(key, _)| (key, not_asked())));
             return all;
         }
         wanted = left;
@@ -592,7 +598,7 @@ pub async fn sharing(target: &Target, folder: &FolderId, now: Timestamp) -> Resu
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_target_that_is_out_is_not_asked_for_every_folder() {
         let read = async |at_once, down: fn(u32) -> bool| {
             let asked = std::sync::Mutex::new(0);

@@ -69,7 +69,12 @@ pub(super) async fn lane(
             Ok(_) => None,
         };
     }
-    let steps: Vec<&Step> = plan.steps.iter().filter(|s| drift.is_none() || urgent(s)).collect();
+    let mut steps: Vec<&Step> = plan.steps.iter().filter(|s| drift.is_none() || urgent(s)).collect();
+    // A renewal lets out last: whatever keeps its other half from being done is known by then.
+    steps.sort_by_key(|s| match &s.op {
+        Op::Revoke { .. } => u8::from(plan.renews(&s.op)),
+        _ => 2,
+    });
     if let (Some(why), true) = (&drift, steps.is_empty()) {
         return Ok(drifted(done, why.clone()));
     }

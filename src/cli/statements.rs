@@ -368,7 +368,7 @@ fn due(app: &App, known: &Known, client: &Client, unread: &mut BTreeSet<String>)
                 lengths.into_iter().flat_map(|l| year_end.due(l, since, today, settings.after_days)).collect();
             let basis = naming::basis_of(kind, settings.basis);
             let pushed = |a: &LedgerAccount, period: &Period| {
-                (own.iter().any(|by| deliver::names(by, source, &a.id)) && deliver::has_papers(a, closed, period))
+                (own.iter().any(|by| deliver::names(by, source, &a.id)) && deliver::may_have_papers(a, closed, period))
                     || deliver::pushed(client, source, a, closed, period)
             };
             for period in periods {

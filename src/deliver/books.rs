@@ -260,9 +260,16 @@ pub fn pushed(
 }
 
 /// Whether an account has papers of a period: it is open, or was when the period began.
-pub fn has_papers(account: &LedgerAccount, closed: &ClosedAccounts, period: &Period) -> bool {
+fn has_papers(account: &LedgerAccount, closed: &ClosedAccounts, period: &Period) -> bool {
     let was_open = |c: &Closed| c.open.is_some_and(|day| period.start <= day);
     account.active || closed.get(&account.id).is_some_and(was_open)
+}
+
+/// The same of an account that somebody was given by name. Of one that was closed before anybody looked, nobody knows when: what
+/// began before that may have papers.
+pub fn may_have_papers(account: &LedgerAccount, closed: &ClosedAccounts, period: &Period) -> bool {
+    let before = |c: &Closed| period.start <= c.open.unwrap_or(c.seen);
+    account.active || closed.get(&account.id).is_some_and(before)
 }
 
 /// Whether this is what names an account of a ledger.

@@ -44,7 +44,7 @@ use self::{
     door::{Door, Entry, door},
 };
 pub use self::{
-    books::{CLOSED, ClosedAccounts, PROFILE, accounts_now, has_papers, names, pushed},
+    books::{CLOSED, ClosedAccounts, PROFILE, accounts_now, may_have_papers, names, pushed},
     files::head,
     since::{FIRST, place, since},
     statements::{body_of, change_of},

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Job,
-    books::{Books, has_papers, references},
+    books::{Books, may_have_papers, references},
     door::Door,
     files::SERVED,
     since::{place, since},
@@ -289,7 +289,7 @@ impl<'a> Job<'a> {
             self.doors.iter().filter(of).any(takes)
         };
         let wanted = |period: &Period, a: &LedgerAccount| {
-            (own(&a.id) && has_papers(a, &books.closed, period)) || self.pushes(books, &a.id, period)
+            (own(&a.id) && may_have_papers(a, &books.closed, period)) || self.pushes(books, &a.id, period)
         };
         let of = |period| {
             let accounts = books.accounts.iter().filter(move |a| wanted(period, a));

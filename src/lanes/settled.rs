@@ -9,7 +9,7 @@ use crate::{
     cli::outcome::Failure,
     domain::{
         fact::Why,
-        firm::TargetName,
+        firm::{PersonId, TargetName},
         lane::{Cause, LaneKey, Step},
         plan::LanePlan,
         policy::{Because, DesiredLane},
@@ -132,11 +132,13 @@ pub async fn settled(
     let still = |plan: &LanePlan| {
         let known = picture.book.lanes.get(&plan.lane).filter(|k| k.reached())?;
         let mut left = plan.left.clone();
-        if known.unsaid != Unsaid::Nothing {
-            // Of whoever waits for a source nothing new is known.
-            for (who, change) in &known.left {
-                left.entry(*who).or_insert_with(|| change.clone());
-            }
+        // Of whoever waits for a source nothing new is known.
+        let waits = |who: &PersonId| {
+            let address = picture.firm.people.get(who).map(|p| p.address_on(&plan.lane.target));
+            plan.held.iter().any(|h| Some(&h.who) == address)
+        };
+        for (who, change) in known.left.iter().filter(|(who, _)| waits(who)) {
+            left.entry(*who).or_insert_with(|| change.clone());
         }
         (left != known.left).then(|| (lane_text(&plan.lane), left))
     };

@@ -762,6 +762,12 @@ fn what_an_archived_clients_list_leaves_undone_is_known_by_its_change() {
     let took = Published { latest: "C-8".to_owned(), taking: Some("C-7".to_owned()) };
     w.changes = (1..=3).map(|n| (pid(n), took.clone())).collect();
     assert_eq!((left(&w), revokes(&w.plan())), (vec!["C-7".to_owned()], 0), "of whoever is entitled nothing is left");
+    let mut narrowed = w.clone();
+    narrowed.firm.people.get_mut(&pid(2)).unwrap().mode = Mode::LedgerSelected;
+    let account = AccountRef { connection: "xero".into(), ledger: "L1".into(), account: "090".into() };
+    let scope = SelectionScope::Accounts([account].into());
+    narrowed.firm.selections.insert((pid(2), cid(1)), Selection { scope, when_granted: false });
+    assert_eq!(left(&narrowed), ["C-7", "C-8"], "who sees one account goes from the folder of the whole client");
     w.sharing = Sharing::Report;
     assert!(left(&w).is_empty(), "nobody is ever taken off there");
     w.sharing = Sharing::Mirror;

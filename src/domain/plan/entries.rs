@@ -266,8 +266,12 @@ impl<'w> Work<'w, '_> {
         let Cause::Decision { change } = self.cause(ix, self.why_out(Some(person))) else { return };
         // An archived client's folder wants nobody, so that this is asked here.
         let kept = self.desired.client.filter(|_| self.desired.state == LaneState::Kept);
-        let change = match kept.map(|client| self.d.judge(person.id, client.id).answer) {
-            Some(Answer::Yes) => None,
+        let judged = kept.map(|client| self.d.judge(person.id, client.id));
+        // Who sees only some accounts of the client goes from the folders of all others.
+        let here = judged.is_none_or(|j| self.desired.reached_by(j.reach));
+        let change = match judged.map(|j| j.answer) {
+            Some(Answer::Yes) if here => None,
+            Some(Answer::Yes) => Some(change),
             // What was left of whoever waits for a source is left still.
             Some(Answer::Held) => published.taking.clone(),
             Some(Answer::No) | None => Some(change),

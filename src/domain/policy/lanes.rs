@@ -180,13 +180,11 @@ fn take<'a>(
     person: PersonIx,
     j: &Judgement<'a>,
 ) {
-    match (lane.papers, j.reach) {
-        (_, Reach::Whole) => {}
-        (Papers::Of(account), Reach::Accounts(set)) if set.contains(account) => {
-            lane.create |= j.answer == Answer::Yes && lane.state == LaneState::Live;
-        }
-        (Papers::Ambiguous(first, _), Reach::Accounts(set)) if set.iter().any(|a| a.account == first.account) => {}
-        (_, Reach::Accounts(_)) => return,
+    if !lane.reached_by(j.reach) {
+        return;
+    }
+    if let (Papers::Of(_), Reach::Accounts(_)) = (lane.papers, j.reach) {
+        lane.create |= j.answer == Answer::Yes && lane.state == LaneState::Live;
     }
     match j.answer {
         Answer::Yes if matches!(lane.papers, Papers::Ambiguous(..)) => lane.held.push((person, Because::TwoLedgers)),

@@ -178,6 +178,16 @@ pub struct DesiredLane<'a> {
 }
 
 impl DesiredLane<'_> {
+    /// Whether who sees so much of the client sees this folder.
+    pub fn reached_by(&self, reach: Reach<'_>) -> bool {
+        match (self.papers, reach) {
+            (_, Reach::Whole) => true,
+            (Papers::Of(account), Reach::Accounts(set)) => set.contains(account),
+            (Papers::Ambiguous(first, _), Reach::Accounts(set)) => set.iter().any(|a| a.account == first.account),
+            (_, Reach::Accounts(_)) => false,
+        }
+    }
+
     /// The client has left this folder: whatever is ours in it is taken back, and nothing goes there any more.
     pub fn end(&mut self) {
         self.state = LaneState::Ending;
