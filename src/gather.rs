@@ -551,14 +551,14 @@ async fn unless_out<K: Ord, W, R, A: Future<Output = R>>(
         let (some, rest): (Vec<_>, Vec<_>) = left.into_iter().enumerate().partition(|(n, _)| n % every == 0);
         let some = stream::iter(some).map(|(_, (key, what))| async move { (key, ask_one(what).await) });
         let some: Vec<_> = some.buffer_unordered(at_once).collect().await;
-        let mut left: Vec<_> = rest.into_iter().map(|(_, waits)| waits).collect();
         let out = some.iter().all(|(_, read)| silent(read));
         all.extend(some);
+        let rest = rest.into_iter().map(|(_, waits)| waits);
         if out {
-            all.extend(left.drain(..).map(|(key, _)| (key, not_asked())));
+            all.extend(rest.map(|(key, _)| (key, not_asked())));
             return all;
         }
-        wanted = left;
+        wanted = rest.collect();
     }
 }
 

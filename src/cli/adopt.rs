@@ -8,7 +8,7 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use ledgerward_contract::{
-    ClientId, Email, FolderId, FolderKey, FolderRole, Holder, SeenFolder, SeenPermission, SeenRole, Snapshot, Stat, Via,
+    ClientId, Email, FolderId, FolderKey, Holder, SeenFolder, SeenPermission, SeenRole, Snapshot, Stat, Via,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use super::{
     args::ClientArg,
     console::Console,
     cycle::{end, may_publish, refuse_restored, start},
+    holders::folder_role,
     outcome::{Exit, Failure, Report},
     veil::Veil,
 };
@@ -476,12 +477,7 @@ fn who_is_on(list: &[SeenPermission], owner: Option<&str>, wanted: &BTreeSet<Ema
             Holder::Person(email) if wanted.contains(email) => found.entitled.push(p.holder.to_string()),
             holder => {
                 found.accepted.push(holder.to_string());
-                let role = match p.role {
-                    SeenRole::Reader => Some(FolderRole::Reader),
-                    SeenRole::Writer => Some(FolderRole::Writer),
-                    _ => None,
-                };
-                accept.push(AcceptedHolder { holder: holder.clone(), role });
+                accept.push(AcceptedHolder { holder: holder.clone(), role: folder_role(&p.role) });
             }
         }
     }

@@ -275,7 +275,8 @@ async fn accept(app: &App, console: &mut dyn Console, args: &HolderArgs) -> Resu
     Ok(told(&firm, "accept", &found, "stays on the folder; files may go in beside them"))
 }
 
-const fn folder_role(role: &SeenRole) -> Option<ledgerward_contract::FolderRole> {
+/// The role that we would give for what somebody has; `None` where it is another.
+pub(super) const fn folder_role(role: &SeenRole) -> Option<ledgerward_contract::FolderRole> {
     match role {
         SeenRole::Reader => Some(ledgerward_contract::FolderRole::Reader),
         SeenRole::Writer => Some(ledgerward_contract::FolderRole::Writer),
